@@ -1,0 +1,126 @@
+"""Directed graphs as boolean matrices, `[d, d]` with entry (i, j) for i -> j."""
+
+from collections.abc import Sequence
+
+import chex
+import jax
+import jax.numpy as jnp
+import networkx as nx
+import numpy as np
+
+from framework.core.types import Key
+
+
+def reachability(graph: jax.Array) -> jax.Array:
+    """Whether a directed path of at least one edge leads from i to j, `[d, d]` bool, by log2(d) squarings."""
+    chex.assert_rank(graph, 2)
+    size = graph.shape[-1]
+    paths = graph.astype(jnp.float32)
+    for _ in range(max(size - 1, 1).bit_length()):
+        paths = jnp.minimum(paths + paths @ paths, 1.0)
+    return paths > 0
+
+
+def is_dag(graph: jax.Array) -> jax.Array:
+    """Whether the graph holds no directed cycle, `[]` bool."""
+    return ~jnp.any(jnp.diagonal(reachability(graph)))
+
+
+def break_cycles(weights: jax.Array) -> jax.Array:
+    """Cuts the weakest edge that lies on a cycle, again and again, until none does.
+
+    Edges on no cycle are never cut, however weak they are.
+
+    Args:
+      weights: `[d, d]`; entries of 0 are no edges.
+
+    Returns:
+      `weights` with some entries set to 0, always a DAG.
+    """
+
+    def on_cycle(w: jax.Array) -> jax.Array:
+        return (w != 0) & reachability(w != 0).T
+
+    def cut(carry: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+        w, cyclic = carry
+        weakest = jnp.argmin(jnp.where(cyclic, jnp.abs(w), jnp.inf))
+        w = w.ravel().at[weakest].set(0).reshape(w.shape)
+        return w, on_cycle(w)
+
+    return jax.lax.while_loop(lambda carry: jnp.any(carry[1]), cut, (weights, on_cycle(weights)))[0]
+
+
+def erdos_renyi(key: Key, nodes: int, degree: float) -> jax.Array:
+    """A random DAG of exactly round(degree * nodes) edges, or all that fit: ER2 is degree 2, two edges a node.
+
+    Edges are drawn without replacement among the pairs, then oriented along a random order of the nodes.
+
+    Args:
+      key: a typed key.
+      nodes: d, at least 1.
+      degree: expected edges a node, at least 0.
+
+    Returns:
+      `[nodes, nodes]` bool.
+
+    Raises:
+      ValueError: if `nodes` is less than 1 or `degree` is negative.
+    """
+    if nodes < 1 or degree < 0:
+        raise ValueError(f"a graph needs at least 1 node and 0 edges a node, got {nodes} and {degree}")
+    pair_key, order_key = jax.random.split(key)
+    first, second = np.triu_indices(nodes, 1)
+    edges = min(round(degree * nodes), len(first))
+    chosen = jax.random.permutation(pair_key, len(first))[:edges]
+    upper = jnp.zeros((nodes, nodes), bool).at[jnp.array(first)[chosen], jnp.array(second)[chosen]].set(True)
+    order = jax.random.permutation(order_key, nodes)
+    return upper[order][:, order]
+
+
+def from_edges(edges: Sequence[tuple[str, str]], names: Sequence[str]) -> np.ndarray:
+    """The matrix of a list of named edges.
+
+    Raises:
+      ValueError: if an edge names an unknown column, joins a column to itself or stands twice.
+    """
+    index = {name: i for i, name in enumerate(names)}
+    graph = np.zeros((len(names), len(names)), bool)
+    for source, target in edges:
+        for name in (source, target):
+            if name not in index:
+                raise ValueError(f"edge {source} -> {target}: no column {name!r}; the columns are {', '.join(names)}")
+        if source == target:
+            raise ValueError(f"edge {source} -> {target}: a column cannot be its own cause")
+        if graph[index[source], index[target]]:
+            raise ValueError(f"edge {source} -> {target} is given twice")
+        graph[index[source], index[target]] = True
+    return graph
+
+
+def find_cycle(graph: np.ndarray, names: Sequence[str]) -> str:
+    """A cycle of the graph written out, `a -> b -> a`, or the empty string where there is none."""
+    try:
+        edges = nx.find_cycle(nx.from_numpy_array(np.asarray(graph, int), create_using=nx.DiGraph))
+    except nx.NetworkXNoCycle:
+        return ""
+    return " -> ".join(names[i] for i in [*(edge[0] for edge in edges), edges[0][0]])
+
+
+def to_networkx(result, names: Sequence[str] | None = None) -> nx.DiGraph:
+    """A fitted result as a `networkx.DiGraph` with the attribute `weight` on each edge.
+
+    Args:
+      result: what `fit` returned.
+      names: one a column; by default the result's own, or 0 .. d - 1 where it has none.
+
+    Raises:
+      ValueError: if the number of names is not the number of columns.
+    """
+    weights, present = np.asarray(result.weights), np.asarray(result.graph)
+    labels = list(names or result.names or range(len(weights)))
+    if len(labels) != len(weights):
+        raise ValueError(f"{len(weights)} columns need as many names, got {len(labels)}")
+    graph = nx.DiGraph()
+    graph.add_nodes_from(labels)
+    graph.add_weighted_edges_from((labels[i], labels[j], float(weights[i, j])) for i, j in np.argwhere(present))
+    return graph

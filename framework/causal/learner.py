@@ -1,0 +1,253 @@
+"""The learner: a smooth path from a dense start to a directed acyclic graph.
+
+    minimise  mu [ score(W) + l1 |W|_1 + l_sim sum C | min(|W|, 1) - K | ] + h(W)
+
+along a falling mu, so that acyclicity counts for more and more; h is the log-determinant function. Every stage takes
+Adam steps from where the last one ended. What is left is cut at a threshold and made a DAG by `graphs.break_cycles`.
+
+Reference: DAGMA, arXiv 2209.08037, algorithm 1; the prior of arXiv 2311.11212.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from framework.causal import acyclicity, graphs, moments, scores
+from framework.causal.knowledge import Knowledge
+from framework.core.types import Metrics
+
+STATUS = ("ok", "the data are not finite, or a column does not vary")
+_MOMENTS = optax.scale_by_adam(b1=0.99, b2=0.999)
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """How to fit; static under every transformation.
+
+    The defaults are for raw data with noise of equal variance.
+    """
+
+    transform: str = dataclasses.field(default="center", metadata={"static": True})  # one of moments.TRANSFORMS
+    penalty: float = dataclasses.field(default=0.03, metadata={"static": True})  # l1, where `fit` is given none
+    prior_weight: float | None = dataclasses.field(default=None, metadata={"static": True})  # l_sim; None is l1
+    cut: float = dataclasses.field(default=0.3, metadata={"static": True})  # |W| below is no edge
+    path: tuple[float, ...] = dataclasses.field(  # mu of each stage
+        default=(1.0, 0.1, 0.01, 0.001, 0.0001), metadata={"static": True}
+    )
+    stage_steps: tuple[int, ...] = dataclasses.field(  # steps of each stage
+        default=(3000, 3000, 3000, 3000, 6000), metadata={"static": True}
+    )
+    rate: float = dataclasses.field(default=3e-3, metadata={"static": True})  # Adam's
+
+    def __post_init__(self):
+        if self.transform not in moments.TRANSFORMS:
+            raise ValueError(f"transform must be one of {', '.join(moments.TRANSFORMS)}, got {self.transform!r}")
+        for name in ("penalty", "cut"):
+            if not getattr(self, name) >= 0:
+                raise ValueError(f"{name} must be at least 0, got {getattr(self, name)}")
+        if self.prior_weight is not None and not self.prior_weight >= 0:
+            raise ValueError(f"prior_weight must be at least 0, or None for the penalty, got {self.prior_weight}")
+        stages = (*self.path, *self.stage_steps)
+        if not self.path or len(self.path) != len(self.stage_steps) or not min(stages) > 0:
+            raise ValueError(
+                f"path and stage_steps need one positive number a stage, got {self.path} and {self.stage_steps}"
+            )
+        if not self.rate > 0:
+            raise ValueError(f"rate must be positive, got {self.rate}")
+
+    @property
+    def steps(self) -> int:
+        """Steps of a whole fit."""
+        return sum(self.stage_steps)
+
+
+class Problem(NamedTuple):
+    """What a fit is given, as numbers."""
+
+    covariance: jax.Array  # S, [d, d] float64
+    penalty: jax.Array  # l1, []
+    prior: jax.Array  # K, [d, d]
+    confidence: jax.Array  # C, [d, d]
+    prior_weight: jax.Array  # l_sim, []
+
+
+class State(NamedTuple):
+    """Where a fit stands."""
+
+    weights: jax.Array  # W, [d, d] float64
+    inside: jax.Array  # [d, d], the last weights known to lie in the domain of h
+    moments: optax.OptState  # Adam's, leaves [d, d]
+    rate: jax.Array  # [], the step length of this stage; halved at the edge of the domain
+    step: jax.Array  # [] int32, steps taken
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """A fitted graph; a pytree whose names are static."""
+
+    weights: jax.Array  # [d, d] float64, 0 off the graph; of the transformed columns
+    graph: jax.Array  # [d, d] bool, always a DAG
+    uncut: jax.Array  # [d, d] float64, the weights before the cut
+    status: jax.Array  # [] int32, index into STATUS
+    names: tuple[str, ...] | None = dataclasses.field(default=None, metadata={"static": True})
+
+
+def fit(
+    x: Any,
+    knowledge: Knowledge | None = None,
+    config: Config = Config(),
+    *,
+    penalty: float | jax.Array | None = None,
+    prior_weight: float | jax.Array | None = None,
+) -> Result:
+    """Learns a directed acyclic graph from a table; computes in float64 whatever the caller's setting.
+
+    Composes with `jit`, `vmap` and both: a batch of tables, of priors, of penalties. Without them it compiles once for
+    a shape and a Config.
+
+    Args:
+      x: the table, `[n, d]`: an array, or a pandas DataFrame, whose column names then stand in the result.
+      knowledge: a prior; matched by name if both sides have names, else by position.
+      config: structure and defaults.
+      penalty: l1, at least 0; by default the config's.
+      prior_weight: l_sim, at least 0; by default the config's, and l1 where that has none.
+
+    Returns:
+      A `Result`. Under a transformation bad data cannot raise: look at its `status`.
+
+    Raises:
+      ValueError: if x is not `[n, d]` with at least 3 rows, holds NaN or infinity or a constant column, or the
+        knowledge is of other columns.
+
+    Reference: arXiv 2209.08037 and arXiv 2311.11212.
+    """
+    x, knowledge, names = check(x, knowledge, config)
+    with jax.enable_x64(True):
+        return dataclasses.replace(_fit(x, knowledge, config, penalty, prior_weight), names=names)
+
+
+@jax.jit
+def _fit(x, knowledge, config, penalty, prior_weight) -> Result:
+    return solve(problem(x, knowledge, config, penalty=penalty, prior_weight=prior_weight), config)
+
+
+def solve(problem: Problem, config: Config) -> Result:
+    """A whole fit in one traceable call: `init`, every `step`, `finish`."""
+    body = lambda state, _: (step(state, problem, config)[0], None)
+    return finish(jax.lax.scan(body, init(problem, config), length=config.steps)[0], problem, config)
+
+
+def problem(
+    x: jax.Array,
+    knowledge: Knowledge | None,
+    config: Config,
+    *,
+    counts: jax.Array | None = None,
+    penalty: float | jax.Array | None = None,
+    prior_weight: float | jax.Array | None = None,
+) -> Problem:
+    """The numbers of a fit, for a caller that drives `step` itself; as `fit`, with the counts of a resample, `[n]`.
+
+    Raises:
+      RuntimeError: if 64 bits are switched off.
+    """
+    if not jax.config.jax_enable_x64:
+        raise RuntimeError("causal computes in float64: drive its steps inside `with jax.enable_x64(True):`")
+    covariance = moments.covariance(jnp.asarray(x, jnp.float64), config.transform, counts)
+    size = covariance.shape[-1]
+    penalty = config.penalty if penalty is None else penalty
+    prior_weight = config.prior_weight if prior_weight is None else prior_weight
+    prior, confidence = (
+        (jnp.zeros((size, size)), jnp.zeros((size, size)))
+        if knowledge is None
+        else (jnp.asarray(knowledge.edges, jnp.float64), jnp.asarray(knowledge.confidence, jnp.float64))
+    )
+    return Problem(
+        covariance,
+        jnp.asarray(penalty, jnp.float64),
+        prior,
+        confidence,
+        jnp.asarray(penalty if prior_weight is None else prior_weight, jnp.float64),
+    )
+
+
+def init(problem: Problem, config: Config) -> State:
+    """The start of a fit: no edges."""
+    weights = jnp.zeros_like(problem.covariance)
+    rate = jnp.asarray(config.rate, weights.dtype)
+    return State(weights, weights, _MOMENTS.init(weights), rate, jnp.zeros((), jnp.int32))
+
+
+def step(state: State, problem: Problem, config: Config) -> tuple[State, Metrics]:
+    """One Adam step on the path; a step that left the domain of h is taken back and the rate of the stage halved."""
+    ends = np.cumsum(config.stage_steps)
+    stage = jnp.sum(state.step >= ends[:-1])
+    enters = jnp.any(state.step == np.concatenate([[0], ends[:-1]]))
+    fresh = state._replace(moments=_MOMENTS.init(state.weights), rate=jnp.asarray(config.rate, state.rate.dtype))
+    state = jax.tree.map(lambda new, old: jnp.where(enters, new, old), fresh, state)
+    cycles = acyclicity.log_det(state.weights)
+    score, score_gradient = scores.least_squares(state.weights, problem.covariance)
+    sparsity, sparsity_gradient = scores.sparsity(state.weights, *problem[1:])
+    mu = jnp.asarray(config.path, state.weights.dtype)[stage]
+    gradient = mu * (score_gradient + sparsity_gradient) + cycles.gradient
+    update, moved = _MOMENTS.update(gradient, state.moments)
+    off_diagonal = ~jnp.eye(len(gradient), dtype=bool)
+    proposal = jnp.where(off_diagonal, state.weights - state.rate * update, 0)
+    forward = state._replace(weights=proposal, inside=state.weights, moments=moved)
+    back = state._replace(weights=state.inside, rate=state.rate / 2)
+    state = jax.tree.map(lambda good, bad: jnp.where(cycles.inside, good, bad), forward, back)
+    metrics = {"objective": mu * (score + sparsity) + cycles.value, "score": score, "acyclicity": cycles.value}
+    return state._replace(step=state.step + 1), metrics
+
+
+def finish(state: State, problem: Problem, config: Config) -> Result:
+    """Cuts small weights and breaks the cycles that are left."""
+    finite = jnp.all(jnp.isfinite(problem.covariance)) & jnp.all(jnp.isfinite(state.inside))
+    uncut = jnp.where(finite, state.inside, 0)
+    weights = graphs.break_cycles(jnp.where(jnp.abs(uncut) >= config.cut, uncut, 0))
+    return Result(weights, weights != 0, uncut, jnp.where(finite, 0, 1).astype(jnp.int32))
+
+
+def check(
+    x: Any, knowledge: Knowledge | None, config: Config, names: Sequence[str] | None = None
+) -> tuple[Any, Knowledge | None, tuple[str, ...] | None]:
+    """What `fit` makes of its input: values (float64 where they are concrete), aligned knowledge, names.
+
+    Raises:
+      ValueError: as `fit` does.
+    """
+    if hasattr(x, "columns") and hasattr(x, "to_numpy"):
+        x, names = x.to_numpy(dtype=np.float64), [str(name) for name in x.columns]
+    x = x if isinstance(x, jax.core.Tracer) else np.asarray(x, np.float64)
+    if x.ndim != 2 or x.shape[0] < 3 or x.shape[1] < 1:
+        raise ValueError(f"a table [rows, columns] of at least 3 rows and 1 column is wanted, got shape {x.shape}")
+    if knowledge is not None:
+        knowledge = knowledge if names is None else knowledge.align(names)
+        if knowledge.edges.shape != (x.shape[1], x.shape[1]):
+            raise ValueError(f"knowledge of shape {knowledge.edges.shape} does not fit {x.shape[1]} columns")
+    if not isinstance(x, jax.core.Tracer):
+        _check_values(x, config, names or [f"column {j}" for j in range(x.shape[1])])
+    return x, knowledge, None if names is None else tuple(names)
+
+
+def _check_values(x: np.ndarray, config: Config, names: Sequence[str]) -> None:
+    bad = np.argwhere(~np.isfinite(x))
+    if len(bad):
+        row, column = bad[0]
+        raise ValueError(f"a table must be finite, but row {row} of {names[column]} is {x[row, column]}")
+    constant = np.flatnonzero(np.ptp(x, axis=0) == 0)
+    if len(constant):
+        raise ValueError(f"{names[constant[0]]} is constant: a column that never varies has no causes; leave it out")
+    if config.transform == "log_standardize" and x.min() <= -moments.LOG_SHIFT:
+        column = int(np.argwhere(x <= -moments.LOG_SHIFT)[0][1])
+        raise ValueError(
+            f"log_standardize needs values above {-moments.LOG_SHIFT:g}, but {names[column]} goes down to "
+            f"{x[:, column].min():g}"
+        )

@@ -1,0 +1,37 @@
+"""Second moments of a table, the only thing that a linear learner needs to know of it."""
+
+import jax
+import jax.numpy as jnp
+
+TRANSFORMS = ("center", "standardize", "log_standardize", "none")
+LOG_SHIFT = 10.0  # log_standardize takes ln(x + 10), the habit of flow cytometry
+
+
+def covariance(x: jax.Array, transform: str, counts: jax.Array | None = None) -> jax.Array:
+    """S = X'X / n of the transformed columns.
+
+    Args:
+      x: `[n, d]`.
+      transform: `center` subtracts each column's mean; `standardize` divides by its standard deviation too, so that S
+        is the correlation matrix; `log_standardize` does so after ln(x + 10); `none` leaves the columns as they are.
+      counts: how often each row stands in a resample, `[n]`; by default once each.
+
+    Returns:
+      S, `[d, d]`; NaN in the rows and columns of a column that is to be standardised and does not vary.
+
+    Raises:
+      ValueError: for another transform.
+    """
+    if transform not in TRANSFORMS:
+        raise ValueError(f"unknown transform {transform!r}: take one of {', '.join(TRANSFORMS)}")
+    if transform == "log_standardize":
+        x = jnp.log(x + LOG_SHIFT)
+    share = jnp.ones(x.shape[0], x.dtype) if counts is None else counts.astype(x.dtype)
+    share = share / share.sum()
+    if transform != "none":
+        x = x - share @ x
+    second = (share[:, None] * x).T @ x
+    if transform in ("center", "none"):
+        return second
+    scale = jnp.sqrt(jnp.diagonal(second))
+    return second / (scale[:, None] * scale[None, :])

@@ -1,0 +1,37 @@
+"""Random key streams: one key a purpose, derived by name or by number and never by the order of calls."""
+
+import operator
+import zlib
+
+import jax
+
+from framework.core.types import Key
+
+
+def named(key: Key, name: str) -> Key:
+    """The key of one purpose, `fold_in(key, crc32(name))`.
+
+    Adding a purpose leaves the draws of all others as they were, which `split` does not.
+    """
+    return jax.random.fold_in(key, zlib.crc32(name.encode()))
+
+
+def for_seeds(seed: int, count: int = 1) -> Key:
+    """Keys of the seeds `seed .. seed + count - 1`.
+
+    Row i equals `jax.random.key(seed + i)`, so that a batch over seeds draws what each seed draws alone.
+
+    Args:
+      seed: the first seed, at least 0.
+      count: how many, at least 1.
+
+    Returns:
+      Typed keys, `[count]`.
+
+    Raises:
+      ValueError: if `seed` is negative or `count` is less than 1.
+    """
+    seed, count = operator.index(seed), operator.index(count)
+    if seed < 0 or count < 1 or seed + count > 2**32:
+        raise ValueError(f"seeds must be at least 1 number between 0 and 2^32 - 1, got {count} from {seed} on")
+    return jax.numpy.stack([jax.random.key(s) for s in range(seed, seed + count)])

@@ -1,0 +1,92 @@
+"""Checkpoints by orbax: the state of a phase after some steps, whole or absent.
+
+Leaves are stored as NumPy arrays, typed keys as their data, so that a restore depends on no setting of JAX.
+"""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+KEPT = 2  # checkpoints of a phase that stay on disk
+
+
+@dataclasses.dataclass(frozen=True)
+class Checkpoint:
+    """What was restored."""
+
+    step: int
+    state: Any  # a pytree like the one that was saved
+    meta: dict[str, Any]
+
+
+def save(directory: Path, step: int, state: Any, meta: dict[str, Any]) -> None:
+    """Saves a pytree of arrays with plain JSON values beside it; older checkpoints but one are dropped."""
+    import orbax.checkpoint as ocp
+
+    with _manager(directory) as manager:
+        leaves = {name: _to_numpy(leaf) for name, leaf in _named_leaves(state)}
+        manager.save(step, args=ocp.args.Composite(state=ocp.args.StandardSave(leaves), meta=ocp.args.JsonSave(meta)))
+        manager.wait_until_finished()
+
+
+def restore_latest(directory: Path, like: Any) -> Checkpoint | None:
+    """The newest checkpoint that can be read, or None where there is none.
+
+    A step that a damaged disk or a cut file made unreadable is passed over for the one before it.
+
+    Args:
+      directory: where `save` wrote.
+      like: a pytree with the structure, shapes and dtypes of the state; its values are not read.
+
+    Raises:
+      ValueError: if the newest readable checkpoint is of another structure than `like`.
+    """
+    if not directory.exists():
+        return None
+    import orbax.checkpoint as ocp
+
+    with _manager(directory) as manager:
+        for step in sorted(manager.all_steps(), reverse=True):
+            try:
+                restored = manager.restore(
+                    step, args=ocp.args.Composite(state=ocp.args.StandardRestore(), meta=ocp.args.JsonRestore())
+                )
+            except Exception:  # noqa: BLE001  (orbax and tensorstore raise many kinds for a damaged file)
+                continue
+            return Checkpoint(step, _rebuild(like, restored["state"], directory), dict(restored["meta"]))
+    return None
+
+
+def _manager(directory: Path):
+    import orbax.checkpoint as ocp
+
+    options = ocp.CheckpointManagerOptions(max_to_keep=KEPT, enable_async_checkpointing=False)
+    return ocp.CheckpointManager(directory.resolve(), options=options)
+
+
+def _named_leaves(tree: Any) -> list[tuple[str, Any]]:
+    return [(jax.tree_util.keystr(path), leaf) for path, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]]
+
+
+def _is_key(leaf: Any) -> bool:
+    return isinstance(leaf, jax.Array) and jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+
+
+def _to_numpy(leaf: Any) -> np.ndarray:
+    return np.asarray(jax.random.key_data(leaf) if _is_key(leaf) else leaf)
+
+
+def _rebuild(like: Any, stored: dict[str, Any], directory: Path) -> Any:
+    named = _named_leaves(like)
+    if {name for name, _ in named} != set(stored):
+        raise ValueError(f"{directory} was saved by another version of this experiment; give another --workdir")
+    leaves = []
+    for name, wanted in named:
+        value = np.asarray(stored[name])
+        if value.shape != _to_numpy(wanted).shape or value.dtype != _to_numpy(wanted).dtype:
+            raise ValueError(f"{directory}: {name} was saved as {value.dtype}{value.shape}; give another --workdir")
+        leaves.append(jax.random.wrap_key_data(value) if _is_key(wanted) else jax.numpy.asarray(value))
+    return jax.tree.unflatten(jax.tree.structure(like), leaves)

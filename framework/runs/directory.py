@@ -1,0 +1,171 @@
+"""The run directory: opened once at a time, tied to one config, complete when `result.json` is there."""
+
+import contextlib
+import dataclasses
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from framework.runs import files, machine
+
+RESUME = ("auto", "never", "must")
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """An open run directory, handed to an experiment's `main`."""
+
+    path: Path
+
+    def result(self) -> dict[str, Any] | None:
+        """The final numbers if the run is complete."""
+        return files.read_json(self.path / "result.json") if (self.path / "result.json").exists() else None
+
+    def finish(self, result: dict[str, Any]) -> None:
+        """Writes the final numbers, the last file of a run; they may depend on seed and config only."""
+        *before, launch = files.read_json(self.path / "meta.json")
+        files.write_json(self.path / "meta.json", [*before, machine.end_launch(launch)])
+        files.write_json(self.path / "result.json", result)
+
+    def child(self, name: str) -> Path:
+        """The directory of a run inside this one."""
+        return self.path / name
+
+    def log(self, rows: Sequence[dict[str, Any]]) -> None:
+        """Appends rows to `metrics.jsonl`; each has a `step` and a `seed`."""
+        lines = "".join(json.dumps(files.plain(row)) + "\n" for row in rows)
+        with open(self._metrics, "a", encoding="utf-8") as file:
+            file.write(lines)
+            file.flush()
+            os.fsync(file.fileno())
+
+    def metrics_size(self) -> int:
+        """Bytes of metrics so far."""
+        return self._metrics.stat().st_size if self._metrics.exists() else 0
+
+    def truncate_metrics(self, size: int) -> None:
+        """Forgets the rows after the first `size` bytes: those that a killed run wrote after its last checkpoint."""
+        if self.metrics_size() > size:
+            os.truncate(self._metrics, size)
+
+    def save_csv(self, name: str, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+        """Writes a table into the directory."""
+        files.write_csv(self.path / name, header, rows)
+
+    def save_figure(self, name: str, figure, caption: str) -> None:
+        """Writes a matplotlib figure, with its caption inside, as a PNG: `figures/adjacency`, or `graph` at the top."""
+        from framework.runs import figures
+
+        files.write_bytes(self.path / f"{name}.png", figures.to_png(figure, caption))
+
+    def figures(self) -> tuple[Path, ...]:
+        """The figures so far: those at the top, then those of the folder, each by name."""
+        return (*sorted(self.path.glob("*.png")), *sorted(self.path.glob("figures/*.png")))
+
+    @property
+    def _metrics(self) -> Path:
+        return self.path / "metrics.jsonl"
+
+
+@contextlib.contextmanager
+def open_run(path: Path, config: dict[str, Any], resume: str = "auto") -> Iterator[Run]:
+    """Opens a run directory, new or to be taken up again, and holds its lock.
+
+    If the work fails before the first checkpoint with an error about its input, what this call wrote is removed again.
+    A complete run is opened without a change: `Run.result` tells.
+
+    Args:
+      path: the directory; it and its parents are made as needed.
+      config: what determines the result, as plain JSON values.
+      resume: `auto` takes an unfinished run up; `never` refuses a directory with a run in it, `must` one without.
+
+    Raises:
+      ValueError: if the directory is in use, was made with another config, or does not fit `resume`.
+      OSError: if the directory cannot be written.
+    """
+    config = files.plain(config)
+    if path.exists() and not path.is_dir():
+        raise NotADirectoryError(f"{path} is a file; a run wants a directory")
+    if resume == "must" and not (path / "config.json").exists():
+        raise ValueError(f"--resume=must, but {path} holds no run to take up")
+    made = [parent for parent in (path, *path.parents) if not parent.exists()]
+    path.mkdir(parents=True, exist_ok=True)
+    with _lock(path):
+        run = Run(path)
+        fresh = not (path / "config.json").exists()
+        if fresh:
+            _require_empty(path)
+        else:
+            _require_same(path, config, resume)
+        if run.result() is not None:
+            yield run
+            return
+        try:
+            files.write_json(path / "config.json", config)
+            files.write_json(path / "meta.json", [*_launches(path), machine.begin_launch()])
+            yield run
+        except (ValueError, OSError):
+            if fresh and not any(path.rglob("checkpoints")) and not any(path.rglob("result.json")):
+                _remove(path, made)
+            raise
+
+
+@contextlib.contextmanager
+def _lock(path: Path) -> Iterator[None]:
+    """The operating system's lock on the directory itself: no file, and it ends with the process, however that ends."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ValueError(f"{path} is in use by another run; wait for it, or give another --workdir") from None
+        yield
+    finally:
+        os.close(handle)
+
+
+def _require_empty(path: Path) -> None:
+    """A directory without a run may hold nothing but what a launch killed at its very start left."""
+    others = sorted(child.name for child in path.iterdir() if not child.name.endswith(".partial"))
+    if others:
+        raise ValueError(
+            f"{path} holds other files ({', '.join(others[:3])}) and no run; give a new or empty --workdir"
+        )
+
+
+def _require_same(path: Path, config: dict[str, Any], resume: str) -> None:
+    before = files.read_json(path / "config.json")
+    if before != config:
+        keys = ", ".join(differing(before, config))
+        raise ValueError(f"{path} was made with another config ({keys}); give another --workdir")
+    if resume == "never":
+        raise ValueError(f"--resume=never, but {path} holds a run; give another --workdir")
+
+
+def differing(before: Any, after: Any, key: str = "") -> list[str]:
+    """What two configs differ in: dotted keys with both values."""
+    if not (isinstance(before, dict) and isinstance(after, dict)):
+        return [] if before == after else [f"{key} was {before!r} and is now {after!r}"]
+    names = dict.fromkeys([*before, *after])
+    nested = (differing(before.get(n, "absent"), after.get(n, "absent"), f"{key}.{n}".lstrip(".")) for n in names)
+    return [line for lines in nested for line in lines]
+
+
+def _launches(path: Path) -> list[dict[str, Any]]:
+    try:
+        return files.read_json(path / "meta.json")
+    except (FileNotFoundError, ValueError):
+        return []
+
+
+def _remove(path: Path, made: Sequence[Path]) -> None:
+    """Removes the files of a run that has hardly begun, and the directories that its launch made."""
+    for child in path.iterdir():
+        shutil.rmtree(child) if child.is_dir() else child.unlink()
+    for directory in made:
+        with contextlib.suppress(OSError):
+            directory.rmdir()

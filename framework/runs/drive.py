@@ -1,0 +1,63 @@
+"""Drives a step function for a long time: chunks, checkpoints, metrics and a progress bar between them."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import jax
+from tqdm import tqdm
+
+from framework.core import chunks
+from framework.core.types import Metrics, State, Step
+from framework.runs import checkpoints
+from framework.runs.directory import Run
+
+
+def drive(
+    run: Run,
+    phase: str,
+    step: Step,
+    state: State,
+    fixed: Any,
+    steps: int,
+    chunk: int,
+    rows: Callable[[int, Metrics], list[dict[str, Any]]] = lambda done, metrics: [],
+    save_every: float = 5.0,
+) -> State:
+    """Takes `steps` steps in chunks, from the newest checkpoint of the phase if there is one.
+
+    Where it is killed and called again with the same arguments, it ends with the same state and the same metrics, bit
+    for bit on one CPU machine: a checkpoint knows how many bytes of metrics belong to it.
+
+    Args:
+      run: the open run directory.
+      phase: a name of its own in the run, for the checkpoints and the bar.
+      step: (state, fixed) -> (state, metrics); see `core.advance`.
+      state: where to begin; its structure, shapes and dtypes are those of the checkpoints.
+      fixed: what every step is given and none changes.
+      steps: how many in all.
+      chunk: steps between two looks of the host.
+      rows: (steps done, metrics with leaves `[chunk, ...]`) -> rows for `metrics.jsonl`.
+      save_every: seconds that pass at least between two checkpoints; the last step always has one.
+
+    Returns:
+      The state after the last step.
+    """
+    directory = run.path / "checkpoints" / phase
+    done, last = 0, checkpoints.restore_latest(directory, state)
+    if last is None:
+        checkpoints.save(directory, 0, state, {"metrics_size": run.metrics_size()})
+    else:
+        done, state = last.step, last.state
+        if done < steps:
+            run.truncate_metrics(last.meta["metrics_size"])
+    saved = time.monotonic()
+    with tqdm(total=steps, initial=done, desc=phase, unit="step", disable=None, leave=False) as bar:
+        for now, reached, metrics in chunks(step, state, fixed, steps, chunk, done):
+            run.log(rows(now, jax.device_get(metrics)))
+            if now == steps or time.monotonic() - saved >= save_every:
+                checkpoints.save(directory, now, reached, {"metrics_size": run.metrics_size()})
+                saved = time.monotonic()
+            bar.update(now - bar.n)
+            state = reached
+    return state

@@ -1,0 +1,117 @@
+"""One experiment into one run directory: its `main`, its report, its result, in this order."""
+
+import inspect
+import json
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+from framework.runs import files, report
+from framework.runs.directory import Run, open_run
+from framework.runs.report import Section
+
+PRESETS = ("smoke", "default", "paper")
+
+
+class Experiment(Protocol):
+    """What a file in `experiments/` offers, as a module.
+
+    Its docstring states the claim (the first paragraph), the command and the time. It may also have
+    `sections(run, config, result) -> [Section]` where one section is not enough.
+    """
+
+    __name__: str
+    __doc__: str
+    EXPECTED: dict[str, report.Expected]  # preset -> number -> (value, spread)
+    get_config: Callable[[str], Any]  # preset -> ConfigDict with `preset`, `seed` and `seeds`
+    main: Callable[[Any, Run], dict[str, Any]]
+
+
+class Outcome(NamedTuple):
+    """What came of a launch."""
+
+    path: Path
+    result: dict[str, Any]
+    sections: list[Section]
+    ran: bool  # False where the result was there already
+
+
+def execute(experiment: Experiment, config: Any, path: Path, resume: str = "auto") -> Outcome:
+    """Runs an experiment, or takes it up where it was killed; a complete run is read and left as it is.
+
+    Args:
+      experiment: the module.
+      config: its ConfigDict.
+      path: the run directory.
+      resume: see `open_run`.
+
+    Raises:
+      ValueError, OSError: for bad input, as the experiment and `open_run` do.
+    """
+    name = name_of(experiment)
+    settings = {"experiment": name, **_plain(config)}
+    with open_run(path, settings, resume) as run:
+        result = run.result()
+        if result is not None:
+            return Outcome(path, result, _sections(experiment, run, config, result), ran=False)
+        result = files.plain(experiment.main(config, run))
+        sections = _sections(experiment, run, config, result)
+        files.write_text(path / "report.html", report.page(f"{name}, {config.preset}", "", sections))
+        run.finish(result)
+    return Outcome(path, result, sections, ran=True)
+
+
+def summary(outcome: Outcome) -> str:
+    """What the terminal shows at the end: the numbers, and where the rest is."""
+    state = "" if outcome.ran else "complete already, nothing was run; "
+    return f"{report.terminal(outcome.sections)}\n\n{state}report: {outcome.path / 'report.html'}"
+
+
+def listing(experiments: Iterable[Experiment]) -> str:
+    """One line an experiment: its name and its claim."""
+    return "\n".join(f"{name_of(experiment):14}  {claim_of(experiment)}" for experiment in experiments)
+
+
+def one_line(error: Exception) -> str:
+    """What went wrong on one line, without the trace that some libraries put into their messages."""
+    if isinstance(error, OSError) and error.strerror:
+        where = f": {error.filename}" if error.filename else ""
+        return f"{error.strerror}{where}"
+    text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    if any(line.startswith("Traceback") for line in lines):
+        return lines[-1].partition("Error: ")[2] or lines[-1]
+    return " ".join(lines) or type(error).__name__
+
+
+def name_of(experiment: Experiment) -> str:
+    """The name that a study goes by: its file's."""
+    return experiment.__name__.rpartition(".")[2]
+
+
+def claim_of(experiment: Experiment) -> str:
+    """The first paragraph of the module's docstring, on one line."""
+    return " ".join(inspect.cleandoc(experiment.__doc__ or "").partition("\n\n")[0].split())
+
+
+def section_of(experiment: Experiment, run: Run, config: Any, result: dict[str, Any], link: str = "") -> Section:
+    """The section of a whole experiment: all its numbers and all its figures."""
+    numbers, expected = report.scalars(result), _expected(experiment, config)
+    return Section(name_of(experiment), claim_of(experiment), numbers, expected, run.figures(), link)
+
+
+def _sections(experiment: Experiment, run: Run, config: Any, result: dict[str, Any]) -> list[Section]:
+    if hasattr(experiment, "sections"):
+        return experiment.sections(run, config, result)
+    return [section_of(experiment, run, config, result)]
+
+
+def _expected(experiment: Experiment, config: Any) -> report.Expected:
+    """The expected numbers of a preset that only the seed was changed of; of another config nothing is expected."""
+    preset = experiment.get_config(config.preset)
+    preset.seed = config.seed
+    return experiment.EXPECTED.get(config.preset, {}) if _plain(preset) == _plain(config) else {}
+
+
+def _plain(config: Any) -> dict[str, Any]:
+    return json.loads(config.to_json_best_effort())

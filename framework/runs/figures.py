@@ -1,0 +1,137 @@
+"""Pictures that several studies draw: matrices side by side, a graph, bars with their spread.
+
+Figures are drawn without pyplot, so that nothing is shared between runs and no window opens.
+"""
+
+import io
+from collections.abc import Mapping, Sequence
+
+import networkx as nx
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import TwoSlopeNorm
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+INK, MUTED, PAPER = "#1d2733", "#6b7785", "#ffffff"
+PALETTE = ("#2a6f97", "#e07a3f", "#5b8e55", "#a05195", "#b8860b", "#7a7a7a")
+CAPTION = "Description"  # the PNG text chunk that holds the caption
+
+
+def to_png(figure: Figure, caption: str = "") -> bytes:
+    """The figure as a PNG, 144 dots an inch, with its caption inside."""
+    FigureCanvasAgg(figure)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=144, bbox_inches="tight", facecolor=PAPER, metadata={CAPTION: caption})
+    return buffer.getvalue()
+
+
+def matrices(panels: Mapping[str, np.ndarray], names: Sequence[str]) -> Figure:
+    """Square matrices side by side, on one symmetric colour scale.
+
+    Args:
+      panels: title to matrix, `[d, d]`.
+      names: one a row and column.
+    """
+    figure = Figure(figsize=(3.4 * len(panels) + 0.6, 3.9), layout="constrained")
+    axes = np.atleast_1d(figure.subplots(1, len(panels)))
+    top = max(max(float(np.abs(matrix).max()) for matrix in panels.values()), 1e-9)
+    for axis, (title, matrix) in zip(axes, panels.items(), strict=True):
+        image = axis.imshow(matrix, cmap="RdBu_r", norm=TwoSlopeNorm(0.0, -top, top))
+        axis.set_title(title, fontsize=11, color=INK)
+        labels = names if len(names) <= 30 else [""] * len(names)
+        axis.set_xticks(range(len(names)), labels, rotation=90, fontsize=8)
+        axis.set_yticks(range(len(names)), labels if axis is axes[0] else [""] * len(names), fontsize=8)
+        axis.tick_params(length=0)
+        axis.spines[:].set_color(MUTED)
+    axes[0].set_ylabel("from", color=MUTED)
+    figure.supxlabel("to", color=MUTED, fontsize=10)
+    figure.colorbar(image, ax=list(axes), shrink=0.75, label="weight")
+    return figure
+
+
+def graph(
+    drawn: nx.DiGraph, title: str, kinds: Mapping[str, tuple[str, str]], widths: Mapping[tuple, float] | None = None
+) -> Figure:
+    """A directed graph, layer by layer from causes to effects.
+
+    Args:
+      drawn: the graph; each edge may have an attribute `kind`.
+      title: over the picture.
+      kinds: kind to (colour, line style), in the order of the legend.
+      widths: edge to a number in [0, 1] that sets its width; thin where none is given.
+    """
+    figure = Figure(figsize=(8.5, 6.2), layout="constrained")
+    axis = figure.subplots()
+    places = _layers(drawn)
+    size = 1500 if len(drawn) <= 20 else 500
+    nx.draw_networkx_nodes(drawn, places, ax=axis, node_size=size, node_color="#eef3f7", edgecolors=INK, linewidths=1.2)
+    nx.draw_networkx_labels(drawn, places, ax=axis, font_size=10 if len(drawn) <= 20 else 7, font_color=INK)
+    for kind, (colour, style) in kinds.items():
+        edges = [(a, b) for a, b, found in drawn.edges(data="kind") if found == kind]
+        nx.draw_networkx_edges(
+            drawn,
+            places,
+            edgelist=edges,
+            ax=axis,
+            edge_color=colour,
+            style=style,
+            width=[0.8 + 2.6 * (widths or {}).get(edge, 0.2) for edge in edges],
+            node_size=size,
+            arrowsize=16,
+            connectionstyle="arc3,rad=0.12",
+        )
+    present = {found for *_, found in drawn.edges(data="kind")}
+    handles = [
+        Line2D([], [], color=colour, linestyle=style, label=kind)
+        for kind, (colour, style) in kinds.items()
+        if kind in present
+    ]
+    if handles:
+        axis.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, 0.0), ncols=len(handles), frameon=False)
+    axis.set_title(title, fontsize=12, color=INK)
+    axis.margins(0.12)
+    axis.set_axis_off()
+    return figure
+
+
+def bars(values: Mapping[str, tuple[float, float]], ylabel: str, points: Mapping[str, Sequence[float]]) -> Figure:
+    """One bar a method with its standard error, and the single measurements as points on it.
+
+    Args:
+      values: method to (mean, standard error).
+      ylabel: the measure with its unit.
+      points: method to single measurements.
+    """
+    figure = Figure(figsize=(1.35 * len(values) + 1.6, 3.9), layout="constrained")
+    axis = figure.subplots()
+    for place, (name, (mean, error)) in enumerate(values.items()):
+        axis.bar(place, mean, width=0.66, color=PALETTE[place % len(PALETTE)], alpha=0.85)
+        axis.errorbar(place, mean, yerr=error, color=INK, capsize=4, linewidth=1.4)
+        single = points.get(name, ())
+        spread = np.linspace(-0.18, 0.18, len(single)) if len(single) > 1 else [0.0] * len(single)
+        axis.scatter(place + np.asarray(spread), single, s=13, color=INK, alpha=0.45, zorder=3, linewidths=0)
+    axis.set_xticks(range(len(values)), [name.replace("_", " ") for name in values], fontsize=10)
+    axis.set_ylabel(ylabel, color=INK)
+    axis.set_ylim(bottom=0)
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.grid(axis="y", color="#dde3e9", linewidth=0.8)
+    axis.set_axisbelow(True)
+    return figure
+
+
+def _layers(drawn: nx.DiGraph) -> dict:
+    """Places by topological generation of the edges that are part of the result; a circle where those hold a cycle."""
+    solid = nx.DiGraph()
+    solid.add_nodes_from(drawn)
+    solid.add_edges_from((a, b) for a, b, kind in drawn.edges(data="kind") if kind != "missing")
+    joined = [node for node in solid if drawn.degree(node)]
+    if len(joined) < 3 or not nx.is_directed_acyclic_graph(solid):
+        return nx.circular_layout(drawn)
+    places = {}
+    for depth, generation in enumerate(nx.topological_generations(solid)):
+        generation = list(generation)
+        for position, node in enumerate(generation):
+            offset = 0.22 * (-1) ** position * (len(generation) > 2) + 0.13 * (depth % 2)
+            places[node] = np.array([position - (len(generation) - 1) / 2 + 0.3 * (depth % 2), -depth + offset])
+    return places

@@ -1,0 +1,137 @@
+"""What a run has to say: a table for the terminal, and one self-contained page."""
+
+import base64
+import html
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from framework.runs.figures import CAPTION
+
+Expected = dict[str, tuple[float, float]]  # name -> (value, spread)
+
+
+class Section(NamedTuple):
+    """One study: its claim, its numbers beside the expected ones, its figures."""
+
+    title: str
+    claim: str
+    numbers: dict[str, Any]  # the scalars of the result, dotted names
+    expected: Expected
+    figures: tuple[Path, ...]
+    link: str = ""  # a page or folder with more
+
+
+def scalars(result: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """The single numbers and words of a result under dotted names; lists are left out."""
+    found = {}
+    for key, value in result.items():
+        if isinstance(value, dict):
+            found.update(scalars(value, f"{prefix}{key}."))
+        elif isinstance(value, int | float | str):
+            found[prefix + key] = value
+    return found
+
+
+def rows(section: Section) -> list[tuple[str, str, str, str]]:
+    """(name, measured, expected, verdict) of each number; the last two empty where nothing is expected."""
+    return [
+        (name, _number(value), *_judge(value, section.expected.get(name))) for name, value in section.numbers.items()
+    ]
+
+
+def text_table(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    """A table for the terminal; columns of empty cells are left out."""
+    kept = [i for i in range(len(header)) if any(line[i] for line in lines)]
+    cells = [[line[i] for i in kept] for line in (header, *lines)]
+    widths = [max(len(line[i]) for line in cells) for i in range(len(kept))]
+    text = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in cells]
+    return "\n".join([text[0], "-" * (sum(widths) + 2 * (len(widths) - 1)), *text[1:]])
+
+
+def terminal(sections: Sequence[Section]) -> str:
+    """The expected numbers of all sections as one table; all numbers of a section that expects none."""
+    lines = [
+        (section.title, *row)
+        for section in sections
+        for row in rows(section)
+        if row[0] in section.expected or not section.expected
+    ]
+    return text_table(("study", "number", "measured", "expected", ""), lines)
+
+
+def page(title: str, intro: str, sections: Sequence[Section]) -> str:
+    """A self-contained HTML page; figures stand inside as data."""
+    contents = "".join(
+        f'<li><a href="#{html.escape(section.title)}">{html.escape(section.title)}</a></li>' for section in sections
+    )
+    body = "".join(_section(section) for section in sections)
+    navigation = f"<nav><ul>{contents}</ul></nav>" if len(sections) > 1 else ""
+    return _PAGE.format(title=html.escape(title), intro=_paragraphs(intro), navigation=navigation, body=body)
+
+
+def _section(section: Section) -> str:
+    name = html.escape(section.title)
+    table = "".join(
+        f"<tr><td>{html.escape(number)}</td><td class=n>{value}</td><td class=n>{expected}</td>"
+        f"<td class={'off' if verdict == 'outside' else 'ok'}>{verdict}</td></tr>"
+        for number, value, expected, verdict in rows(section)
+    )
+    heading = "<tr><th>number</th><th>measured</th><th>expected</th><th></th></tr>"
+    pictures = "".join(_figure(path) for path in section.figures)
+    more = f'<p class=more><a href="{html.escape(section.link)}">the whole report</a></p>' if section.link else ""
+    return (
+        f"<section id='{name}'><h2>{name}</h2>{_paragraphs(section.claim)}{pictures}"
+        f"<table>{heading}{table}</table>{more}</section>"
+    )
+
+
+def _figure(path: Path) -> str:
+    from PIL import Image
+
+    content = path.read_bytes()
+    caption = html.escape(Image.open(io.BytesIO(content)).info.get(CAPTION, "")) or html.escape(path.stem)
+    data = base64.b64encode(content).decode()
+    return (
+        f'<figure><img alt="{caption}" src="data:image/png;base64,{data}"><figcaption>{caption}</figcaption></figure>'
+    )
+
+
+def _paragraphs(text: str) -> str:
+    return "".join(f"<p>{html.escape(part)}</p>" for part in text.strip().split("\n\n") if part.strip())
+
+
+def _number(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _judge(value: Any, expected: tuple[float, float] | None) -> tuple[str, str]:
+    if expected is None or not isinstance(value, int | float):
+        return "", ""
+    middle, spread = expected
+    return f"{middle:.4g} ± {spread:.2g}", "as expected" if abs(value - middle) <= spread else "outside"
+
+
+_PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title><link rel="icon" href="data:,">
+<style>
+:root {{ color-scheme: light; }}
+body {{ font: 16px/1.55 system-ui, sans-serif; color: #1d2733; background: #f6f8fa; margin: 0; }}
+main {{ max-width: 62rem; margin: 0 auto; padding: 2rem 1.2rem 4rem; }}
+h1 {{ font-size: 1.7rem; margin: 0 0 .4rem; }}
+h2 {{ font-size: 1.25rem; margin: 0 0 .3rem; }}
+section {{ background: #fff; border: 1px solid #dde3e9; border-radius: 10px; padding: 1.4rem; margin: 1.4rem 0; }}
+figure {{ margin: 1.2rem 0; }}
+img {{ max-width: 100%; height: auto; display: block; margin: 0 auto; }}
+figcaption {{ color: #566270; font-size: .9rem; text-align: center; margin-top: .4rem; }}
+table {{ border-collapse: collapse; width: 100%; font-size: .93rem; display: block; overflow-x: auto; }}
+th, td {{ text-align: left; padding: .3rem .8rem .3rem 0; border-bottom: 1px solid #edf1f4; white-space: nowrap; }}
+th {{ color: #566270; font-weight: 600; }}
+.n {{ font-variant-numeric: tabular-nums; }}
+.ok {{ color: #3c7a3f; }} .off {{ color: #b3541e; font-weight: 600; }}
+a {{ color: #2a6f97; }}
+</style></head>
+<body><main><h1>{title}</h1>{intro}{navigation}{body}</main></body></html>
+"""

@@ -1,0 +1,99 @@
+"""Runs one experiment by flags; without any, the tour of all systems.
+
+python launch.py
+python launch.py --config=experiments/causal_prior.py:smoke --workdir=runs/x --config.prior.weight=0.1
+python launch.py --list
+"""
+
+import importlib
+import importlib.util
+import sys
+import traceback
+from pathlib import Path
+
+import jax
+from absl import app, flags, logging
+from ml_collections import config_flags
+
+from framework import runs
+
+ROOT = Path(__file__).resolve().parent
+TOUR = ROOT / "experiments" / "tour.py"
+
+CONFIG = config_flags.DEFINE_config_file(
+    "config", f"{TOUR}:smoke", "an experiment's file, with a preset: FILE:smoke, FILE:default or FILE:paper"
+)
+WORKDIR = flags.DEFINE_string("workdir", None, "the run directory; by default runs/<experiment>-<preset>")
+SEEDS = flags.DEFINE_integer("seeds", None, "run the seeds seed .. seed + N - 1", lower_bound=1)
+RESUME = flags.DEFINE_enum("resume", "auto", runs.RESUME, "whether to take up the run that the directory holds")
+LIST = flags.DEFINE_bool("list", False, "name the experiments, a line each, and end")
+COMPARE = flags.DEFINE_list("compare", [], "complete run directories to put side by side, and end")
+jax.config.config_with_absl()
+
+
+def main(argv: list[str]) -> None:
+    """What the flags ask for."""
+    if LIST.value:
+        print(runs.listing(_load(path) for path in sorted((ROOT / "experiments").glob("[!_]*.py"))))
+        return
+    if COMPARE.value:
+        output = Path(WORKDIR.value or "runs/comparison")
+        print(f"{runs.compare([Path(directory) for directory in COMPARE.value], output)}\n\nfigure and table: {output}")
+        return
+    runs.enable_compilation_cache()
+    experiment, config = _load(_config_path()), CONFIG.value
+    if SEEDS.value is not None:
+        config.seeds = SEEDS.value
+    workdir = Path(WORKDIR.value or f"runs/{runs.name_of(experiment)}-{config.preset}")
+    print(runs.summary(runs.execute(experiment, config, workdir, RESUME.value)))
+
+
+def parse(argv: list[str]) -> list[str]:
+    """Reads the flags, the experiment's file and its overrides."""
+    try:
+        program, *rest = flags.FLAGS(argv)
+    finally:
+        path = _config_path()
+        if not path.is_file():
+            raise FileNotFoundError(f"no experiment file {path}; python launch.py --list names the project's own")
+    if rest:
+        raise ValueError(f"{rest[0]!r} is not a flag; settings are given as --config.name=value")
+    if flags.FLAGS["verbosity"].using_default_value:
+        flags.FLAGS.verbosity = logging.WARNING
+    return [program]
+
+
+def _config_path() -> Path:
+    return Path(config_flags.get_config_filename(flags.FLAGS["config"]).partition(":")[0])
+
+
+def _load(path: Path) -> runs.Experiment:
+    """The module of an experiment's file: the project's own by name, a file from elsewhere by its path."""
+    if path.resolve().parent == ROOT / "experiments":
+        return importlib.import_module(f"experiments.{path.stem}")
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def _guarded(work, mendable: tuple[type[Exception], ...]):
+    """Turns what a user can mend into one line on stderr and exit code 2; `--verbosity=1` shows the trace as well."""
+
+    def call(argv: list[str]):
+        try:
+            return work(argv)
+        except KeyboardInterrupt:
+            print("\ninterrupted; the same command takes the run up where it stopped", file=sys.stderr)
+            sys.exit(130)
+        except mendable as error:
+            if flags.FLAGS["verbosity"].value > 0:
+                traceback.print_exc()
+            print(f"error: {runs.one_line(error)}", file=sys.stderr)
+            sys.exit(2)
+
+    return call
+
+
+if __name__ == "__main__":
+    app.run(_guarded(main, (ValueError, OSError)), flags_parser=_guarded(parse, (Exception,)))
