@@ -7,6 +7,7 @@ python launch.py --list
 
 import importlib
 import importlib.util
+import itertools
 import sys
 import traceback
 from pathlib import Path
@@ -21,7 +22,7 @@ ROOT = Path(__file__).resolve().parent
 TOUR = ROOT / "experiments" / "tour.py"
 
 CONFIG = config_flags.DEFINE_config_file(
-    "config", f"{TOUR}:smoke", "an experiment's file, with a preset: FILE:smoke, FILE:default or FILE:paper"
+    "config", None, "an experiment's file, with a preset: FILE:smoke, FILE:default or FILE:paper; by default the tour"
 )
 WORKDIR = flags.DEFINE_string("workdir", None, "the run directory; by default runs/<experiment>-<preset>")
 SEEDS = flags.DEFINE_integer("seeds", None, "run the seeds seed .. seed + N - 1", lower_bound=1)
@@ -50,12 +51,11 @@ def main(argv: list[str]) -> None:
 
 def parse(argv: list[str]) -> list[str]:
     """Reads the flags, the experiment's file and its overrides."""
-    try:
-        program, *rest = flags.FLAGS(argv)
-    finally:
-        path = _config_path()
-        if not path.is_file():
+    given = [path for name, path in itertools.pairwise(" ".join(argv).replace("=", " ").split()) if name == "--config"]
+    for path in given:
+        if not Path(path.partition(":")[0]).is_file():
             raise FileNotFoundError(f"no experiment file {path}; python launch.py --list names the project's own")
+    program, *rest = flags.FLAGS(argv if given else [argv[0], f"--config={TOUR}:smoke", *argv[1:]])
     if rest:
         raise ValueError(f"{rest[0]!r} is not a flag; settings are given as --config.name=value")
     if flags.FLAGS["verbosity"].using_default_value:

@@ -21,7 +21,7 @@ class Answers(NamedTuple):
     names: tuple[str, ...]  # the columns asked about
     pairs: np.ndarray  # [answers, 2] int: columns a and b of each question
     choices: np.ndarray  # [answers] int: index into `CHOICES`
-    source: str
+    caveat: str  # what the file itself warns of
 
 
 def read_answers(path: str | os.PathLike, names: Sequence[str] | None = None) -> Answers:
@@ -59,7 +59,7 @@ def read_answers(path: str | os.PathLike, names: Sequence[str] | None = None) ->
             )
     pairs = np.array([[columns.index(a), columns.index(b)] for a, b, _ in questions], int).reshape(-1, 2)
     choices = np.array([CHOICES.index(choice) for *_, choice in questions], int)
-    return Answers(domain, columns, pairs, choices, str(content.get("source", path)))
+    return Answers(domain, columns, pairs, choices, str(content.get("caveat", "")))
 
 
 def vote(answers: Answers) -> Knowledge:

@@ -36,7 +36,7 @@ def bootstrap(
       knowledge, config: as for `fit`.
 
     Returns:
-      `[d, d]` float64 in [0, 1].
+      `[d, d]` float64 in [0, 1], a NumPy array in a plain call.
 
     Raises:
       ValueError: as `fit`, or for less than 1 resample.
@@ -46,7 +46,7 @@ def bootstrap(
     x, knowledge, _ = learner.check(x, knowledge, config)
     counts = resample(key, x.shape[0], resamples)
     with jax.enable_x64(True):
-        return _frequency(x, knowledge, config, counts)
+        return learner.on_host(_frequency(x, knowledge, config, counts))
 
 
 @jax.jit

@@ -120,7 +120,7 @@ def fit(
       prior_weight: l_sim, at least 0; by default the config's, and l1 where that has none.
 
     Returns:
-      A `Result`. Under a transformation bad data cannot raise: look at its `status`.
+      A `Result`, of NumPy arrays in a plain call. Under a transformation bad data cannot raise: look at its `status`.
 
     Raises:
       ValueError: if x is not `[n, d]` with at least 3 rows, holds NaN or infinity or a constant column, or the
@@ -130,7 +130,7 @@ def fit(
     """
     x, knowledge, names = check(x, knowledge, config)
     with jax.enable_x64(True):
-        return dataclasses.replace(_fit(x, knowledge, config, penalty, prior_weight), names=names)
+        return on_host(dataclasses.replace(_fit(x, knowledge, config, penalty, prior_weight), names=names))
 
 
 @jax.jit
@@ -213,6 +213,12 @@ def finish(state: State, problem: Problem, config: Config) -> Result:
     uncut = jnp.where(finite, state.inside, 0)
     weights = graphs.break_cycles(jnp.where(jnp.abs(uncut) >= config.cut, uncut, 0))
     return Result(weights, weights != 0, uncut, jnp.where(finite, 0, 1).astype(jnp.int32))
+
+
+def on_host(tree: Any) -> Any:
+    """A pytree as NumPy arrays, whose 64 bits a 32-bit caller can go on computing with; left as it is while traced."""
+    traced = any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(tree))
+    return tree if traced else jax.tree.map(np.asarray, tree)
 
 
 def check(

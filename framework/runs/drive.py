@@ -1,5 +1,6 @@
 """Drives a step function for a long time: chunks, checkpoints, metrics and a progress bar between them."""
 
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -11,6 +12,9 @@ from framework.core import chunks
 from framework.core.types import Metrics, State, Step
 from framework.runs import checkpoints
 from framework.runs.directory import Run
+from framework.runs.machine import require_memory
+
+LONG = 10.0  # seconds from which on work is long
 
 
 def drive(
@@ -23,6 +27,7 @@ def drive(
     chunk: int,
     rows: Callable[[int, Metrics], list[dict[str, Any]]] = lambda done, metrics: [],
     save_every: float = 5.0,
+    memory: int = 0,
 ) -> State:
     """Takes `steps` steps in chunks, from the newest checkpoint of the phase if there is one.
 
@@ -39,10 +44,15 @@ def drive(
       chunk: steps between two looks of the host.
       rows: (steps done, metrics with leaves `[chunk, ...]`) -> rows for `metrics.jsonl`.
       save_every: seconds that pass at least between two checkpoints; the last step always has one.
+      memory: bytes that the work needs, estimated; what cannot fit is refused, and said of long work.
 
     Returns:
       The state after the last step.
+
+    Raises:
+      ValueError: if the work cannot fit.
     """
+    require_memory(memory, phase)
     directory = run.path / "checkpoints" / phase
     done, last = 0, checkpoints.restore_latest(directory, state)
     if last is None:
@@ -51,7 +61,7 @@ def drive(
         done, state = last.step, last.state
         if done < steps:
             run.truncate_metrics(last.meta["metrics_size"])
-    saved = time.monotonic()
+    saved = began = time.monotonic()
     with tqdm(total=steps, initial=done, desc=phase, unit="step", disable=None, leave=False) as bar:
         for now, reached, metrics in chunks(step, state, fixed, steps, chunk, done):
             run.log(rows(now, jax.device_get(metrics)))
@@ -59,5 +69,13 @@ def drive(
                 checkpoints.save(directory, now, reached, {"metrics_size": run.metrics_size()})
                 saved = time.monotonic()
             bar.update(now - bar.n)
+            if now - done == 2 * chunk:
+                _say_what_is_to_come(phase, (time.monotonic() - began) * (steps - now) / (now - done), memory)
             state = reached
     return state
+
+
+def _say_what_is_to_come(phase: str, seconds: float, memory: int) -> None:
+    """A line on stderr at the start of long work, whether or not there is a bar to see."""
+    if seconds > LONG:
+        tqdm.write(f"{phase}: about {seconds:.0f} s to go, {memory / 2**20:,.0f} MiB of memory", file=sys.stderr)

@@ -56,7 +56,8 @@ def execute(experiment: Experiment, config: Any, path: Path, resume: str = "auto
             return Outcome(path, result, _sections(experiment, run, config, result), ran=False)
         result = files.plain(experiment.main(config, run))
         sections = _sections(experiment, run, config, result)
-        files.write_text(path / "report.html", report.page(f"{name}, {config.preset}", "", sections))
+        intro = claim_of(experiment) if len(sections) > 1 else ""
+        files.write_text(path / "report.html", report.page(f"{name}, {config.preset}", intro, sections))
         run.finish(result)
     return Outcome(path, result, sections, ran=True)
 
@@ -94,10 +95,11 @@ def claim_of(experiment: Experiment) -> str:
     return " ".join(inspect.cleandoc(experiment.__doc__ or "").partition("\n\n")[0].split())
 
 
-def section_of(experiment: Experiment, run: Run, config: Any, result: dict[str, Any], link: str = "") -> Section:
-    """The section of a whole experiment: all its numbers and all its figures."""
+def section_of(experiment: Experiment, run: Run, config: Any, result: dict[str, Any]) -> Section:
+    """The section of a whole experiment: all its numbers, all its figures, and the `claim` and `note` of its result."""
     numbers, expected = report.scalars(result), _expected(experiment, config)
-    return Section(name_of(experiment), claim_of(experiment), numbers, expected, run.figures(), link)
+    claim = result.get("claim") or claim_of(experiment)
+    return Section(name_of(experiment), claim, numbers, expected, run.figures(), result.get("note", ""))
 
 
 def _sections(experiment: Experiment, run: Run, config: Any, result: dict[str, Any]) -> list[Section]:

@@ -13,9 +13,10 @@ from matplotlib.colors import TwoSlopeNorm
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from framework.runs.report import CAPTION
+
 INK, MUTED, PAPER = "#1d2733", "#6b7785", "#ffffff"
 PALETTE = ("#2a6f97", "#e07a3f", "#5b8e55", "#a05195", "#b8860b", "#7a7a7a")
-CAPTION = "Description"  # the PNG text chunk that holds the caption
 
 
 def to_png(figure: Figure, caption: str = "") -> bytes:

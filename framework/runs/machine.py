@@ -38,7 +38,7 @@ def enable_compilation_cache() -> None:
     """Keeps compiled programs from run to run in a directory that only this user can open.
 
     It is `$XDG_CACHE_HOME/sextant/jax`, mode 0700, since who can write there can run code here. A setting of the user's
-    own (`--jax_compilation_cache_dir`, `JAX_COMPILATION_CACHE_DIR`) counts first; somebody else's directory is not used.
+    own (`--jax_compilation_cache_dir`, `JAX_COMPILATION_CACHE_DIR`) counts first; somebody else's is not used.
     """
     if jax.config.jax_compilation_cache_dir:
         return

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from framework.runs.figures import CAPTION
-
+CAPTION = "Description"  # the text chunk of a PNG that holds its caption
 Expected = dict[str, tuple[float, float]]  # name -> (value, spread)
 
 
@@ -20,16 +19,17 @@ class Section(NamedTuple):
     numbers: dict[str, Any]  # the scalars of the result, dotted names
     expected: Expected
     figures: tuple[Path, ...]
+    note: str = ""  # what a reader has to bear in mind
     link: str = ""  # a page or folder with more
 
 
 def scalars(result: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """The single numbers and words of a result under dotted names; lists are left out."""
+    """The single numbers of a result under dotted names; lists and words are left out."""
     found = {}
     for key, value in result.items():
         if isinstance(value, dict):
             found.update(scalars(value, f"{prefix}{key}."))
-        elif isinstance(value, int | float | str):
+        elif isinstance(value, int | float):
             found[prefix + key] = value
     return found
 
@@ -73,18 +73,34 @@ def page(title: str, intro: str, sections: Sequence[Section]) -> str:
 
 def _section(section: Section) -> str:
     name = html.escape(section.title)
-    table = "".join(
-        f"<tr><td>{html.escape(number)}</td><td class=n>{value}</td><td class=n>{expected}</td>"
-        f"<td class={'off' if verdict == 'outside' else 'ok'}>{verdict}</td></tr>"
-        for number, value, expected, verdict in rows(section)
-    )
-    heading = "<tr><th>number</th><th>measured</th><th>expected</th><th></th></tr>"
     pictures = "".join(_figure(path) for path in section.figures)
-    more = f'<p class=more><a href="{html.escape(section.link)}">the whole report</a></p>' if section.link else ""
+    more = f'<p><a href="{html.escape(section.link)}">the whole report</a></p>' if section.link else ""
     return (
-        f"<section id='{name}'><h2>{name}</h2>{_paragraphs(section.claim)}{pictures}"
-        f"<table>{heading}{table}</table>{more}</section>"
+        f"<section id='{name}'><h2>{name}</h2>{_paragraphs(section.claim)}{pictures}{_table(section)}"
+        f"{_paragraphs(section.note)}{more}</section>"
     )
+
+
+def _table(section: Section) -> str:
+    """The numbers, with those of one kind on one row: `shd.prior` stands in row shd, column prior."""
+    cells = {}
+    for name, value, expected, verdict in rows(section):
+        kind, _, column = name.rpartition(".")
+        cells[(kind, column) if kind else (column, "")] = _cell(value, expected, verdict)
+    kinds, columns = (list(dict.fromkeys(places)) for places in zip(*cells, strict=True)) if cells else ([], [])
+    head = "".join(f"<th>{html.escape(column)}</th>" for column in ["", *columns])
+    body = "".join(
+        f"<tr><th>{html.escape(kind)}</th>" + "".join(cells.get((kind, c), "<td></td>") for c in columns) + "</tr>"
+        for kind in kinds
+    )
+    return f"<table><tr>{head}</tr>{body}</table>"
+
+
+def _cell(value: str, expected: str, verdict: str) -> str:
+    if not verdict:
+        return f"<td>{value}</td>"
+    mark = "off" if verdict == "outside" else "ok"
+    return f'<td>{value} <small class={mark} title="{verdict}">expected {expected}</small></td>'
 
 
 def _figure(path: Path) -> str:
@@ -124,12 +140,13 @@ h1 {{ font-size: 1.7rem; margin: 0 0 .4rem; }}
 h2 {{ font-size: 1.25rem; margin: 0 0 .3rem; }}
 section {{ background: #fff; border: 1px solid #dde3e9; border-radius: 10px; padding: 1.4rem; margin: 1.4rem 0; }}
 figure {{ margin: 1.2rem 0; }}
-img {{ max-width: 100%; height: auto; display: block; margin: 0 auto; }}
+img {{ max-width: 100%; max-height: 30rem; width: auto; height: auto; display: block; margin: 0 auto; }}
 figcaption {{ color: #566270; font-size: .9rem; text-align: center; margin-top: .4rem; }}
-table {{ border-collapse: collapse; width: 100%; font-size: .93rem; display: block; overflow-x: auto; }}
-th, td {{ text-align: left; padding: .3rem .8rem .3rem 0; border-bottom: 1px solid #edf1f4; white-space: nowrap; }}
+table {{ border-collapse: collapse; font-size: .93rem; display: block; overflow-x: auto; margin: 1rem 0; }}
+th, td {{ text-align: left; padding: .3rem 1.2rem .3rem 0; border-bottom: 1px solid #edf1f4; white-space: nowrap; }}
 th {{ color: #566270; font-weight: 600; }}
-.n {{ font-variant-numeric: tabular-nums; }}
+td {{ font-variant-numeric: tabular-nums; }}
+small {{ margin-left: .4rem; }}
 .ok {{ color: #3c7a3f; }} .off {{ color: #b3541e; font-weight: 600; }}
 a {{ color: #2a6f97; }}
 </style></head>

@@ -1,0 +1,115 @@
+import jax
+import jax.numpy as jnp
+import networkx as nx
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from framework import causal
+from framework.causal import graphs
+
+
+def random_weights(seed, nodes, density):
+    rng = np.random.default_rng(seed)
+    return rng.normal(size=(nodes, nodes)) * (rng.uniform(size=(nodes, nodes)) < density) * (1 - np.eye(nodes))
+
+
+def as_networkx(graph):
+    return nx.from_numpy_array(np.asarray(graph, int), create_using=nx.DiGraph)
+
+
+@given(seed=st.integers(0, 10**6), nodes=st.sampled_from([1, 2, 5, 9]), density=st.floats(0, 0.6))
+@settings(max_examples=60, deadline=None)
+def test_reachability_and_acyclicity_agree_with_networkx(seed, nodes, density):
+    graph = random_weights(seed, nodes, density) != 0
+    closure = nx.transitive_closure(as_networkx(graph), reflexive=False)
+    np.testing.assert_array_equal(graphs.reachability(graph), nx.to_numpy_array(closure, nodelist=range(nodes)) > 0)
+    assert bool(graphs.is_dag(graph)) == nx.is_directed_acyclic_graph(as_networkx(graph))
+
+
+def test_the_longest_path_is_found():
+    chain = np.eye(33, k=1, dtype=bool)
+    assert graphs.reachability(chain)[0, 32]
+
+
+def cut_by_hand(weights):
+    """The oracle: networkx finds the edges on cycles, the weakest goes, until none is left."""
+    weights = weights.copy()
+    while True:
+        graph = as_networkx(weights != 0)
+        component = {node: i for i, nodes in enumerate(nx.strongly_connected_components(graph)) for node in nodes}
+        cyclic = [(a, b) for a, b in graph.edges if component[a] == component[b]]
+        if not cyclic:
+            return weights
+        weights[min(cyclic, key=lambda edge: abs(weights[edge]))] = 0
+
+
+@given(seed=st.integers(0, 10**6), nodes=st.sampled_from([2, 5, 9]), density=st.floats(0, 1))
+@settings(max_examples=60, deadline=None)
+def test_breaking_cycles_cuts_what_a_plain_loop_cuts(seed, nodes, density):
+    with jax.enable_x64(True):
+        weights = random_weights(seed, nodes, density)
+        broken = graphs.break_cycles(jnp.asarray(weights))
+        np.testing.assert_array_equal(broken, cut_by_hand(weights))
+        assert graphs.is_dag(broken != 0)
+
+
+def test_a_weak_edge_on_no_cycle_is_kept():
+    weights = jnp.zeros((4, 4)).at[0, 1].set(0.9).at[1, 0].set(0.5).at[2, 3].set(1e-6)
+    np.testing.assert_array_equal(graphs.break_cycles(weights), weights.at[1, 0].set(0))
+
+
+@pytest.mark.parametrize(("nodes", "degree", "edges"), [(10, 2, 20), (20, 4, 80), (5, 4, 10), (4, 0, 0), (1, 2, 0)])
+def test_a_random_graph_is_a_dag_of_just_so_many_edges(nodes, degree, edges):
+    for seed in range(5):
+        graph = graphs.erdos_renyi(jax.random.key(seed), nodes, degree)
+        assert int(graph.sum()) == edges
+        assert graphs.is_dag(graph)
+
+
+def test_random_graphs_prefer_no_order():
+    drawn = jax.vmap(lambda key: graphs.erdos_renyi(key, 6, 2))(jax.random.split(jax.random.key(0), 2000))
+    frequency = np.asarray(drawn.mean(0))[~np.eye(6, dtype=bool)]
+    assert np.abs(frequency - 12 / 30).max() < 5 * np.sqrt(0.24 / 2000)
+
+
+@pytest.mark.parametrize(("nodes", "degree"), [(0, 2), (5, -1)])
+def test_an_impossible_random_graph_is_refused(nodes, degree):
+    with pytest.raises(ValueError, match="at least 1 node"):
+        graphs.erdos_renyi(jax.random.key(0), nodes, degree)
+
+
+NAMES = ("a", "b", "c")
+
+
+def test_named_edges_become_a_matrix():
+    np.testing.assert_array_equal(np.argwhere(graphs.from_edges([("a", "c"), ("b", "a")], NAMES)), [[0, 2], [1, 0]])
+
+
+@pytest.mark.parametrize(
+    ("edges", "what"),
+    [
+        ([("a", "z")], "no column 'z'; the columns are a, b, c"),
+        ([("a", "a")], "cannot be its own cause"),
+        ([("a", "b"), ("a", "b")], "given twice"),
+    ],
+)
+def test_bad_edges_are_refused(edges, what):
+    with pytest.raises(ValueError, match=what):
+        graphs.from_edges(edges, NAMES)
+
+
+def test_a_cycle_is_written_out():
+    cyclic = graphs.from_edges([("a", "b"), ("b", "c"), ("c", "a")], NAMES)
+    assert graphs.find_cycle(cyclic, NAMES) == "a -> b -> c -> a"
+    assert graphs.find_cycle(np.triu(np.ones((3, 3)), 1), NAMES) == ""
+
+
+def test_a_result_becomes_a_networkx_graph_with_its_names():
+    weights = jnp.zeros((3, 3)).at[0, 2].set(-1.5)
+    result = causal.Result(weights, weights != 0, weights, jnp.zeros((), jnp.int32), NAMES)
+    assert list(causal.to_networkx(result).edges(data="weight")) == [("a", "c", -1.5)]
+    assert list(causal.to_networkx(result, ["x", "y", "z"]).nodes) == ["x", "y", "z"]
+    with pytest.raises(ValueError, match="3 columns need as many names, got 2"):
+        causal.to_networkx(result, ["x", "y"])

@@ -1,0 +1,255 @@
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from framework import causal
+from framework.causal import graphs, learner, metrics, structural
+from framework.core import keys
+
+SHORT = causal.Config(stage_steps=(300, 300, 300, 300, 600))
+
+
+def drawn(seed, nodes=10, degree=2, samples=1000):
+    with jax.enable_x64(True):
+        key = jax.random.key(seed)
+        truth = graphs.erdos_renyi(keys.named(key, "graph"), nodes, degree)
+        weights = structural.edge_weights(keys.named(key, "weights"), truth)
+        return np.asarray(truth), np.asarray(structural.linear_gaussian(keys.named(key, "noise"), weights, samples))
+
+
+@pytest.fixture(scope="module")
+def problem():
+    return drawn(0, nodes=5, samples=200)
+
+
+def shd(truth, result):
+    return int(metrics.compare(truth, result.graph)["shd"])
+
+
+def test_known_graphs_are_recovered_from_raw_data():
+    assert np.mean([shd(truth, causal.fit(x)) for truth, x in map(drawn, range(6))]) <= 1.5
+
+
+def test_the_result_is_a_dag_in_float64_whose_weights_pass_the_cut(problem):
+    _, x = problem
+    result = causal.fit(x, config=SHORT)
+    assert graphs.is_dag(result.graph)
+    assert result.weights.dtype == np.float64
+    np.testing.assert_array_equal(result.graph, result.weights != 0)
+    assert np.abs(result.weights[result.graph]).min() >= SHORT.cut
+    assert causal.STATUS[int(result.status)] == "ok"
+
+
+def test_no_global_setting_changes(problem):
+    causal.fit(problem[1], config=SHORT)
+    assert not jax.config.jax_enable_x64
+    assert jnp.ones(1).dtype == jnp.float32
+
+
+def test_the_weights_are_least_squares_on_a_graph_that_is_given_away():
+    """Without penalty and with a huge sample the learned weights are the regression of each node on its parents."""
+    _, x = drawn(1, nodes=4, degree=1, samples=5000)
+    result = causal.fit(x, config=causal.Config(penalty=0.0))
+    centred = x - x.mean(0)
+    for node in range(4):
+        parents = np.flatnonzero(result.graph[:, node])
+        if len(parents):
+            plain = np.linalg.lstsq(centred[:, parents], centred[:, node], rcond=None)[0]
+            np.testing.assert_allclose(result.weights[parents, node], plain, atol=0.02)
+
+
+def test_a_prior_that_knows_nothing_equals_no_prior_bit_for_bit(problem):
+    _, x = problem
+    unknown = causal.Knowledge(np.full((5, 5), 0.3), np.zeros((5, 5)))
+    for a, b in zip(*map(jax.tree.leaves, (causal.fit(x, None, SHORT), causal.fit(x, unknown, SHORT))), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_good_prior_helps_where_data_are_scarce():
+    config = causal.Config(penalty=0.1)
+    without, with_prior = [], []
+    for seed in range(5):
+        truth, x = drawn(seed, samples=30)
+        good = causal.knowledge.imperfect(jax.random.key(seed), truth, 0.8, 0.8)
+        without.append(shd(truth, causal.fit(x, None, config)))
+        with_prior.append(shd(truth, causal.fit(x, good, config)))
+    assert np.mean(with_prior) <= 0.7 * np.mean(without)
+
+
+def test_a_strong_prior_against_an_edge_removes_it(problem):
+    _, x = problem
+    source, target = np.argwhere(np.asarray(causal.fit(x, config=SHORT).graph))[0]
+    confidence = np.zeros((5, 5))
+    confidence[source, target] = confidence[target, source] = 1
+    against = causal.Knowledge(np.zeros((5, 5)), confidence)
+    graph = causal.fit(x, against, SHORT, prior_weight=50.0).graph
+    assert not graph[source, target]
+    assert not graph[target, source]
+
+
+def test_renaming_the_columns_renames_the_result(problem):
+    _, x = problem
+    order = np.array([3, 0, 4, 1, 2])
+    result, moved = causal.fit(x, config=SHORT), causal.fit(x[:, order], config=SHORT)
+    np.testing.assert_allclose(moved.weights, result.weights[order][:, order], atol=1e-8)
+
+
+def test_shifting_columns_changes_nothing_but_scaling_does(problem):
+    _, x = problem
+    result = causal.fit(x, config=SHORT)
+    np.testing.assert_allclose(causal.fit(x + 7.0, config=SHORT).weights, result.weights, atol=1e-8)
+    scaled = causal.fit(x * np.array([1, 20, 1, 0.05, 1]), config=SHORT)
+    assert not np.array_equal(scaled.graph, result.graph)
+
+
+def test_a_batch_of_tables_equals_one_after_another():
+    tables = np.stack([drawn(seed, nodes=5, samples=100)[1] for seed in range(3)])
+    with jax.enable_x64(True):
+        together = jax.vmap(causal.fit, in_axes=(0, None, None))(tables, None, SHORT)
+    for i, x in enumerate(tables):
+        np.testing.assert_allclose(together.weights[i], causal.fit(x, None, SHORT).weights, atol=1e-8)
+
+
+def test_jit_equals_no_jit_and_compiles_once(problem):
+    _, x = problem
+    counted = jax.jit(chex.assert_max_traces(causal.fit, n=1))
+    with jax.enable_x64(True):
+        np.testing.assert_allclose(counted(x, None, SHORT).weights, causal.fit(x, None, SHORT).weights, atol=1e-8)
+        counted(2 * x, None, SHORT)
+
+
+def test_penalties_and_prior_weights_can_be_swept(problem):
+    truth, x = problem
+    prior = causal.Knowledge(truth.astype(float), 1 - np.eye(5))
+    penalties = np.array([0.01, 0.1, 2.0])
+    sweep = lambda penalty, weight: causal.fit(x, prior, SHORT, penalty=penalty, prior_weight=weight).weights
+    with jax.enable_x64(True):
+        swept = jax.vmap(sweep)(penalties, penalties / 2)
+    for i, penalty in enumerate(penalties):
+        np.testing.assert_allclose(swept[i], sweep(penalty, penalty / 2), atol=1e-8)
+    assert np.count_nonzero(swept[2]) < np.count_nonzero(swept[0])
+
+
+def test_a_32_bit_caller_gets_64_bit_work(problem):
+    _, x = problem
+    batched = jax.vmap(causal.fit, in_axes=(0, None, None))(x[None].astype(np.float32), None, SHORT)
+    assert batched.weights.dtype == np.float64
+    np.testing.assert_array_equal(batched.graph[0], causal.fit(x, None, SHORT).graph)
+
+
+def test_driven_step_by_step_it_is_the_same_fit(problem):
+    _, x = problem
+    with jax.enable_x64(True):
+        given = causal.problem(x, None, SHORT)
+        state = causal.init(given, SHORT)
+        stepped = jax.jit(causal.step)
+        for _ in range(SHORT.steps):
+            state, measured = stepped(state, given, SHORT)
+        np.testing.assert_allclose(
+            causal.finish(state, given, SHORT).weights, causal.fit(x, None, SHORT).weights, atol=1e-10
+        )
+    assert set(measured) == {"objective", "score", "acyclicity"}
+    assert 0 <= float(measured["acyclicity"]) < 1e-3
+
+
+def test_steps_outside_of_64_bits_are_refused(problem):
+    with pytest.raises(RuntimeError, match="enable_x64"):
+        causal.problem(problem[1], None, SHORT)
+
+
+def test_a_step_that_leaves_the_domain_is_taken_back():
+    """A rate so long that the first step lands beyond the barrier."""
+    with jax.enable_x64(True):
+        config = causal.Config(rate=5.0, path=(1.0,), stage_steps=(60,))
+        _, x = drawn(2, nodes=5)
+        given = causal.problem(x, None, config)
+        state = jax.lax.fori_loop(0, 60, lambda _, s: causal.step(s, given, config)[0], causal.init(given, config))
+    assert float(state.rate) < 5.0
+    radius = np.abs(np.linalg.eigvals(np.asarray(state.inside) ** 2)).max()
+    assert radius < 1
+
+
+def test_names_of_a_data_frame_travel_with_the_result(problem, extra):
+    _, x = problem
+    frame = extra("pandas").DataFrame(x, columns=list("vwxyz"))
+    prior = causal.Knowledge(np.eye(5, k=1), np.ones((5, 5)), ("z", "y", "x", "w", "v"))
+    result = causal.fit(frame, prior, SHORT)
+    assert result.names == ("v", "w", "x", "y", "z")
+    np.testing.assert_array_equal(result.weights, causal.fit(x, prior.align("vwxyz"), SHORT).weights)
+    assert list(causal.to_networkx(result).nodes) == list("vwxyz")
+
+
+def test_one_column_is_a_graph_without_edges():
+    assert not causal.fit(np.arange(5.0)[:, None], config=SHORT).graph.any()
+
+
+def test_fewer_rows_than_columns_still_give_a_dag():
+    _, x = drawn(3, nodes=10, samples=4)
+    assert graphs.is_dag(causal.fit(x, config=SHORT).graph)
+
+
+def replaced(x, row, column, value):
+    x = x.copy()
+    x[row, column] = value
+    return x
+
+
+@pytest.mark.parametrize(
+    ("make", "what"),
+    [
+        (lambda x: replaced(x, 3, 2, np.nan), "row 3 of column 2 is nan"),
+        (lambda x: replaced(x, 3, 2, np.inf), "row 3 of column 2 is inf"),
+        (lambda x: replaced(x, slice(None), 1, 4.0), "column 1 is constant"),
+        (lambda x: x[:2], "at least 3 rows"),
+        (lambda x: x[0], r"a table \[rows, columns\]"),
+    ],
+)
+def test_bad_tables_are_refused(problem, make, what):
+    with pytest.raises(ValueError, match=what):
+        causal.fit(make(problem[1]), config=SHORT)
+
+
+def test_under_a_transformation_bad_tables_carry_a_status(problem):
+    _, x = problem
+    tables = np.stack([x, replaced(x, 0, 0, np.nan)])
+    with jax.enable_x64(True):
+        results = jax.vmap(causal.fit, in_axes=(0, None, None))(tables, None, SHORT)
+    np.testing.assert_array_equal(results.status, [0, 1])
+    assert not results.graph[1].any()
+
+
+def test_knowledge_of_another_size_is_refused(problem):
+    with pytest.raises(ValueError, match="does not fit 5 columns"):
+        causal.fit(problem[1], causal.Knowledge(np.zeros((3, 3)), np.zeros((3, 3))))
+
+
+def test_logarithms_of_too_small_values_are_refused(problem):
+    with pytest.raises(ValueError, match="needs values above -10"):
+        causal.fit(problem[1] * 100, config=causal.Config(transform="log_standardize"))
+
+
+@pytest.mark.parametrize(
+    ("settings", "what"),
+    [
+        ({"transform": "whiten"}, "transform must be one of"),
+        ({"penalty": -1.0}, "penalty must be at least 0"),
+        ({"penalty": float("nan")}, "penalty must be at least 0"),
+        ({"prior_weight": -0.1}, "prior_weight must be at least 0"),
+        ({"cut": -0.1}, "cut must be at least 0"),
+        ({"path": (1.0, 0.1)}, "one positive number a stage"),
+        ({"path": (), "stage_steps": ()}, "one positive number a stage"),
+        ({"stage_steps": (0, 1, 1, 1, 1)}, "one positive number a stage"),
+        ({"rate": 0.0}, "rate must be positive"),
+    ],
+)
+def test_an_impossible_config_is_refused(settings, what):
+    with pytest.raises(ValueError, match=what):
+        causal.Config(**settings)
+
+
+def test_a_config_passes_through_transformations_as_structure():
+    assert jax.tree.leaves(SHORT) == []
+    assert hash(SHORT) == hash(causal.Config(stage_steps=SHORT.stage_steps))
+    assert learner.Config() != SHORT

@@ -1,0 +1,90 @@
+"""Fixtures for all rooms: the shared data, and launches through the command line."""
+
+import importlib
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from framework import data
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def lacking(reason: str) -> None:
+    """Skips a test for want of something; under SEXTANT_STRICT=1 nothing may be wanting."""
+    pytest.fail(reason) if os.environ.get("SEXTANT_STRICT") == "1" else pytest.skip(reason)
+
+
+@pytest.fixture
+def shared():
+    """A path below the shared data."""
+
+    def path(*parts: str) -> Path:
+        found = data.shared_path(*parts)
+        if not found.exists():
+            lacking(f"the shared data are not on this machine: {found}")
+        return found
+
+    return path
+
+
+@pytest.fixture
+def extra():
+    """Imports a package of the extra `dev`."""
+
+    def module(name: str):
+        if importlib.util.find_spec(name) is None:
+            lacking(f"{name} is not installed: pip install '.[dev]'")
+        return importlib.import_module(name)
+
+    return module
+
+
+@pytest.fixture(scope="session")
+def launch_environment(tmp_path_factory) -> dict[str, str]:
+    """The variables of a launch: a compilation cache of this test session's own."""
+    return {**os.environ, "XDG_CACHE_HOME": str(tmp_path_factory.mktemp("cache")), "JAX_PLATFORMS": "cpu"}
+
+
+@pytest.fixture
+def start(tmp_path, launch_environment):
+    """Starts `python launch.py FLAGS` in an empty directory and hands the process over."""
+
+    def begin(*arguments: str | Path) -> subprocess.Popen:
+        command = [sys.executable, str(ROOT / "launch.py"), *map(str, arguments)]
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        return subprocess.Popen(command, cwd=tmp_path, env=launch_environment, **pipes)
+
+    return begin
+
+
+@pytest.fixture
+def launch(start):
+    """Runs `python launch.py FLAGS` to its end: (exit code, stdout, stderr)."""
+
+    def finish(*arguments: str | Path) -> tuple[int, str, str]:
+        process = start(*arguments)
+        output, errors = process.communicate(timeout=300)
+        return process.returncode, output, errors
+
+    return finish
+
+
+@pytest.fixture
+def refused(launch, tmp_path):
+    """Launches what must be refused: exit code 2, one line that begins with `error:`, and no directory left behind."""
+
+    def line(*arguments: str | Path) -> str:
+        before = sorted(tmp_path.rglob("*"))
+        code, _, errors = launch(*arguments)
+        assert code == 2, errors
+        assert errors.startswith("error: "), errors
+        assert errors.count("\n") == 1, errors
+        assert sorted(tmp_path.rglob("*")) == before
+        return errors
+
+    return line

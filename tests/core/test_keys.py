@@ -1,0 +1,36 @@
+import jax
+import numpy as np
+import pytest
+
+from framework.core import keys
+
+
+def bits(key):
+    return np.asarray(jax.random.key_data(key))
+
+
+def test_a_purpose_has_the_same_key_whatever_else_is_drawn():
+    key = jax.random.key(3)
+    before = bits(keys.named(key, "noise"))
+    keys.named(key, "graph")
+    np.testing.assert_array_equal(bits(keys.named(key, "noise")), before)
+
+
+def test_purposes_differ():
+    key = jax.random.key(3)
+    names = ["noise", "graph", "weights", "prior", "bootstrap"]
+    assert len({tuple(bits(keys.named(key, name))) for name in names}) == len(names)
+
+
+def test_a_batch_of_seeds_draws_what_each_seed_draws_alone():
+    batch = keys.for_seeds(5, 3)
+    np.testing.assert_array_equal(bits(batch), np.stack([bits(jax.random.key(seed)) for seed in (5, 6, 7)]))
+    drawn = jax.vmap(lambda key: jax.random.normal(keys.named(key, "noise"), (4,)))(batch)
+    alone = [jax.random.normal(keys.named(jax.random.key(seed), "noise"), (4,)) for seed in (5, 6, 7)]
+    np.testing.assert_array_equal(drawn, np.stack(alone))
+
+
+@pytest.mark.parametrize(("seed", "count"), [(-1, 1), (0, 0), (2**32 - 1, 2)])
+def test_seeds_out_of_range_are_refused(seed, count):
+    with pytest.raises(ValueError, match="seeds must be"):
+        keys.for_seeds(seed, count)

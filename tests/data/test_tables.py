@@ -1,0 +1,86 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from framework import data
+
+
+@pytest.fixture
+def written(tmp_path):
+    def write(text, encoding="utf-8"):
+        path = tmp_path / "table.csv"
+        path.write_bytes(text.encode(encoding))
+        return path
+
+    return write
+
+
+def test_a_table_is_read_with_its_names(written):
+    table = data.read_table(written('a,"b, c"\n1,2.5\n\n-3e2, 4 \n'))
+    assert table.names == ("a", "b, c")
+    np.testing.assert_array_equal(table.values, [[1, 2.5], [-300, 4]])
+
+
+def test_sachs_is_read_as_numpy_reads_it(shared):
+    path = shared("causal", "sachs", "sachs_obs853.csv")
+    np.testing.assert_array_equal(data.read_table(path).values, np.loadtxt(path, delimiter=",", skiprows=1))
+
+
+@given(values=st.lists(st.tuples(*[st.floats(allow_nan=False, allow_infinity=False)] * 2), min_size=1, max_size=5))
+def test_what_is_written_exactly_is_read_exactly(tmp_path_factory, values):
+    path = tmp_path_factory.mktemp("exact") / "t.csv"
+    path.write_text("a,b\n" + "".join(f"{a!r},{b!r}\n" for a, b in values))
+    np.testing.assert_array_equal(data.read_table(path).values, values)
+
+
+def test_a_byte_order_mark_is_no_part_of_a_name(written):
+    assert data.read_table(written("a,b\n1,2\n", "utf-8-sig")).names == ("a", "b")
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("", "empty"),
+        ("a,b\n1,x\n", "line 2, column 'b': 'x' is text"),
+        ("a,b\n1,\n", "line 2, column 'b': the cell is missing"),
+        ("a,b\n1,nan\n", "line 2, column 'b': 'nan' is not a finite number"),
+        ("a,b\n1,2\n3,inf\n", "line 3, column 'b'"),
+        ("a,b\n1\n", "line 2: 1 cells where the header has 2"),
+        ("a,b\n1,2,3\n", "line 2: 3 cells"),
+        ("a,a\n1,2\n", "names column 'a' twice"),
+        ("a,\n1,2\n", "column 2 of the header has no name"),
+        ('a,b\n1,"2\n', "not a CSV row"),
+    ],
+)
+def test_a_bad_table_is_refused_with_line_and_column(written, text, what):
+    with pytest.raises(ValueError, match=what):
+        data.read_table(written(text))
+
+
+def test_a_binary_file_is_refused(tmp_path):
+    (tmp_path / "x.csv").write_bytes(b"\x89PNG\r\n\xff\xfe")
+    with pytest.raises(ValueError, match="not a text file in UTF-8"):
+        data.read_table(tmp_path / "x.csv")
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        data.read_table(tmp_path / "nowhere.csv")
+
+
+def test_edges_are_read_with_further_columns(written):
+    edges = data.read_edges(written("source,target,kind\na, b ,required\n"))
+    assert edges == [{"source": "a", "target": "b", "kind": "required"}]
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("from,to\na,b\n", "needs the columns source,target"),
+        ("source,target\na,\n", "source and target must both be named"),
+    ],
+)
+def test_a_bad_edge_list_is_refused(written, text, what):
+    with pytest.raises(ValueError, match=what):
+        data.read_edges(written(text))

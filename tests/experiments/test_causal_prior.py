@@ -1,0 +1,187 @@
+import csv
+import json
+
+import jax
+import numpy as np
+import pytest
+from ml_collections import ConfigDict
+
+from experiments import causal_prior
+from framework import causal, runs
+
+SMALL = ("--config.bootstrap=3", "--config.learner.penalty=0.05")
+
+
+@pytest.fixture
+def experiment(pytestconfig):
+    return f"--config={pytestconfig.rootpath / 'experiments' / 'causal_prior.py'}:smoke"
+
+
+@pytest.fixture
+def table(tmp_path):
+    """x -> y -> z with strong effects, as a CSV."""
+    rng = np.random.default_rng(0)
+    x, e, f = rng.normal(size=(3, 200))
+    y = 2 * x + e
+    path = tmp_path / "table.csv"
+    np.savetxt(path, np.stack([x, y, 1.5 * y + f], axis=1), delimiter=",", header="x,y,z", comments="")
+    return path
+
+
+def edges(path):
+    with open(path) as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_table_of_ones_own_becomes_a_graph(experiment, launch, table, tmp_path):
+    flags = (f"--config.data.csv={table}", "--config.data.transform=center", "--workdir=run", *SMALL)
+    code, _, errors = launch(experiment, *flags)
+    assert code == 0, errors
+    found = edges(tmp_path / "run" / "graph.csv")
+    assert [(edge["source"], edge["target"]) for edge in found] == [("x", "y"), ("y", "z")]
+    assert all(edge["confidence"] == "1.0" for edge in found)
+    assert float(found[0]["weight"]) == pytest.approx(2, abs=0.2)
+    result = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert (result["rows"], result["columns"]) == (200, 3)
+    assert "shd" not in result
+    assert str(tmp_path) not in json.dumps(result)
+
+
+def test_sachs_with_the_recorded_answers_is_learned_and_scored(experiment, launch, shared, tmp_path):
+    sachs = shared("causal", "sachs")
+    flags = (
+        f"--config.data.csv={sachs / 'sachs_obs853.csv'}",
+        f"--config.data.truth={sachs / 'truth17.csv'}",
+        f"--config.prior.answers={shared('priors', 'sachs.json')}",
+        "--config.data.transform=log_standardize",
+        "--workdir=run",
+        "--config.bootstrap=2",
+    )
+    code, _, errors = launch(experiment, *flags)
+    assert code == 0, errors
+    result = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert result["shd"]["empty"] == 17
+    assert result["shd"]["no_prior"] <= 14
+    assert result["shd"]["prior"] <= result["shd"]["no_prior"]
+    assert "partly recall of the published graphs" in (tmp_path / "run" / "report.html").read_text()
+
+
+def bad(path, text):
+    path.write_text(text)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        ("x,y\n1,a\n", "line 2, column 'y': 'a' is text"),
+        ("x,y\n1,\n", "the cell is missing"),
+        ("x,y\n1,2\n1,3\n1,4\n", "table.csv: x is constant"),
+        ("x,y\n1,2\n3,4\n", "table.csv: a table [rows, columns] of at least 3 rows"),
+        ("", "table.csv: empty"),
+    ],
+)
+def test_bad_tables_are_refused(experiment, refused, tmp_path, content, what):
+    assert what in refused(experiment, f"--config.data.csv={bad(tmp_path / 'table.csv', content)}", "--workdir=run")
+
+
+@pytest.mark.parametrize(
+    ("flag", "content", "what"),
+    [
+        ("data.truth", "source,target\nx,w\n", "no column 'w'; the columns are x, y, z"),
+        ("data.truth", "source,target\nx,y\ny,x\n", "the truth must be acyclic, but it holds x -> y -> x"),
+        ("data.truth", "from,to\nx,y\n", "needs the columns source,target"),
+        ("prior.answers", '{"domain": "d", "variables": {"x": "", "y": ""}, "answers": []}', "about other columns"),
+        ("prior.answers", "no json", "not JSON"),
+    ],
+)
+def test_bad_companions_of_a_table_are_refused(experiment, refused, table, tmp_path, flag, content, what):
+    companion = bad(tmp_path / "companion", content)
+    line = refused(experiment, f"--config.data.csv={table}", f"--config.{flag}={companion}", "--workdir=run")
+    assert what in line
+    assert "companion" in line
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "what"),
+    [
+        ("data.csv", "nowhere.csv", "No such file or directory: nowhere.csv"),
+        ("data.transform", "whiten", "transform must be one of"),
+        ("prior.precision", 0.0, "precision must lie in (0, 1]"),
+        ("data.nodes", 1, "data.nodes must be at least 2"),
+        ("data.truth", "t.csv", "give data.csv with it"),
+        ("bootstrap", 0, "at least 1 resample"),
+        ("seed", -1, "seeds must be"),
+        ("learner.cut", -1.0, "cut must be at least 0"),
+    ],
+)
+def test_bad_settings_are_refused(key, value, what, tmp_path):
+    """In one process: `tests/test_launch.py` shows that such an error becomes a line on stderr."""
+    config = causal_prior.get_config("smoke")
+    config.update_from_flattened_dict({key: value})
+    with pytest.raises((ValueError, OSError)) as caught:
+        runs.execute(causal_prior, config, tmp_path / "run")
+    assert what in runs.one_line(caught.value)
+    assert not (tmp_path / "run").exists()
+
+
+def test_many_seeds_for_one_table_are_refused(table, tmp_path):
+    config = causal_prior.get_config("smoke")
+    config.data.csv, config.seeds = str(table), 4
+    with pytest.raises(ValueError, match="a table is one problem, but seeds is 4"):
+        causal_prior.main(config, runs.Run(tmp_path))
+
+
+def test_a_seed_learns_the_same_alone_and_among_others(tmp_path):
+    """Seeds are one batch; each must get what it gets alone."""
+    config = causal_prior.get_config("smoke")
+    config.update({"bootstrap": 1, "seeds": 3, "seed": 4})
+    together = runs.execute(causal_prior, config, tmp_path / "three").result["shd_each"]
+    config.update({"seeds": 1, "seed": 5})
+    alone = runs.execute(causal_prior, config, tmp_path / "one").result["shd_each"]
+    assert {arm: values[1:2] for arm, values in together.items()} == alone
+
+
+def test_the_paper_preset_takes_two_real_steps():
+    config = causal_prior.get_config("paper")
+    config.seeds = 2
+    with jax.enable_x64(True):
+        learner = causal_prior._learner(config)
+        study = causal_prior._generated(config)
+        given = causal.problem(study.tables[0], study.priors[0], learner)
+        np.testing.assert_allclose(np.diagonal(given.covariance), 1)
+        first, _ = causal.step(causal.init(given, learner), given, learner)
+        second, metrics = causal.step(first, given, learner)
+    assert second.weights.shape == (50, 50)
+    assert np.any(second.weights != first.weights)
+    assert np.isfinite(float(metrics["objective"]))
+
+
+def test_an_override_of_the_prior_weight_reaches_the_learner():
+    config = ConfigDict(causal_prior.get_config("smoke"))
+    config.prior.weight = 0.25
+    assert causal_prior._learner(config).prior_weight == 0.25
+
+
+@pytest.mark.slow
+def test_the_default_study_meets_its_expected_numbers(tmp_path):
+    outcome = runs.execute(causal_prior, causal_prior.get_config("default"), tmp_path)
+    for name, (value, spread) in causal_prior.EXPECTED["default"].items():
+        score, arm = name.split(".")
+        assert outcome.result[score][arm] == pytest.approx(value, abs=spread), name
+
+
+@pytest.mark.slow
+def test_the_study_killed_at_several_moments_ends_with_the_same_result(experiment, start, launch, tmp_path):
+    flags = (experiment, "--config.bootstrap=100")
+    assert launch(*flags, "--workdir=whole")[0] == 0
+    for seconds in (4, 5, 6, 7, 8):
+        process = start(*flags, "--workdir=killed")
+        try:
+            process.communicate(timeout=seconds)
+        except Exception:  # noqa: BLE001  (a time-out is what is wanted)
+            process.kill()
+            process.communicate()
+    assert launch(*flags, "--workdir=killed")[0] == 0
+    for name in ("result.json", "metrics.jsonl", "graph.csv"):
+        assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()

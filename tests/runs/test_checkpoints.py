@@ -1,0 +1,77 @@
+import shutil
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from framework.runs import checkpoints
+
+
+class State(NamedTuple):
+    weights: jax.Array
+    nested: dict
+    key: jax.Array
+
+
+@pytest.fixture
+def state():
+    with jax.enable_x64(True):
+        return State(
+            jnp.linspace(0, 1, 7, dtype=jnp.float64),
+            {"steps": jnp.int32(3), "on": jnp.array([True])},
+            jax.random.key(9),
+        )
+
+
+def same(a, b):
+    key = lambda leaf: jax.random.key_data(leaf) if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key) else leaf
+    for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
+        assert x.dtype == y.dtype
+        np.testing.assert_array_equal(key(x), key(y))
+
+
+def test_a_state_comes_back_bit_for_bit_with_keys_and_64_bits(tmp_path, state):
+    checkpoints.save(tmp_path / "c", 5, state, {"metrics_size": 12})
+    with jax.enable_x64(True):
+        restored = checkpoints.restore_latest(tmp_path / "c", state)
+        assert (restored.step, restored.meta) == (5, {"metrics_size": 12})
+        assert isinstance(restored.state, State)
+        same(restored.state, state)
+
+
+def test_without_a_checkpoint_there_is_none(tmp_path, state):
+    assert checkpoints.restore_latest(tmp_path / "nothing", state) is None
+    assert not (tmp_path / "nothing").exists()
+
+
+def test_the_newest_counts_and_few_are_kept(tmp_path, state):
+    for step in (1, 2, 3, 10):
+        checkpoints.save(tmp_path, step, state._replace(nested=state.nested | {"steps": jnp.int32(step)}), {})
+    with jax.enable_x64(True):
+        assert checkpoints.restore_latest(tmp_path, state).state.nested["steps"] == 10
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["10", "3"]
+
+
+@pytest.mark.parametrize("damage", ["cut", "emptied", "gone"])
+def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(tmp_path, state, damage):
+    for step in (1, 2):
+        checkpoints.save(tmp_path, step, state, {"step": step})
+    if damage == "gone":
+        shutil.rmtree(tmp_path / "2" / "state")
+    else:
+        for path in (p for p in (tmp_path / "2").rglob("*") if p.is_file()):
+            path.write_bytes(path.read_bytes()[: path.stat().st_size // 2 if damage == "cut" else 0])
+    with jax.enable_x64(True):
+        restored = checkpoints.restore_latest(tmp_path, state)
+        assert restored.meta == {"step": 1}
+        same(restored.state, state)
+
+
+def test_a_checkpoint_of_another_structure_is_refused(tmp_path, state):
+    checkpoints.save(tmp_path, 1, state, {})
+    with pytest.raises(ValueError, match="another version of this experiment"):
+        checkpoints.restore_latest(tmp_path, {"weights": state.weights})
+    with jax.enable_x64(True), pytest.raises(ValueError, match=r"was saved as float64\(7,\)"):
+        checkpoints.restore_latest(tmp_path, state._replace(weights=jnp.zeros(3)))

@@ -1,0 +1,150 @@
+import json
+import subprocess
+import sys
+
+import pytest
+
+from framework.runs import directory, open_run
+
+CONFIG = {"experiment": "toy", "seed": 0, "data": {"nodes": 10, "csv": None}}
+
+
+def complete(path, config=CONFIG):
+    with open_run(path, config) as run:
+        run.finish({"answer": 42})
+
+
+def snapshot(path):
+    return {p: (p.stat().st_mtime_ns, p.read_bytes()) for p in path.rglob("*") if p.is_file()}
+
+
+def test_a_run_is_complete_when_its_result_is_there(tmp_path):
+    with open_run(tmp_path / "a" / "b", CONFIG) as run:
+        assert run.result() is None
+        run.finish({"answer": 42})
+    with open_run(tmp_path / "a" / "b", CONFIG) as run:
+        assert run.result() == {"answer": 42}
+
+
+def test_opening_a_complete_run_changes_nothing(tmp_path):
+    complete(tmp_path)
+    before = snapshot(tmp_path)
+    with open_run(tmp_path, CONFIG):
+        pass
+    assert snapshot(tmp_path) == before
+
+
+def test_every_launch_is_recorded_with_its_start_and_end(tmp_path):
+    with pytest.raises(KeyboardInterrupt), open_run(tmp_path, CONFIG):
+        raise KeyboardInterrupt
+    complete(tmp_path)
+    first, second = json.loads((tmp_path / "meta.json").read_text())
+    assert first["end"] is None
+    assert second["start"] <= second["end"]
+    assert {"jax", "flax", "numpy"} <= set(second["versions"])
+
+
+def test_a_second_run_in_the_same_directory_is_refused_while_the_first_is_alive(tmp_path):
+    with (
+        open_run(tmp_path, CONFIG),
+        pytest.raises(ValueError, match="is in use by another run"),
+        open_run(tmp_path, CONFIG),
+    ):
+        pass
+    with open_run(tmp_path, CONFIG):
+        pass
+
+
+def test_a_killed_run_leaves_no_lock(tmp_path):
+    script = (
+        "import os, signal, sys, pathlib\n"
+        "from framework.runs import open_run\n"
+        f"with open_run(pathlib.Path(sys.argv[1]), {CONFIG!r}):\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    assert subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=False).returncode == -9
+    with open_run(tmp_path, CONFIG, "must") as run:
+        assert run.result() is None
+
+
+def test_another_config_is_refused_with_the_differing_keys(tmp_path):
+    complete(tmp_path)
+    other = {**CONFIG, "data": {"nodes": 20, "csv": None}, "new": 1}
+    with (
+        pytest.raises(ValueError, match=r"data\.nodes was 10 and is now 20, new was 'absent' and is now 1"),
+        open_run(tmp_path, other),
+    ):
+        pass
+
+
+def test_resume_never_refuses_a_run_and_must_refuses_its_absence(tmp_path):
+    with pytest.raises(ValueError, match="holds no run to take up"), open_run(tmp_path / "new", CONFIG, "must"):
+        pass
+    assert not (tmp_path / "new").exists()
+    complete(tmp_path / "done")
+    with pytest.raises(ValueError, match="--resume=never"), open_run(tmp_path / "done", CONFIG, "never"):
+        pass
+
+
+def test_a_directory_of_other_files_is_left_alone(tmp_path):
+    (tmp_path / "thesis.tex").write_text("precious")
+    with pytest.raises(ValueError, match=r"holds other files \(thesis.tex\) and no run"), open_run(tmp_path, CONFIG):
+        pass
+    assert [p.name for p in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_a_file_in_the_place_of_the_directory_is_refused(tmp_path):
+    (tmp_path / "x").write_text("")
+    with pytest.raises(NotADirectoryError, match="is a file"), open_run(tmp_path / "x", CONFIG):
+        pass
+
+
+def failing(path, error, before):
+    """A run that does something and then fails."""
+    with open_run(path, CONFIG) as run:
+        before(run)
+        raise error
+
+
+def test_bad_input_leaves_nothing_behind(tmp_path):
+    with pytest.raises(ValueError, match="bad input"):
+        failing(tmp_path / "a" / "b", ValueError("bad input"), lambda run: run.save_csv("graph.csv", ("a",), [(1,)]))
+    assert not (tmp_path / "a").exists()
+
+
+@pytest.mark.parametrize("kept", ["checkpoints", "system/checkpoints", "system/result.json"])
+def test_an_error_late_in_a_run_keeps_what_was_done(tmp_path, kept):
+    with pytest.raises(OSError, match="disk full"):
+        failing(tmp_path, OSError("disk full"), lambda run: (run.path / kept).mkdir(parents=True))
+    assert (tmp_path / kept).exists()
+    assert (tmp_path / "config.json").exists()
+
+
+def test_an_error_in_a_run_taken_up_again_keeps_it(tmp_path):
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt), open_run(tmp_path, CONFIG):
+            raise KeyboardInterrupt
+    with pytest.raises(ValueError, match="late"), open_run(tmp_path, CONFIG):
+        raise ValueError("late")
+    assert (tmp_path / "config.json").exists()
+
+
+def test_a_launch_killed_at_its_very_start_can_be_repeated(tmp_path):
+    (tmp_path / ".config.json.partial").write_text('{"exp')
+    complete(tmp_path)
+
+
+def test_metrics_are_appended_and_cut_back(tmp_path):
+    with open_run(tmp_path, CONFIG) as run:
+        run.log([{"step": 1, "seed": 0, "loss": 0.5}])
+        size = run.metrics_size()
+        run.log([{"step": 2, "seed": 0, "loss": 0.25}])
+        run.truncate_metrics(size)
+        run.log([{"step": 2, "seed": 0, "loss": 0.125}])
+    rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert [row["loss"] for row in rows] == [0.5, 0.125]
+
+
+def test_configs_differ_in_nested_keys_only_where_they_do():
+    assert directory.differing({"a": {"b": 1, "c": 2}}, {"a": {"b": 1, "c": 2}}) == []
+    assert directory.differing({"a": {"b": 1}}, {"a": 3}) == ["a was {'b': 1} and is now 3"]

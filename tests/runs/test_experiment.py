@@ -1,0 +1,75 @@
+import types
+
+import pytest
+from ml_collections import ConfigDict
+
+from framework import runs
+
+
+def study(**changes):
+    """A toy experiment as a module."""
+
+    def main(config, run):
+        calls.append(config.seed)
+        return {"double": 2 * config.factor + config.seed}
+
+    calls = []
+    get_config = lambda preset="smoke": ConfigDict({"preset": preset, "seed": 0, "seeds": 1, "factor": 3})
+    module = types.ModuleType("experiments.doubling", "Doubling doubles,\nalways.\n\nMore.")
+    module.__dict__.update(
+        {"EXPECTED": {"smoke": {"double": (6, 1)}}, "get_config": get_config, "main": main}, **changes
+    )
+    module.calls = calls
+    return module
+
+
+def test_a_run_ends_with_a_report_and_a_result(tmp_path):
+    outcome = runs.execute(study(), study().get_config(), tmp_path)
+    assert (outcome.result, outcome.ran) == ({"double": 6}, True)
+    page = (tmp_path / "report.html").read_text()
+    assert "Doubling doubles, always." in page
+    assert "as expected" in page
+    assert "double" in runs.summary(outcome)
+
+
+def test_a_complete_run_is_read_and_not_repeated(tmp_path):
+    experiment = study()
+    first = runs.execute(experiment, experiment.get_config(), tmp_path)
+    second = runs.execute(experiment, experiment.get_config(), tmp_path)
+    assert second == first._replace(ran=False)
+    assert len(experiment.calls) == 1
+    assert "nothing was run" in runs.summary(second)
+
+
+@pytest.mark.parametrize(("change", "expected"), [({"seed": 1}, True), ({"factor": 4}, False), ({"seeds": 2}, False)])
+def test_numbers_are_expected_of_a_preset_whatever_its_seed(tmp_path, change, expected):
+    experiment = study()
+    config = experiment.get_config()
+    config.update(change)
+    assert bool(runs.execute(experiment, config, tmp_path).sections[0].expected) == expected
+
+
+def test_a_result_that_is_not_finite_leaves_nothing(tmp_path):
+    experiment = study(main=lambda config, run: {"double": float("nan")})
+    with pytest.raises(ValueError, match="the number double is nan"):
+        runs.execute(experiment, experiment.get_config(), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_experiments_are_listed_by_name_and_claim():
+    assert runs.listing([study()]).split(maxsplit=1) == ["doubling", "Doubling doubles, always."]
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (ValueError("two\n lines"), "two lines"),
+        (FileNotFoundError(2, "No such file or directory", "x.csv"), "No such file or directory: x.csv"),
+        (FileNotFoundError("no data set"), "no data set"),
+        (KeyError("'dat'\nDid you mean \"data\"?"), "'dat' Did you mean \"data\"?"),
+        (ValueError("flag: bad\n\nTraceback (most recent call last):\n  File\nValueError: no preset x"), "no preset x"),
+        (ValueError(), "ValueError"),
+    ],
+)
+def test_an_error_is_told_on_one_line(error, line):
+    assert runs.one_line(error) == line

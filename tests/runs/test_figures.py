@@ -1,0 +1,60 @@
+import io
+
+import networkx as nx
+import numpy as np
+import pytest
+from PIL import Image
+
+from framework.runs import figures
+
+KINDS = {"found": ("#2a6f97", "solid"), "missing": ("#9aa5b1", "dotted")}
+
+
+def pixels(figure):
+    return np.asarray(Image.open(io.BytesIO(figures.to_png(figure))).convert("RGB")).reshape(-1, 3)
+
+
+def has(figure, colour, tolerance=6):
+    wanted = [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
+    return bool((np.abs(pixels(figure).astype(int) - wanted) <= tolerance).all(1).sum() > 20)
+
+
+def drawn(*edges):
+    graph = nx.DiGraph()
+    graph.add_nodes_from("abcd")
+    graph.add_edges_from((a, b, {"kind": kind}) for a, b, kind in edges)
+    return graph
+
+
+def test_edges_have_the_colour_of_their_kind():
+    figure = figures.graph(drawn(("a", "b", "found"), ("b", "c", "found"), ("a", "d", "missing")), "t", KINDS)
+    assert has(figure, KINDS["found"][0])
+    assert has(figure, KINDS["missing"][0])
+    assert not has(figures.graph(drawn(("a", "b", "found"), ("b", "c", "found")), "t", KINDS), KINDS["missing"][0])
+
+
+def test_effects_stand_below_their_causes():
+    places = figures._layers(drawn(("a", "b", "found"), ("b", "c", "found"), ("d", "a", "missing")))
+    assert places["a"][1] > places["b"][1] > places["c"][1]
+
+
+def test_no_two_nodes_of_a_layered_drawing_share_a_place():
+    graph = nx.DiGraph((i, j, {"kind": "found"}) for i in range(12) for j in range(i + 1, 12) if (i * j) % 3 == 0)
+    places = np.array(list(figures._layers(graph).values()))
+    distances = np.linalg.norm(places[:, None] - places[None], axis=-1) + 9 * np.eye(len(places))
+    assert distances.min() > 0.25
+
+
+@pytest.mark.parametrize("edges", [(), (("a", "b", "found"), ("b", "a", "found"))])
+def test_graphs_without_layers_are_drawn_on_a_circle(edges):
+    assert len(pixels(figures.graph(drawn(*edges), "t", KINDS)))
+
+
+def test_a_positive_and_a_negative_weight_have_opposite_colours():
+    seen = pixels(figures.matrices({"m": np.array([[0.0, 1.0], [-1.0, 0.0]])}, "ab")).astype(int)
+    assert (seen[:, 0] - seen[:, 2] > 60).sum() > 100
+    assert (seen[:, 2] - seen[:, 0] > 60).sum() > 100
+
+
+def test_a_matrix_of_zeros_is_drawn():
+    assert len(pixels(figures.matrices({"m": np.zeros((3, 3)), "n": np.zeros((3, 3))}, "abc")))

@@ -1,0 +1,168 @@
+"""Launches through the command line: the promises that a user sees."""
+
+import json
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+EXPERIMENTS = Path(__file__).parents[1] / "experiments"
+TOY = '''
+"""Adding up takes a while.
+
+A toy that is slow enough to be killed.
+"""
+import time
+import jax, jax.numpy as jnp
+from ml_collections import ConfigDict
+from framework import runs
+
+EXPECTED = {}
+
+def get_config(preset="default"):
+    return ConfigDict({"preset": preset, "seed": 0, "seeds": 1, "pause": 0.1})
+
+def step(state, fixed):
+    x, key = state
+    key, draw = jax.random.split(key)
+    return (jnp.sin(x) + jax.random.normal(draw, x.shape), key), {"mean": x.mean()}
+
+def main(config, run):
+    def rows(done, metrics):
+        time.sleep(config.pause)
+        return [{"step": done, "seed": config.seed, "mean": metrics["mean"][-1]}]
+    start = (jnp.zeros(3), jax.random.key(config.seed))
+    x, _ = runs.drive(run, "walk", step, start, None, 60, 3, rows, save_every=0.2)
+    y, _ = runs.drive(run, "again", step, (x, jax.random.key(1)), None, 30, 3, rows, save_every=0.2)
+    return {"sum": float(y.sum()), "seeds": config.seeds}
+'''
+
+
+@pytest.fixture
+def toy(tmp_path):
+    folder = tmp_path / "elsewhere"
+    folder.mkdir()
+    (folder / "toy.py").write_text(TOY)
+    return folder / "toy.py"
+
+
+def wait_for(path: Path, lines: int, process) -> None:
+    """Until a file has so many lines."""
+    for _ in range(600):
+        if path.exists() and path.read_bytes().count(b"\n") >= lines:
+            return
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.05)
+    raise AssertionError(f"{path} never had {lines} lines")
+
+
+def test_the_smoke_study_runs_and_its_directory_is_whole(launch, tmp_path):
+    code, output, errors = launch(f"--config={EXPERIMENTS / 'causal_prior.py'}:smoke", "--workdir=run")
+    assert code == 0, errors
+    assert "shd.prior" in output
+    assert "as expected" in output
+    run = tmp_path / "run"
+    names = {p.name for p in run.iterdir()}
+    assert {
+        "config.json",
+        "meta.json",
+        "metrics.jsonl",
+        "result.json",
+        "report.html",
+        "graph.csv",
+        "graph.png",
+    } <= names
+    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert {row["seed"] for row in rows} == set(range(10))
+    assert {"step", "seed", "objective"} <= set(rows[0])
+
+
+def test_a_killed_run_ends_with_the_same_result_and_metrics(toy, start, launch, tmp_path):
+    assert launch(f"--config={toy}", "--workdir=whole", "--config.pause=0.0")[0] == 0
+    for rows in (2, 9, 21, 27):
+        process = start(f"--config={toy}", "--workdir=killed")
+        wait_for(tmp_path / "killed" / "metrics.jsonl", rows, process)
+        process.kill()
+        process.communicate()
+        assert not (tmp_path / "killed" / "result.json").exists()
+    assert launch(f"--config={toy}", "--workdir=killed", "--resume=must")[0] == 0
+    for name in ("result.json", "metrics.jsonl"):
+        assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+def test_an_interrupt_leaves_a_directory_that_can_be_taken_up(toy, start, launch, tmp_path):
+    process = start(f"--config={toy}", "--workdir=run")
+    wait_for(tmp_path / "run" / "metrics.jsonl", 3, process)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate()
+    assert process.returncode == 130
+    assert errors.strip() == "interrupted; the same command takes the run up where it stopped"
+    assert launch(f"--config={toy}", "--workdir=run")[0] == 0
+
+
+def test_a_directory_in_use_is_refused(toy, start, refused, tmp_path):
+    process = start(f"--config={toy}", "--workdir=run", "--config.pause=0.5")
+    wait_for(tmp_path / "run" / "metrics.jsonl", 1, process)
+    process.send_signal(signal.SIGSTOP)
+    assert "run is in use by another run" in refused(f"--config={toy}", "--workdir=run", "--config.pause=0.5")
+    process.kill()
+    process.communicate()
+
+
+def test_a_complete_run_is_shown_and_not_repeated(toy, launch, refused, tmp_path):
+    first = launch(f"--config={toy}", "--workdir=run", "--config.pause=0.0")[1]
+    before = {p: p.stat().st_mtime_ns for p in (tmp_path / "run").rglob("*")}
+    second = launch(f"--config={toy}", "--workdir=run", "--config.pause=0.0")[1]
+    assert second.splitlines()[:4] == first.splitlines()[:4]
+    assert "nothing was run" in second
+    assert {p: p.stat().st_mtime_ns for p in (tmp_path / "run").rglob("*")} == before
+    assert "--resume=never" in refused(f"--config={toy}", "--workdir=run", "--config.pause=0.0", "--resume=never")
+    assert "pause was 0.0 and is now 1.0" in refused(f"--config={toy}", "--workdir=run", "--config.pause=1.0")
+
+
+def test_runs_are_compared(toy, launch, tmp_path):
+    for name, seed in (("a", 0), ("b", 1)):
+        flags = (f"--workdir={name}", f"--config.seed={seed}", "--seeds=3", "--config.pause=0.0")
+        assert launch(f"--config={toy}", *flags)[0] == 0
+    code, output, _ = launch("--compare=a,b", "--workdir=both")
+    assert code == 0
+    assert ["seeds", "3", "3"] in [line.split() for line in output.splitlines()]
+    assert (tmp_path / "both" / "comparison.png").exists()
+
+
+def test_experiments_are_listed_a_line_each(launch):
+    code, output, _ = launch("--list")
+    assert code == 0
+    assert [line.split()[0] for line in output.splitlines()] == ["causal_prior", "tour"]
+
+
+@pytest.mark.parametrize(
+    ("flags", "what"),
+    [
+        (["--bogus=1"], "Unknown command line flag 'bogus'"),
+        (["--config.causal_prior.data.node=5"], 'Did you mean "nodes" instead of "node"'),
+        (["--config.causal_priors.data.nodes=5"], 'Did you mean "causal_prior"'),
+        (["--config.causal_prior.data.nodes=many"], "invalid literal for int()"),
+        (["--config=nowhere.py"], "no experiment file nowhere.py; python launch.py --list names the project's own"),
+        (["--resume=perhaps"], "should be one of <auto|never|must>"),
+        (["--seeds=0"], "--seeds=0"),
+        (["tour"], "'tour' is not a flag"),
+        (["--compare=a"], "at least 2 run directories"),
+        (["--compare=a,b"], "a holds no complete run"),
+        (["--resume=must"], "holds no run to take up"),
+    ],
+)
+def test_bad_flags_are_refused_on_one_line(refused, flags, what):
+    assert what in refused(*flags)
+
+
+def test_an_unknown_preset_is_refused(refused):
+    assert "no preset 'tiny': take one of smoke, default, paper" in refused(f"--config={EXPERIMENTS / 'tour.py'}:tiny")
+
+
+def test_a_fault_of_the_program_is_no_error_line(toy, launch):
+    toy.write_text(TOY.replace('return {"sum"', 'return 1 / 0, {"sum"'))
+    code, _, errors = launch(f"--config={toy}", "--workdir=run", "--config.pause=0.0")
+    assert code == 1
+    assert "ZeroDivisionError" in errors
