@@ -46,10 +46,10 @@ def bootstrap(
     x, knowledge, _ = learner.check(x, knowledge, config)
     counts = resample(key, x.shape[0], resamples)
     with jax.enable_x64(True):
-        return learner.on_host(_frequency(x, knowledge, config, counts))
+        return learner.on_host(_frequency(config, *learner.in_float64((x, knowledge)), counts))
 
 
 @jax.jit
-def _frequency(x, knowledge, config, counts) -> jax.Array:
+def _frequency(config, x, knowledge, counts) -> jax.Array:
     fits = jax.vmap(lambda c: learner.solve(learner.problem(x, knowledge, config, counts=c), config))(counts)
     return jnp.mean(fits.graph, axis=0, dtype=jnp.float64)

@@ -29,7 +29,7 @@ def is_dag(graph: jax.Array) -> jax.Array:
 def break_cycles(weights: jax.Array) -> jax.Array:
     """Cuts the weakest edge that lies on a cycle, again and again, until none does.
 
-    Edges on no cycle are never cut, however weak they are.
+    Edges on no cycle are never cut, however weak they are; of equally weak ones the first in the matrix goes.
 
     Args:
       weights: `[d, d]`; entries of 0 are no edges.
@@ -37,14 +37,17 @@ def break_cycles(weights: jax.Array) -> jax.Array:
     Returns:
       `weights` with some entries set to 0, always a DAG.
     """
+    # argmin would do, but cannot be lowered for float64 under the jit of a 32-bit caller (jax 0.10 and 0.12)
+    place = np.arange(weights.size, dtype=np.int32).reshape(weights.shape)
 
     def on_cycle(w: jax.Array) -> jax.Array:
         return (w != 0) & reachability(w != 0).T
 
     def cut(carry: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
         w, cyclic = carry
-        weakest = jnp.argmin(jnp.where(cyclic, jnp.abs(w), jnp.inf))
-        w = w.ravel().at[weakest].set(0).reshape(w.shape)
+        strength = jnp.where(cyclic, jnp.abs(w), jnp.inf)
+        first = jnp.min(jnp.where(strength == strength.min(), place, place.size))
+        w = jnp.where(place == first, 0, w)
         return w, on_cycle(w)
 
     return jax.lax.while_loop(lambda carry: jnp.any(carry[1]), cut, (weights, on_cycle(weights)))[0]

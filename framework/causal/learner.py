@@ -130,11 +130,12 @@ def fit(
     """
     x, knowledge, names = check(x, knowledge, config)
     with jax.enable_x64(True):
-        return on_host(dataclasses.replace(_fit(x, knowledge, config, penalty, prior_weight), names=names))
+        given = in_float64((x, knowledge, penalty, prior_weight))
+        return on_host(dataclasses.replace(_fit(config, *given), names=names))
 
 
 @jax.jit
-def _fit(x, knowledge, config, penalty, prior_weight) -> Result:
+def _fit(config, x, knowledge, penalty, prior_weight) -> Result:
     return solve(problem(x, knowledge, config, penalty=penalty, prior_weight=prior_weight), config)
 
 
@@ -213,6 +214,15 @@ def finish(state: State, problem: Problem, config: Config) -> Result:
     uncut = jnp.where(finite, state.inside, 0)
     weights = graphs.break_cycles(jnp.where(jnp.abs(uncut) >= config.cut, uncut, 0))
     return Result(weights, weights != 0, uncut, jnp.where(finite, 0, 1).astype(jnp.int32))
+
+
+def in_float64(tree: Any) -> Any:
+    """The numbers of a pytree as float64, one by one before they enter a compiled program.
+
+    Under a `vmap` of a 32-bit caller an array of NumPy's goes by the name of float32 and is float64: a program compiled
+    for the name would be handed the array.
+    """
+    return jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float64), tree)
 
 
 def on_host(tree: Any) -> Any:

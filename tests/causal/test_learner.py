@@ -132,11 +132,18 @@ def test_penalties_and_prior_weights_can_be_swept(problem):
     assert np.count_nonzero(swept[2]) < np.count_nonzero(swept[0])
 
 
-def test_a_32_bit_caller_gets_64_bit_work(problem):
-    _, x = problem
-    batched = jax.vmap(causal.fit, in_axes=(0, None, None))(x[None].astype(np.float32), None, SHORT)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("outer", [lambda f: f, jax.jit])
+def test_a_32_bit_caller_gets_64_bit_work(problem, dtype, outer):
+    truth, x = problem
+    prior = causal.Knowledge(np.stack([truth, truth.T]).astype(dtype), np.ones((2, 5, 5), dtype))
+    many = outer(jax.vmap(causal.fit, in_axes=(0, 0, None)))
+    batched = many(np.stack([x, x]).astype(dtype), prior, SHORT)
     assert batched.weights.dtype == np.float64
-    np.testing.assert_array_equal(batched.graph[0], causal.fit(x, None, SHORT).graph)
+    for i, known in enumerate([truth, truth.T]):
+        alone = causal.fit(x, causal.Knowledge(known.astype(float), np.ones((5, 5))), SHORT)
+        np.testing.assert_array_equal(batched.graph[i], alone.graph)
+        np.testing.assert_allclose(np.asarray(batched.weights)[i], alone.weights, atol=1e-4)
 
 
 def test_driven_step_by_step_it_is_the_same_fit(problem):
