@@ -153,7 +153,7 @@ def _from_csv(config: ConfigDict, learner: causal.Config) -> Study:
         )
     table = data.read_table(config.data.csv)
     try:
-        causal.check(table.values, None, learner, table.names)
+        causal.inputs.check(table.values, None, learner.transform, table.names)
     except ValueError as error:
         raise ValueError(f"{config.data.csv}: {error}") from None
     truths = [_true_graph(config.data.truth, table.names)] if config.data.truth else []

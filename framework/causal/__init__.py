@@ -5,7 +5,7 @@ Weights and graphs are [d, d] with entry (i, j) for the edge i -> j, so that x i
 Reference: Bae et al., arXiv 2311.11212; Bello, Aragam and Ravikumar, "DAGMA", arXiv 2209.08037.
 """
 
-from framework.causal import acyclicity, graphs, knowledge, metrics, moments, scores, structural
+from framework.causal import acyclicity, confidence, graphs, inputs, knowledge, metrics, moments, scores, structural
 from framework.causal.answers import Answers, read_answers, vote
 from framework.causal.confidence import bootstrap
 from framework.causal.graphs import to_networkx
@@ -16,7 +16,6 @@ from framework.causal.learner import (
     Problem,
     Result,
     State,
-    check,
     finish,
     fit,
     init,
@@ -34,11 +33,12 @@ __all__ = [
     "State",
     "acyclicity",
     "bootstrap",
-    "check",
+    "confidence",
     "finish",
     "fit",
     "graphs",
     "init",
+    "inputs",
     "knowledge",
     "metrics",
     "moments",

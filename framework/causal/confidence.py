@@ -5,7 +5,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from framework.causal import learner
+from framework.causal import inputs, learner
 from framework.causal.knowledge import Knowledge
 from framework.core.types import Key
 
@@ -43,10 +43,10 @@ def bootstrap(
 
     Reference: Friedman, Goldszmidt and Wyner, "Data analysis with Bayesian networks: a bootstrap approach", UAI 1999.
     """
-    x, knowledge, _ = learner.check(x, knowledge, config)
+    x, knowledge, _ = inputs.check(x, knowledge, config.transform)
     counts = resample(key, x.shape[0], resamples)
     with jax.enable_x64(True):
-        return learner.on_host(_frequency(config, *learner.in_float64((x, knowledge)), counts))
+        return inputs.on_host(_frequency(config, *inputs.in_float64((x, knowledge)), counts))
 
 
 @jax.jit

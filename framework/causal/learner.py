@@ -9,7 +9,6 @@ Reference: DAGMA, arXiv 2209.08037, algorithm 1; the prior of arXiv 2311.11212.
 """
 
 import dataclasses
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -17,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from framework.causal import acyclicity, graphs, moments, scores
+from framework.causal import acyclicity, graphs, inputs, moments, scores
 from framework.causal.knowledge import Knowledge
 from framework.core.types import Metrics
 
@@ -128,10 +127,10 @@ def fit(
 
     Reference: arXiv 2209.08037 and arXiv 2311.11212.
     """
-    x, knowledge, names = check(x, knowledge, config)
+    x, knowledge, names = inputs.check(x, knowledge, config.transform)
     with jax.enable_x64(True):
-        given = in_float64((x, knowledge, penalty, prior_weight))
-        return on_host(dataclasses.replace(_fit(config, *given), names=names))
+        given = inputs.in_float64((x, knowledge, penalty, prior_weight))
+        return inputs.on_host(dataclasses.replace(_fit(config, *given), names=names))
 
 
 @jax.jit
@@ -214,56 +213,3 @@ def finish(state: State, problem: Problem, config: Config) -> Result:
     uncut = jnp.where(finite, state.inside, 0)
     weights = graphs.break_cycles(jnp.where(jnp.abs(uncut) >= config.cut, uncut, 0))
     return Result(weights, weights != 0, uncut, jnp.where(finite, 0, 1).astype(jnp.int32))
-
-
-def in_float64(tree: Any) -> Any:
-    """The numbers of a pytree as float64, one by one before they enter a compiled program.
-
-    Under a `vmap` of a 32-bit caller an array of NumPy's goes by the name of float32 and is float64: a program compiled
-    for the name would be handed the array.
-    """
-    return jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float64), tree)
-
-
-def on_host(tree: Any) -> Any:
-    """A pytree as NumPy arrays, whose 64 bits a 32-bit caller can go on computing with; left as it is while traced."""
-    traced = any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(tree))
-    return tree if traced else jax.tree.map(np.asarray, tree)
-
-
-def check(
-    x: Any, knowledge: Knowledge | None, config: Config, names: Sequence[str] | None = None
-) -> tuple[Any, Knowledge | None, tuple[str, ...] | None]:
-    """What `fit` makes of its input: values (float64 where they are concrete), aligned knowledge, names.
-
-    Raises:
-      ValueError: as `fit` does.
-    """
-    if hasattr(x, "columns") and hasattr(x, "to_numpy"):
-        x, names = x.to_numpy(dtype=np.float64), [str(name) for name in x.columns]
-    x = x if isinstance(x, jax.core.Tracer) else np.asarray(x, np.float64)
-    if x.ndim != 2 or x.shape[0] < 3 or x.shape[1] < 1:
-        raise ValueError(f"a table [rows, columns] of at least 3 rows and 1 column is wanted, got shape {x.shape}")
-    if knowledge is not None:
-        knowledge = knowledge if names is None else knowledge.align(names)
-        if knowledge.edges.shape != (x.shape[1], x.shape[1]):
-            raise ValueError(f"knowledge of shape {knowledge.edges.shape} does not fit {x.shape[1]} columns")
-    if not isinstance(x, jax.core.Tracer):
-        _check_values(x, config, names or [f"column {j}" for j in range(x.shape[1])])
-    return x, knowledge, None if names is None else tuple(names)
-
-
-def _check_values(x: np.ndarray, config: Config, names: Sequence[str]) -> None:
-    bad = np.argwhere(~np.isfinite(x))
-    if len(bad):
-        row, column = bad[0]
-        raise ValueError(f"a table must be finite, but row {row} of {names[column]} is {x[row, column]}")
-    constant = np.flatnonzero(np.ptp(x, axis=0) == 0)
-    if len(constant):
-        raise ValueError(f"{names[constant[0]]} is constant: a column that never varies has no causes; leave it out")
-    if config.transform == "log_standardize" and x.min() <= -moments.LOG_SHIFT:
-        column = int(np.argwhere(x <= -moments.LOG_SHIFT)[0][1])
-        raise ValueError(
-            f"log_standardize needs values above {-moments.LOG_SHIFT:g}, but {names[column]} goes down to "
-            f"{x[:, column].min():g}"
-        )

@@ -197,44 +197,13 @@ def test_fewer_rows_than_columns_still_give_a_dag():
     assert graphs.is_dag(causal.fit(x, config=SHORT).graph)
 
 
-def replaced(x, row, column, value):
-    x = x.copy()
-    x[row, column] = value
-    return x
-
-
-@pytest.mark.parametrize(
-    ("make", "what"),
-    [
-        (lambda x: replaced(x, 3, 2, np.nan), "row 3 of column 2 is nan"),
-        (lambda x: replaced(x, 3, 2, np.inf), "row 3 of column 2 is inf"),
-        (lambda x: replaced(x, slice(None), 1, 4.0), "column 1 is constant"),
-        (lambda x: x[:2], "at least 3 rows"),
-        (lambda x: x[0], r"a table \[rows, columns\]"),
-    ],
-)
-def test_bad_tables_are_refused(problem, make, what):
-    with pytest.raises(ValueError, match=what):
-        causal.fit(make(problem[1]), config=SHORT)
-
-
 def test_under_a_transformation_bad_tables_carry_a_status(problem):
     _, x = problem
-    tables = np.stack([x, replaced(x, 0, 0, np.nan)])
+    tables = np.stack([x, np.where(np.arange(5) == 1, np.nan, x)])
     with jax.enable_x64(True):
         results = jax.vmap(causal.fit, in_axes=(0, None, None))(tables, None, SHORT)
     np.testing.assert_array_equal(results.status, [0, 1])
     assert not results.graph[1].any()
-
-
-def test_knowledge_of_another_size_is_refused(problem):
-    with pytest.raises(ValueError, match="does not fit 5 columns"):
-        causal.fit(problem[1], causal.Knowledge(np.zeros((3, 3)), np.zeros((3, 3))))
-
-
-def test_logarithms_of_too_small_values_are_refused(problem):
-    with pytest.raises(ValueError, match="needs values above -10"):
-        causal.fit(problem[1] * 100, config=causal.Config(transform="log_standardize"))
 
 
 @pytest.mark.parametrize(

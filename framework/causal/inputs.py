@@ -1,0 +1,87 @@
+"""What a caller hands in, checked where it can be, and its numbers in 64 bits whatever the caller's setting."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from framework.causal import moments
+from framework.causal.knowledge import Knowledge
+
+Names = tuple[str, ...]
+
+
+def check(
+    x: Any, knowledge: Knowledge | None, transform: str, names: Sequence[str] | None = None
+) -> tuple[Any, Knowledge | None, Names | None]:
+    """The values of a table (float64 where they are concrete), knowledge in the order of its columns, and its names.
+
+    Args:
+      x: `[n, d]`, an array, or a pandas DataFrame with names of its own.
+      knowledge: a prior, or None.
+      transform: what is to become of the columns; one of `moments.TRANSFORMS`.
+      names: one a column, or None.
+
+    Raises:
+      ValueError: if x is not `[n, d]` with at least 3 rows, holds text, NaN, infinity, a constant column or two columns
+        of one name, cannot be transformed so, or the knowledge is of other columns. A tracer has its shape checked.
+    """
+    if hasattr(x, "columns") and hasattr(x, "to_numpy"):
+        x, names = _from_frame(x)
+    x = x if isinstance(x, jax.core.Tracer) else np.asarray(x, np.float64)
+    if x.ndim != 2 or x.shape[0] < 3 or x.shape[1] < 1:
+        raise ValueError(f"a table [rows, columns] of at least 3 rows and 1 column is wanted, got shape {x.shape}")
+    if knowledge is not None:
+        knowledge = knowledge if names is None else knowledge.align(names)
+        if knowledge.edges.shape != (x.shape[1], x.shape[1]):
+            raise ValueError(f"knowledge of shape {knowledge.edges.shape} does not fit {x.shape[1]} columns")
+    if not isinstance(x, jax.core.Tracer):
+        _check_values(x, transform, names or [f"column {j}" for j in range(x.shape[1])])
+    return x, knowledge, None if names is None else tuple(names)
+
+
+def in_float64(tree: Any) -> Any:
+    """The numbers of a pytree as float64, one by one before they enter a compiled program.
+
+    Under a `vmap` of a 32-bit caller an array of NumPy's goes by the name of float32 and is float64: a program compiled
+    for the name would be handed the array.
+    """
+    return jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float64), tree)
+
+
+def on_host(tree: Any) -> Any:
+    """A pytree as NumPy arrays, whose 64 bits a 32-bit caller can go on computing with; left as it is while traced."""
+    traced = any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(tree))
+    return tree if traced else jax.tree.map(np.asarray, tree)
+
+
+def _from_frame(frame: Any) -> tuple[np.ndarray, Names]:
+    names = tuple(str(name) for name in frame.columns)
+    for position, name in enumerate(names):
+        if name in names[:position]:
+            raise ValueError(f"two columns of the table are called {name!r}")
+    columns = []
+    for position, name in enumerate(names):
+        try:
+            columns.append(frame.iloc[:, position].to_numpy(dtype=np.float64, na_value=np.nan))
+        except (TypeError, ValueError):
+            raise ValueError(f"column {name!r} of the table holds something other than numbers") from None
+    return np.stack(columns, axis=1) if columns else np.zeros((len(frame), 0)), names
+
+
+def _check_values(x: np.ndarray, transform: str, names: Sequence[str]) -> None:
+    bad = np.argwhere(~np.isfinite(x))
+    if len(bad):
+        row, column = bad[0]
+        raise ValueError(f"a table must be finite, but row {row} of {names[column]} is {x[row, column]}")
+    constant = np.flatnonzero(np.ptp(x, axis=0) == 0)
+    if len(constant):
+        raise ValueError(f"{names[constant[0]]} is constant: a column that never varies has no causes; leave it out")
+    if transform == "log_standardize" and x.min() <= -moments.LOG_SHIFT:
+        column = int(np.argwhere(x <= -moments.LOG_SHIFT)[0][1])
+        raise ValueError(
+            f"log_standardize needs values above {-moments.LOG_SHIFT:g}, but {names[column]} goes down to "
+            f"{x[:, column].min():g}"
+        )

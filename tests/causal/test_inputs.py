@@ -1,0 +1,85 @@
+import jax
+import numpy as np
+import pytest
+
+from framework import causal
+from framework.causal import inputs
+
+
+@pytest.fixture
+def x():
+    return np.random.default_rng(0).normal(size=(20, 3))
+
+
+def replaced(x, row, column, value):
+    x = x.copy()
+    x[row, column] = value
+    return x
+
+
+@pytest.mark.parametrize(
+    ("make", "what"),
+    [
+        (lambda x: replaced(x, 3, 2, np.nan), "row 3 of column 2 is nan"),
+        (lambda x: replaced(x, 3, 2, np.inf), "row 3 of column 2 is inf"),
+        (lambda x: replaced(x, slice(None), 1, 4.0), "column 1 is constant"),
+        (lambda x: x[:2], "at least 3 rows"),
+        (lambda x: x[0], r"a table \[rows, columns\]"),
+        (lambda x: x[:, :0], "1 column is wanted"),
+    ],
+)
+def test_bad_tables_are_refused(x, make, what):
+    with pytest.raises(ValueError, match=what):
+        causal.fit(make(x))
+
+
+def test_given_names_stand_in_the_errors(x):
+    with pytest.raises(ValueError, match="row 3 of beta is nan"):
+        inputs.check(replaced(x, 3, 1, np.nan), None, "center", ["alpha", "beta", "gamma"])
+
+
+def test_a_frame_gives_its_values_and_its_names(x, extra):
+    values, _, names = inputs.check(extra("pandas").DataFrame(x, columns=["a", "b", 3]), None, "center")
+    np.testing.assert_array_equal(values, x)
+    assert names == ("a", "b", "3")
+
+
+@pytest.mark.parametrize(
+    ("columns", "what"),
+    [
+        ({"a": [1, 2, 3], "b": ["x", "y", "z"]}, "column 'b' of the table holds something other than numbers"),
+        ({"a": [1, 2, 3], "b": [1, None, 2]}, "row 1 of b is nan"),
+        ({"a": [1, 2, 3], "b": [1, None, 2.5]}, "row 1 of b is nan"),
+    ],
+)
+def test_bad_frames_are_refused_by_column(extra, columns, what):
+    with pytest.raises(ValueError, match=what):
+        inputs.check(extra("pandas").DataFrame(columns), None, "center")
+
+
+def test_nullable_integers_of_a_frame_are_numbers(extra):
+    frame = extra("pandas").DataFrame({"a": [1, 2, 4], "b": [3, 1, 2]}, dtype="Int64")
+    assert inputs.check(frame, None, "center")[0].dtype == np.float64
+
+
+def test_two_columns_of_one_name_are_refused(x, extra):
+    with pytest.raises(ValueError, match="two columns of the table are called 'a'"):
+        inputs.check(extra("pandas").DataFrame(x, columns=["a", "b", "a"]), None, "center")
+
+
+def test_knowledge_of_another_size_is_refused(x):
+    with pytest.raises(ValueError, match="does not fit 3 columns"):
+        causal.fit(x, causal.Knowledge(np.zeros((2, 2)), np.zeros((2, 2))))
+
+
+def test_logarithms_of_too_small_values_are_refused(x):
+    with pytest.raises(ValueError, match=r"needs values above -10, but column \d goes down to"):
+        causal.fit(x * 100, config=causal.Config(transform="log_standardize"))
+
+
+def test_a_plain_result_can_be_computed_with_and_a_traced_one_is_left_alone():
+    with jax.enable_x64(True):
+        result = inputs.on_host({"a": jax.numpy.ones(2)})
+        assert jax.jit(inputs.on_host)({"a": np.ones(2)})["a"].dtype == np.float64
+    assert isinstance(result["a"], np.ndarray)
+    assert (result["a"] * 2).dtype == np.float64
