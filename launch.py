@@ -41,6 +41,10 @@ def main(argv: list[str]) -> None:
         output = Path(WORKDIR.value or "runs/comparison")
         print(f"{runs.compare([Path(directory) for directory in COMPARE.value], output)}\n\nfigure and table: {output}")
         return
+    try:
+        jax.devices()
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(f"JAX has no such device: {str(error).partition(' (set')[0]}") from None
     runs.enable_compilation_cache()
     experiment, config = _load(_config_path()), CONFIG.value
     if SEEDS.value is not None:
@@ -51,7 +55,11 @@ def main(argv: list[str]) -> None:
 
 def parse(argv: list[str]) -> list[str]:
     """Reads the flags, the experiment's file and its overrides."""
-    given = [path for name, path in itertools.pairwise(" ".join(argv).replace("=", " ").split()) if name == "--config"]
+    given = [
+        argument.partition("=")[2] if "=" in argument else following
+        for argument, following in itertools.pairwise([*argv, ""])
+        if argument.lstrip("-").partition("=")[0] == "config" and argument.startswith("-")
+    ]
     for path in given:
         if not Path(path.partition(":")[0]).is_file():
             raise FileNotFoundError(f"no experiment file {path}; python launch.py --list names the project's own")
@@ -72,7 +80,7 @@ def _load(path: Path) -> runs.Experiment:
     if path.resolve().parent == ROOT / "experiments":
         return importlib.import_module(f"experiments.{path.stem}")
     spec = importlib.util.spec_from_file_location(path.stem, path)
-    module = importlib.util.module_from_spec(spec)
+    module = sys.modules[path.stem] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
@@ -96,4 +104,4 @@ def _guarded(work, mendable: tuple[type[Exception], ...]):
 
 
 if __name__ == "__main__":
-    app.run(_guarded(main, (ValueError, OSError)), flags_parser=_guarded(parse, (Exception,)))
+    app.run(_guarded(main, (ValueError, OSError, MemoryError)), flags_parser=_guarded(parse, (Exception,)))

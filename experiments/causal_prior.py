@@ -25,7 +25,7 @@ import numpy as np
 from ml_collections import ConfigDict, config_dict
 
 from framework import causal, data, runs
-from framework.causal import graphs, metrics, structural
+from framework.causal import graphs, metrics, noise, structural
 from framework.core import keys
 from framework.runs import figures
 
@@ -79,6 +79,8 @@ def get_config(preset: str = "default") -> ConfigDict:
             "learner": {
                 "penalty": 0.1,  # l1
                 "cut": config_dict.placeholder(float),  # .3 on raw columns, .1 on standardised ones
+                "finish": "search",
+                "noise": config_dict.placeholder(str),  # equal on raw columns, unequal on standardised ones
             },
             "bootstrap": size["bootstrap"],  # resamples behind the confidence of each edge
         }
@@ -115,10 +117,16 @@ def main(config: ConfigDict, run: runs.Run) -> dict[str, Any]:
 
 def _learner(config: ConfigDict) -> causal.Config:
     transform = config.data.transform or ("standardize" if config.data.csv else "center")
-    cut = config.learner.cut
-    if cut is None:
-        cut = 0.3 if transform in ("center", "none") else 0.1
-    return causal.Config(transform, config.learner.penalty, config.prior.weight, cut)
+    raw = transform in ("center", "none")
+    cut, noise = config.learner.cut, config.learner.noise
+    return causal.Config(
+        transform=transform,
+        penalty=config.learner.penalty,
+        prior_weight=config.prior.weight,
+        cut=(0.3 if raw else 0.1) if cut is None else cut,
+        finish=config.learner.finish,
+        noise=("equal" if raw else "unequal") if noise is None else noise,
+    )
 
 
 def _generated(config: ConfigDict) -> Study:
@@ -128,13 +136,14 @@ def _generated(config: ConfigDict) -> Study:
         raise ValueError(f"data.nodes must be at least 2 and data.samples at least 3, got {nodes} and {samples}")
     if config.data.truth:
         raise ValueError("data.truth is the truth of a table: give data.csv with it; generated data bring their own")
+    runs.require_memory(8 * nodes * (4 * samples + 40 * nodes), f"a study of {nodes} columns and {samples} rows")
     names = tuple(f"X{i + 1}" for i in range(nodes))
     count = SIZES[config.preset]["seeds"] if config.seeds is None else config.seeds
     tables, truths, priors = [], [], []
     for key in keys.for_seeds(config.seed, count):
         truth = np.asarray(graphs.erdos_renyi(keys.named(key, "graph"), nodes, config.data.degree))
         weights = structural.edge_weights(keys.named(key, "weights"), truth)
-        tables.append(np.asarray(structural.linear_gaussian(keys.named(key, "noise"), weights, samples)))
+        tables.append(np.asarray(structural.linear(keys.named(key, "noise"), weights, samples, noise.gaussian())))
         truths.append(truth)
         quality = config.prior.precision, config.prior.recall
         priors.append(causal.knowledge.imperfect(keys.named(key, "prior"), truth, *quality))
@@ -178,7 +187,7 @@ def _true_graph(path: str, names: tuple[str, ...]) -> np.ndarray:
 def _voted(path: str, names: tuple[str, ...]) -> tuple[causal.Knowledge, str]:
     """The prior of recorded answers in the order of the columns, and what the file warns of."""
     answers = causal.read_answers(path, names)
-    note = f"The prior: answers of a language model about {answers.domain}. {answers.caveat}"
+    note = f"The prior: answers of a language model about {answers.domain}. Of these answers: {answers.caveat}."
     return causal.vote(answers).align(names), note
 
 
@@ -224,12 +233,7 @@ def _confidence(run: runs.Run, study: Study, learner: causal.Config, counts: jax
     x, prior = study.tables[0], study.priors[0] if study.priors else None
     problems = [causal.problem(x, prior, learner, counts=count) for count in counts]
     results = _solve(run, "bootstrap", problems, learner, lambda done, measured: [])
-    return np.mean(results.graph, axis=0, dtype=np.float64)
-
-
-def _prior_alone(prior: causal.Knowledge) -> np.ndarray:
-    """The prior without data: what is more likely than not, made acyclic."""
-    return np.asarray(graphs.break_cycles(np.where(prior.edges > 0.5, prior.edges * prior.confidence, 0.0)) != 0)
+    return np.asarray(results.graph).mean(axis=0)
 
 
 def _scores(study: Study, fits: dict[str, list[causal.Result]]) -> dict[str, list[metrics.Scores]]:
@@ -238,7 +242,7 @@ def _scores(study: Study, fits: dict[str, list[causal.Result]]) -> dict[str, lis
         return {}
     estimates = {arm: [result.graph for result in results] for arm, results in fits.items()}
     if study.priors:
-        estimates["prior_only"] = [_prior_alone(prior) for prior in study.priors]
+        estimates["prior_only"] = [np.asarray(causal.knowledge.alone(prior)) for prior in study.priors]
     estimates["empty"] = [np.zeros_like(truth) for truth in study.truths]
     return {
         arm: [metrics.compare(*pair) for pair in zip(study.truths, found, strict=True)]
@@ -249,7 +253,9 @@ def _scores(study: Study, fits: dict[str, list[causal.Result]]) -> dict[str, lis
 def _numbers(config: ConfigDict, study: Study, fits: dict[str, list[causal.Result]], scores: dict) -> dict[str, Any]:
     """Means, standard errors and single values; without a truth, what was found."""
     rows, columns = study.tables[0].shape
-    numbers: dict[str, Any] = {"rows": rows, "columns": columns, "seeds": len(study.seeds), "note": study.note}
+    numbers: dict[str, Any] = {"rows": rows, "columns": columns, "seeds": len(study.seeds)}
+    if study.note:
+        numbers["note"] = study.note
     if config.data.csv:
         numbers["claim"] = f"The causal graph that the learner finds in {Path(config.data.csv).name}."
     numbers["edges"] = {
@@ -259,12 +265,13 @@ def _numbers(config: ConfigDict, study: Study, fits: dict[str, list[causal.Resul
         for name in ("shd", "precision", "recall", "f1"):
             numbers[name] = {arm: float(np.mean([score[name] for score in found])) for arm, found in scores.items()}
         numbers["shd_each"] = {arm: [int(score["shd"]) for score in found] for arm, found in scores.items()}
-        numbers["shd_error"] = {arm: _standard_error(values) for arm, values in numbers["shd_each"].items()}
+        if len(study.seeds) > 1:
+            numbers["shd_error"] = {arm: _standard_error(values) for arm, values in numbers["shd_each"].items()}
     return numbers
 
 
 def _standard_error(values: list[int]) -> float:
-    return float(np.std(values, ddof=1) / np.sqrt(len(values))) if len(values) > 1 else 0.0
+    return float(np.std(values, ddof=1) / np.sqrt(len(values)))
 
 
 def _write_graph(run: runs.Run, study: Study, result: causal.Result, confidence: np.ndarray) -> None:
@@ -305,7 +312,9 @@ def _draw_adjacency(run: runs.Run, study: Study, fits: dict[str, list[causal.Res
 
 
 def _draw_scores(run: runs.Run, numbers: dict[str, Any]) -> None:
-    bars = {arm: (mean, numbers["shd_error"][arm]) for arm, mean in numbers["shd"].items()}
+    bars = {
+        arm: (mean, numbers["shd_error"][arm] if numbers["seeds"] > 1 else 0.0) for arm, mean in numbers["shd"].items()
+    }
     caption = "Structural Hamming distance to the truth; less is better."
     if numbers["seeds"] > 1:
         caption += f" Mean and standard error of {numbers['seeds']} graphs, a point each."

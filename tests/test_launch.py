@@ -151,10 +151,21 @@ def test_experiments_are_listed_a_line_each(launch):
         (["--compare=a"], "at least 2 run directories"),
         (["--compare=a,b"], "a holds no complete run"),
         (["--resume=must"], "holds no run to take up"),
+        (["--jax_platforms=bogus"], "JAX has no such device"),
+        (["--config", "no where.py"], "no experiment file no where.py"),
+        (["--config="], "no experiment file"),
     ],
 )
 def test_bad_flags_are_refused_on_one_line(refused, flags, what):
     assert what in refused(*flags)
+
+
+def test_a_path_with_a_space_and_a_dataclass_in_the_file_will_do(toy, launch, tmp_path):
+    other = tmp_path / "sp ace" / "my=toy.py"
+    other.parent.mkdir()
+    future = '"""Adds."""\nfrom __future__ import annotations\nimport dataclasses\n'
+    other.write_text(future + "@dataclasses.dataclass\nclass A:\n    b: int\n" + TOY)
+    assert launch(f"--config={other}", "--workdir=run", "--config.pause=0.0")[0] == 0
 
 
 def test_an_unknown_preset_is_refused(refused):

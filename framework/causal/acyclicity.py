@@ -9,7 +9,7 @@ import jax.numpy as jnp
 class Acyclicity(NamedTuple):
     """A value of an acyclicity function with its gradient."""
 
-    value: jax.Array  # [], 0 exactly for a DAG and positive otherwise, wherever `inside` holds
+    value: jax.Array  # [], 0 up to rounding for a DAG and positive otherwise, wherever `inside` holds
     gradient: jax.Array  # [d, d]
     inside: jax.Array  # [] bool: whether the weights lie in the domain of the function
 

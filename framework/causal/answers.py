@@ -39,7 +39,8 @@ def read_answers(path: str | os.PathLike, names: Sequence[str] | None = None) ->
     try:
         content = json.loads(Path(path).read_text(encoding="utf-8"))
         domain, variables, rows = content["domain"], content["variables"], content["answers"]
-        columns, questions = tuple(variables), [(row["a"], row["b"], row["answer"]) for row in rows]
+        columns = tuple(variables) if isinstance(variables, dict | list) else ()
+        questions = [(row["a"], row["b"], row["answer"]) for row in rows]
     except UnicodeDecodeError as error:
         raise ValueError(f"{path}: not a text file in UTF-8 (byte {error.start})") from None
     except json.JSONDecodeError as error:
@@ -47,6 +48,12 @@ def read_answers(path: str | os.PathLike, names: Sequence[str] | None = None) ->
     except (KeyError, TypeError) as error:
         wanted = "fields domain, variables and answers, with rows of sample, a, b and answer"
         raise ValueError(f"{path}: not an answer file ({error}); wanted are the {wanted}") from None
+    if (
+        len(set(map(str, columns))) != len(columns)
+        or not all(isinstance(column, str) for column in columns)
+        or not columns
+    ):
+        raise ValueError(f"{path}: not an answer file; its variables must be the names of columns, each once")
     if names is not None and set(columns) != set(names):
         raise ValueError(
             f"{path}: the answers are about other columns ({', '.join(columns)}) than the data ({', '.join(names)})"

@@ -14,7 +14,7 @@ def resample(key: Key, rows: int, resamples: int) -> jax.Array:
     """How often each row stands in each resample of as many rows drawn with replacement, `[resamples, rows]` int32."""
     if resamples < 1:
         raise ValueError(f"a bootstrap needs at least 1 resample, got {resamples}")
-    drawn = jax.random.randint(key, (resamples, rows), 0, rows)
+    drawn = jax.random.randint(key, (resamples, rows), 0, rows, jnp.int32)
     return jax.vmap(lambda d: jnp.zeros(rows, jnp.int32).at[d].add(1))(drawn)
 
 
@@ -52,4 +52,4 @@ def bootstrap(
 @jax.jit
 def _frequency(config, x, knowledge, counts) -> jax.Array:
     fits = jax.vmap(lambda c: learner.solve(learner.problem(x, knowledge, config, counts=c), config))(counts)
-    return jnp.mean(fits.graph, axis=0, dtype=jnp.float64)
+    return jnp.sum(fits.graph, axis=0, dtype=jnp.float64) / len(counts)

@@ -21,6 +21,11 @@ def reachability(graph: jax.Array) -> jax.Array:
     return paths > 0
 
 
+def compose(first_graph: jax.Array, second_graph: jax.Array) -> jax.Array:
+    """Whether some k has i -> k in the first graph and k -> j in the second, `[d, d]` bool: the boolean product."""
+    return first_graph.astype(jnp.float32) @ second_graph.astype(jnp.float32) > 0
+
+
 def is_dag(graph: jax.Array) -> jax.Array:
     """Whether the graph holds no directed cycle, `[]` bool."""
     return ~jnp.any(jnp.diagonal(reachability(graph)))
@@ -37,8 +42,6 @@ def break_cycles(weights: jax.Array) -> jax.Array:
     Returns:
       `weights` with some entries set to 0, always a DAG.
     """
-    # argmin would do, but cannot be lowered for float64 under the jit of a 32-bit caller (jax 0.10 and 0.12)
-    place = np.arange(weights.size, dtype=np.int32).reshape(weights.shape)
 
     def on_cycle(w: jax.Array) -> jax.Array:
         return (w != 0) & reachability(w != 0).T
@@ -46,22 +49,35 @@ def break_cycles(weights: jax.Array) -> jax.Array:
     def cut(carry: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
         w, cyclic = carry
         strength = jnp.where(cyclic, jnp.abs(w), jnp.inf)
-        first = jnp.min(jnp.where(strength == strength.min(), place, place.size))
-        w = jnp.where(place == first, 0, w)
+        w = jnp.where(first(strength == strength.min()), 0, w)
         return w, on_cycle(w)
 
     return jax.lax.while_loop(lambda carry: jnp.any(carry[1]), cut, (weights, on_cycle(weights)))[0]
 
 
+def first(mask: jax.Array) -> jax.Array:
+    """The mask with only its first True left, in the order of memory; of any shape, for argmin and argmax by equality.
+
+    Those themselves cannot be lowered for float64 under the jit of a 32-bit caller (jax 0.10 and 0.12).
+    """
+    order = np.arange(mask.size, dtype=np.int32).reshape(mask.shape)
+    return mask & (order == jnp.min(jnp.where(mask, order, mask.size)))
+
+
+def place(mask: jax.Array) -> jax.Array:
+    """The position of the only True of a mask `[d]`, `[]` int32; 0 where there is none."""
+    return jnp.sum(jnp.where(mask, np.arange(mask.size, dtype=np.int32), 0), dtype=jnp.int32)
+
+
 def erdos_renyi(key: Key, nodes: int, degree: float) -> jax.Array:
-    """A random DAG of exactly round(degree * nodes) edges, or all that fit: ER2 is degree 2, two edges a node.
+    """A random DAG of round(degree * nodes) edges, or all that fit: ER2 is degree 2, two edges a node.
 
     Edges are drawn without replacement among the pairs, then oriented along a random order of the nodes.
 
     Args:
       key: a typed key.
       nodes: d, at least 1.
-      degree: expected edges a node, at least 0.
+      degree: edges a node, at least 0.
 
     Returns:
       `[nodes, nodes]` bool.
@@ -120,9 +136,10 @@ def to_networkx(result, names: Sequence[str] | None = None) -> nx.DiGraph:
       ValueError: if the number of names is not the number of columns.
     """
     weights, present = np.asarray(result.weights), np.asarray(result.graph)
-    labels = list(names or result.names or range(len(weights)))
-    if len(labels) != len(weights):
-        raise ValueError(f"{len(weights)} columns need as many names, got {len(labels)}")
+    names = result.names if names is None else names
+    labels = list(range(len(weights)) if names is None else names)
+    if len(set(labels)) != len(weights) or len(labels) != len(weights):
+        raise ValueError(f"{len(weights)} columns need as many names, each once, got {len(labels)}: {labels}")
     graph = nx.DiGraph()
     graph.add_nodes_from(labels)
     graph.add_weighted_edges_from((labels[i], labels[j], float(weights[i, j])) for i, j in np.argwhere(present))

@@ -34,12 +34,29 @@ def check(
     if x.ndim != 2 or x.shape[0] < 3 or x.shape[1] < 1:
         raise ValueError(f"a table [rows, columns] of at least 3 rows and 1 column is wanted, got shape {x.shape}")
     if knowledge is not None:
+        if not isinstance(knowledge, Knowledge):
+            raise ValueError(f"knowledge must be a causal.Knowledge or None, got {type(knowledge).__name__}")
         knowledge = knowledge if names is None else knowledge.align(names)
         if knowledge.edges.shape != (x.shape[1], x.shape[1]):
             raise ValueError(f"knowledge of shape {knowledge.edges.shape} does not fit {x.shape[1]} columns")
     if not isinstance(x, jax.core.Tracer):
         _check_values(x, transform, names or [f"column {j}" for j in range(x.shape[1])])
     return x, knowledge, None if names is None else tuple(names)
+
+
+def check_numbers(**numbers: Any) -> None:
+    """Penalties: None, traced, or finite and at least 0, each number of a batch.
+
+    Raises:
+      ValueError: for anything else, by name.
+    """
+    for name, value in numbers.items():
+        if (
+            value is not None
+            and not isinstance(value, jax.core.Tracer)
+            and not np.all(np.isfinite(value) & (np.asarray(value) >= 0))
+        ):
+            raise ValueError(f"{name} must be finite and at least 0, got {value}")
 
 
 def in_float64(tree: Any) -> Any:

@@ -4,8 +4,10 @@ import dataclasses
 from collections.abc import Sequence
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
+from framework.causal import graphs
 from framework.core.types import Key
 
 
@@ -55,6 +57,15 @@ class Knowledge:
         order = np.array([self.names.index(name) for name in names])
         reorder = lambda m: m[..., order, :][..., order]
         return Knowledge(reorder(self.edges), reorder(self.confidence), tuple(names))
+
+
+def alone(knowledge: Knowledge) -> jax.Array:
+    """The graph that knowledge claims without any data: edges more likely than not, made acyclic, `[d, d]` bool.
+
+    Where claims contradict each other in a cycle, the one of least K C goes.
+    """
+    claims = jnp.where(jnp.asarray(knowledge.edges) > 0.5, knowledge.edges * knowledge.confidence, 0.0)
+    return graphs.break_cycles(claims) != 0
 
 
 def _concrete(value) -> bool:

@@ -17,7 +17,7 @@ def covariance(x: jax.Array, transform: str, counts: jax.Array | None = None) ->
       counts: how often each row stands in a resample, `[n]`; by default once each.
 
     Returns:
-      S, `[d, d]`; NaN in the rows and columns of a column that is to be standardised and does not vary.
+      S, `[d, d]`. A column that does not vary, in a resample for one, is uncorrelated with all others.
 
     Raises:
       ValueError: for another transform.
@@ -33,5 +33,10 @@ def covariance(x: jax.Array, transform: str, counts: jax.Array | None = None) ->
     second = (share[:, None] * x).T @ x
     if transform in ("center", "none"):
         return second
-    scale = jnp.sqrt(jnp.diagonal(second))
-    return second / (scale[:, None] * scale[None, :])
+    spread = jnp.diagonal(second)
+    varies = ~(spread <= (16 * jnp.finfo(x.dtype).eps * jnp.max(jnp.abs(x), axis=0, initial=0)) ** 2)  # so NaN varies
+    varies &= ~(spread <= 0)
+    scale = jnp.where(varies, jnp.sqrt(spread), 1)
+    correlation = second / (scale[:, None] * scale[None, :])
+    both = varies[:, None] & varies[None, :]
+    return jnp.where(both, correlation, jnp.eye(len(spread), dtype=x.dtype))

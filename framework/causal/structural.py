@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 
+from framework.causal.noise import Noise
 from framework.core.types import Key
 
 
@@ -23,18 +24,18 @@ def edge_weights(key: Key, graph: jax.Array, low: float = 0.5, high: float = 2.0
     return jnp.where(graph, magnitude * jax.random.rademacher(sign_key, graph.shape, magnitude.dtype), 0.0)
 
 
-def linear_gaussian(key: Key, weights: jax.Array, samples: int, scale: float | jax.Array = 1.0) -> jax.Array:
-    """Draws from x_j = sum_i x_i W_ij + scale e_j with independent standard normal e, that is, X = E (I - W)^-1.
+def linear(key: Key, weights: jax.Array, samples: int, noise: Noise) -> jax.Array:
+    """Draws from x_j = sum_i x_i W_ij + e_j with independent noise e, that is, X = E (I - W)^-1.
 
     Args:
       key: a typed key.
       weights: W of a DAG, `[d, d]`.
       samples: n, rows to draw.
-      scale: standard deviation of the noise, `[]` (equal variance) or `[d]`.
+      noise: E, such as `noise.gaussian()`, or `noise.scaled(noise.gaussian(), scales)` for unequal variances.
 
     Returns:
       X, `[samples, d]`.
     """
     size = weights.shape[-1]
-    noise = scale * jax.random.normal(key, (samples, size), weights.dtype)
-    return jnp.linalg.solve((jnp.eye(size, dtype=weights.dtype) - weights).T, noise.T).T
+    drawn = noise(key, (samples, size)).astype(weights.dtype)
+    return jnp.linalg.solve((jnp.eye(size, dtype=weights.dtype) - weights).T, drawn.T).T

@@ -11,4 +11,4 @@ def shared_path(*parts: str) -> Path:
 
     It need not exist: who reads it says what is missing.
     """
-    return Path(os.environ.get("SEXTANT_DATA", _DEFAULT)).joinpath(*parts)
+    return Path(os.environ.get("SEXTANT_DATA") or _DEFAULT).joinpath(*parts)

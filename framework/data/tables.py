@@ -29,6 +29,10 @@ def read_table(path: str | os.PathLike) -> Table:
         or a cell is missing, text, NaN or infinite; with line and column.
     """
     names, rows = _read(path)
+    if all(_is_number(name) for name in names):
+        raise ValueError(
+            f"{path}: the header is missing: its first line holds only numbers, {','.join(names)[:MAXIMUM_CELL]}"
+        )
     values = [[_number(cell, path, line, name) for name, cell in zip(names, row, strict=True)] for line, row in rows]
     return Table(names, np.array(values, np.float64).reshape(-1, len(names)), str(path))
 
@@ -88,7 +92,8 @@ def _checked(reader, path) -> Iterator[list[str]]:
 def _of_length(lines, length: int, path) -> Iterator[tuple[int, list[str]]]:
     for number, row in lines:
         if len(row) != length:
-            raise ValueError(f"{path}, line {number}: {len(row)} cells where the header has {length}")
+            hint = "; cells are separated by commas, not semicolons" if any(";" in cell for cell in row) else ""
+            raise ValueError(f"{path}, line {number}: {len(row)} cells where the header has {length}{hint}")
         yield number, row
 
 
@@ -96,10 +101,18 @@ def _number(cell: str, path, line: int, name: str) -> float:
     where = f"{path}, line {line}, column {name!r}"
     if not cell:
         raise ValueError(f"{where}: the cell is missing; fill or drop such rows first")
-    try:
-        value = float(cell)
-    except ValueError:
-        raise ValueError(f"{where}: {cell[:MAXIMUM_CELL]!r} is text, a number is wanted") from None
+    if not _is_number(cell):
+        raise ValueError(f"{where}: {cell[:MAXIMUM_CELL]!r} is text, a number is wanted")
+    value = float(cell)
     if not np.isfinite(value):
         raise ValueError(f"{where}: {cell!r} is not a finite number")
     return value
+
+
+def _is_number(cell: str) -> bool:
+    """Whether a cell is a number as other programs write it; Python's own 1_000 and foreign digits are not."""
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return cell.isascii() and "_" not in cell

@@ -5,7 +5,6 @@ import dataclasses
 import fcntl
 import json
 import os
-import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 from framework.runs import files, machine
 
 RESUME = ("auto", "never", "must")
+_OWN = ("config.json", "meta.json", ".config.json.partial", ".meta.json.partial")  # what opening a run writes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,7 +23,12 @@ class Run:
 
     def result(self) -> dict[str, Any] | None:
         """The final numbers if the run is complete."""
-        return files.read_json(self.path / "result.json") if (self.path / "result.json").exists() else None
+        if not (self.path / "result.json").exists():
+            return None
+        result = files.read_json(self.path / "result.json")
+        if not isinstance(result, dict):
+            raise ValueError(f"{self.path / 'result.json'} is damaged: it holds no object; give another --workdir")
+        return result
 
     def finish(self, result: dict[str, Any]) -> None:
         """Writes the final numbers, the last file of a run; they may depend on seed and config only."""
@@ -75,8 +80,8 @@ class Run:
 def open_run(path: Path, config: dict[str, Any], resume: str = "auto") -> Iterator[Run]:
     """Opens a run directory, new or to be taken up again, and holds its lock.
 
-    If the work fails before the first checkpoint with an error about its input, what this call wrote is removed again.
-    A complete run is opened without a change: `Run.result` tells.
+    If the work fails with an error about its input before it wrote anything, what this call wrote is removed again. A
+    complete run is opened without a change: `Run.result` tells.
 
     Args:
       path: the directory; it and its parents are made as needed.
@@ -109,8 +114,8 @@ def open_run(path: Path, config: dict[str, Any], resume: str = "auto") -> Iterat
             files.write_json(path / "meta.json", [*_launches(path), machine.begin_launch()])
             yield run
         except (ValueError, OSError):
-            if fresh and not any(path.rglob("checkpoints")) and not any(path.rglob("result.json")):
-                _remove(path, made)
+            if fresh:
+                _remove_if_hardly_begun(path, made)
             raise
 
 
@@ -130,7 +135,7 @@ def _lock(path: Path) -> Iterator[None]:
 
 def _require_empty(path: Path) -> None:
     """A directory without a run may hold nothing but what a launch killed at its very start left."""
-    others = sorted(child.name for child in path.iterdir() if not child.name.endswith(".partial"))
+    others = sorted(child.name for child in path.iterdir() if child.name not in _OWN)
     if others:
         raise ValueError(
             f"{path} holds other files ({', '.join(others[:3])}) and no run; give a new or empty --workdir"
@@ -157,15 +162,17 @@ def differing(before: Any, after: Any, key: str = "") -> list[str]:
 
 def _launches(path: Path) -> list[dict[str, Any]]:
     try:
-        return files.read_json(path / "meta.json")
+        launches = files.read_json(path / "meta.json")
     except (FileNotFoundError, ValueError):
         return []
+    return launches if isinstance(launches, list) else []
 
 
-def _remove(path: Path, made: Sequence[Path]) -> None:
-    """Removes the files of a run that has hardly begun, and the directories that its launch made."""
-    for child in path.iterdir():
-        shutil.rmtree(child) if child.is_dir() else child.unlink()
-    for directory in made:
-        with contextlib.suppress(OSError):
-            directory.rmdir()
+def _remove_if_hardly_begun(path: Path, made: Sequence[Path]) -> None:
+    """Removes what `open_run` wrote, and the directories that it made, where there is nothing else."""
+    if all(child.name in _OWN for child in path.iterdir()):
+        for child in path.iterdir():
+            child.unlink()
+        for directory in made:
+            with contextlib.suppress(OSError):
+                directory.rmdir()

@@ -1,5 +1,6 @@
 """One experiment into one run directory: its `main`, its report, its result, in this order."""
 
+import hashlib
 import inspect
 import json
 from collections.abc import Callable, Iterable
@@ -49,7 +50,9 @@ def execute(experiment: Experiment, config: Any, path: Path, resume: str = "auto
       ValueError, OSError: for bad input, as the experiment and `open_run` do.
     """
     name = name_of(experiment)
+    experiment.get_config(config.preset)
     settings = {"experiment": name, **_plain(config)}
+    settings["files"] = fingerprints(settings)
     with open_run(path, settings, resume) as run:
         result = run.result()
         if result is not None:
@@ -60,6 +63,17 @@ def execute(experiment: Experiment, config: Any, path: Path, resume: str = "auto
         files.write_text(path / "report.html", report.page(f"{name}, {config.preset}", intro, sections))
         run.finish(result)
     return Outcome(path, result, sections, ran=True)
+
+
+def fingerprints(settings: dict[str, Any]) -> dict[str, str]:
+    """SHA-256 of each file that a setting names, so that a changed file is a changed config."""
+    found = {}
+    for key, value in settings.items():
+        if isinstance(value, dict):
+            found.update({f"{key}.{nested}": digest for nested, digest in fingerprints(value).items()})
+        elif isinstance(value, str) and value and Path(value).is_file():
+            found[key] = hashlib.sha256(Path(value).read_bytes()).hexdigest()
+    return found
 
 
 def summary(outcome: Outcome) -> str:
@@ -79,6 +93,7 @@ def one_line(error: Exception) -> str:
         where = f": {error.filename}" if error.filename else ""
         return f"{error.strerror}{where}"
     text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
+    text = text.replace("\\n", "\n").replace("\\'", "'")  # ml_collections nests one message in another's repr
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     if any(line.startswith("Traceback") for line in lines):
         return lines[-1].partition("Error: ")[2] or lines[-1]

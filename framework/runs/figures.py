@@ -27,6 +27,11 @@ def to_png(figure: Figure, caption: str = "") -> bytes:
     return buffer.getvalue()
 
 
+def plain(name: object) -> str:
+    """A name as it is: matplotlib reads formulas between dollar signs."""
+    return str(name).replace("$", r"\$")
+
+
 def matrices(panels: Mapping[str, np.ndarray], names: Sequence[str]) -> Figure:
     """Square matrices side by side, on one symmetric colour scale.
 
@@ -40,7 +45,7 @@ def matrices(panels: Mapping[str, np.ndarray], names: Sequence[str]) -> Figure:
     for axis, (title, matrix) in zip(axes, panels.items(), strict=True):
         image = axis.imshow(matrix, cmap="RdBu_r", norm=TwoSlopeNorm(0.0, -top, top))
         axis.set_title(title, fontsize=11, color=INK)
-        labels = names if len(names) <= 30 else [""] * len(names)
+        labels = [plain(name) if len(names) <= 30 else "" for name in names]
         axis.set_xticks(range(len(names)), labels, rotation=90, fontsize=8)
         axis.set_yticks(range(len(names)), labels if axis is axes[0] else [""] * len(names), fontsize=8)
         axis.tick_params(length=0)
@@ -67,7 +72,14 @@ def graph(
     places = _layers(drawn)
     size = 1500 if len(drawn) <= 20 else 500
     nx.draw_networkx_nodes(drawn, places, ax=axis, node_size=size, node_color="#eef3f7", edgecolors=INK, linewidths=1.2)
-    nx.draw_networkx_labels(drawn, places, ax=axis, font_size=10 if len(drawn) <= 20 else 7, font_color=INK)
+    nx.draw_networkx_labels(
+        drawn,
+        places,
+        {node: plain(node) for node in drawn},
+        ax=axis,
+        font_size=10 if len(drawn) <= 20 else 7,
+        font_color=INK,
+    )
     for kind, (colour, style) in kinds.items():
         edges = [(a, b) for a, b, found in drawn.edges(data="kind") if found == kind]
         nx.draw_networkx_edges(

@@ -63,6 +63,8 @@ def read_json(path: Path) -> Any:
     """
     try:
         return json.loads(path.read_text(encoding="utf-8"))
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: not a text file in UTF-8 (byte {error.start})") from None
     except json.JSONDecodeError as error:
         raise ValueError(f"{path}, line {error.lineno}: not JSON ({error.msg})") from None
 
@@ -76,5 +78,5 @@ def plain(value: Any, where: str = "") -> Any:
     if hasattr(value, "dtype"):
         return plain(np.asarray(value).tolist(), where)
     if isinstance(value, float) and not math.isfinite(value):
-        raise ValueError(f"the number {where or value} is {value}: a result must be finite")
+        raise ValueError(f"the number {where or value} is {value}, which JSON cannot hold: it must be finite")
     return value

@@ -66,9 +66,18 @@ def require_memory(needed: int, what: str) -> None:
     Raises:
       ValueError: if more is needed than the machine has free.
     """
-    free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    if needed > free:
+    free = _available_memory()
+    if free is not None and needed > free:
         raise ValueError(f"{what} needs about {needed / 2**30:,.1f} GiB of memory; {free / 2**30:,.1f} GiB are free")
+
+
+def _available_memory() -> int | None:
+    """Bytes that can be had without swapping, or None where the system does not say."""
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
+    except (OSError, StopIteration):
+        return None
 
 
 def _now() -> str:

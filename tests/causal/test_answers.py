@@ -71,6 +71,10 @@ def test_columns_may_stand_in_any_order(file):
         ([("x", "x", "none")], {}, "about 'x' and 'x'"),
         ([], {"answers": [{"a": "x"}]}, "not an answer file"),
         ([], {"answers": 3}, "not an answer file"),
+        ([], {"variables": [1, 2]}, "must be the names of columns, each once"),
+        ([], {"variables": ["x", "x"]}, "must be the names of columns, each once"),
+        ([], {"variables": "xyz"}, "must be the names of columns, each once"),
+        ([], {"variables": {}}, "must be the names of columns, each once"),
     ],
 )
 def test_a_bad_answer_file_is_refused(file, rows, fields, what):

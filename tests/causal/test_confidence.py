@@ -38,9 +38,26 @@ def test_a_strong_edge_is_certain_and_an_absent_one_is_not_there(x):
 
 
 def test_every_resample_is_standardised_by_its_own_moments(x):
-    config = causal.Config(transform="standardize", cut=0.1, stage_steps=SHORT.stage_steps)
-    scaled = causal.bootstrap(jax.random.key(3), x * np.array([1.0, 100.0, 0.01]), 5, None, config)
+    config = causal.Config(transform="standardize", cut=0.1, noise="unequal", stage_steps=SHORT.stage_steps)
+    scaled = causal.bootstrap(jax.random.key(3), x * np.array([1.0, 128.0, 2**-6]), 5, None, config)
     np.testing.assert_array_equal(scaled, causal.bootstrap(jax.random.key(3), x, 5, None, config))
+
+
+def test_a_column_that_does_not_vary_in_a_resample_is_joined_to_nothing_there():
+    """A single 1 among 40 zeros is missing from every third resample; those count as fits without its edges."""
+    rng = np.random.default_rng(0)
+    rare = np.eye(40)[:, :1]
+    x = np.concatenate([rare, 30 * rare + rng.normal(size=(40, 1))], axis=1)
+    config = causal.Config(transform="standardize", noise="unequal", stage_steps=SHORT.stage_steps)
+    counts = np.asarray(confidence.resample(jax.random.key(0), 40, 30))
+    frequency = causal.bootstrap(jax.random.key(0), x, 30, None, config)
+    assert frequency[0, 1] + frequency[1, 0] == pytest.approx(np.mean(counts[:, 0] > 0))
+
+
+def test_resamples_do_not_depend_on_the_setting_of_64_bits():
+    with jax.enable_x64(True):
+        wide = confidence.resample(jax.random.key(0), 40, 3)
+    np.testing.assert_array_equal(wide, confidence.resample(jax.random.key(0), 40, 3))
 
 
 def test_no_resample_is_refused(x):

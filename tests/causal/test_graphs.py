@@ -111,5 +111,13 @@ def test_a_result_becomes_a_networkx_graph_with_its_names():
     result = causal.Result(weights, weights != 0, weights, jnp.zeros((), jnp.int32), NAMES)
     assert list(causal.to_networkx(result).edges(data="weight")) == [("a", "c", -1.5)]
     assert list(causal.to_networkx(result, ["x", "y", "z"]).nodes) == ["x", "y", "z"]
-    with pytest.raises(ValueError, match="3 columns need as many names, got 2"):
+    with pytest.raises(ValueError, match="3 columns need as many names, each once, got 2"):
         causal.to_networkx(result, ["x", "y"])
+
+
+def test_an_array_of_names_will_do_and_a_name_given_twice_will_not():
+    weights = jnp.zeros((2, 2)).at[0, 1].set(1.0)
+    result = causal.Result(weights, weights != 0, weights, jnp.zeros((), jnp.int32))
+    assert list(causal.to_networkx(result, np.array(["x", "y"])).edges) == [("x", "y")]
+    with pytest.raises(ValueError, match="each once"):
+        causal.to_networkx(result, ["x", "x"])

@@ -2,7 +2,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from framework.causal import graphs, structural
+from framework.causal import graphs, noise, structural
+
+GAUSSIAN = noise.gaussian()
 
 
 def test_weights_stand_on_edges_and_within_their_bounds():
@@ -19,11 +21,11 @@ def test_draws_solve_the_equations_they_are_drawn_from():
     """The oracle: node by node in causal order, from the noise that the draw implies."""
     with jax.enable_x64(True):
         weights = jnp.zeros((3, 3)).at[2, 0].set(1.5).at[0, 1].set(-2.0).at[2, 1].set(0.7)
-        noise = structural.linear_gaussian(jax.random.key(0), jnp.zeros((3, 3)), 50)
-        drawn = structural.linear_gaussian(jax.random.key(0), weights, 50)
+        drawn_noise = GAUSSIAN(jax.random.key(0), (50, 3))
+        drawn = structural.linear(jax.random.key(0), weights, 50, GAUSSIAN)
         plain = np.zeros((50, 3))
         for node in (2, 0, 1):
-            plain[:, node] = plain @ np.asarray(weights)[:, node] + noise[:, node]
+            plain[:, node] = plain @ np.asarray(weights)[:, node] + drawn_noise[:, node]
         np.testing.assert_allclose(drawn, plain, atol=1e-12)
 
 
@@ -31,6 +33,6 @@ def test_the_covariance_is_the_one_that_the_weights_imply():
     with jax.enable_x64(True):
         weights = jnp.zeros((3, 3)).at[0, 1].set(1.0).at[1, 2].set(-0.8)
         scale = jnp.array([1.0, 2.0, 0.5])
-        drawn = structural.linear_gaussian(jax.random.key(0), weights, 200_000, scale)
+        drawn = structural.linear(jax.random.key(0), weights, 200_000, noise.scaled(GAUSSIAN, scale))
         inverse = np.linalg.inv(np.eye(3) - np.asarray(weights))
         np.testing.assert_allclose(np.cov(drawn.T), inverse.T @ np.diag(scale**2) @ inverse, atol=0.1)

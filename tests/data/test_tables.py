@@ -84,3 +84,19 @@ def test_edges_are_read_with_further_columns(written):
 def test_a_bad_edge_list_is_refused(written, text, what):
     with pytest.raises(ValueError, match=what):
         data.read_edges(written(text))
+
+
+def test_a_table_without_a_header_is_refused(written):
+    with pytest.raises(ValueError, match="the header is missing: its first line holds only numbers, 1,2.5"):
+        data.read_table(written("1,2.5\n3,4\n"))
+
+
+@pytest.mark.parametrize("cell", ["1_000", "\u0661\u0662"])
+def test_numbers_are_those_of_other_programs_too(written, cell):
+    with pytest.raises(ValueError, match="is text, a number is wanted"):
+        data.read_table(written(f"a,b\n1,{cell}\n"))
+
+
+def test_a_table_with_semicolons_is_told_so(written):
+    with pytest.raises(ValueError, match="separated by commas, not semicolons"):
+        data.read_table(written("a;b\n1,5;2,5\n"))

@@ -108,8 +108,30 @@ def failing(path, error, before):
 
 def test_bad_input_leaves_nothing_behind(tmp_path):
     with pytest.raises(ValueError, match="bad input"):
-        failing(tmp_path / "a" / "b", ValueError("bad input"), lambda run: run.save_csv("graph.csv", ("a",), [(1,)]))
+        failing(tmp_path / "a" / "b", ValueError("bad input"), lambda run: None)
     assert not (tmp_path / "a").exists()
+
+
+def test_what_a_run_wrote_before_it_failed_is_kept(tmp_path):
+    with pytest.raises(ValueError, match="late"):
+        failing(tmp_path, ValueError("late"), lambda run: run.save_csv("graph.csv", ("a",), [(1,)]))
+    assert (tmp_path / "graph.csv").read_text() == "a\n1\n"
+
+
+def test_a_file_of_the_users_own_is_never_removed(tmp_path):
+    (tmp_path / "movies.partial").write_text("precious")
+    with pytest.raises(ValueError, match=r"holds other files \(movies.partial\)"), open_run(tmp_path, CONFIG):
+        pass
+    assert (tmp_path / "movies.partial").read_text() == "precious"
+
+
+@pytest.mark.parametrize("content", ["null", "3", "{", ""])
+def test_a_damaged_record_of_launches_is_begun_anew(tmp_path, content):
+    with pytest.raises(KeyboardInterrupt), open_run(tmp_path, CONFIG):
+        raise KeyboardInterrupt
+    (tmp_path / "meta.json").write_text(content)
+    complete(tmp_path)
+    assert len(json.loads((tmp_path / "meta.json").read_text())) == 1
 
 
 @pytest.mark.parametrize("kept", ["checkpoints", "system/checkpoints", "system/result.json"])

@@ -3,6 +3,7 @@ import types
 import pytest
 from ml_collections import ConfigDict
 
+from experiments import causal_prior
 from framework import runs
 
 
@@ -69,7 +70,29 @@ def test_experiments_are_listed_by_name_and_claim():
         (KeyError("'dat'\nDid you mean \"data\"?"), "'dat' Did you mean \"data\"?"),
         (ValueError("flag: bad\n\nTraceback (most recent call last):\n  File\nValueError: no preset x"), "no preset x"),
         (ValueError(), "ValueError"),
+        (KeyError("\"'dat'\\nDid you mean x?\""), "\"'dat' Did you mean x?\""),
     ],
 )
 def test_an_error_is_told_on_one_line(error, line):
     assert runs.one_line(error) == line
+
+
+def test_a_changed_input_file_is_a_changed_config(tmp_path):
+    experiment = study()
+    config = experiment.get_config()
+    with config.unlocked():
+        config.data = ConfigDict({"csv": str(tmp_path / "table.csv")})
+    (tmp_path / "table.csv").write_text("x\n1\n")
+    runs.execute(experiment, config, tmp_path / "run")
+    (tmp_path / "table.csv").write_text("x\n2\n")
+    with pytest.raises(ValueError, match=r"files\.data\.csv was '[0-9a-f]{64}' and is now"):
+        runs.execute(experiment, config, tmp_path / "run")
+
+
+def test_an_overridden_preset_is_checked_before_anything_is_written(tmp_path):
+    experiment = study(get_config=causal_prior.get_config)
+    config = causal_prior.get_config("smoke")
+    config.preset = "bogus"
+    with pytest.raises(ValueError, match="no preset 'bogus'"):
+        runs.execute(experiment, config, tmp_path / "run")
+    assert not (tmp_path / "run").exists()

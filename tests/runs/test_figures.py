@@ -58,3 +58,10 @@ def test_a_positive_and_a_negative_weight_have_opposite_colours():
 
 def test_a_matrix_of_zeros_is_drawn():
     assert len(pixels(figures.matrices({"m": np.zeros((3, 3)), "n": np.zeros((3, 3))}, "abc")))
+
+
+@pytest.mark.parametrize("name", ["$x_{1$", "$", "a $ b $"])
+def test_names_are_shown_as_they_are_and_read_as_no_formula(name):
+    graph = nx.DiGraph([(name, "b", {"kind": "found"}), ("b", "c", {"kind": "found"})])
+    assert len(pixels(figures.graph(graph, "t", KINDS)))
+    assert len(pixels(figures.matrices({"m": np.eye(2)}, [name, "b"])))
