@@ -172,6 +172,18 @@ def test_an_unknown_preset_is_refused(refused):
     assert "no preset 'tiny': take one of smoke, default, paper" in refused(f"--config={EXPERIMENTS / 'tour.py'}:tiny")
 
 
+def test_an_image_set_that_is_not_there_is_refused_with_the_command_that_prepares_it(toy, refused, tmp_path):
+    toy.write_text(
+        TOY.replace(
+            "def main(config, run):",
+            f"""def main(config, run):
+    from framework import data
+    data.images("svhn", "train", "{tmp_path}")""",
+        )
+    )
+    assert "data.prepare('svhn'" in refused(f"--config={toy}", "--workdir=run")
+
+
 def test_a_fault_of_the_program_is_no_error_line(toy, launch):
     toy.write_text(TOY.replace('return {"sum"', 'return 1 / 0, {"sum"'))
     code, _, errors = launch(f"--config={toy}", "--workdir=run", "--config.pause=0.0")

@@ -87,7 +87,7 @@ def test_a_bad_edge_list_is_refused(written, text, what):
 
 
 def test_a_table_without_a_header_is_refused(written):
-    with pytest.raises(ValueError, match="the header is missing: its first line holds only numbers, 1,2.5"):
+    with pytest.raises(ValueError, match=r"the header is missing: its first line holds only numbers, 1,2\.5"):
         data.read_table(written("1,2.5\n3,4\n"))
 
 
