@@ -35,7 +35,6 @@ EXPECTED = {
     "smoke": {"shd.no_prior": (5.4, 2.2), "shd.prior": (2.4, 1.4), "shd.prior_only": (7.9, 0.8)},
     "default": {"shd.no_prior": (3.9, 1.0), "shd.prior": (1.6, 0.5), "shd.prior_only": (16.2, 0.6)},
     "paper": {"shd.no_prior": (72, 22), "shd.prior": (2.9, 2.5), "shd.prior_only": (39.9, 0.9)},
-},
 }
 
 SIZES = {
