@@ -67,9 +67,12 @@ def graph(
       kinds: kind to (colour, line style), in the order of the legend.
       widths: edge to a number in [0, 1] that sets its width; thin where none is given.
     """
-    figure = Figure(figsize=(8.5, 6.2), layout="constrained")
-    axis = figure.subplots()
     places = _layers(drawn)
+    width, height = np.ptp(np.array(list(places.values())), axis=0) if len(places) else (0, 0)
+    figure = Figure(
+        figsize=(max(8.5, width + 2), max(6.2, height + 2)), layout="constrained"
+    )  # an inch a unit, or more
+    axis = figure.subplots()
     size = 1500 if len(drawn) <= 20 else 500
     nx.draw_networkx_nodes(drawn, places, ax=axis, node_size=size, node_color="#eef3f7", edgecolors=INK, linewidths=1.2)
     nx.draw_networkx_labels(
@@ -143,8 +146,11 @@ def _layers(drawn: nx.DiGraph) -> dict:
         return nx.circular_layout(drawn)
     places = {}
     for depth, generation in enumerate(nx.topological_generations(solid)):
-        generation = list(generation)
-        for position, node in enumerate(generation):
-            offset = 0.22 * (-1) ** position * (len(generation) > 2) + 0.13 * (depth % 2)
-            places[node] = np.array([position - (len(generation) - 1) / 2 + 0.3 * (depth % 2), -depth + offset])
+        above = {node: [places[cause][0] for cause in solid.predecessors(node)] for node in generation}
+        ordered = sorted(generation, key=lambda node: np.mean(above[node]) if above[node] else 0.0)
+        for position, node in enumerate(ordered):
+            offset = 0.16 * (-1) ** position * (len(ordered) > 2)  # so that no edge runs along its layer
+            places[node] = np.array(
+                [1.3 * (position - (len(ordered) - 1) / 2) + 0.3 * (depth % 2), -1.1 * depth + offset]
+            )
     return places
