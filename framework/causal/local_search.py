@@ -104,46 +104,52 @@ def _rise(before: jax.Array, change: jax.Array) -> jax.Array:
     return -jnp.log(jnp.maximum(1 + change / before, _TINY))
 
 
-def _step(state: State, covariance: jax.Array, samples: jax.Array, edges: Edges, equal: bool) -> State:
-    graph, gain, loss, residual, _, steps = state
+def _moves(state: State, samples: jax.Array, edges: Edges, equal: bool) -> jax.Array:
+    """What each step raises the penalised likelihood by, -inf where it may not be taken: `[3, d, d]`.
+
+    Of edge i -> j: adding it, deleting it, turning it round.
+    """
+    graph, gain, loss, residual, *_ = state
     if equal:
         scale, total = samples * len(graph) / 2, residual.sum()
         add, delete = scale * _rise(total, -gain), scale * _rise(total, loss)
-        reverse = scale * _rise(total, loss - gain.T)
+        turn = scale * _rise(total, loss - gain.T)
     else:
         scale = samples / 2
         add, delete = scale * _rise(residual, -gain), scale * _rise(residual, loss)
-        reverse = delete + add.T
+        turn = delete + add.T
     paths = graphs.reachability(graph)
-    detour = graphs.compose(graph, paths)
     room = graph.sum(0) < samples - 2
-    movable = graph & ~edges.required
-    steps_to = jnp.stack(
+    may_go = graph & ~edges.required
+    may_come = edges.allowed & ~graph & ~paths.T & room[None, :]
+    may_turn = may_go & edges.allowed.T & ~graphs.compose(graph, paths) & room[:, None]
+    return jnp.stack(
         [
-            jnp.where(edges.allowed & ~graph & ~paths.T & room[None, :], add - edges.cost, -jnp.inf),
-            jnp.where(movable, delete + edges.cost, -jnp.inf),
-            jnp.where(
-                movable & edges.allowed.T & ~detour & room[:, None], reverse + edges.cost - edges.cost.T, -jnp.inf
-            ),
+            jnp.where(may_come, add - edges.cost, -jnp.inf),
+            jnp.where(may_go, delete + edges.cost, -jnp.inf),
+            jnp.where(may_turn, turn + edges.cost - edges.cost.T, -jnp.inf),
         ]
     )
-    best = steps_to.max()
-    chosen = graphs.first(steps_to == best)
-    rising = best > _TINY * samples
-    added, deleted, reversed_ = chosen[0], chosen[1], chosen[2]
-    changed = (graph | added | reversed_.T) & ~deleted & ~reversed_
-    source, target = (chosen.any(0).any(axis) for axis in (1, 0))
-    columns = jnp.stack([graphs.place(target), graphs.place(source)])
-    new_gain, new_loss, new_residual = jax.vmap(_column, in_axes=(0, 1, None), out_axes=(1, 1, 0))(
-        columns, changed[:, columns], covariance
+
+
+def _step(state: State, covariance: jax.Array, samples: jax.Array, edges: Edges, equal: bool) -> State:
+    """The state after the best move; the same, no longer rising, where none helps."""
+    moves = _moves(state, samples, edges, equal)
+    rising = moves.max() > _TINY * samples
+    chosen = graphs.first(moves == moves.max())
+    added, deleted, turned = chosen
+    graph = (state.graph | added | turned.T) & ~deleted & ~turned
+    source, target = (graphs.place(chosen.any(0).any(axis)) for axis in (1, 0))
+    columns = jnp.stack([target, source])  # only these have new parents
+    gain, loss, residual = jax.vmap(_column, in_axes=(0, 1, None), out_axes=(1, 1, 0))(
+        columns, graph[:, columns], covariance
     )
     moved = State(
-        changed,
-        gain.at[:, columns].set(new_gain),
-        loss.at[:, columns].set(new_loss),
-        residual.at[columns].set(new_residual),
+        graph,
+        state.gain.at[:, columns].set(gain),
+        state.loss.at[:, columns].set(loss),
+        state.residual.at[columns].set(residual),
         rising,
-        steps + 1,
+        state.steps + 1,
     )
-    kept = state._replace(rising=rising)
-    return jax.tree.map(lambda new, old: jnp.where(rising, new, old), moved, kept)
+    return jax.tree.map(lambda new, old: jnp.where(rising, new, old), moved, state._replace(rising=rising))
