@@ -4,7 +4,7 @@ On random linear graphs with few rows, the learner is run without a prior and wi
 the similarity penalty on |W|, and both are held against the prior alone and against the empty graph. On a table of your
 own it is a tool: it writes the learned graph with a bootstrap confidence for each edge.
 
-    python launch.py --config=experiments/causal_prior.py:smoke                        10 s on 2 CPU cores
+    python launch.py --config=experiments/causal_prior.py:smoke                        15 s on 2 CPU cores
     python launch.py --config=experiments/causal_prior.py                              1 minute
     python launch.py --config=experiments/causal_prior.py --config.data.csv=my.csv     a table of one's own
         [--config.data.truth=truth.csv] [--config.data.transform=log_standardize] [--config.prior.answers=answers.json]
