@@ -48,20 +48,28 @@ def break_cycles(weights: jax.Array) -> jax.Array:
 
     def cut(carry: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
         w, cyclic = carry
-        strength = jnp.where(cyclic, jnp.abs(w), jnp.inf)
-        w = jnp.where(first(strength == strength.min()), 0, w)
+        w = jnp.where(greatest(jnp.where(cyclic, -jnp.abs(w), -jnp.inf)), 0, w)
         return w, on_cycle(w)
 
     return jax.lax.while_loop(lambda carry: jnp.any(carry[1]), cut, (weights, on_cycle(weights)))[0]
 
 
-def first(mask: jax.Array) -> jax.Array:
-    """The mask with only its first True left, in the order of memory; of any shape, for argmin and argmax by equality.
+def greatest(values: jax.Array) -> jax.Array:
+    """A mask of the shape of `values` with the first of the greatest entries True.
 
-    Those themselves cannot be lowered for float64 under the jit of a 32-bit caller (jax 0.10 and 0.12).
+    One reduction over values with their places: a comparison with the maximum may find none equal, where the compiler
+    computes the values twice with other roundings (jax 0.12); and argmax itself cannot be lowered for float64 under the
+    jit of a 32-bit caller (jax 0.10 and 0.12).
     """
-    order = np.arange(mask.size, dtype=np.int32).reshape(mask.shape)
-    return mask & (order == jnp.min(jnp.where(mask, order, mask.size)))
+    order = np.arange(values.size, dtype=np.int32).reshape(values.shape)
+
+    def larger(one: tuple[jax.Array, jax.Array], other: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+        wins = (one[0] > other[0]) | ((one[0] == other[0]) & (one[1] < other[1]))
+        return jnp.where(wins, one[0], other[0]), jnp.where(wins, one[1], other[1])
+
+    least = (jnp.array(-jnp.inf, values.dtype), jnp.array(values.size, jnp.int32))
+    _, winner = jax.lax.reduce((values, jnp.asarray(order)), least, larger, tuple(range(values.ndim)))
+    return order == winner
 
 
 def place(mask: jax.Array) -> jax.Array:

@@ -256,5 +256,5 @@ def _searched(graph: jax.Array, problem: Problem, config: Config) -> jax.Array:
     )
     starts = climb(jnp.stack([graph, none]), jnp.stack([anywhere, along])).graph
     ends = climb(starts, jnp.stack([anywhere, anywhere]))
-    best = jnp.any(ends.graph & graphs.first(ends.score == ends.score.max())[:, None, None], axis=0)
+    best = jnp.any(ends.graph & graphs.greatest(ends.score)[:, None, None], axis=0)
     return jnp.where(best, local_search.refit(best, problem.covariance), 0)

@@ -136,7 +136,7 @@ def _step(state: State, covariance: jax.Array, samples: jax.Array, edges: Edges,
     """The state after the best move; the same, no longer rising, where none helps."""
     moves = _moves(state, samples, edges, equal)
     rising = moves.max() > _TINY * samples
-    chosen = graphs.first(moves == moves.max())
+    chosen = graphs.greatest(moves)
     added, deleted, turned = chosen
     graph = (state.graph | added | turned.T) & ~deleted & ~turned
     source, target = (graphs.place(chosen.any(0).any(axis)) for axis in (1, 0))

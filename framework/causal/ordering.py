@@ -25,7 +25,7 @@ def top_down(covariance: jax.Array) -> jax.Array:
     def choose(count: jax.Array, carry: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
         left, rank = carry
         spread = jnp.where(rank == size, jnp.diagonal(left), jnp.inf)
-        chosen = graphs.first(spread == spread.min())
+        chosen = graphs.greatest(-spread)
         column = left @ chosen.astype(left.dtype)
         variance = jnp.maximum(spread.min(), jnp.finfo(left.dtype).tiny)
         return left - jnp.outer(column, column) / variance, jnp.where(chosen, count, rank)

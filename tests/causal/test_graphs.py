@@ -121,3 +121,11 @@ def test_an_array_of_names_will_do_and_a_name_given_twice_will_not():
     assert list(causal.to_networkx(result, np.array(["x", "y"])).edges) == [("x", "y")]
     with pytest.raises(ValueError, match="each once"):
         causal.to_networkx(result, ["x", "x"])
+
+
+def test_the_greatest_entry_is_numpys_argmax():
+    for seed in range(20):
+        values = np.random.default_rng(seed).integers(0, 5, size=(3, 4)).astype(np.float32)
+        mask = np.asarray(jax.jit(graphs.greatest)(values))
+        np.testing.assert_array_equal(np.flatnonzero(mask), [values.argmax()])
+    assert np.flatnonzero(graphs.greatest(jnp.full(3, -jnp.inf))).tolist() == [0]
