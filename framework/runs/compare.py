@@ -38,8 +38,7 @@ def compare(directories: Sequence[Path], output: Path) -> str:
 def _numbers(path: Path) -> dict[str, float]:
     if not (path / "result.json").exists():
         raise FileNotFoundError(f"{path} holds no complete run (no result.json)")
-    result = report.scalars(files.read_json(path / "result.json"))
-    return {name: value for name, value in result.items() if isinstance(value, int | float)}
+    return report.scalars(files.read_json(path / "result.json"))
 
 
 def _picture(numbers: dict[str, dict[str, float]], shared: Sequence[str]) -> bytes:

@@ -11,8 +11,6 @@ from framework.runs import files, report
 from framework.runs.directory import Run, open_run
 from framework.runs.report import Section
 
-PRESETS = ("smoke", "default", "paper")
-
 
 class Experiment(Protocol):
     """What a file in `experiments/` offers, as a module.
