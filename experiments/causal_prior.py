@@ -1,55 +1,69 @@
-"""A language model's prior on the edges makes a learned causal graph better than the data or the prior alone do.
+"""A language model's prior on the edges makes a learned causal graph better than the data or the prior alone do, and a
+wrong one does next to no harm where the data decide how far it is trusted.
 
-On random linear graphs with few rows, the learner is run without a prior and with one of known quality that enters as
-the similarity penalty on |W|, and both are held against the prior alone and against the empty graph. On a table of your
-own it is a tool: it writes the learned graph with a bootstrap confidence for each edge.
+On random linear graphs, raw with few rows and standardised with many, the learner is run without a prior, with one of
+known quality whose trust is calibrated, and with the same one trusted blindly; then with each use of the paper, which
+cuts the path at a threshold: initialisation, similarity, lower bounds. All are held against the prior alone, sorting
+baselines and the empty graph. On a table of your own it is a tool: it writes the learned graph with a bootstrap
+confidence for each edge.
 
-    python launch.py --config=experiments/causal_prior.py:smoke                        15 s on 2 CPU cores
-    python launch.py --config=experiments/causal_prior.py                              1 minute
+    python launch.py --config=experiments/causal_prior.py:smoke                        20 s on 2 CPU cores
+    python launch.py --config=experiments/causal_prior.py                              2 minutes
     python launch.py --config=experiments/causal_prior.py --config.data.csv=my.csv     a table of one's own
         [--config.data.truth=truth.csv] [--config.data.transform=log_standardize] [--config.prior.answers=answers.json]
+        [--config.knowledge=knowledge.csv] [--config.bootstrap=200]
+
+With `--config.prior.elicit.model=NAME` any OpenAI-compatible endpoint is asked about the columns (extra `plm`; base URL
+by `--config.prior.elicit.base_url` or OPENAI_BASE_URL, the key by OPENAI_API_KEY alone).
 
 `EXPECTED` below holds the numbers to expect, each with the spread over other seeds. The settings of the paper's own
-tables are not public: `paper` is this project's larger study, standardised data of 50 columns, and reproduces none.
+tables are not public: `paper` is this project's larger study and reproduces none.
 
 Reference: Bae et al., "On incorporating prior knowledge extracted from pre-trained language models into causal
 discovery", arXiv 2311.11212.
 """
 
+import dataclasses
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
-import networkx as nx
 import numpy as np
 from ml_collections import ConfigDict, config_dict
 
-from framework import causal, data, runs
-from framework.causal import equivalence, graphs, metrics, noise, sortability, structural
+from experiments import _causal_figures as pictures
+from experiments import _causal_problems as problems
+from experiments._causal_problems import Study
+from framework import causal, runs
+from framework.causal import equivalence, intervention, metrics, ranking, sortability
 from framework.core import keys
-from framework.runs import figures
 
-# Mean and twice the standard deviation over batches of seeds: 20 for smoke, 10 for default. For paper, a batch of 10
-# and twice its standard error.
-EXPECTED = {
-    "smoke": {"shd.no_prior": (5.4, 2.2), "shd.prior": (2.4, 1.4), "shd.prior_only": (7.9, 0.8)},
-    "default": {"shd.no_prior": (3.9, 1.0), "shd.prior": (1.6, 0.5), "shd.prior_only": (16.2, 0.6)},
-    "paper": {"shd.no_prior": (72, 22), "shd.prior": (2.9, 2.5), "shd.prior_only": (39.9, 0.9)},
-}
+EXPECTED: dict = {}
 
 SIZES = {
-    "smoke": {"seeds": 10, "nodes": 10, "samples": 30, "transform": None, "bootstrap": 20},
-    "default": {"seeds": 20, "nodes": 20, "samples": 60, "transform": None, "bootstrap": 100},
-    "paper": {"seeds": 20, "nodes": 50, "samples": 1000, "transform": "standardize", "bootstrap": 200},
+    "smoke": {"seeds": 10, "nodes": 10, "raw": 30, "standardised": 0, "bootstrap": 20, "paper": False, "sweep": ()},
+    "default": {
+        "seeds": 20,
+        "nodes": 20,
+        "raw": 60,
+        "standardised": 1000,
+        "bootstrap": 100,
+        "paper": True,
+        "sweep": (0.2, 0.4, 0.6, 0.8, 1.0),
+    },
+    "paper": {
+        "seeds": 20,
+        "nodes": 50,
+        "raw": 100,
+        "standardised": 1000,
+        "bootstrap": 200,
+        "paper": True,
+        "sweep": (0.2, 0.4, 0.6, 0.8, 1.0),
+    },
 }
+SHOWN = ("shd", "cpdag_shd", "f1")  # of all measures, what the result of a study holds
 CHUNK = 1000  # steps between two looks
-KINDS = {
-    "correct": ("#3c7a3f", "solid"),
-    "reversed": ("#e07a3f", "solid"),
-    "extra": ("#a05195", "solid"),
-    "missing": ("#9aa5b1", "dotted"),
-    "found": ("#2a6f97", "solid"),
-}
+PATH_STEPS = (3000, 3000, 3000, 3000, 6000)  # of a path that no search ends
 
 
 def get_config(preset: str = "default") -> ConfigDict:
@@ -65,141 +79,161 @@ def get_config(preset: str = "default") -> ConfigDict:
             "data": {
                 "csv": "",  # a table of one's own in place of generated data
                 "truth": "",  # its true edges, source,target
-                "transform": config_dict.FieldReference(size["transform"], str),  # standardize for a CSV, else center
-                "nodes": size["nodes"],
+                "transform": config_dict.placeholder(str),  # of a CSV's columns; standardize where none is given
+                "bif": "",  # a bnlearn network to draw from in place of random graphs
+                "graph": "er",  # or sf
                 "degree": 2.0,  # edges a node
-                "samples": size["samples"],
+                "equations": "linear",  # or mlp, gaussian_process, iscm
+                "noise": "gaussian",  # or exponential, gumbel, uniform
+                "variances": "equal",  # or unequal
+                "nodes": size["nodes"],
+                "raw_samples": size["raw"],  # rows of the raw tables; 0 leaves them out
+                "standardised_samples": size["standardised"],  # rows of the standardised ones; 0 leaves them out
             },
             "prior": {
                 "answers": "",  # recorded answers of a language model
                 "precision": 0.8,  # of the prior that is made for generated data
                 "recall": 0.8,
-                "weight": config_dict.placeholder(float),  # l_sim; the penalty where none is given
+                "weight": config_dict.placeholder(float),  # l_sim; where none is given the data decide
+                "sweep": size["sweep"],  # precision and recall of further priors, for a figure
+                "elicit": {
+                    "model": "",  # asks this model about the columns of the CSV
+                    "base_url": "",
+                    "domain": "table",
+                    "context": "",  # what the table is about, in a sentence
+                    "descriptions": "",  # a JSON file: column to what it holds
+                    "per_minute": 0,  # questions; 0 is no limit
+                    "workers": 1,  # questions under way at once
+                },
             },
+            "knowledge": "",  # a CSV source,target,kind of edges that are required or forbidden
             "learner": {
                 "penalty": 0.1,  # l1
                 "cut": config_dict.placeholder(float),  # .3 on raw columns, .1 on standardised ones
-                "finish": "search",
+                "finish": config_dict.placeholder(str),  # search on raw columns, order on standardised ones
                 "noise": config_dict.placeholder(str),  # equal on raw columns, unequal on standardised ones
             },
+            "paper_arms": size["paper"],  # whether to run the paper's own uses of the prior too
             "bootstrap": size["bootstrap"],  # resamples behind the confidence of each edge
         }
     )
 
 
-class Study(NamedTuple):
-    """What is to be learned, one entry a seed in every list, and what is known of it."""
-
-    names: tuple[str, ...]
-    seeds: list[int]
-    tables: list[np.ndarray]  # [rows, columns]
-    truths: list[np.ndarray]  # [columns, columns] bool; empty where no truth is known
-    priors: list[causal.Knowledge]  # empty where there is none
-    note: str = ""  # what the source of the priors warns of
-
-
 def main(config: ConfigDict, run: runs.Run) -> dict[str, Any]:
-    """Learns every problem of the study with and without its prior, and writes graph, scores and figures."""
+    """Learns every problem with and without its prior, and writes graph, scores and figures."""
     with jax.enable_x64(True):
-        learner = _learner(config)
-        study = _from_csv(config, learner) if config.data.csv else _generated(config)
-        counts = _resamples(config, study)
-        arms = {"no_prior": [None] * len(study.seeds)} | ({"prior": study.priors} if study.priors else {})
-        fits = _fit(run, study, learner, arms)
-        confidence = _confidence(run, study, learner, counts)
-        _write_graph(run, study, list(fits.values())[-1][0], confidence)
-        _draw_adjacency(run, study, fits)
-        numbers = _numbers(config, study, fits, _scores(study, fits))
-        if study.truths:
-            _draw_scores(run, numbers)
+        if config.data.csv:
+            learner = learner_of(config, config.data.transform or "standardize")
+            return _tool(config, run, problems.from_csv(config, learner, run), learner)
+        modes = {"raw": "center", "standardised": "standardize"}
+        sizes = {mode: config.data[f"{mode}_samples"] for mode in modes}
+        if not any(sizes.values()):
+            raise ValueError("data.raw_samples or data.standardised_samples must be above 0, both are 0")
+        seeds = SIZES[config.preset]["seeds"] if config.seeds is None else config.seeds
+        studies = {mode: problems.generated(config, rows, seeds) for mode, rows in sizes.items() if rows}
+        numbers: dict[str, Any] = {"columns": len(next(iter(studies.values())).names), "seeds": seeds}
+        for i, (mode, study) in enumerate(studies.items()):
+            numbers[mode] = _study(config, run, mode, study, learner_of(config, modes[mode]), first=i == 0)
+            if study.note:
+                numbers["note"] = study.note
         return numbers
 
 
-def _learner(config: ConfigDict) -> causal.Config:
-    transform = config.data.transform or ("standardize" if config.data.csv else "center")
+def learner_of(config: ConfigDict, transform: str) -> causal.Config:
+    """The learner for columns so transformed; fixed before any truth is looked at."""
     raw = transform in ("center", "none")
-    cut, noise = config.learner.cut, config.learner.noise
+    chosen = lambda name, on_raw, elsewhere: (
+        (on_raw if raw else elsewhere) if config.learner[name] is None else config.learner[name]
+    )
     return causal.Config(
         transform=transform,
         penalty=config.learner.penalty,
         prior_weight=config.prior.weight,
-        cut=(0.3 if raw else 0.1) if cut is None else cut,
-        finish=config.learner.finish,
-        noise=("equal" if raw else "unequal") if noise is None else noise,
+        cut=chosen("cut", 0.3, 0.1),
+        finish=chosen("finish", "search", "order"),
+        noise=chosen("noise", "equal", "unequal"),
     )
 
 
-def _generated(config: ConfigDict) -> Study:
-    """Linear equations with equal noise on random graphs, and a prior of known quality for each."""
-    nodes, samples = config.data.nodes, config.data.samples
-    if nodes < 2 or samples < 3:
-        raise ValueError(f"data.nodes must be at least 2 and data.samples at least 3, got {nodes} and {samples}")
-    if config.data.truth:
-        raise ValueError("data.truth is the truth of a table: give data.csv with it; generated data bring their own")
-    runs.require_memory(8 * nodes * (4 * samples + 40 * nodes), f"a study of {nodes} columns and {samples} rows")
-    names = tuple(f"X{i + 1}" for i in range(nodes))
-    count = SIZES[config.preset]["seeds"] if config.seeds is None else config.seeds
-    tables, truths, priors = [], [], []
-    for key in keys.for_seeds(config.seed, count):
-        truth = np.asarray(graphs.erdos_renyi(keys.named(key, "graph"), nodes, config.data.degree))
-        weights = structural.edge_weights(keys.named(key, "weights"), truth)
-        tables.append(np.asarray(structural.linear(keys.named(key, "noise"), weights, samples, noise.gaussian())))
-        truths.append(truth)
-        quality = config.prior.precision, config.prior.recall
-        priors.append(causal.knowledge.imperfect(keys.named(key, "prior"), truth, *quality))
-    note = ""
-    if config.prior.answers:
-        prior, note = _voted(config.prior.answers, names)
-        priors = [prior] * count
-    return Study(names, list(range(config.seed, config.seed + count)), tables, truths, priors, note)
+def _tool(config: ConfigDict, run: runs.Run, study: Study, learner: causal.Config) -> dict[str, Any]:
+    """A table of one's own: what is learned without a prior and with it."""
+    counts = _resamples(config, study)
+    arms = {"no_prior": [None]} | ({"prior": study.priors} if study.priors else {})
+    results = {arm: found[0] for arm, found in _fit(run, "fit", study, learner, arms).items()}
+    confidence = _confidence(run, study, learner, counts)
+    pictures.write_graph(run, study, list(results.values())[-1], confidence)
+    pictures.draw_adjacency(run, study, results)
+    rows, columns = study.tables[0].shape
+    numbers = {"rows": rows, "columns": columns, "claim": f"The causal graph found in {Path(config.data.csv).name}."}
+    numbers |= {"note": study.note} if study.note else {}
+    numbers["edges"] = {arm: int(result.graph.sum()) for arm, result in results.items()}
+    if study.truths:
+        numbers |= _scores(run, "scores", study, {arm: [result] for arm, result in results.items()})
+        pictures.draw_scores(run, "shd", numbers, "This table")
+    return numbers
 
 
-def _from_csv(config: ConfigDict, learner: causal.Config) -> Study:
-    """A table of one's own, with its truth and its prior where they are given."""
-    if config.seeds not in (None, 1):
-        raise ValueError(
-            f"a table is one problem, but seeds is {config.seeds}: it draws several graphs, without data.csv"
-        )
-    table = data.read_table(config.data.csv)
-    try:
-        causal.inputs.check(table.values, None, learner.transform, table.names)
-    except ValueError as error:
-        raise ValueError(f"{config.data.csv}: {error}") from None
-    truths = [_true_graph(config.data.truth, table.names)] if config.data.truth else []
-    study = Study(table.names, [config.seed], [table.values], truths, [])
-    if not config.prior.answers:
-        return study
-    prior, note = _voted(config.prior.answers, table.names)
-    return study._replace(priors=[prior], note=note)
+def _study(config: ConfigDict, run: runs.Run, mode: str, study: Study, learner: causal.Config, first: bool) -> dict:
+    """One mode of the generated data: every arm, and for the first mode the pictures of one problem and the sweep."""
+    if first:
+        counts = _resamples(config, study)
+    quality = {f"quality {q:g}": problems.of_quality(config, study.truths, q, q) for q in config.prior.sweep if first}
+    trusted = dataclasses.replace(learner, prior_weight=learner.penalty)
+    fits = _fit(
+        run,
+        f"{mode}-calibrated",
+        study,
+        learner,
+        {"no_prior": [None] * len(study.seeds), "prior": study.priors} | quality,
+    )
+    blind = _fit(run, f"{mode}-trusted", study, trusted, {"trusted_blindly": study.priors} | quality)
+    sweep = {
+        "calibrated": [fits.pop(name) for name in quality],
+        "trusted blindly": [blind.pop(name) for name in quality],
+    }
+    fits |= blind
+    if config.paper_arms:
+        fits |= _paper_arms(run, mode, study, learner)
+    numbers = _scores(run, f"scores_{mode}", study, fits)
+    pictures.draw_scores(run, f"shd_{mode}", numbers, f"{mode.capitalize()} data, {len(study.tables[0])} rows")
+    if first:
+        if quality:
+            lines = {name: [_spread(study, found) for found in each] for name, each in sweep.items()}
+            numbers["sweep"] = {name: [mean for mean, _ in line] for name, line in lines.items()}
+            lines["no prior"] = [_spread(study, fits["no_prior"])] * len(quality)
+            pictures.draw_sweep(run, list(config.prior.sweep), lines)
+        confidence = _confidence(run, study, learner, counts)
+        pictures.write_graph(run, study, fits["prior"][0], confidence)
+        pictures.draw_adjacency(run, study, {arm: fits[arm][0] for arm in ("no_prior", "prior")})
+    return numbers
 
 
-def _true_graph(path: str, names: tuple[str, ...]) -> np.ndarray:
-    try:
-        truth = graphs.from_edges([(edge["source"], edge["target"]) for edge in data.read_edges(path)], names)
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}" if path not in str(error) else str(error)) from None
-    cycle = graphs.find_cycle(truth, names)
-    if cycle:
-        raise ValueError(f"{path}: the truth must be acyclic, but it holds {cycle}")
-    return truth
-
-
-def _voted(path: str, names: tuple[str, ...]) -> tuple[causal.Knowledge, str]:
-    """The prior of recorded answers in the order of the columns, and what the file warns of."""
-    answers = causal.read_answers(path, names)
-    note = f"The prior: answers of a language model about {answers.domain}. Of these answers: {answers.caveat}."
-    return causal.vote(answers).align(names), note
+def _paper_arms(run: runs.Run, mode: str, study: Study, learner: causal.Config) -> dict[str, list[causal.Result]]:
+    """The uses of the prior in the paper, one by one: the path is cut at the threshold and no search follows."""
+    path = dataclasses.replace(learner, finish="cut", stage_steps=PATH_STEPS, prior_weight=0.0)
+    uses = {
+        "initialised": {"start": 0.3, "start_stage": 3},
+        "similarity": {"prior_weight": learner.penalty},
+        "signed_similarity": {"prior_weight": learner.penalty, "similarity": "signed"},
+        "bounded": {"bound": learner.cut / 2},
+    }
+    fits = _fit(run, f"{mode}-path", study, path, {"path": [None] * len(study.seeds)})
+    for name, use in uses.items():
+        used = dataclasses.replace(path, **use)
+        fits |= _fit(run, f"{mode}-{name}", study, used, {f"path_{name}": study.priors})
+    return fits
 
 
 def _step(states: causal.State, fixed: tuple[causal.Problem, causal.Config]):
     return jax.vmap(causal.step, in_axes=(0, 0, None))(states, *fixed)
 
 
-def _solve(run: runs.Run, phase: str, problems: list[causal.Problem], learner: causal.Config, rows) -> causal.Result:
+def _solve(run: runs.Run, phase: str, given: list[causal.Problem], learner: causal.Config, rows) -> causal.Result:
     """All problems as one batch, driven in chunks; leaves `[problems, ...]`."""
-    batch = jax.tree.map(lambda *leaves: np.stack(leaves), *problems)
+    batch = jax.tree.map(lambda *leaves: np.stack(leaves), *given)
     states = jax.vmap(causal.init, in_axes=(0, None))(batch, learner)
-    memory = 16 * batch.covariance.nbytes  # a step holds about 16 matrices of float64 for each problem
+    size = len(given[0].covariance)
+    memory = causal.memory(int(given[0].samples), size, learner, len(given))
     states = runs.drive(run, phase, _step, states, (batch, learner), learner.steps, CHUNK, rows, memory=memory)
     results = jax.jit(jax.vmap(causal.finish, in_axes=(0, 0, None)))(states, batch, learner)
     if np.any(results.status):
@@ -207,19 +241,29 @@ def _solve(run: runs.Run, phase: str, problems: list[causal.Problem], learner: c
     return results
 
 
-def _fit(run: runs.Run, study: Study, learner: causal.Config, arms: dict) -> dict[str, list[causal.Result]]:
+def _fit(run: runs.Run, phase: str, study: Study, learner: causal.Config, arms: dict) -> dict[str, list[causal.Result]]:
     """The results of each arm, one a seed."""
     labels = [(arm, seed) for arm in arms for seed in study.seeds]
     pairs = [(x, prior) for priors in arms.values() for x, prior in zip(study.tables, priors, strict=True)]
-    problems = [causal.problem(x, prior, learner) for x, prior in pairs]
+    given = [causal.problem(x, _known(prior, study), learner) for x, prior in pairs]
 
     def rows(done: int, measured) -> list[dict[str, Any]]:
         last = [{name: values[-1, i] for name, values in measured.items()} for i in range(len(labels))]
-        return [{"step": done, "seed": seed, "arm": arm} | row for (arm, seed), row in zip(labels, last, strict=True)]
+        where = [{"step": done, "seed": seed, "phase": phase, "arm": arm} for arm, seed in labels]
+        return [place | row for place, row in zip(where, last, strict=True)]
 
-    results = _solve(run, "fit", problems, learner, rows)
+    results = _solve(run, phase, given, learner, rows)
     each = [jax.tree.map(lambda leaf, i=i: np.asarray(leaf[i]), results) for i in range(len(labels))]
     return {arm: each[i * len(study.seeds) : (i + 1) * len(study.seeds)] for i, arm in enumerate(arms)}
+
+
+def _known(prior: causal.Knowledge | None, study: Study) -> causal.Knowledge:
+    """A prior, or one that knows nothing, with the study's hard knowledge."""
+    nothing = np.zeros((len(study.names),) * 2)
+    prior = causal.Knowledge(nothing, nothing) if prior is None else prior
+    return dataclasses.replace(
+        prior, required=study.hard and study.hard.required, forbidden=study.hard and study.hard.forbidden
+    )
 
 
 def _resamples(config: ConfigDict, study: Study) -> jax.Array:
@@ -230,96 +274,70 @@ def _resamples(config: ConfigDict, study: Study) -> jax.Array:
 
 def _confidence(run: runs.Run, study: Study, learner: causal.Config, counts: jax.Array) -> np.ndarray:
     """Bootstrap frequency of each edge of the first problem, `[columns, columns]`."""
-    x, prior = study.tables[0], study.priors[0] if study.priors else None
-    problems = [causal.problem(x, prior, learner, counts=count) for count in counts]
-    results = _solve(run, "bootstrap", problems, learner, lambda done, measured: [])
+    known = _known(study.priors[0] if study.priors else None, study)
+    given = [causal.problem(study.tables[0], known, learner, counts=count) for count in counts]
+    results = _solve(run, "bootstrap", given, learner, lambda done, measured: [])
     return np.asarray(results.graph).mean(axis=0)
 
 
-def _scores(study: Study, fits: dict[str, list[causal.Result]]) -> dict[str, list[metrics.Scores]]:
-    """Each arm and each baseline held against the truths, one entry a seed; empty where no truth is known."""
-    if not study.truths:
-        return {}
-    estimates = {arm: [result.graph for result in results] for arm, results in fits.items()}
+def _baselines(study: Study) -> dict[str, list[np.ndarray]]:
+    """Graphs that use the prior alone, or nothing but how columns vary."""
+    found = {}
     if study.priors:
-        estimates["prior_only"] = [np.asarray(causal.knowledge.alone(prior)) for prior in study.priors]
-    estimates["empty"] = [np.zeros_like(truth) for truth in study.truths]
-    score = lambda true, found: metrics.compare(true, found) | {"cpdag_shd": equivalence.cpdag_shd(true, found)}
-    return {
-        arm: [score(true, graph) for true, graph in zip(study.truths, found, strict=True)]
-        for arm, found in estimates.items()
-    }
+        found["prior_only"] = [np.asarray(causal.knowledge.alone(_known(prior, study))) for prior in study.priors]
+    if len(study.tables[0]) > len(study.names):
+        shuffle = lambda seed: keys.named(jax.random.key(seed), "random sort")
+        found["var_sort"] = [sortability.var_sort_regress(x) != 0 for x in study.tables]
+        found["r2_sort"] = [sortability.r2_sort_regress(x) != 0 for x in study.tables]
+        found["random_sort"] = [
+            sortability.random_sort_regress(shuffle(seed), x) != 0
+            for seed, x in zip(study.seeds, study.tables, strict=True)
+        ]
+    return found | {"empty": [np.zeros_like(truth) for truth in study.truths]}
 
 
-def _numbers(config: ConfigDict, study: Study, fits: dict[str, list[causal.Result]], scores: dict) -> dict[str, Any]:
-    """Means, standard errors and single values; without a truth, what was found."""
-    rows, columns = study.tables[0].shape
-    numbers: dict[str, Any] = {"rows": rows, "columns": columns, "seeds": len(study.seeds)}
-    if study.note:
-        numbers["note"] = study.note
-    if config.data.csv:
-        numbers["claim"] = f"The causal graph that the learner finds in {Path(config.data.csv).name}."
-    numbers["edges"] = {
-        arm: float(np.mean([result.graph.sum() for result in results])) for arm, results in fits.items()
+def _scores(run: runs.Run, name: str, study: Study, fits: dict[str, list[causal.Result]]) -> dict[str, Any]:
+    """Every arm and baseline held against the truths; `name.csv` has all measures, what is returned the first few."""
+    found = {arm: [result.graph for result in results] for arm, results in fits.items()} | _baselines(study)
+    each = {arm: list(map(_measures, study.truths, graphs)) for arm, graphs in found.items()}
+    for arm, results in fits.items():
+        for truth, result, measured in zip(study.truths, results, each[arm], strict=True):
+            measured["auprc"] = float(ranking.auprc(truth, np.abs(result.uncut)))
+    header = ("arm", "seed", *next(iter(each.values()))[0])
+    rows = [
+        (arm, seed, *(measured.get(column, "") for column in header[2:]))
+        for arm, measures in each.items()
+        for seed, measured in zip(study.seeds, measures, strict=True)
+    ]
+    run.save_csv(f"{name}.csv", header, rows)
+    pairs = list(zip(study.tables, study.truths, strict=True))
+    numbers: dict[str, Any] = {
+        "varsortability": float(np.mean([sortability.varsortability(*pair) for pair in pairs])),
+        "r2_sortability": float(np.mean([sortability.r2_sortability(*pair) for pair in pairs])),
     }
-    if scores:
-        pairs = list(zip(study.tables, study.truths, strict=True))
-        numbers["varsortability"] = float(np.mean([sortability.varsortability(*pair) for pair in pairs]))
-        numbers["r2_sortability"] = float(np.mean([sortability.r2_sortability(*pair) for pair in pairs]))
-        for name in ("shd", "cpdag_shd", "precision", "recall", "f1"):
-            numbers[name] = {arm: float(np.mean([score[name] for score in found])) for arm, found in scores.items()}
-        numbers["shd_each"] = {arm: [int(score["shd"]) for score in found] for arm, found in scores.items()}
-        if len(study.seeds) > 1:
-            numbers["shd_error"] = {arm: _standard_error(values) for arm, values in numbers["shd_each"].items()}
+    for measure in SHOWN if len(study.seeds) > 1 else (*SHOWN, "sid", "skeleton_f1", "fdr", "tpr", "fpr"):
+        numbers[measure] = {arm: float(np.mean([one[measure] for one in ones])) for arm, ones in each.items()}
+    numbers["shd_each"] = {arm: [int(one["shd"]) for one in ones] for arm, ones in each.items()}
+    if len(study.seeds) > 1:
+        numbers["shd_error"] = {arm: _standard_error(values) for arm, values in numbers["shd_each"].items()}
     return numbers
+
+
+def _measures(true: np.ndarray, found: np.ndarray) -> dict[str, float]:
+    """All measures of one graph; the area under the curve of the weights, where there are any, comes on top."""
+    measured = metrics.compare(true, found) | {
+        "cpdag_shd": equivalence.cpdag_shd(true, found),
+        "sid": intervention.sid(true, found),
+        "skeleton_f1": equivalence.skeleton_scores(true, found)["f1"],
+    }
+    return {name: float(value) for name, value in measured.items()} | {"auprc": ""}
+
+
+def _spread(study: Study, results: list[causal.Result]) -> tuple[float, float]:
+    """Mean and standard error of the SHD."""
+    values = [int(metrics.compare(t, r.graph)["shd"]) for t, r in zip(study.truths, results, strict=True)]
+    return float(np.mean(values)), _standard_error(values) if len(values) > 1 else 0.0
 
 
 def _standard_error(values: list[int]) -> float:
     return float(np.std(values, ddof=1) / np.sqrt(len(values)))
-
-
-def _write_graph(run: runs.Run, study: Study, result: causal.Result, confidence: np.ndarray) -> None:
-    """`graph.csv` and `graph.png` of the first problem."""
-    edges = [(int(i), int(j)) for i, j in np.argwhere(result.graph)]
-    edges.sort(key=lambda edge: -abs(result.weights[edge]))
-    header = ("source", "target", "weight", "confidence")
-    rows = [(study.names[i], study.names[j], result.weights[i, j], confidence[i, j]) for i, j in edges]
-    run.save_csv("graph.csv", header, rows)
-    drawn = causal.to_networkx(result, study.names)
-    _mark(drawn, study)
-    widths = {(a, b): frequency for a, b, _, frequency in rows}
-    caption = "The learned graph; the wider an edge, the more bootstrap resamples bear it out."
-    run.save_figure("graph", figures.graph(drawn, f"{len(edges)} edges", KINDS, widths), caption)
-
-
-def _mark(drawn: nx.DiGraph, study: Study) -> None:
-    """Gives each edge its kind, and adds those that are missing."""
-    if not study.truths:
-        nx.set_edge_attributes(drawn, "found", "kind")
-        return
-    true = {(study.names[i], study.names[j]) for i, j in np.argwhere(study.truths[0])}
-    for a, b in list(drawn.edges):
-        kind = "correct" if (a, b) in true else "reversed" if (b, a) in true else "extra"
-        drawn.edges[a, b]["kind"] = kind
-    drawn.add_edges_from(
-        (a, b, {"kind": "missing"}) for a, b in true if not drawn.has_edge(a, b) | drawn.has_edge(b, a)
-    )
-
-
-def _draw_adjacency(run: runs.Run, study: Study, fits: dict[str, list[causal.Result]]) -> None:
-    panels = {"truth": study.truths[0].astype(float)} if study.truths else {}
-    if study.priors:
-        panels["prior, by confidence"] = study.priors[0].edges * study.priors[0].confidence
-    panels |= {f"learned, {arm.replace('_', ' ')}": results[0].weights for arm, results in fits.items()}
-    caption = "Adjacency matrices of the first problem, from row to column."
-    run.save_figure("figures/adjacency", figures.matrices(panels, study.names), caption)
-
-
-def _draw_scores(run: runs.Run, numbers: dict[str, Any]) -> None:
-    bars = {
-        arm: (mean, numbers["shd_error"][arm] if numbers["seeds"] > 1 else 0.0) for arm, mean in numbers["shd"].items()
-    }
-    caption = "Structural Hamming distance to the truth; less is better."
-    if numbers["seeds"] > 1:
-        caption += f" Mean and standard error of {numbers['seeds']} graphs, a point each."
-    run.save_figure("figures/shd", figures.bars(bars, "SHD (edges)", numbers["shd_each"]), caption)

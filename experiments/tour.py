@@ -10,10 +10,10 @@ from typing import Any
 
 from ml_collections import ConfigDict, config_dict
 
-from experiments import causal_prior
+from experiments import causal_answers, causal_prior
 from framework import runs
 
-SYSTEMS = (causal_prior,)
+SYSTEMS = (causal_prior, causal_answers)
 EXPECTED: dict = {}
 
 

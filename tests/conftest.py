@@ -34,11 +34,11 @@ def shared():
 
 @pytest.fixture
 def extra():
-    """Imports a package of the extra `dev`."""
+    """Imports a package of an extra, by default of `dev`."""
 
-    def module(name: str):
+    def module(name: str, of: str = "dev"):
         if importlib.util.find_spec(name) is None:
-            lacking(f"{name} is not installed: pip install '.[dev]'")
+            lacking(f"{name} is not installed: pip install '.[{of}]'")
         return importlib.import_module(name)
 
     return module

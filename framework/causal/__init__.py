@@ -7,8 +7,12 @@ Reference: Bae et al., arXiv 2311.11212; Bello, Aragam and Ravikumar, "DAGMA", a
 
 from framework.causal import (
     acyclicity,
+    ancestry,
     bif,
     confidence,
+    discrete,
+    elicitation,
+    endpoint,
     equivalence,
     graphs,
     inputs,
@@ -19,6 +23,7 @@ from framework.causal import (
     moments,
     noise,
     nonlinear,
+    order_search,
     ordering,
     physics,
     random_graphs,
@@ -26,36 +31,37 @@ from framework.causal import (
     scores,
     sortability,
     structural,
+    synthetic,
+    trust,
 )
 from framework.causal.answers import Answers, read_answers, vote
 from framework.causal.confidence import bootstrap
+from framework.causal.config import Config
 from framework.causal.graphs import to_networkx
 from framework.causal.knowledge import Knowledge
-from framework.causal.learner import (
-    STATUS,
-    Config,
-    Problem,
-    Result,
-    State,
-    finish,
-    fit,
-    init,
-    problem,
-    step,
-)
+from framework.causal.learner import STATUS, Result, State, finish, fit, init, step
+from framework.causal.problems import Problem, memory, problem
+from framework.causal.saved import load, predict, save
+from framework.causal.tuning import Choice, choose
 
 __all__ = [
     "STATUS",
     "Answers",
+    "Choice",
     "Config",
     "Knowledge",
     "Problem",
     "Result",
     "State",
     "acyclicity",
+    "ancestry",
     "bif",
     "bootstrap",
+    "choose",
     "confidence",
+    "discrete",
+    "elicitation",
+    "endpoint",
     "equivalence",
     "finish",
     "fit",
@@ -64,21 +70,28 @@ __all__ = [
     "inputs",
     "intervention",
     "knowledge",
+    "load",
     "local_search",
+    "memory",
     "metrics",
     "moments",
     "noise",
     "nonlinear",
+    "order_search",
     "ordering",
     "physics",
+    "predict",
     "problem",
     "random_graphs",
     "ranking",
     "read_answers",
+    "save",
     "scores",
     "sortability",
     "step",
     "structural",
+    "synthetic",
     "to_networkx",
+    "trust",
     "vote",
 ]

@@ -1,16 +1,20 @@
-"""Recorded answers of a language model to pairwise causal questions, and the vote that makes a prior of them."""
+"""Recorded answers of a language model to pairwise causal questions, and the vote that makes a prior of them.
+
+Some come with the package, in `priors/`: what is recorded there of a domain needs neither a model nor a network.
+"""
 
 import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from framework.causal.knowledge import Knowledge
 
 CHOICES = ("a->b", "b->a", "none", "unknown")
+_PRIORS = Path(__file__).with_name("priors")
 _FORWARD, _BACKWARD, _NONE, _UNKNOWN = range(4)
 
 
@@ -21,11 +25,31 @@ class Answers(NamedTuple):
     names: tuple[str, ...]  # the columns asked about
     pairs: np.ndarray  # [answers, 2] int: columns a and b of each question
     choices: np.ndarray  # [answers] int: index into `CHOICES`
+    samples: np.ndarray  # [answers] int: the questionnaire that each belongs to, from 0 on
+    wordings: tuple[str, ...]  # of the question, one a sample; empty where the file has none
     caveat: str  # what the file itself warns of
+
+
+def domains() -> tuple[str, ...]:
+    """What answers that come with the package are about: `pendulum`, `pendulum__anonymous`, `sachs` and so on."""
+    return tuple(sorted(path.stem for path in _PRIORS.glob("*.json")))
+
+
+def recorded(domain: str) -> Path:
+    """The file of answers about a domain that comes with the package.
+
+    Raises:
+      ValueError: if the domain is not one of `domains`.
+    """
+    if domain not in domains():
+        raise ValueError(f"no answers about {domain!r} come with the package: take one of {', '.join(domains())}")
+    return _PRIORS / f"{domain}.json"
 
 
 def read_answers(path: str | os.PathLike, names: Sequence[str] | None = None) -> Answers:
     """Reads a JSON file with the fields `domain`, `variables` and `answers` (rows `sample, a, b, answer`).
+
+    The fields `wordings`, of which sample k takes the k-th, and `caveat` may be missing.
 
     Args:
       path: the file.
@@ -33,40 +57,54 @@ def read_answers(path: str | os.PathLike, names: Sequence[str] | None = None) ->
 
     Raises:
       FileNotFoundError: if there is no such file.
-      ValueError: if it is not JSON of that form, an answer is not one of `CHOICES` or is about an unknown column, or
-        the columns are not `names`.
+      ValueError: if it is not JSON of that form, an answer is not one of `CHOICES`, is about an unknown column or of a
+        sample that has no wording, or the columns are not `names`.
     """
-    try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
-        domain, variables, rows = content["domain"], content["variables"], content["answers"]
-        columns = tuple(variables) if isinstance(variables, dict | list) else ()
-        questions = [(row["a"], row["b"], row["answer"]) for row in rows]
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: not a text file in UTF-8 (byte {error.start})") from None
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{path}, line {error.lineno}: not JSON ({error.msg})") from None
-    except (KeyError, TypeError) as error:
-        wanted = "fields domain, variables and answers, with rows of sample, a, b and answer"
-        raise ValueError(f"{path}: not an answer file ({error}); wanted are the {wanted}") from None
-    if (
-        len(set(map(str, columns))) != len(columns)
-        or not all(isinstance(column, str) for column in columns)
-        or not columns
-    ):
-        raise ValueError(f"{path}: not an answer file; its variables must be the names of columns, each once")
+    domain, columns, wordings, rows, caveat = _parts(path)
     if names is not None and set(columns) != set(names):
         raise ValueError(
             f"{path}: the answers are about other columns ({', '.join(columns)}) than the data ({', '.join(names)})"
         )
-    for a, b, choice in questions:
-        if choice not in CHOICES or a not in columns or b not in columns or a == b:
+    for a, b, choice, sample in rows:
+        if choice not in CHOICES or a not in columns or b not in columns or a == b or not _numbered(sample, wordings):
+            count = f"from 0 to {len(wordings) - 1}, as many as there are wordings" if wordings else "from 0 on"
             raise ValueError(
-                f"{path}: cannot read the answer {choice!r} about {a!r} and {b!r}; wanted is one of "
-                f"{', '.join(CHOICES)} about two of {', '.join(columns)}"
+                f"{path}: cannot read the answer {choice!r} about {a!r} and {b!r} in sample {sample!r}; wanted is one "
+                f"of {', '.join(CHOICES)} about two of {', '.join(columns)}, with samples numbered {count}"
             )
-    pairs = np.array([[columns.index(a), columns.index(b)] for a, b, _ in questions], int).reshape(-1, 2)
-    choices = np.array([CHOICES.index(choice) for *_, choice in questions], int)
-    return Answers(domain, columns, pairs, choices, str(content.get("caveat", "")))
+    return Answers(
+        domain=domain,
+        names=columns,
+        pairs=np.array([[columns.index(a), columns.index(b)] for a, b, *_ in rows], int).reshape(-1, 2),
+        choices=np.array([CHOICES.index(choice) for _, _, choice, _ in rows], int),
+        samples=np.array([sample for *_, sample in rows], int),
+        wordings=wordings,
+        caveat=caveat,
+    )
+
+
+def select(answers: Answers, *, samples: Sequence[int] | None = None, unknown: bool = True) -> Answers:
+    """Some of the answers.
+
+    Args:
+      answers: all of them.
+      samples: the samples to keep; by default every one.
+      unknown: False drops the answers "unknown", so that a vote is over those that committed themselves.
+
+    Raises:
+      ValueError: if there are no answers of a wanted sample.
+    """
+    kept = np.ones(len(answers.samples), bool)
+    if samples is not None:
+        present = np.unique(answers.samples)
+        for sample in samples:
+            if sample not in present:
+                found = ", ".join(map(str, present)) or "none"
+                raise ValueError(f"no answers about {answers.domain} in sample {sample!r}: the samples are {found}")
+        kept &= np.isin(answers.samples, list(samples))
+    if not unknown:
+        kept &= answers.choices != _UNKNOWN
+    return answers._replace(pairs=answers.pairs[kept], choices=answers.choices[kept], samples=answers.samples[kept])
 
 
 def vote(answers: Answers) -> Knowledge:
@@ -87,3 +125,34 @@ def vote(answers: Answers) -> Knowledge:
     decided = (known.sum(-1) > 0) & (counts[..., _UNKNOWN] <= known.max(-1))
     confidence = np.where(decided, np.clip(1 - entropy / np.log(3), 0, 1), 0)
     return Knowledge(counts[..., _FORWARD] / np.maximum(asked, 1), confidence, answers.names)
+
+
+def _numbered(sample: Any, wordings: Sequence[str]) -> bool:
+    """Whether something is the number of a sample; of one with a wording, where there are any."""
+    whole = isinstance(sample, int) and not isinstance(sample, bool)
+    return whole and sample >= 0 and (not wordings or sample < len(wordings))
+
+
+def _parts(path: str | os.PathLike) -> tuple[str, tuple[str, ...], tuple[str, ...], list[tuple], str]:
+    """Domain, columns, wordings, rows (a, b, answer, sample) and caveat of a file of the right form."""
+    try:
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+        domain, variables, wordings = content["domain"], content["variables"], content.get("wordings", [])
+        rows = [(row["a"], row["b"], row["answer"], row["sample"]) for row in content["answers"]]
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: not a text file in UTF-8 (byte {error.start})") from None
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path}, line {error.lineno}: not JSON ({error.msg})") from None
+    except (KeyError, TypeError) as error:
+        wanted = "fields domain, variables and answers, with rows of sample, a, b and answer"
+        raise ValueError(f"{path}: not an answer file ({error}); wanted are the {wanted}") from None
+    columns = tuple(variables) if isinstance(variables, dict | list) else ()
+    if not columns or not _texts(columns) or len(set(columns)) != len(columns):
+        raise ValueError(f"{path}: not an answer file; its variables must be the names of columns, each once")
+    if not isinstance(wordings, list) or not _texts(wordings):
+        raise ValueError(f"{path}: not an answer file; its wordings must be a list of texts, one a sample")
+    return domain, columns, tuple(wordings), rows, str(content.get("caveat", ""))
+
+
+def _texts(values: Sequence) -> bool:
+    return all(isinstance(value, str) for value in values)

@@ -43,7 +43,7 @@ def bootstrap(
 
     Reference: Friedman, Goldszmidt and Wyner, "Data analysis with Bayesian networks: a bootstrap approach", UAI 1999.
     """
-    x, knowledge, _ = inputs.check(x, knowledge, config.transform)
+    x, knowledge, _ = inputs.check(x, knowledge, config)
     counts = resample(key, x.shape[0], resamples)
     with jax.enable_x64(True):
         return inputs.on_host(_frequency(config, *inputs.in_float64((x, knowledge)), counts))

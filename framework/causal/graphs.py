@@ -31,20 +31,22 @@ def is_dag(graph: jax.Array) -> jax.Array:
     return ~jnp.any(jnp.diagonal(reachability(graph)))
 
 
-def break_cycles(weights: jax.Array) -> jax.Array:
+def break_cycles(weights: jax.Array, kept: jax.Array | None = None) -> jax.Array:
     """Cuts the weakest edge that lies on a cycle, again and again, until none does.
 
     Edges on no cycle are never cut, however weak they are; of equally weak ones the first in the matrix goes.
 
     Args:
       weights: `[d, d]`; entries of 0 are no edges.
+      kept: edges that are never cut, `[d, d]` bool, a DAG; none by default.
 
     Returns:
       `weights` with some entries set to 0, always a DAG.
     """
+    loose = True if kept is None else ~kept
 
     def on_cycle(w: jax.Array) -> jax.Array:
-        return (w != 0) & reachability(w != 0).T
+        return (w != 0) & reachability(w != 0).T & loose
 
     def cut(carry: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
         w, cyclic = carry

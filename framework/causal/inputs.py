@@ -8,25 +8,27 @@ import jax.numpy as jnp
 import numpy as np
 
 from framework.causal import moments
+from framework.causal.config import Config
 from framework.causal.knowledge import Knowledge
 
 Names = tuple[str, ...]
 
 
 def check(
-    x: Any, knowledge: Knowledge | None, transform: str, names: Sequence[str] | None = None
+    x: Any, knowledge: Knowledge | None, config: Config, names: Sequence[str] | None = None
 ) -> tuple[Any, Knowledge | None, Names | None]:
     """The values of a table (float64 where they are concrete), knowledge in the order of its columns, and its names.
 
     Args:
       x: `[n, d]`, an array, or a pandas DataFrame with names of its own.
       knowledge: a prior, or None.
-      transform: what is to become of the columns; one of `moments.TRANSFORMS`.
+      config: what is to become of the columns.
       names: one a column, or None.
 
     Raises:
-      ValueError: if x is not `[n, d]` with at least 3 rows, holds text, NaN, infinity, a constant column or two columns
-        of one name, cannot be transformed so, or the knowledge is of other columns. A tracer has its shape checked.
+      ValueError: if x is not `[n, d]` with at least 3 rows, holds text, NaN, infinity, a constant column, two columns
+        that are the same or have one name, cannot be transformed so, or the knowledge is of other columns. A tracer has
+        its shape checked.
     """
     if hasattr(x, "columns") and hasattr(x, "to_numpy"):
         x, names = _from_frame(x)
@@ -37,10 +39,10 @@ def check(
         if not isinstance(knowledge, Knowledge):
             raise ValueError(f"knowledge must be a causal.Knowledge or None, got {type(knowledge).__name__}")
         knowledge = knowledge if names is None else knowledge.align(names)
-        if knowledge.edges.shape != (x.shape[1], x.shape[1]):
-            raise ValueError(f"knowledge of shape {knowledge.edges.shape} does not fit {x.shape[1]} columns")
+        if knowledge.size != x.shape[1]:
+            raise ValueError(f"knowledge of {knowledge.size} columns does not fit a table of {x.shape[1]}")
     if not isinstance(x, jax.core.Tracer):
-        _check_values(x, transform, names or [f"column {j}" for j in range(x.shape[1])])
+        _check_values(x, config, names or [f"column {j}" for j in range(x.shape[1])])
     return x, knowledge, None if names is None else tuple(names)
 
 
@@ -88,7 +90,7 @@ def _from_frame(frame: Any) -> tuple[np.ndarray, Names]:
     return np.stack(columns, axis=1) if columns else np.zeros((len(frame), 0)), names
 
 
-def _check_values(x: np.ndarray, transform: str, names: Sequence[str]) -> None:
+def _check_values(x: np.ndarray, config: Config, names: Sequence[str]) -> None:
     bad = np.argwhere(~np.isfinite(x))
     if len(bad):
         row, column = bad[0]
@@ -96,9 +98,21 @@ def _check_values(x: np.ndarray, transform: str, names: Sequence[str]) -> None:
     constant = np.flatnonzero(np.ptp(x, axis=0) == 0)
     if len(constant):
         raise ValueError(f"{names[constant[0]]} is constant: a column that never varies has no causes; leave it out")
-    if transform == "log_standardize" and x.min() <= -moments.LOG_SHIFT:
+    _check_no_two_alike(x, names)
+    if config.transform == "log_standardize" and x.min() <= -moments.LOG_SHIFT:
         column = int(np.argwhere(x <= -moments.LOG_SHIFT)[0][1])
         raise ValueError(
             f"log_standardize needs values above {-moments.LOG_SHIFT:g}, but {names[column]} goes down to "
             f"{x[:, column].min():g}"
         )
+    if config.score == "logistic" and not np.isin(x, (0.0, 1.0)).all():
+        row, column = np.argwhere(~np.isin(x, (0.0, 1.0)))[0]
+        raise ValueError(f"the logistic score needs 0 and 1, but row {row} of {names[column]} is {x[row, column]:g}")
+
+
+def _check_no_two_alike(x: np.ndarray, names: Sequence[str]) -> None:
+    seen: dict[bytes, str] = {}
+    for name, column in zip(names, (x + 0.0).T, strict=True):  # -0 is 0
+        original = seen.setdefault(column.tobytes(), name)
+        if original != name:
+            raise ValueError(f"{name} is a copy of {original}: no data can tell the two apart; leave one out")

@@ -1,7 +1,8 @@
-"""What is believed about the edges before the data are looked at."""
+"""What is known or believed about a graph before the data are looked at."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -10,35 +11,60 @@ import numpy as np
 from framework.causal import graphs
 from framework.core.types import Key
 
+KINDS = ("required", "forbidden")
+_BELIEFS = ("edges", "confidence", "ancestors", "ancestor_confidence")
+
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class Knowledge:
-    """Soft knowledge of edges: how likely each is thought to be, and how far that is to be trusted.
+    """Soft beliefs about edges and about paths, and hard knowledge that a fit never goes against.
 
-    A pytree, so that a batch of priors can be vmapped; the names are static.
+    A pytree, so that a batch of priors can be vmapped; the names are static. Matrices are `[d, d]` with entry (i, j)
+    for i -> j, and their diagonals are not read. Where names are given, `required`, `forbidden` and `ancestors` may be
+    lists of pairs of names instead, and each tier a list of names; without names a tier lists positions.
+
+    A belief that comes without confidence is trusted everywhere; ancestors that come as pairs are beliefs of 1, and
+    nothing is known of other pairs.
 
     Raises:
-      ValueError: if an entry lies outside of [0, 1], the shapes are not square and equal, or the names do not fit.
-        Traced arrays are taken as they are.
+      ValueError: if an entry lies outside of [0, 1], the shapes are not square and equal, the names do not fit, or the
+        hard knowledge contradicts itself: an edge both required and forbidden (by a tier, for one), or a cycle of
+        required edges. Traced arrays are taken as they are.
     """
 
-    edges: jax.Array | np.ndarray  # K, [d, d] in [0, 1]: the belief in i -> j; the diagonal is not read
-    confidence: jax.Array | np.ndarray  # C, [d, d] in [0, 1]: 0 where nothing is known
+    edges: Any = None  # K, [d, d] in [0, 1]: the belief in an edge i -> j
+    confidence: Any = None  # C, [d, d] in [0, 1]: 0 where nothing is known
     names: tuple[str, ...] | None = dataclasses.field(default=None, metadata={"static": True})  # of the columns
+    required: Any = None  # [d, d] bool: edges that stand
+    forbidden: Any = None  # [d, d] bool: edges that do not
+    ancestors: Any = None  # [d, d] in [0, 1]: the belief in a directed path from i to j, of any length
+    ancestor_confidence: Any = None  # [d, d] in [0, 1]
+    tiers: dataclasses.InitVar[Sequence[Sequence] | None] = None  # no column is caused by one of a later tier
 
-    def __post_init__(self):
-        if not all(_concrete(value) for value in (self.edges, self.confidence)):
+    def __post_init__(self, tiers):
+        if not all(_concrete(leaf) for leaf in self._leaves()):
             return
-        for field in ("edges", "confidence"):
-            array = np.asarray(getattr(self, field), np.float64)
-            object.__setattr__(self, field, array)
-            if array.ndim < 2 or array.shape[-1] != array.shape[-2] or array.shape != np.shape(self.edges):
-                raise ValueError(f"knowledge: {field} must be [d, d] like edges, got {array.shape}")
-            if not np.all((array >= 0) & (array <= 1)):
-                raise ValueError(f"knowledge: {field} must lie in [0, 1], got {array.min():.3g} to {array.max():.3g}")
-        if self.names is not None and len(self.names) != self.edges.shape[-1]:
-            raise ValueError(f"knowledge of {self.edges.shape[-1]} columns has {len(self.names)} names")
+        if self.names is not None:
+            object.__setattr__(self, "names", tuple(self.names))
+        self._take_pairs()
+        self._take_beliefs()
+        size = self.size
+        for name in KINDS:
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, np.asarray(getattr(self, name), bool))
+        if tiers is not None:
+            forbidden = np.zeros((size, size), bool) if self.forbidden is None else self.forbidden
+            object.__setattr__(self, "forbidden", forbidden | _against(tiers, self.names, size))
+        self._check(size)
+
+    @property
+    def size(self) -> int:
+        """d, the number of columns."""
+        leaves = self._leaves()
+        if not leaves and self.names is None:
+            raise ValueError("knowledge of nothing: give it a matrix, or names and tiers or pairs")
+        return np.shape(leaves[0])[-1] if leaves else len(self.names)
 
     def align(self, names: Sequence[str]) -> "Knowledge":
         """The same knowledge with its columns in the order of `names`.
@@ -55,22 +81,95 @@ class Knowledge:
                 f"lack, and lacks {', '.join(missing) or 'none'}"
             )
         order = np.array([self.names.index(name) for name in names])
-        reorder = lambda m: m[..., order, :][..., order]
-        return Knowledge(reorder(self.edges), reorder(self.confidence), tuple(names))
+        moved = jax.tree.map(lambda matrix: matrix[..., order, :][..., order], self)
+        return dataclasses.replace(moved, names=tuple(names))
+
+    def _leaves(self) -> list:
+        return [value for name in (*_BELIEFS, *KINDS) if (value := getattr(self, name)) is not None]
+
+    def _take_pairs(self) -> None:
+        """Turns lists of pairs of names into matrices."""
+        for name in (*KINDS, "ancestors"):
+            pairs = getattr(self, name)
+            if not isinstance(pairs, list | tuple | set) or not all(_named(pair) for pair in pairs):
+                continue
+            if self.names is None:
+                raise ValueError(f"knowledge: {name} as pairs of names needs the names of all columns")
+            matrix = graphs.from_edges(sorted(pairs), self.names)
+            object.__setattr__(self, name, matrix)
+            if name == "ancestors" and self.ancestor_confidence is None:
+                object.__setattr__(self, "ancestor_confidence", matrix)
+
+    def _take_beliefs(self) -> None:
+        """Beliefs as float64, trusted everywhere where no confidence came with them."""
+        for belief, confidence in (_BELIEFS[:2], _BELIEFS[2:]):
+            value, trust = getattr(self, belief), getattr(self, confidence)
+            if value is None and trust is not None:
+                raise ValueError(f"knowledge: {confidence} without {belief}")
+            if value is not None:
+                object.__setattr__(self, belief, np.asarray(value, np.float64))
+                trust = np.ones(np.shape(value)) if trust is None else np.asarray(trust, np.float64)
+                object.__setattr__(self, confidence, trust)
+
+    def _check(self, size: int) -> None:
+        if self.names is not None and len(self.names) != size:
+            raise ValueError(f"knowledge of {size} columns has {len(self.names)} names")
+        for name in (*_BELIEFS, *KINDS):
+            value = getattr(self, name)
+            if value is None:
+                continue
+            if value.ndim < 2 or value.shape[-2:] != (size, size):
+                raise ValueError(f"knowledge: {name} must be [d, d] of {size} columns, got {value.shape}")
+            if name in _BELIEFS and not np.all((value >= 0) & (value <= 1)):
+                raise ValueError(f"knowledge: {name} must lie in [0, 1], got {value.min():.3g} to {value.max():.3g}")
+        if self.required is not None:
+            forbidden = np.zeros_like(self.required) if self.forbidden is None else self.forbidden
+            names = self.names or tuple(f"column {j}" for j in range(size))
+            flat = (matrix.reshape(-1, size, size) for matrix in np.broadcast_arrays(self.required, forbidden))
+            for must, must_not in zip(*flat, strict=True):
+                _check_hard(must, must_not, names)
+
+
+def from_rows(rows: Iterable[Mapping[str, str]], names: Sequence[str]) -> Knowledge:
+    """Hard knowledge from the rows of a table: source, target, and a kind of `required`, the default, or `forbidden`.
+
+    Raises:
+      ValueError: for another kind, an unknown column, an edge given twice, or knowledge that contradicts itself.
+    """
+    kinds: dict[str, list[tuple[str, str]]] = {kind: [] for kind in KINDS}
+    for row in rows:
+        kind = row.get("kind") or KINDS[0]
+        if kind not in kinds:
+            raise ValueError(
+                f"edge {row['source']} -> {row['target']}: kind must be one of {', '.join(KINDS)}, got {kind!r}"
+            )
+        kinds[kind].append((row["source"], row["target"]))
+    return Knowledge(names=tuple(names), **{kind: graphs.from_edges(pairs, names) for kind, pairs in kinds.items()})
+
+
+def hard(knowledge: Knowledge | None, size: int) -> tuple[jax.Array, jax.Array]:
+    """Where an edge may stand, and which edges must: `[d, d]` bool each.
+
+    Not allowed are forbidden edges, and those that would close a cycle with required ones.
+    """
+    nothing = jnp.zeros((size, size), bool)
+    required, forbidden = nothing, nothing
+    if knowledge is not None:
+        required = nothing if knowledge.required is None else jnp.asarray(knowledge.required, bool)
+        forbidden = nothing if knowledge.forbidden is None else jnp.asarray(knowledge.forbidden, bool)
+    return ~(jnp.eye(size, dtype=bool) | forbidden | graphs.reachability(required).T), required
 
 
 def alone(knowledge: Knowledge) -> jax.Array:
-    """The graph that knowledge claims without any data: edges more likely than not, made acyclic, `[d, d]` bool.
+    """The graph that knowledge claims without any data, `[d, d]` bool: edges more likely than not, made acyclic.
 
-    Where claims contradict each other in a cycle, the one of least K C goes.
+    Where claims contradict each other in a cycle, the one of least K C goes. Hard knowledge is kept to.
     """
-    claims = jnp.where(jnp.asarray(knowledge.edges) > 0.5, knowledge.edges * knowledge.confidence, 0.0)
-    return graphs.break_cycles(claims) != 0
-
-
-def _concrete(value) -> bool:
-    """Whether a leaf holds numbers; under a transformation it is a tracer, or a placeholder of JAX's."""
-    return isinstance(value, np.ndarray | list | tuple | jax.Array) and not isinstance(value, jax.core.Tracer)
+    allowed, required = hard(knowledge, knowledge.size)
+    claims = jnp.zeros(required.shape)
+    if knowledge.edges is not None:
+        claims = jnp.where(jnp.asarray(knowledge.edges) > 0.5, knowledge.edges * knowledge.confidence, 0.0)
+    return graphs.break_cycles(jnp.where(allowed, claims, 0) + required, required) != 0
 
 
 def imperfect(key: Key, graph: jax.Array, precision: float, recall: float) -> Knowledge:
@@ -103,3 +202,36 @@ def imperfect(key: Key, graph: jax.Array, precision: float, recall: float) -> Kn
     claimed[np.asarray(jax.random.permutation(true_key, true_edges))[:kept]] = 1
     claimed[np.asarray(jax.random.permutation(false_key, others))[:wrong]] = 1
     return Knowledge(claimed.reshape(size, size), 1.0 - np.eye(size))
+
+
+def _concrete(value: Any) -> bool:
+    """Whether a leaf holds numbers; under a transformation it is a tracer, or a placeholder of JAX's."""
+    return isinstance(value, np.ndarray | list | tuple | set | jax.Array) and not isinstance(value, jax.core.Tracer)
+
+
+def _named(pair: Any) -> bool:
+    return isinstance(pair, list | tuple) and len(pair) == 2 and all(isinstance(name, str) for name in pair)
+
+
+def _against(tiers: Sequence[Sequence], names: tuple[str, ...] | None, size: int) -> np.ndarray:
+    """The edges from a later tier into an earlier one, `[size, size]` bool; columns of no tier are free."""
+    labels = tuple(range(size)) if names is None else names
+    rank = np.full(size, -1)
+    for place, tier in enumerate(tiers):
+        for column in tier:
+            if column not in labels:
+                raise ValueError(f"tier {place + 1} names an unknown column {column!r}; the columns are {labels}")
+            if rank[labels.index(column)] >= 0:
+                raise ValueError(f"column {column!r} stands in two tiers, or twice in one")
+            rank[labels.index(column)] = place
+    return (rank[:, None] > rank[None, :]) & (rank[None, :] >= 0)
+
+
+def _check_hard(required: np.ndarray, forbidden: np.ndarray, names: Sequence[str]) -> None:
+    both = np.argwhere(required & forbidden)
+    if len(both):
+        source, target = (names[i] for i in both[0])
+        raise ValueError(f"knowledge contradicts itself: {source} -> {target} is both required and forbidden")
+    cycle = graphs.find_cycle(required, names)
+    if cycle:
+        raise ValueError(f"knowledge contradicts itself: the required edges hold a cycle, {cycle}")

@@ -5,8 +5,10 @@ import jax.numpy as jnp
 
 from framework.causal import graphs
 
+_RIDGE = 1e-9  # of a column's variance, so that fewer rows than columns have an inverse
 
-def top_down(covariance: jax.Array) -> jax.Array:
+
+def top_down(covariance: jax.Array, required: jax.Array | None = None) -> jax.Array:
     """The order under equal noise variances: next comes the column that those chosen so far leave the least variance.
 
     A source has the noise's variance, any other column more, and conditioning on the columns before it leaves each the
@@ -14,6 +16,7 @@ def top_down(covariance: jax.Array) -> jax.Array:
 
     Args:
       covariance: S, `[d, d]`.
+      required: edges that the order has to keep to, `[d, d]` bool, a DAG; none by default.
 
     Returns:
       `[d, d]` bool, whether i comes before j.
@@ -24,7 +27,9 @@ def top_down(covariance: jax.Array) -> jax.Array:
 
     def choose(count: jax.Array, carry: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
         left, rank = carry
-        spread = jnp.where(rank == size, jnp.diagonal(left), jnp.inf)
+        waiting = rank == size
+        free = waiting if required is None else waiting & ~jnp.any(required & waiting[:, None], axis=0)
+        spread = jnp.where(free, jnp.diagonal(left), jnp.inf)
         chosen = graphs.greatest(-spread)
         column = left @ chosen.astype(left.dtype)
         variance = jnp.maximum(spread.min(), jnp.finfo(left.dtype).tiny)
@@ -33,3 +38,24 @@ def top_down(covariance: jax.Array) -> jax.Array:
     start = (covariance, jnp.full(size, size, jnp.int32))
     _, rank = jax.lax.fori_loop(jnp.int32(0), jnp.int32(size), choose, start)
     return rank[:, None] < rank[None, :]
+
+
+def of_graph(graph: jax.Array, covariance: jax.Array) -> jax.Array:
+    """A causal order that a graph keeps to: by the number of ancestors, and by R-squared where that is the same.
+
+    R-squared, how well all other columns explain one, tends to grow along the order.
+
+    Args:
+      graph: `[d, d]` bool, a DAG.
+      covariance: S, `[d, d]`.
+
+    Returns:
+      `[d]` int32, the columns from causes to effects.
+
+    Reference: for R-squared Reisach et al., arXiv 2303.18211.
+    """
+    spread = jnp.diagonal(covariance)
+    precision = jnp.linalg.inv(covariance + jnp.diag(_RIDGE * jnp.where(spread > 0, spread, 1)))
+    explained = 1 - 1 / (spread * jnp.diagonal(precision))  # below 1
+    ancestors = graphs.reachability(graph).sum(axis=0)
+    return jnp.argsort(ancestors + jnp.nan_to_num(explained) / 2).astype(jnp.int32)

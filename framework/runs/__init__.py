@@ -5,6 +5,7 @@ from framework.runs.directory import RESUME, Run, open_run
 from framework.runs.drive import drive
 from framework.runs.experiment import Experiment, Outcome, execute, listing, name_of, one_line, summary
 from framework.runs.machine import enable_compilation_cache, require_memory
+from framework.runs.pace import paced
 from framework.runs.report import Section
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "name_of",
     "one_line",
     "open_run",
+    "paced",
     "require_memory",
     "summary",
 ]

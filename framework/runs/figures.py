@@ -136,6 +136,67 @@ def bars(values: Mapping[str, tuple[float, float]], ylabel: str, points: Mapping
     return figure
 
 
+def lines(
+    places: Sequence[float], values: Mapping[str, Sequence[tuple[float, float]]], xlabel: str, ylabel: str
+) -> Figure:
+    """One line a method over common places, with a band of one standard error.
+
+    Args:
+      places: where along the x axis.
+      values: method to one (mean, standard error) a place.
+      xlabel, ylabel: the axes with their units.
+    """
+    figure = Figure(figsize=(6.4, 4.1), layout="constrained")
+    axis = figure.subplots()
+    for place, (name, points) in enumerate(values.items()):
+        mean, error = np.array(points, float).T
+        colour = PALETTE[place % len(PALETTE)]
+        axis.plot(places, mean, marker="o", color=colour, linewidth=1.8, markersize=5, label=plain(name))
+        axis.fill_between(places, mean - error, mean + error, color=colour, alpha=0.18, linewidth=0)
+    axis.set_xlabel(xlabel, color=INK)
+    axis.set_ylabel(ylabel, color=INK)
+    axis.set_ylim(bottom=0)
+    axis.legend(frameon=False)
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.grid(axis="y", color="#dde3e9", linewidth=0.8)
+    axis.set_axisbelow(True)
+    return figure
+
+
+def grouped_bars(values: Mapping[str, Mapping[str, tuple[float, float] | None]], ylabel: str) -> Figure:
+    """Groups of bars: one bar a method, with its standard error and its number above.
+
+    Args:
+      values: group to method to (mean, standard error), the latter 0 where there is none; None leaves a gap.
+      ylabel: the measure with its unit.
+    """
+    methods = list(dict.fromkeys(name for group in values.values() for name in group))
+    width = 0.84 / max(len(methods), 1)
+    figure = Figure(figsize=(max(5.5, 0.38 * len(values) * (len(methods) + 0.6) + 1.2), 4.1), layout="constrained")
+    axis = figure.subplots()
+    for place, name in enumerate(methods):
+        shift = width * (place - (len(methods) - 1) / 2)
+        found = [(x + shift, *group[name]) for x, group in enumerate(values.values()) if group.get(name) is not None]
+        xs, means, errors = np.array(found, float).reshape(-1, 3).T
+        label = plain(name).replace("_", " ")
+        axis.bar(xs, means, width=0.92 * width, color=PALETTE[place % len(PALETTE)], alpha=0.85, label=label)
+        spread = errors > 0
+        axis.errorbar(xs[spread], means[spread], errors[spread], fmt="none", color=INK, capsize=2.5, linewidth=1.1)
+        for x, mean, top in zip(xs, means, means + errors, strict=True):
+            above = {"xytext": (0, 3), "textcoords": "offset points", "ha": "center", "va": "bottom"}
+            axis.annotate(f"{mean:.3g}", (x, top), fontsize=7.5, color=INK, **above)
+    axis.set_xticks(range(len(values)), [plain(name).replace("_", " ") for name in values], fontsize=10)
+    axis.set_ylabel(ylabel, color=INK)
+    axis.margins(y=0.1)
+    axis.set_ylim(bottom=0)
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.grid(axis="y", color="#dde3e9", linewidth=0.8)
+    axis.set_axisbelow(True)
+    if methods:
+        figure.legend(loc="outside upper center", ncols=len(methods), frameon=False, fontsize=9.5)
+    return figure
+
+
 def _layers(drawn: nx.DiGraph) -> dict:
     """Places by topological generation of the edges that are part of the result; a circle where those hold a cycle."""
     solid = nx.DiGraph()

@@ -1,3 +1,5 @@
+import math
+
 import jax
 import jax.numpy as jnp
 import networkx as nx
@@ -19,8 +21,12 @@ def weighted_dag(seed, nodes=8):
     return structural.edge_weights(keys.named(key, "w"), graphs.erdos_renyi(keys.named(key, "g"), nodes, 2))
 
 
-def test_it_is_zero_on_a_hundred_random_dags():
-    values = [acyclicity.log_det(weighted_dag(seed)) for seed in range(100)]
+every = pytest.mark.parametrize("function", acyclicity.FUNCTIONS.values(), ids=acyclicity.FUNCTIONS)
+
+
+@every
+def test_it_is_zero_on_a_hundred_random_dags(function):
+    values = [function(weighted_dag(seed)) for seed in range(100)]
     assert max(abs(float(v.value)) for v in values) < 1e-10
     assert all(bool(v.inside) for v in values)
 
@@ -41,20 +47,42 @@ def test_its_value_is_the_closed_form():
     assert float(acyclicity.log_det(weights, 0.9).value) == pytest.approx(6 * np.log(0.9) - value, rel=1e-12)
 
 
-def test_its_gradient_is_that_of_finite_differences():
+@every
+def test_its_gradient_is_that_of_finite_differences(function):
     weights = 0.2 * jax.random.normal(jax.random.key(1), (5, 5))
-    found = acyclicity.log_det(weights).gradient
+    found = function(weights).gradient
     h = 1e-6
     for i, j in np.ndindex(5, 5):
         moved = jnp.zeros((5, 5)).at[i, j].set(h)
-        slope = (acyclicity.log_det(weights + moved).value - acyclicity.log_det(weights - moved).value) / (2 * h)
+        slope = (function(weights + moved).value - function(weights - moved).value) / (2 * h)
         assert float(found[i, j]) == pytest.approx(float(slope), abs=1e-6)
 
 
-def test_its_gradient_is_that_of_autodiff():
+@every
+def test_its_gradient_is_that_of_autodiff(function):
     weights = 0.2 * jax.random.normal(jax.random.key(2), (5, 5))
-    automatic = jax.grad(lambda w: acyclicity.log_det(w).value)(weights)
-    np.testing.assert_allclose(acyclicity.log_det(weights).gradient, automatic, atol=1e-12)
+    automatic = jax.grad(lambda w: function(w).value)(weights)
+    found = function(weights)
+    np.testing.assert_allclose(found.gradient, automatic, atol=1e-12)
+    np.testing.assert_allclose(found.gradient, 2 * weights * found.slope, atol=1e-12)
+
+
+@pytest.mark.parametrize("length", [2, 3, 8])
+def test_the_power_series_are_positive_on_a_cycle_of_any_length(length):
+    """tr A^k of a cycle of strength s is its length times s^k where k is a multiple of the length, and 0 elsewhere."""
+    strength, cycle = 0.81, 0.9 * jnp.roll(jnp.eye(length), 1, axis=1)
+    series = sum(length * strength**k / math.factorial(k) for k in range(length, 20 * length, length))
+    assert float(acyclicity.exponential(cycle).value) == pytest.approx(series, rel=1e-8)
+    last = length * (strength / length) ** length
+    assert float(acyclicity.polynomial(cycle).value) == pytest.approx(last, rel=1e-6)
+
+
+def test_the_spectral_radius_is_that_of_the_eigenvalues():
+    for seed in range(20):
+        strengths = np.asarray(jax.random.uniform(jax.random.key(seed), (6, 6)) ** 4)
+        expected = np.abs(np.linalg.eigvals(strengths)).max()
+        assert float(acyclicity.spectral_radius(jnp.asarray(strengths))) == pytest.approx(expected, rel=2e-3)
+    assert float(acyclicity.spectral_radius(weighted_dag(0) ** 2)) == 0
 
 
 @pytest.mark.parametrize("scale", [1.1, 2.0])

@@ -23,6 +23,7 @@ def replaced(x, row, column, value):
         (lambda x: replaced(x, 3, 2, np.nan), "row 3 of column 2 is nan"),
         (lambda x: replaced(x, 3, 2, np.inf), "row 3 of column 2 is inf"),
         (lambda x: replaced(x, slice(None), 1, 4.0), "column 1 is constant"),
+        (lambda x: replaced(x, slice(None), 2, x[:, 0]), "column 2 is a copy of column 0"),
         (lambda x: x[:2], "at least 3 rows"),
         (lambda x: x[0], r"a table \[rows, columns\]"),
         (lambda x: x[:, :0], "1 column is wanted"),
@@ -35,11 +36,11 @@ def test_bad_tables_are_refused(x, make, what):
 
 def test_given_names_stand_in_the_errors(x):
     with pytest.raises(ValueError, match="row 3 of beta is nan"):
-        inputs.check(replaced(x, 3, 1, np.nan), None, "center", ["alpha", "beta", "gamma"])
+        inputs.check(replaced(x, 3, 1, np.nan), None, causal.Config(), ["alpha", "beta", "gamma"])
 
 
 def test_a_frame_gives_its_values_and_its_names(x, extra):
-    values, _, names = inputs.check(extra("pandas").DataFrame(x, columns=["a", "b", 3]), None, "center")
+    values, _, names = inputs.check(extra("pandas").DataFrame(x, columns=["a", "b", 3]), None, causal.Config())
     np.testing.assert_array_equal(values, x)
     assert names == ("a", "b", "3")
 
@@ -54,21 +55,21 @@ def test_a_frame_gives_its_values_and_its_names(x, extra):
 )
 def test_bad_frames_are_refused_by_column(extra, columns, what):
     with pytest.raises(ValueError, match=what):
-        inputs.check(extra("pandas").DataFrame(columns), None, "center")
+        inputs.check(extra("pandas").DataFrame(columns), None, causal.Config())
 
 
 def test_nullable_integers_of_a_frame_are_numbers(extra):
     frame = extra("pandas").DataFrame({"a": [1, 2, 4], "b": [3, 1, 2]}, dtype="Int64")
-    assert inputs.check(frame, None, "center")[0].dtype == np.float64
+    assert inputs.check(frame, None, causal.Config())[0].dtype == np.float64
 
 
 def test_two_columns_of_one_name_are_refused(x, extra):
     with pytest.raises(ValueError, match="two columns of the table are called 'a'"):
-        inputs.check(extra("pandas").DataFrame(x, columns=["a", "b", "a"]), None, "center")
+        inputs.check(extra("pandas").DataFrame(x, columns=["a", "b", "a"]), None, causal.Config())
 
 
 def test_knowledge_of_another_size_is_refused(x):
-    with pytest.raises(ValueError, match="does not fit 3 columns"):
+    with pytest.raises(ValueError, match="knowledge of 2 columns does not fit a table of 3"):
         causal.fit(x, causal.Knowledge(np.zeros((2, 2)), np.zeros((2, 2))))
 
 
@@ -83,3 +84,9 @@ def test_a_plain_result_can_be_computed_with_and_a_traced_one_is_left_alone():
         assert jax.jit(inputs.on_host)({"a": np.ones(2)})["a"].dtype == np.float64
     assert isinstance(result["a"], np.ndarray)
     assert (result["a"] * 2).dtype == np.float64
+
+
+def test_the_logistic_score_takes_only_0_and_1(x):
+    config = causal.Config(score="logistic", transform="none", finish="cut")
+    with pytest.raises(ValueError, match="needs 0 and 1, but row 0 of column 0 is"):
+        causal.fit(x, None, config)

@@ -29,7 +29,7 @@ def test_knowledge_of_other_columns_is_refused():
         (np.full((2, 2), 1.5), np.zeros((2, 2)), None, r"edges must lie in \[0, 1\]"),
         (np.zeros((2, 2)), np.full((2, 2), np.nan), None, r"confidence must lie in \[0, 1\]"),
         (np.zeros((2, 3)), np.zeros((2, 3)), None, r"edges must be \[d, d\]"),
-        (np.zeros((2, 2)), np.zeros((3, 3)), None, r"confidence must be \[d, d\] like edges"),
+        (np.zeros((2, 2)), np.zeros((3, 3)), None, r"confidence must be \[d, d\] of 2 columns"),
         (np.zeros((2, 2)), np.zeros((2, 2)), NAMES, "2 columns has 3 names"),
         (jnp.full((2, 2), -1.0), jnp.zeros((2, 2)), None, r"edges must lie in \[0, 1\]"),
     ],
@@ -63,3 +63,77 @@ def test_an_impossible_quality_is_refused(precision, recall, what):
     truth = np.asarray(graphs.erdos_renyi(jax.random.key(0), 5, 1))
     with pytest.raises(ValueError, match=what):
         knowledge.imperfect(jax.random.key(1), truth, precision, recall)
+
+
+def test_pairs_and_tiers_of_names_become_matrices():
+    known = causal.Knowledge(names=NAMES, required=[("a", "b")], forbidden=[("c", "b")], tiers=[["a"], ["c"]])
+    np.testing.assert_array_equal(np.argwhere(known.required), [[0, 1]])
+    np.testing.assert_array_equal(np.argwhere(known.forbidden), [[2, 0], [2, 1]])
+    paths = causal.Knowledge(names=NAMES, ancestors=[("a", "c")])
+    np.testing.assert_array_equal(paths.ancestors, paths.ancestor_confidence)
+    assert np.argwhere(paths.ancestors).tolist() == [[0, 2]]
+
+
+def test_beliefs_without_confidence_are_trusted():
+    np.testing.assert_array_equal(causal.Knowledge(np.eye(3, k=1)).confidence, np.ones((3, 3)))
+
+
+@pytest.mark.parametrize(
+    ("given", "what"),
+    [
+        ({"required": [("a", "b")], "forbidden": [("a", "b")]}, "a -> b is both required and forbidden"),
+        ({"required": [("a", "b")], "tiers": [["b"], ["a"]]}, "a -> b is both required and forbidden"),
+        ({"required": [("a", "b"), ("b", "c"), ("c", "a")]}, "required edges hold a cycle, a -> b -> c -> a"),
+        ({"required": [("a", "z")]}, "no column 'z'"),
+        ({"required": [("a", "b"), ("a", "b")]}, "given twice"),
+        ({"tiers": [["a"], ["z"]]}, "tier 2 names an unknown column 'z'"),
+        ({"tiers": [["a"], ["b", "a"]]}, "'a' stands in two tiers"),
+        ({"required": np.zeros((2, 2))}, r"2 columns has 3 names"),
+        ({"required": np.zeros((3, 3)), "forbidden": np.zeros((2, 2))}, r"forbidden must be \[d, d\] of 3 columns"),
+        ({"ancestor_confidence": np.zeros((3, 3))}, "ancestor_confidence without ancestors"),
+        ({"ancestors": np.full((3, 3), 2.0)}, r"ancestors must lie in \[0, 1\]"),
+    ],
+)
+def test_knowledge_that_contradicts_itself_is_refused(given, what):
+    with pytest.raises(ValueError, match=what):
+        causal.Knowledge(names=NAMES, **given)
+
+
+def test_knowledge_of_nothing_and_pairs_without_names_are_refused():
+    with pytest.raises(ValueError, match="knowledge of nothing"):
+        causal.Knowledge()
+    with pytest.raises(ValueError, match="needs the names of all columns"):
+        causal.Knowledge(required=[("a", "b")])
+
+
+def test_aligning_moves_every_matrix():
+    known = causal.Knowledge(
+        np.eye(3, k=1), names=NAMES, required=[("a", "b")], ancestors=[("a", "c")], tiers=[["a"], ["c"]]
+    )
+    moved = known.align(["c", "b", "a"])
+    assert moved.required[2, 1]
+    assert moved.forbidden[0, 2]
+    assert moved.ancestors[2, 0]
+    assert moved.edges[2, 1] == known.edges[0, 1] == 1
+
+
+def test_rows_of_a_table_become_hard_knowledge():
+    rows = [{"source": "a", "target": "b"}, {"source": "c", "target": "a", "kind": "forbidden"}]
+    known = knowledge.from_rows(rows, NAMES)
+    assert np.argwhere(known.required).tolist() == [[0, 1]]
+    assert np.argwhere(known.forbidden).tolist() == [[2, 0]]
+    with pytest.raises(ValueError, match="kind must be one of required, forbidden, got 'perhaps'"):
+        knowledge.from_rows([{"source": "a", "target": "b", "kind": "perhaps"}], NAMES)
+
+
+def test_edges_that_would_close_a_cycle_with_required_ones_are_not_allowed():
+    allowed, required = knowledge.hard(causal.Knowledge(names=NAMES, required=[("a", "b"), ("b", "c")]), 3)
+    np.testing.assert_array_equal(allowed, np.triu(np.ones((3, 3), bool), 1))
+    np.testing.assert_array_equal(np.argwhere(required), [[0, 1], [1, 2]])
+
+
+def test_the_claims_alone_are_a_dag_that_keeps_to_hard_knowledge():
+    claims = np.array([[0, 0.6, 0], [0, 0, 0.9], [0.8, 0, 0]])
+    assert np.argwhere(knowledge.alone(causal.Knowledge(claims, names=NAMES))).tolist() == [[1, 2], [2, 0]]
+    held = causal.Knowledge(claims, names=NAMES, required=[("a", "b")], forbidden=[("c", "a")])
+    assert np.argwhere(knowledge.alone(held)).tolist() == [[0, 1], [1, 2]]

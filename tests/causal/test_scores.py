@@ -35,6 +35,56 @@ def test_its_gradient_is_that_of_autodiff(x, weights):
     np.testing.assert_allclose(scores.least_squares(jnp.asarray(weights), covariance)[1], automatic, atol=1e-12)
 
 
+def test_the_likelihoods_are_golems_in_closed_form(x, weights):
+    centred = x - x.mean(0)
+    residual, volume = centred - centred @ weights, np.linalg.slogdet(np.eye(4) - weights)[1]
+    covariance = moments.covariance(jnp.asarray(x), "center")
+    equal, unequal = (f(jnp.asarray(weights), covariance)[0] for f in (scores.golem_ev, scores.golem_nv))
+    constant = 2 * np.log(len(x))  # of n: ours have the mean of squares where GOLEM has the sum
+    assert float(equal) == pytest.approx(2 * np.log(np.sum(residual**2)) - constant - volume, rel=1e-12)
+    assert float(unequal) == pytest.approx(
+        0.5 * np.sum(np.log(np.sum(residual**2, axis=0))) - constant - volume, rel=1e-12
+    )
+
+
+def test_the_logistic_score_is_the_binary_cross_entropy(weights):
+    x = (np.random.default_rng(5).uniform(size=(30, 4)) < 0.4).astype(float)
+    share = np.random.default_rng(6).dirichlet(np.ones(30))
+    chance = 1 / (1 + np.exp(-x @ weights))
+    expected = -np.sum(share[:, None] * (x * np.log(chance) + (1 - x) * np.log(1 - chance)))
+    value, _ = scores.logistic(jnp.asarray(weights), jnp.asarray(x), jnp.asarray(share))
+    assert float(value) == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("score", [scores.golem_ev, scores.golem_nv, scores.logistic], ids=lambda f: f.__name__)
+def test_every_gradient_is_that_of_autodiff(x, weights, score):
+    given = (moments.covariance(jnp.asarray(x), "center"),)
+    if score is scores.logistic:
+        given = (jnp.asarray(x > 0, jnp.float64), jnp.full(len(x), 1 / len(x)))
+    automatic = jax.grad(lambda w: score(w, *given)[0])(jnp.asarray(weights))
+    np.testing.assert_allclose(score(jnp.asarray(weights), *given)[1], automatic, atol=1e-10)
+
+
+def test_only_the_likelihood_of_unequal_noise_forgets_the_scale_of_columns(x, weights):
+    """Rescaling x by c and W to match shifts golem_nv by the same constant for every W."""
+    scale = np.array([1.0, 10.0, 0.2, 3.0])
+    before, after = (moments.covariance(jnp.asarray(table), "center") for table in (x, x * scale))
+    for score, same in ((scores.golem_nv, True), (scores.golem_ev, False), (scores.least_squares, False)):
+        shifts = [
+            float(score(jnp.asarray(w * scale / scale[:, None]), after)[0] - score(jnp.asarray(w), before)[0])
+            for w in (weights, weights / 2)
+        ]
+        assert (abs(shifts[0] - shifts[1]) < 1e-9) == same
+
+
+def test_the_signed_similarity_is_blind_to_negative_weights():
+    weights = jnp.array([[0.0, -0.5], [0.4, 0.0]])
+    for prior in (0.0, 1.0):
+        _, gradient = scores.sparsity(weights, 0.0, jnp.full((2, 2), prior), jnp.ones((2, 2)), 0.1, "signed")
+        assert gradient[0, 1] == 0
+        assert float(gradient[1, 0]) == pytest.approx(0.1 * (1 - 2 * prior))
+
+
 def test_with_a_binary_prior_the_penalty_is_a_weighted_lasso(weights):
     """l1 |W| + l_sim C | |W| - K | = const + (l1 + l_sim C (1 - 2K)) |W| for |W| < 1."""
     rng = np.random.default_rng(3)

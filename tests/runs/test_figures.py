@@ -60,6 +60,34 @@ def test_a_matrix_of_zeros_is_drawn():
     assert len(pixels(figures.matrices({"m": np.zeros((3, 3)), "n": np.zeros((3, 3))}, "abc")))
 
 
+GROUPS = {"one": {"left_out": None, "seen": (1.0, 0.2)}, "two": {"left_out": (2.0, 0.0), "seen": (0.5, 0.0)}}
+
+
+def test_each_method_has_its_colour_in_every_group_and_none_is_a_gap():
+    axis = figures.grouped_bars(GROUPS, "share").axes[0]
+    left_out, seen = (list(bars) for bars in axis.containers if hasattr(bars, "patches"))
+    assert [bar.get_height() for bar in left_out] == [2.0]
+    assert [bar.get_height() for bar in seen] == [1.0, 0.5]
+    assert len({bar.get_facecolor() for bar in seen}) == 1
+    assert left_out[0].get_facecolor() != seen[0].get_facecolor()
+    assert [round(bar.get_x() + bar.get_width() / 2) for bar in (*left_out, *seen)] == [1, 0, 1]
+    assert left_out[0].get_x() + left_out[0].get_width() < seen[1].get_x()
+
+
+def test_bars_in_groups_are_named_and_numbered():
+    figure = figures.grouped_bars(GROUPS, "share")
+    axis = figure.axes[0]
+    assert [label.get_text() for label in axis.get_xticklabels()] == ["one", "two"]
+    assert sorted(text.get_text() for text in axis.texts) == ["0.5", "1", "2"]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["left out", "seen"]
+    assert has(figure, figures.INK)
+
+
+@pytest.mark.parametrize("values", [{}, {"one": {}}, {"one": {"a": None}}])
+def test_groups_without_a_bar_are_drawn(values):
+    assert len(pixels(figures.grouped_bars(values, "share")))
+
+
 @pytest.mark.parametrize("name", ["$x_{1$", "$", "a $ b $"])
 def test_names_are_shown_as_they_are_and_read_as_no_formula(name):
     graph = nx.DiGraph([(name, "b", {"kind": "found"}), ("b", "c", {"kind": "found"})])

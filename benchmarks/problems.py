@@ -1,0 +1,104 @@
+"""Problems with known answers, the same ones for every method, and what methods make of them."""
+
+import contextlib
+import io
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from framework.causal import equivalence, graphs, metrics, noise, nonlinear, random_graphs, structural
+from framework.core import keys
+
+
+class Problem(NamedTuple):
+    """What is to be learned."""
+
+    truth: np.ndarray  # [columns, columns] bool
+    x: np.ndarray  # [rows, columns]
+
+
+Distance = Callable[[Problem, np.ndarray], float]  # of a graph, [columns, columns] bool, from the truth
+
+
+class Measured(NamedTuple):
+    """What a method made of problems, one entry a problem."""
+
+    found: list[np.ndarray]  # [columns, columns] bool, DAGs
+    away: list[float]  # the distance from the truth
+    seconds: list[float]
+
+    @property
+    def mean(self) -> float:
+        """The mean distance."""
+        return statistics.mean(self.away)
+
+    @property
+    def median(self) -> float:
+        """The median time."""
+        return statistics.median(self.seconds)
+
+
+def draw(kind: str, nodes: int, seed: int, rows: int = 1000, data: str = "raw") -> Problem:
+    """A true graph, `ER2` for two edges a node, and a table of it: `raw`, `standardised` or `iSCM`."""
+    family = {"ER": graphs.erdos_renyi, "SF": random_graphs.scale_free}[kind[:2]]
+    model = nonlinear.iscm if data == "iSCM" else structural.linear
+    with jax.enable_x64(True):
+        key = jax.random.key(seed)
+        truth = family(keys.named(key, "graph"), nodes, int(kind[2:]))
+        weights = structural.edge_weights(keys.named(key, "weights"), truth)
+        x = np.asarray(model(keys.named(key, "noise"), weights, rows, noise.gaussian()))
+    return Problem(np.asarray(truth), (x - x.mean(0)) / x.std(0) if data == "standardised" else x)
+
+
+def timed(method: Callable, *arguments: Any) -> tuple[Any, float]:
+    """The result of a call, whose output is swallowed, and its seconds."""
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        began = time.perf_counter()
+        result = jax.block_until_ready(method(*arguments))
+        return result, time.perf_counter() - began
+
+
+def measure(method: Callable, problems: list[Problem], distance: Distance) -> Measured:
+    """Runs a method, table to weights or edges; cycles that it leaves are broken at their weakest edge, untimed."""
+    results, seconds = zip(*(timed(method, problem.x) for problem in problems), strict=True)
+    found = [np.asarray(graphs.break_cycles(np.asarray(matrix, np.float64))) != 0 for matrix in results]
+    return Measured(found, each(distance, problems, found), list(seconds))
+
+
+def each(distance: Distance, problems: list[Problem], found: list[np.ndarray]) -> list[float]:
+    """The distance of every graph."""
+    return [float(distance(problem, graph)) for problem, graph in zip(problems, found, strict=True)]
+
+
+def ratio(slow: Measured, fast: Measured) -> float:
+    """How many times longer one method took than the other: the median over problems."""
+    return statistics.median(a / b for a, b in zip(slow.seconds, fast.seconds, strict=True))
+
+
+def shd(problem: Problem, found: np.ndarray) -> float:
+    """The structural Hamming distance; a reversed edge counts once."""
+    return metrics.compare(problem.truth, found)["shd"]
+
+
+def cpdag_shd(problem: Problem, found: np.ndarray) -> float:
+    """In how many pairs of columns the equivalence classes differ."""
+    return equivalence.cpdag_shd(problem.truth, found)
+
+
+def above_truth(problem: Problem, found: np.ndarray, cost: float) -> float:
+    """By how much the log likelihood, less a cost an edge, exceeds the truth's; the noise has a variance a node."""
+    return (
+        _likelihood(problem.x, found)
+        - _likelihood(problem.x, problem.truth)
+        - cost * (int(found.sum()) - int(problem.truth.sum()))
+    )
+
+
+def _likelihood(x: np.ndarray, graph: np.ndarray) -> float:
+    fits = [np.linalg.lstsq(x[:, causes], effect, rcond=None)[0] for causes, effect in zip(graph.T, x.T, strict=True)]
+    left = [effect - x[:, causes] @ fit for causes, effect, fit in zip(graph.T, x.T, fits, strict=True)]
+    return -len(x) / 2 * sum(np.log(np.mean(residual**2)) for residual in left)

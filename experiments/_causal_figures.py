@@ -1,0 +1,74 @@
+"""The pictures of the causal study."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import networkx as nx
+import numpy as np
+
+from experiments._causal_problems import Study
+from framework import causal, runs
+from framework.runs import figures
+
+KINDS = {
+    "correct": ("#3c7a3f", "solid"),
+    "reversed": ("#e07a3f", "solid"),
+    "extra": ("#a05195", "solid"),
+    "missing": ("#9aa5b1", "dotted"),
+    "found": ("#2a6f97", "solid"),
+}
+
+
+def write_graph(run: runs.Run, study: Study, result: causal.Result, confidence: np.ndarray) -> None:
+    """`graph.csv` and `graph.png` of the first problem."""
+    edges = [(int(i), int(j)) for i, j in np.argwhere(result.graph)]
+    edges.sort(key=lambda edge: -abs(result.weights[edge]))
+    header = ("source", "target", "weight", "confidence")
+    rows = [(study.names[i], study.names[j], result.weights[i, j], confidence[i, j]) for i, j in edges]
+    run.save_csv("graph.csv", header, rows)
+    drawn = causal.to_networkx(result, study.names)
+    _mark(drawn, study)
+    widths = {(a, b): frequency for a, b, _, frequency in rows}
+    caption = "The learned graph; the wider an edge, the more bootstrap resamples bear it out."
+    run.save_figure("graph", figures.graph(drawn, f"{len(edges)} edges", KINDS, widths), caption)
+
+
+def _mark(drawn: nx.DiGraph, study: Study) -> None:
+    """Gives each edge its kind, and adds those that are missing."""
+    if not study.truths:
+        nx.set_edge_attributes(drawn, "found", "kind")
+        return
+    true = {(study.names[i], study.names[j]) for i, j in np.argwhere(study.truths[0])}
+    for a, b in list(drawn.edges):
+        kind = "correct" if (a, b) in true else "reversed" if (b, a) in true else "extra"
+        drawn.edges[a, b]["kind"] = kind
+    drawn.add_edges_from(
+        (a, b, {"kind": "missing"}) for a, b in true if not drawn.has_edge(a, b) | drawn.has_edge(b, a)
+    )
+
+
+def draw_adjacency(run: runs.Run, study: Study, results: Mapping[str, causal.Result]) -> None:
+    """The truth, the prior and what each arm learned of the first problem, side by side."""
+    panels = {"truth": study.truths[0].astype(float)} if study.truths else {}
+    if study.priors:
+        panels["prior, by confidence"] = study.priors[0].edges * study.priors[0].confidence
+    panels |= {f"learned, {arm.replace('_', ' ')}": result.weights for arm, result in results.items()}
+    caption = "Adjacency matrices of the first problem, from row to column."
+    run.save_figure("figures/adjacency", figures.matrices(panels, study.names), caption)
+
+
+def draw_scores(run: runs.Run, name: str, numbers: Mapping[str, Any], what: str) -> None:
+    """SHD of every arm and baseline."""
+    errors = numbers.get("shd_error", {})
+    bars = {arm: (mean, errors.get(arm, 0.0)) for arm, mean in numbers["shd"].items()}
+    caption = f"{what}: structural Hamming distance to the truth; less is better."
+    if errors:
+        caption += f" Mean and standard error of {len(next(iter(numbers['shd_each'].values())))} graphs, a point each."
+    run.save_figure(f"figures/{name}", figures.bars(bars, "SHD (edges)", numbers["shd_each"]), caption)
+
+
+def draw_sweep(run: runs.Run, qualities: list[float], lines: Mapping[str, list[tuple[float, float]]]) -> None:
+    """SHD against the quality of the prior, a line for each way to take it."""
+    caption = "SHD against the prior's quality (precision and recall alike), with standard errors; less is better."
+    figure = figures.lines(qualities, lines, "precision and recall of the prior", "SHD (edges)")
+    run.save_figure("figures/quality", figure, caption)

@@ -1,0 +1,145 @@
+"""Where the problems of the causal study come from: drawn tables, bnlearn networks, and tables of one's own."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from ml_collections import ConfigDict
+from tqdm import tqdm
+
+from framework import causal, data, runs
+from framework.causal import bif, elicitation, endpoint, graphs, synthetic
+from framework.core import keys
+
+
+class Study(NamedTuple):
+    """What is to be learned, one entry a seed in every list, and what is known of it."""
+
+    names: tuple[str, ...]
+    seeds: list[int]
+    tables: list[np.ndarray]  # [rows, columns]
+    truths: list[np.ndarray]  # [columns, columns] bool; empty where no truth is known
+    priors: list[causal.Knowledge]  # empty where there is none
+    hard: causal.Knowledge | None = None  # what no fit may go against
+    note: str = ""  # what the source of the priors warns of
+
+
+def generated(config: ConfigDict, samples: int, seeds: int) -> Study:
+    """Tables drawn by the recipe of the config, and a prior of known quality for each."""
+    network = bif.read_network(config.data.bif) if config.data.bif else None
+    nodes = len(network.names) if network else config.data.nodes
+    if nodes < 2 or samples < 3:
+        raise ValueError(f"data.nodes must be at least 2 and samples at least 3, got {nodes} and {samples}")
+    if config.data.truth:
+        raise ValueError("data.truth is the truth of a table: give data.csv with it; generated data bring their own")
+    if config.prior.elicit.model:
+        raise ValueError("prior.elicit asks about the columns of a table: give data.csv with it")
+    runs.require_memory(8 * nodes * (4 * samples + 40 * nodes), f"a study of {nodes} columns and {samples} rows")
+    drawn = [_draw(config, network, key, nodes, samples) for key in keys.for_seeds(config.seed, seeds)]
+    names = network.names if network else tuple(f"X{i + 1}" for i in range(nodes))
+    truths, tables = (list(part) for part in zip(*drawn, strict=True))
+    quality = config.prior.precision, config.prior.recall
+    priors = of_quality(config, truths, *quality)
+    study = Study(names, list(range(config.seed, config.seed + seeds)), tables, truths, priors)
+    return _with_knowledge(study, config)
+
+
+def of_quality(config: ConfigDict, truths: list[np.ndarray], precision: float, recall: float) -> list[causal.Knowledge]:
+    """A prior of known quality for each truth."""
+    pairs = zip(keys.for_seeds(config.seed, len(truths)), truths, strict=True)
+    return [causal.knowledge.imperfect(keys.named(key, "prior"), truth, precision, recall) for key, truth in pairs]
+
+
+def _draw(config: ConfigDict, network: bif.Network | None, key, nodes: int, samples: int):
+    """A true graph and a table."""
+    if network:
+        return network.graph, bif.sample(network, keys.named(key, "noise"), samples).astype(float)
+    recipe = synthetic.Recipe(
+        **{name: config.data[name] for name in ("graph", "degree", "equations", "noise", "variances")}
+    )
+    return synthetic.draw(key, recipe, nodes, samples)
+
+
+def from_csv(config: ConfigDict, learner: causal.Config, run: runs.Run) -> Study:
+    """A table of one's own, with its truth and its prior where they are given."""
+    if config.seeds not in (None, 1):
+        raise ValueError(
+            f"a table is one problem, but seeds is {config.seeds}: it draws several graphs, without data.csv"
+        )
+    table = data.read_table(config.data.csv)
+    try:
+        causal.inputs.check(table.values, None, learner, table.names)
+    except ValueError as error:
+        raise ValueError(f"{config.data.csv}: {error}") from None
+    truths = [_true_graph(config.data.truth, table.names)] if config.data.truth else []
+    study = _with_knowledge(Study(table.names, [config.seed], [table.values], truths, []), config)
+    if not config.prior.elicit.model:
+        return study
+    if config.prior.answers:
+        raise ValueError("prior.answers holds answers already: leave it out to ask anew with prior.elicit.model")
+    return _with_answers(study, _elicited(config, table.names, run))
+
+
+def _with_knowledge(study: Study, config: ConfigDict) -> Study:
+    """The study with the answers and the hard knowledge that the config names."""
+    if config.prior.answers:
+        study = _with_answers(study, Path(config.prior.answers))
+    if config.knowledge:
+        study = study._replace(hard=_about(config.knowledge, causal.knowledge.from_rows, study.names))
+    return study
+
+
+def _with_answers(study: Study, path: Path) -> Study:
+    answers = causal.read_answers(path, study.names)
+    note = f"The prior: answers of a language model about {answers.domain}. Of these answers: {answers.caveat}."
+    return study._replace(priors=[causal.vote(answers).align(study.names)] * len(study.seeds), note=note)
+
+
+def _true_graph(path: str, names: tuple[str, ...]) -> np.ndarray:
+    pairs = lambda rows, names: graphs.from_edges([(row["source"], row["target"]) for row in rows], names)
+    truth = _about(path, pairs, names)
+    cycle = graphs.find_cycle(truth, names)
+    if cycle:
+        raise ValueError(f"{path}: the truth must be acyclic, but it holds {cycle}")
+    return truth
+
+
+def _about(path: str, read, names: tuple[str, ...]):
+    """What `read` makes of the edges in a file; its errors name the file."""
+    try:
+        return read(data.read_edges(path), names)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}" if path not in str(error) else str(error)) from None
+
+
+def _elicited(config: ConfigDict, names: tuple[str, ...], run: runs.Run) -> Path:
+    """Asks the endpoint about every pair of columns; what was answered before is not asked again."""
+    settings, path = config.prior.elicit, run.path / "answers.json"
+    described = _descriptions(settings.descriptions, names)
+    asked = elicitation.questionnaire(settings.domain, settings.context, described, seed=config.seed)
+    source = endpoint.source(settings.base_url or None, settings.model)
+    left = len(elicitation.remaining(asked, path, source))
+    if left:
+        with (
+            endpoint.chat(settings.base_url or None, settings.model) as ask,
+            tqdm(total=left, desc="elicit", unit="question", disable=None, leave=False) as bar,
+        ):
+            paced = runs.paced(ask, settings.per_minute)
+            advance = lambda done, total: bar.update(1)
+            elicitation.elicit(asked, paced, path, source=source, workers=settings.workers, on_answer=advance)
+    return path
+
+
+def _descriptions(path: str, names: tuple[str, ...]) -> Mapping[str, str]:
+    """Column to what it holds, from a JSON file; without one a column is described by its name."""
+    if not path:
+        return {name: name for name in names}
+    try:
+        described = json.loads(Path(path).read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path}: not JSON ({error}); wanted is an object of column and description") from None
+    if not isinstance(described, dict) or set(described) != set(names):
+        raise ValueError(f"{path}: an object with a description of each of {', '.join(names)} is wanted")
+    return {name: str(described[name]) for name in names}

@@ -1,0 +1,371 @@
+"""What a language model knows of causes goes by the names that it is shown: with real names its answers are nearly
+right, with hidden names it says nothing, with swapped names it is as sure as before and wrong. A learner that trusts
+such a prior only as far as the data bear it out gains by the first and is hardly hurt by the last.
+
+Seven physics systems are drawn as tables and shown under three sets of names, with the answers that were recorded about
+each. The answers are judged by themselves, wording by wording and all together; then the learner takes their vote.
+
+    python launch.py --config=experiments/causal_answers.py:smoke          25 s on 2 CPU cores
+    python launch.py --config=experiments/causal_answers.py                1 minute
+    python launch.py --config=experiments/causal_answers.py:paper          2 minutes
+
+With `--config.answers.dir=DIR` it judges the answers of another model, in files as those of framework/causal/priors.
+
+`EXPECTED` below holds the numbers to expect, each with the spread over other seeds; the answers themselves depend on no
+seed. A rate is the mean over the systems: precision over those of which anything is claimed (belief over 1/2), while F1
+and recall of no claim are 0. The tables' columns are standardised. The laws of physics are not linear and the learner
+is, so that where the names are right nothing beats the answers alone. `paper` is this project's larger study and
+reproduces no table of the paper.
+
+Reference: Bae et al., "On incorporating prior knowledge extracted from pre-trained language models into causal
+discovery", arXiv 2311.11212.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from ml_collections import ConfigDict, config_dict
+from tqdm import tqdm
+
+from framework import causal, runs
+from framework.causal import equivalence, metrics, physics, sortability
+from framework.causal.answers import CHOICES, recorded, select
+from framework.core import keys
+from framework.runs import figures
+
+# Mean and twice the standard deviation over batches of seeds: of 20 for smoke, 50 for default, 200 for paper.
+EXPECTED = {
+    "smoke": {
+        "answers.f1.real": (0.938, 0.001),
+        "answers.f1.permuted": (0.188, 0.001),
+        "answers.unknown.anonymous": (0.8, 0.001),
+        "answers.confidence.permuted": (0.936, 0.001),
+        "shd.no_prior.real": (1.42, 0.24),
+        "shd.prior.real": (1.13, 0.28),
+        "shd.prior.permuted": (1.5, 0.26),
+        "shd.fixed.real": (0.53, 0.11),
+        "shd.fixed.permuted": (2.32, 0.25),
+        "gain.prior.permuted": (-0.08, 0.09),
+    },
+    "default": {
+        "answers.f1.real": (0.957, 0.001),
+        "answers.f1.permuted": (0.167, 0.001),
+        "answers.unknown.anonymous": (0.8, 0.001),
+        "answers.confidence.permuted": (0.943, 0.001),
+        "shd.no_prior.real": (2.93, 0.17),
+        "shd.prior.real": (1.96, 0.15),
+        "shd.prior.permuted": (2.92, 0.18),
+        "shd.fixed.real": (1.43, 0.07),
+        "shd.fixed.permuted": (3.91, 0.14),
+        "gain.prior.permuted": (0.01, 0.08),
+    },
+    "paper": {
+        "answers.f1.real": (0.957, 0.001),
+        "answers.f1.permuted": (0.167, 0.001),
+        "answers.unknown.anonymous": (0.8, 0.001),
+        "answers.confidence.permuted": (0.943, 0.001),
+        "shd.no_prior.real": (2.47, 0.07),
+        "shd.prior.real": (1.39, 0.04),
+        "shd.prior.permuted": (2.5, 0.07),
+        "shd.fixed.real": (1.2, 0.02),
+        "shd.fixed.permuted": (2.96, 0.07),
+        "gain.prior.permuted": (-0.03, 0.04),
+    },
+}
+
+SMALLEST = ("free_fall", "pendulum", "ohm_joule", "ideal_gas")  # four columns each: one compilation serves them all
+SIZES = {
+    "smoke": {"systems": SMALLEST, "seeds": 20, "samples": 200},
+    "default": {"systems": tuple(physics.SYSTEMS), "seeds": 50, "samples": 200},
+    "paper": {"systems": tuple(physics.SYSTEMS), "seeds": 200, "samples": 1000},
+}
+LEARNED = ("no_prior", "prior", "fixed")  # prior: trusted as far as the data bear it out; fixed: with l_sim = l1
+ARMS = (*LEARNED, "prior_only", "empty")
+RATES = ("precision", "recall", "f1", "unknown", "confidence")
+UNKNOWN = CHOICES.index("unknown")
+_TABLE = jax.jit(physics.draw, static_argnums=(1, 2))
+
+
+def get_config(preset: str = "default") -> ConfigDict:
+    """The settings of a preset: `smoke`, `default` or `paper`."""
+    if preset not in SIZES:
+        raise ValueError(f"causal_answers has no preset {preset!r}: take one of {', '.join(SIZES)}")
+    size = SIZES[preset]
+    return ConfigDict(
+        {
+            "preset": preset,
+            "seed": 0,
+            "seeds": config_dict.placeholder(int),  # tables of each system; as many as the preset has
+            "data": {
+                "systems": size["systems"],
+                "samples": size["samples"],
+                "noise": 0.1,  # of each equation, relative to what the equation explains
+            },
+            "learner": {"penalty": 0.1, "cut": 0.1},
+            "answers": {"dir": ""},  # a folder of answer files, SYSTEM.json and SYSTEM__VARIANT.json
+        }
+    )
+
+
+class Subject(NamedTuple):
+    """A system and what was said of it."""
+
+    system: physics.System
+    truth: np.ndarray  # [d, d] bool
+    answers: dict[str, causal.Answers]  # by the variant of its names
+
+    def prior(self, variant: str, answers: causal.Answers | None = None) -> causal.Knowledge:
+        """The vote of all answers, or of some, in the order of the table's columns."""
+        voted = causal.vote(self.answers[variant] if answers is None else answers)
+        return voted.align(physics.names(self.system, variant))
+
+
+class Learned(NamedTuple):
+    """What came of the tables of one system."""
+
+    shd: dict[tuple[str, str], np.ndarray]  # (arm, variant) -> [seeds]
+    cpdag_shd: dict[tuple[str, str], np.ndarray]
+    sortability: dict[str, float]
+
+
+def main(config: ConfigDict, run: runs.Run) -> dict[str, Any]:
+    """Judges the answers, runs every arm on every table, and writes numbers and figures."""
+    with jax.enable_x64(True):
+        learner = _learner(config)
+        subjects = [_subject(config, system) for system in _systems(config)]
+        samples = _samples(subjects)
+        seeds = keys.for_seeds(config.seed, SIZES[config.preset]["seeds"] if config.seeds is None else config.seeds)
+        learned = _learn(config, run, subjects, learner, seeds)
+        numbers = {"note": _note(subjects), "seeds": len(seeds)}
+        numbers |= _answer_numbers(subjects, samples) | _learner_numbers(subjects, learned)
+        _draw(run, numbers, samples)
+        return numbers
+
+
+def _learner(config: ConfigDict) -> causal.Config:
+    settings = config.learner
+    return causal.Config(transform="standardize", noise="unequal", penalty=settings.penalty, cut=settings.cut)
+
+
+def _systems(config: ConfigDict) -> list[physics.System]:
+    names, data = tuple(config.data.systems), config.data
+    if not names or len(set(names)) != len(names) or not set(names) <= set(physics.SYSTEMS):
+        raise ValueError(f"data.systems must be some of {', '.join(physics.SYSTEMS)}, each once, got {names}")
+    if data.samples < 3:
+        raise ValueError(f"data.samples must be at least 3 rows, got {data.samples}")
+    if not 0 <= data.noise < np.inf:
+        raise ValueError(f"data.noise must be a finite number of at least 0, got {data.noise}")
+    return [physics.SYSTEMS[name] for name in names]
+
+
+def _subject(config: ConfigDict, system: physics.System) -> Subject:
+    said = {}
+    for variant in physics.VARIANTS:
+        domain = system.name if variant == "real" else f"{system.name}__{variant}"
+        folder = config.answers.dir
+        path = Path(folder) / f"{domain}.json" if folder else recorded(domain)
+        said[variant] = causal.read_answers(path, physics.names(system, variant))
+    return Subject(system, physics.graph(system), said)
+
+
+def _samples(subjects: list[Subject]) -> list[int]:
+    """The samples that every file has."""
+    found = {tuple(np.unique(said.samples).tolist()) for subject in subjects for said in subject.answers.values()}
+    if len(found) != 1 or found == {()}:
+        raise ValueError(f"answers.dir: all files must hold the same samples, at least one; they hold {sorted(found)}")
+    return list(found.pop())
+
+
+def _note(subjects: list[Subject]) -> str:
+    caveats = dict.fromkeys(said.caveat for subject in subjects for said in subject.answers.values() if said.caveat)
+    return " ".join(f"Of the answers: {caveat}." for caveat in caveats)
+
+
+def _judged(subject: Subject, variant: str, answers: causal.Answers) -> dict[str, float | None]:
+    """Some answers by themselves; the precision of no claim is None."""
+    prior = subject.prior(variant, answers)
+    scores = metrics.compare(subject.truth, prior.edges > 0.5)
+    claims = int(scores["edges"])
+    return {
+        "precision": float(scores["precision"]) if claims else None,
+        "recall": float(scores["recall"]),
+        "f1": float(scores["f1"]),
+        "claims": claims,
+        "unknown": float(np.mean(answers.choices == UNKNOWN)) if len(answers.choices) else 0.0,
+        "confidence": float(np.mean(prior.confidence[~np.eye(len(subject.truth), dtype=bool)])),
+    }
+
+
+def _mean(values: Iterable[float | None]) -> float | None:
+    """The mean of what there is; None where there is nothing."""
+    present = [value for value in values if value is not None]
+    return float(np.mean(present)) if present else None
+
+
+def _over_systems(subjects: list[Subject], **choice) -> dict[str, dict[str, float | None]]:
+    """Measure -> variant -> mean over the systems, of the answers that `choice` selects."""
+    judged = {
+        variant: [_judged(one, variant, select(one.answers[variant], **choice)) for one in subjects]
+        for variant in physics.VARIANTS
+    }
+    measures = judged["real"][0]
+    return {name: {v: _mean(each[name] for each in judged[v]) for v in physics.VARIANTS} for name in measures}
+
+
+def _answer_numbers(subjects: list[Subject], samples: list[int]) -> dict[str, Any]:
+    return {
+        "answers": _over_systems(subjects),
+        "committed": _over_systems(subjects, unknown=False),
+        "by_wording": [{"sample": sample} | _over_systems(subjects, samples=[sample]) for sample in samples],
+    }
+
+
+def _learn(config: ConfigDict, run: runs.Run, subjects: list[Subject], learner: causal.Config, seeds) -> list[Learned]:
+    """Every arm on every table, systems of as many columns together; in the order of the subjects."""
+    widest = max(len(one.truth) for one in subjects)
+    rows = config.data.samples * len(seeds) * len(subjects)
+    runs.require_memory(40 * rows * widest, f"a study of {len(subjects)} systems with {config.data.samples} rows")
+    run.truncate_metrics(0)  # a killed study begins anew
+    learned = {}
+    sizes = sorted({len(one.truth) for one in subjects})
+    for size in tqdm(sizes, desc="fit", unit="size", disable=None, leave=False):
+        group = [one for one in subjects if len(one.truth) == size]
+        tables = np.stack([_tables(config, one.system, seeds) for one in group])
+        graphs = _fit(group, tables, learner)
+        for place, one in enumerate(group):
+            found = {arm: graph[place] for arm, graph in graphs.items()}
+            learned[one.system.name] = _scored(one, tables[place], found)
+            run.log(_rows(config, one, learned[one.system.name], learner))
+    return [learned[one.system.name] for one in subjects]
+
+
+def _tables(config: ConfigDict, system: physics.System, seeds) -> np.ndarray:
+    """A table a seed, `[seeds, n, d]`, each drawn by itself: a batch would round by its size."""
+    own = [keys.named(key, system.name) for key in seeds]
+    return np.stack([_TABLE(key, system, config.data.samples, config.data.noise) for key in own])
+
+
+def _fit(group: list[Subject], tables: np.ndarray, learner: causal.Config) -> dict[tuple[str, str], np.ndarray]:
+    """The graphs of each arm and variant, `[systems, seeds, d, d]` bool; a prior of weight 0 is none."""
+    variants = physics.VARIANTS
+    calibrated = _graphs(tables, _stacked(group, variants), None, learner)
+    weights = np.array([learner.penalty] * len(variants) + [0.0])
+    weighted = _graphs(tables, _stacked(group, (*variants, "real")), weights, learner)
+    found = {}
+    for place, variant in enumerate(variants):
+        found["no_prior", variant] = weighted[:, :, -1]
+        found["prior", variant] = calibrated[:, :, place]
+        found["fixed", variant] = weighted[:, :, place]
+        alone = np.stack([causal.knowledge.alone(one.prior(variant)) for one in group])
+        found["prior_only", variant] = np.broadcast_to(alone[:, None], found["prior", variant].shape)
+        found["empty", variant] = np.zeros_like(found["prior", variant])
+    return found
+
+
+def _stacked(group: list[Subject], variants: Iterable[str]) -> causal.Knowledge:
+    """The priors of each system and variant, leaves `[systems, variants, d, d]`."""
+    priors = [[one.prior(variant) for variant in variants] for one in group]
+    field = lambda name: np.stack([[getattr(prior, name) for prior in row] for row in priors])
+    return causal.Knowledge(field("edges"), field("confidence"))
+
+
+def _graphs(tables: np.ndarray, priors: causal.Knowledge, weights, learner: causal.Config) -> np.ndarray:
+    """One fit a system, seed and prior, `[systems, seeds, priors, d, d]` bool; without weights the data weigh."""
+    fit = lambda x, prior, weight: causal.fit(x, prior, learner, prior_weight=weight)
+    of_table = jax.vmap(fit, in_axes=(None, 0, None if weights is None else 0))
+    of_system = jax.vmap(of_table, in_axes=(0, None, None))
+    results = jax.jit(jax.vmap(of_system, in_axes=(0, 0, None)))(tables, priors, weights)
+    if np.any(results.status):
+        raise ValueError(f"the learner: {causal.STATUS[int(np.max(results.status))]}")
+    return np.asarray(results.graph)
+
+
+@jax.jit
+def _distances(truth: jax.Array, graphs: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """SHD, and SHD of the equivalence classes, of each graph."""
+    shd = jax.vmap(lambda graph: metrics.compare(truth, graph)["shd"])(graphs)
+    return shd, jax.vmap(lambda graph: equivalence.cpdag_shd(truth, graph))(graphs)
+
+
+def _scored(subject: Subject, tables: np.ndarray, graphs: dict[tuple[str, str], np.ndarray]) -> Learned:
+    shd, classes = (np.asarray(d) for d in _distances(subject.truth, np.concatenate(list(graphs.values()))))
+    split = lambda values: dict(zip(graphs, values.reshape(len(graphs), -1), strict=True))
+    measures = {"varsortability": sortability.varsortability, "r2_sortability": sortability.r2_sortability}
+    sortable = {name: float(np.mean([of(x, subject.truth) for x in tables])) for name, of in measures.items()}
+    return Learned(split(shd), split(classes), sortable)
+
+
+def _rows(config: ConfigDict, subject: Subject, learned: Learned, learner: causal.Config) -> list[dict[str, Any]]:
+    """One row a seed for `metrics.jsonl`."""
+    measured = {f"shd.{arm}.{variant}": values for (arm, variant), values in learned.shd.items()}
+    measured |= {f"cpdag_shd.{arm}.{variant}": values for (arm, variant), values in learned.cpdag_shd.items()}
+    return [
+        {"step": learner.steps, "seed": config.seed + i, "system": subject.system.name}
+        | {name: int(values[i]) for name, values in measured.items()}
+        for i in range(len(next(iter(measured.values()))))
+    ]
+
+
+def _learner_numbers(subjects: list[Subject], learned: list[Learned]) -> dict[str, Any]:
+    """Means over the systems, and over the seeds with their standard error; `gain` is over no prior, table by table."""
+    pairs = learned[0].shd
+    each = lambda field, pair: np.mean([getattr(one, field)[pair] for one in learned], axis=0)
+    shd = {pair: each("shd", pair) for pair in pairs}
+    gain = {pair: shd["no_prior", pair[1]] - shd[pair] for pair in pairs if pair[0] in LEARNED[1:]}
+    numbers = {
+        "shd": _by_arm(shd, np.mean),
+        "cpdag_shd": _by_arm({pair: each("cpdag_shd", pair) for pair in pairs}, np.mean),
+        "gain": _by_arm(gain, np.mean),
+    }
+    if len(shd["no_prior", "real"]) > 1:
+        varying = {pair: values for pair, values in shd.items() if pair[0] in LEARNED}
+        numbers |= {"shd_error": _by_arm(varying, _standard_error), "gain_error": _by_arm(gain, _standard_error)}
+    numbers["systems"] = [_record(*pair) for pair in zip(subjects, learned, strict=True)]
+    return numbers
+
+
+def _record(subject: Subject, learned: Learned) -> dict[str, Any]:
+    """One system by itself."""
+    sizes = {"name": subject.system.name, "columns": len(subject.truth), "edges": int(subject.truth.sum())}
+    return sizes | learned.sortability | {"shd": _by_arm(learned.shd, np.mean)}
+
+
+def _by_arm(values: dict[tuple[str, str], np.ndarray], measure) -> dict[str, dict[str, float]]:
+    arms = [arm for arm in ARMS if (arm, "real") in values]
+    return {arm: {variant: float(measure(values[arm, variant])) for variant in physics.VARIANTS} for arm in arms}
+
+
+def _standard_error(values: np.ndarray) -> float:
+    return float(np.std(values, ddof=1) / np.sqrt(len(values)))
+
+
+def _draw(run: runs.Run, numbers: dict[str, Any], samples: list[int]) -> None:
+    systems = f"Mean of {len(numbers['systems'])} systems"
+    said = {("F1" if rate == "f1" else rate): _bars(numbers["answers"][rate]) for rate in RATES}
+    caption = (
+        f"The answers alone, by the names that were shown. {systems}; the precision of no claim is left out. Unknown: "
+        "the share of such answers; confidence: how far the others agree."
+    )
+    run.save_figure("figures/answers", figures.grouped_bars(said, "share"), caption)
+    votes = {f"wording {sample + 1}": row for sample, row in zip(samples, numbers["by_wording"], strict=True)}
+    votes |= {"vote of all": numbers["answers"], "vote without\nunknown": numbers["committed"]}
+    caption = f"F1 of the answers to each wording, and of their votes. {systems}."
+    figure = figures.grouped_bars({name: _bars(row["f1"]) for name, row in votes.items()}, "F1")
+    run.save_figure("figures/wordings", figure, caption)
+    caption = f"Structural Hamming distance to the truth; less is better. {systems}"
+    caption += f", with the standard error over {numbers['seeds']} seeds. " if "shd_error" in numbers else ". "
+    caption += "Prior: trusted as far as the data bear it out; fixed: trusted from the start."
+    run.save_figure("figures/shd", figures.grouped_bars(_shd_bars(numbers), "SHD (edges a system)"), caption)
+
+
+def _bars(values: dict[str, float | None]) -> dict[str, tuple[float, float] | None]:
+    return {f"{variant} names": None if value is None else (value, 0.0) for variant, value in values.items()}
+
+
+def _shd_bars(numbers: dict[str, Any]) -> dict[str, dict[str, tuple[float, float]]]:
+    error = numbers.get("shd_error", {})
+    bar = lambda arm, variant: (numbers["shd"][arm][variant], error.get(arm, {}).get(variant, 0.0))
+    return {f"{variant} names": {arm: bar(arm, variant) for arm in ARMS} for variant in physics.VARIANTS}

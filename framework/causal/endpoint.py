@@ -1,0 +1,142 @@
+"""An endpoint that speaks the OpenAI protocol (a company's, or a server of one's own) as one who answers prompts."""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import urlsplit
+
+_FLAG = "--config.prior.elicit"
+_LONGEST = 300  # characters of a server's words that an error repeats
+
+
+def source(base_url: str | None = None, model: str | None = None, temperature: float | None = 0.0) -> str | None:
+    """Who answers, in the words of an answer file; None where neither arguments nor environment say it."""
+    base_url, model = _url(base_url), _model(model)
+    if not base_url or not model:
+        return None
+    return f"{model} at {base_url}, " + ("own temperature" if temperature is None else f"temperature {temperature:g}")
+
+
+@contextmanager
+def chat(
+    base_url: str | None = None,
+    model: str | None = None,
+    key: str | None = None,
+    *,
+    timeout: float = 60.0,
+    retries: int = 5,
+    temperature: float | None = 0.0,
+) -> Iterator[Callable[[str], str]]:
+    """Opens an endpoint: `with chat(...) as ask`, then `ask(prompt)` is the model's reply, from any thread.
+
+    Where the server is too busy (429), fails (5xx), is too slow or cannot be reached, it is asked again, after the time
+    that its Retry-After names or else after longer and longer pauses. The key is said to the server and to nobody else.
+
+    Args:
+      base_url: where the protocol begins, as in "http://localhost:8000/v1"; by default the variable OPENAI_BASE_URL.
+      model: by default the variable OPENAI_MODEL.
+      key: by default the variable OPENAI_API_KEY; a server that wants none takes any.
+      timeout: seconds that the server may stay silent.
+      retries: how often one prompt is asked again.
+      temperature: of the sampling; None leaves it to the server, as some models demand.
+
+    Raises:
+      ValueError: if the package `openai` or a setting is missing or wrong, or the server refuses the request or answers
+        it with something else than a chat completion.
+      ConnectionError: if there is no answer after all retries.
+    """
+    url, model, key = _settings(base_url, model, key)
+    if timeout <= 0 or retries < 0:
+        raise ValueError(f"an endpoint wants a timeout above 0 s and retries from 0 on, got {timeout} and {retries}")
+    openai = _package()
+    sampling = {} if temperature is None else {"temperature": temperature}
+    with openai.OpenAI(base_url=url, api_key=key, timeout=timeout, max_retries=retries) as client:
+
+        def ask(prompt: str) -> str:
+            messages = [{"role": "user", "content": prompt}]
+            try:
+                return _reply(client.chat.completions.create(model=model, messages=messages, **sampling))
+            except openai.APITimeoutError:
+                raise ConnectionError(f"{url}: no answer within {timeout:g} s, asked {retries + 1} times") from None
+            except openai.APIConnectionError as error:
+                why = _one_line(error.__cause__ or error, key)
+                raise ConnectionError(f"{url}: cannot be reached, tried {retries + 1} times: {why}") from None
+            except openai.APIStatusError as error:
+                raise _refusal(url, error, key) from None
+            except (ValueError, TypeError, AttributeError, LookupError):
+                raise ValueError(
+                    f"{url}: the answer is not a chat completion; wanted is the address of a server of the OpenAI "
+                    "protocol, mostly up to /v1"
+                ) from None
+
+        yield ask
+
+
+def _url(base_url: str | None) -> str:
+    return base_url or os.environ.get("OPENAI_BASE_URL", "")
+
+
+def _model(model: str | None) -> str:
+    return model or os.environ.get("OPENAI_MODEL", "")
+
+
+def _settings(base_url: str | None, model: str | None, key: str | None) -> tuple[str, str, str]:
+    """URL, model and key, from the arguments or else from the environment."""
+    url, model, key = _url(base_url), _model(model), (key or os.environ.get("OPENAI_API_KEY", "")).strip()
+    if not url:
+        raise ValueError(f"no endpoint to ask: give {_FLAG}.base_url or the variable OPENAI_BASE_URL")
+    if not model:
+        raise ValueError(f"no model to ask at {url}: give {_FLAG}.model or the variable OPENAI_MODEL")
+    if not key:
+        raise ValueError(
+            f"no key for {url}: give the variable OPENAI_API_KEY (any word, if the server wants none); a flag would be "
+            "written into the run's files"
+        )
+    if not key.isascii() or not key.isprintable():
+        # the HTTP client would refuse it too, and show it
+        raise ValueError(
+            "the key of OPENAI_API_KEY has characters that cannot be sent; wanted is plain ASCII in one line"
+        )
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc or parts.query:
+        raise ValueError(
+            f"{_FLAG}.base_url or OPENAI_BASE_URL must look like https://host/v1, without a name or a key in it; got "
+            f"scheme {parts.scheme!r} and host {parts.hostname!r}"
+        )
+    return url, model, key
+
+
+def _package() -> Any:
+    try:
+        import openai
+    except ImportError:
+        raise ValueError("asking an endpoint needs the package openai: pip install '.[plm]'") from None
+    return openai
+
+
+def _reply(completion: Any) -> str:
+    """The text of the first choice; a refusal is a text too, and no text is an empty one."""
+    message = completion.choices[0].message
+    reply = message.content or message.refusal or ""
+    if not isinstance(reply, str):
+        raise TypeError
+    return reply
+
+
+def _refusal(url: str, error: Any, key: str) -> Exception:
+    """The error for a status that is none of success, with the server's own words."""
+    body = error.body.get("message", error.body) if isinstance(error.body, dict) else error.body
+    said = f"{url}: the server said {error.status_code}: {_one_line(body or 'nothing more', key)}"
+    if error.status_code in (401, 403):
+        return ValueError(f"{said}; the key is that of OPENAI_API_KEY")
+    if error.status_code == 404:
+        return ValueError(f"{said}; look at the address ({_FLAG}.base_url) and the model ({_FLAG}.model)")
+    if error.status_code in (408, 409, 429) or error.status_code >= 500:
+        return ConnectionError(f"{said}; ask again later, what was answered is kept")
+    return ValueError(said)
+
+
+def _one_line(text: Any, key: str) -> str:
+    """In one line, not too long, and without the key, which some servers repeat."""
+    return " ".join(str(text).replace(key, "(the key)").split())[:_LONGEST]

@@ -1,0 +1,107 @@
+"""A fitted result on disk, and its use on rows that it has not seen."""
+
+import dataclasses
+import json
+import os
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from framework.causal import mlp, moments
+from framework.causal.learner import Result
+
+_STATIC = ("names", "transform", "score")
+
+
+def save(result: Result, path: str | os.PathLike) -> None:
+    """Writes a result to an `.npz` file, names included; the file is whole or absent.
+
+    Raises:
+      ValueError: if the path does not end in `.npz`, or the result is a batch.
+      OSError: if the file cannot be written.
+    """
+    path = Path(path)
+    if path.suffix != ".npz":
+        raise ValueError(f"{path}: a result is saved as .npz")
+    if np.ndim(result.graph) != 2:
+        raise ValueError(f"{path}: one result is saved at a time, got a batch of shape {np.shape(result.graph)}")
+    arrays = {name: np.asarray(getattr(result, name)) for name in _arrays()}
+    if result.network is not None:
+        arrays |= {f"network.{name}": np.asarray(leaf) for name, leaf in result.network._asdict().items()}
+    static = json.dumps({name: getattr(result, name) for name in _STATIC})
+    part = path.with_suffix(f".part{os.getpid()}.npz")
+    try:
+        np.savez(part, static=np.array(static), **arrays)
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def load(path: str | os.PathLike) -> Result:
+    """Reads what `save` wrote; nothing in the file is executed.
+
+    Raises:
+      FileNotFoundError: if there is no such file.
+      ValueError: if it is not a saved result.
+    """
+    try:
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
+            content = dict(archive)
+        static = json.loads(str(content.pop("static")))
+        layers = {name.partition(".")[2]: leaf for name, leaf in content.items() if name.startswith("network.")}
+        names = None if static["names"] is None else tuple(static["names"])
+        arrays = {name: content[name] for name in _arrays()}
+        network = mlp.Network(**layers) if layers else None
+        return Result(**arrays, network=network, names=names, transform=static["transform"], score=static["score"])
+    except FileNotFoundError:
+        raise
+    except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as error:
+        raise ValueError(f"{path}: not a saved result of causal.fit ({error})") from None
+
+
+def predict(result: Result, x: Any) -> np.ndarray:
+    """What each column is expected to be, given its parents in the graph, `[n, d]` in the units of x.
+
+    A column without parents is predicted by its mean in the table that was fitted. After `log_standardize` the
+    expectation is taken of the logarithm; with the logistic score it is the probability of a 1.
+
+    Args:
+      result: what `fit` returned, or `load`.
+      x: rows of the same columns, `[n, d]`, or a DataFrame, whose columns are then matched by name.
+
+    Raises:
+      ValueError: if x has other columns or is not finite.
+    """
+    if hasattr(x, "columns") and hasattr(x, "to_numpy"):
+        missing = [name for name in result.names or () if name not in x.columns]
+        if missing:
+            raise ValueError(f"the rows lack the columns {', '.join(missing)} of the fitted table")
+        x = x[list(result.names)].to_numpy() if result.names else x.to_numpy()
+    x = np.asarray(x, np.float64)
+    if x.ndim != 2 or x.shape[1] != len(result.graph):
+        raise ValueError(f"rows of {len(result.graph)} columns are wanted, [n, {len(result.graph)}], got {x.shape}")
+    if not np.isfinite(x).all():
+        raise ValueError("rows to predict must be finite")
+    with jax.enable_x64(True):
+        return np.asarray(_predicted(result, jnp.asarray(x)))
+
+
+def _predicted(result: Result, x: jax.Array) -> jax.Array:
+    values = (moments.logged(x, result.transform) - result.location) / np.where(result.scale == 0, np.inf, result.scale)
+    if result.score == "mlp":
+        network = result.network._replace(first=result.network.first * result.graph[:, :, None])
+        expected = mlp.predict(network, values)
+    else:
+        expected = values @ result.weights
+    if result.score == "logistic":
+        return jax.nn.sigmoid(expected)
+    expected = expected * result.scale + result.location
+    return jnp.exp(expected) - moments.LOG_SHIFT if result.transform == "log_standardize" else expected
+
+
+def _arrays() -> list[str]:
+    return [field.name for field in dataclasses.fields(Result) if field.name not in (*_STATIC, "network")]

@@ -1,0 +1,69 @@
+"""How far the data bear a prior out, and what its claims are therefore worth.
+
+Of each pair of columns a graph holds i -> j, j -> i or neither. Given the graph, the prior's claims are taken for the
+answers of a witness with three rates,
+
+    a  of claiming i -> j where the edge is i -> j        r  where it is j -> i          b  where there is none,
+
+and all are found together: the graph and the rates that maximise
+
+    log likelihood of the data - cost of the edges + log likelihood of the claims + log prior of the rates.
+
+Given the rates, an edge that is claimed is worth log(a / b), one whose reverse is claimed log(r / b), and silence
+log((1 - a) / (1 - b)). A witness who claims at random has a = r = b and is worth nothing; one who has all arrows the
+wrong way round is read the other way. Few claims do not show much: the prior of each rate is worth `PSEUDO_CLAIMS` at
+the rate of all claims. Beliefs in paths have two rates, with a path and without.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+PSEUDO_CLAIMS = 8.0
+
+
+class Worth(NamedTuple):
+    """What claims are worth, given the rates of who made them."""
+
+    costs: jax.Array  # [d, d], of each edge or path, in units of log likelihood; below 0 where it is favoured
+    silence: jax.Array  # [], the log likelihood of the claims of a graph without any, and of the rates
+
+
+def of_edges(claims: jax.Array, confidence: jax.Array, graph: jax.Array) -> Worth:
+    """What beliefs in edges are worth by the rates that fit a graph best.
+
+    Args:
+      claims: K, `[d, d]` in [0, 1].
+      confidence: C, `[d, d]` in [0, 1], 0 on the diagonal.
+      graph: `[d, d]` bool.
+    """
+    apart = ~(graph | graph.T)
+    with_edge, against, without = (_Rate.of(claims, confidence, state) for state in (graph, graph.T, apart))
+    own = with_edge.likelihood - without.likelihood
+    mirrored = against.likelihood - without.likelihood
+    silence = jnp.sum(without.likelihood) + with_edge.prior + against.prior + without.prior
+    return Worth(-own - mirrored.T, silence)
+
+
+def of_paths(claims: jax.Array, confidence: jax.Array, paths: jax.Array) -> Worth:
+    """As `of_edges` for beliefs in paths, by the paths that a graph has, `[d, d]` bool."""
+    present, absent = _Rate.of(claims, confidence, paths), _Rate.of(claims, confidence, ~paths)
+    silence = jnp.sum(absent.likelihood) + present.prior + absent.prior
+    return Worth(absent.likelihood - present.likelihood, silence)
+
+
+class _Rate(NamedTuple):
+    """The rate of claims in one state of the graph."""
+
+    likelihood: jax.Array  # [d, d], log likelihood of each claim at that rate
+    prior: jax.Array  # [], log prior of the rate
+
+    @classmethod
+    def of(cls, claims: jax.Array, confidence: jax.Array, state: jax.Array) -> "_Rate":
+        made, asked = jnp.sum(confidence * claims), jnp.sum(confidence)
+        base = (made + 0.5) / (asked + 1)
+        here = confidence * state
+        rate = (jnp.sum(here * claims) + PSEUDO_CLAIMS * base) / (jnp.sum(here) + PSEUDO_CLAIMS)
+        likelihood = lambda claim: claim * jnp.log(rate) + (1 - claim) * jnp.log1p(-rate)
+        return cls(confidence * likelihood(claims), PSEUDO_CLAIMS * likelihood(base))

@@ -1,0 +1,77 @@
+import numpy as np
+import pytest
+
+from framework import causal
+
+SHORT = (50, 50, 50, 50, 100)
+CONFIGS = {
+    "center": causal.Config(stage_steps=SHORT),
+    "log_standardize": causal.Config(transform="log_standardize", cut=0.1, noise="unequal", stage_steps=SHORT),
+    "mlp": causal.Config(score="mlp", finish="cut", cut=0.1, hidden=3, stage_steps=SHORT),
+}
+
+
+@pytest.fixture(scope="module")
+def x():
+    rng = np.random.default_rng(0)
+    a, e, f = rng.normal(size=(3, 300))
+    return np.stack([a, 1.5 * a + e, a - e + f], axis=1)
+
+
+@pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
+def test_a_result_comes_back_as_it_was_saved(x, tmp_path, config, extra):
+    frame = extra("pandas").DataFrame(x, columns=["a", "b", "c"])
+    result = causal.fit(frame, None, config)
+    causal.save(result, tmp_path / "fit.npz")
+    loaded = causal.load(tmp_path / "fit.npz")
+    assert (loaded.names, loaded.transform, loaded.score) == (("a", "b", "c"), config.transform, config.score)
+    np.testing.assert_array_equal(loaded.weights, result.weights)
+    np.testing.assert_array_equal(causal.predict(loaded, x), causal.predict(result, x))
+    assert [path.name for path in tmp_path.iterdir()] == ["fit.npz"]
+
+
+def test_predictions_are_the_regressions_on_the_parents(x):
+    result = causal.fit(x[:200] + 5, None, CONFIGS["center"])
+    predicted = causal.predict(result, x[200:] + 5)
+    for j in range(3):
+        design = np.column_stack([np.ones(200), (x[:200] + 5)[:, result.graph[:, j]]])
+        coefficients = np.linalg.lstsq(design, x[:200, j] + 5, rcond=None)[0]
+        rows = np.column_stack([np.ones(100), (x[200:] + 5)[:, result.graph[:, j]]])
+        np.testing.assert_allclose(predicted[:, j], rows @ coefficients, rtol=1e-6)
+
+
+def test_columns_of_a_frame_are_matched_by_name(x, extra):
+    frame = extra("pandas").DataFrame(x, columns=["a", "b", "c"])
+    result = causal.fit(frame, None, CONFIGS["log_standardize"])
+    np.testing.assert_array_equal(causal.predict(result, frame[["c", "a", "b"]]), causal.predict(result, x))
+    with pytest.raises(ValueError, match="lack the columns b"):
+        causal.predict(result, frame[["a", "c"]])
+
+
+@pytest.mark.parametrize(
+    ("rows", "what"), [(np.zeros((4, 2)), "rows of 3 columns"), (np.full((4, 3), np.nan), "must be finite")]
+)
+def test_bad_rows_are_refused(x, rows, what):
+    with pytest.raises(ValueError, match=what):
+        causal.predict(causal.fit(x, None, CONFIGS["center"]), rows)
+
+
+@pytest.mark.parametrize("content", [b"", b"not an archive", b"PK\x03\x04 cut short"])
+def test_other_files_are_refused(tmp_path, content):
+    path = tmp_path / "fit.npz"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"fit\.npz: not a saved result"):
+        causal.load(path)
+
+
+def test_archives_of_other_things_and_missing_files_are_refused(x, tmp_path):
+    np.savez(tmp_path / "other.npz", weights=np.zeros((2, 2)))
+    with pytest.raises(ValueError, match="not a saved result"):
+        causal.load(tmp_path / "other.npz")
+    np.savez(tmp_path / "pickled.npz", static=np.array([{}], dtype=object))
+    with pytest.raises(ValueError, match="not a saved result"):
+        causal.load(tmp_path / "pickled.npz")
+    with pytest.raises(FileNotFoundError):
+        causal.load(tmp_path / "absent.npz")
+    with pytest.raises(ValueError, match=r"is saved as \.npz"):
+        causal.save(causal.fit(x, None, CONFIGS["center"]), tmp_path / "fit.pkl")

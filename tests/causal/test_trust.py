@@ -1,0 +1,79 @@
+import itertools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from framework.causal import graphs, trust
+
+
+@pytest.fixture(autouse=True)
+def float64():
+    with jax.enable_x64(True):
+        yield
+
+
+@pytest.fixture
+def graph():
+    return graphs.erdos_renyi(jax.random.key(0), 20, 2)
+
+
+def trusted(size=20):
+    return jnp.ones((size, size)) - jnp.eye(size)
+
+
+def plain_likelihood(claims, confidence, graph):
+    """The oracle: pair by pair, with the rates by counting, less the same for no edges."""
+    base = (np.sum(confidence * claims) + 0.5) / (np.sum(confidence) + 1)
+    state = lambda i, j: "edge" if graph[i, j] else "turned" if graph[j, i] else "apart"
+    rates = {}
+    for kind in ("edge", "turned", "apart"):
+        cells = [(i, j) for i, j in itertools.permutations(range(len(graph)), 2) if state(i, j) == kind]
+        weight, pseudo = sum(confidence[cell] for cell in cells), trust.PSEUDO_CLAIMS
+        rates[kind] = (sum(confidence[c] * claims[c] for c in cells) + pseudo * base) / (weight + pseudo)
+    total = sum(trust.PSEUDO_CLAIMS * (base * np.log(p) + (1 - base) * np.log(1 - p)) for p in rates.values())
+    for i, j in itertools.permutations(range(len(graph)), 2):
+        rate = rates[state(i, j)]
+        total += confidence[i, j] * (claims[i, j] * np.log(rate) + (1 - claims[i, j]) * np.log(1 - rate))
+    return total
+
+
+def test_silence_less_costs_is_the_likelihood_of_the_claims():
+    rng = np.random.default_rng(0)
+    graph = np.triu(rng.uniform(size=(6, 6)) < 0.4, 1)
+    claims, confidence = rng.uniform(size=(6, 6)), rng.uniform(size=(6, 6)) * (1 - np.eye(6))
+    worth = trust.of_edges(jnp.asarray(claims), jnp.asarray(confidence), jnp.asarray(graph))
+    assert float(worth.silence - jnp.sum(worth.costs * graph)) == pytest.approx(
+        plain_likelihood(claims, confidence, graph), rel=1e-10
+    )
+
+
+def test_a_true_witness_is_believed_and_a_reversed_one_read_the_other_way(graph):
+    edges = np.asarray(graph)
+    right = trust.of_edges(graph * 1.0, trusted(), graph).costs
+    wrong = trust.of_edges(graph.T * 1.0, trusted(), graph).costs
+    for costs in (right, wrong):
+        assert costs[edges].max() < -2
+        assert costs[edges.T].min() > costs[edges].max() + 2
+        assert costs[~(edges | edges.T | np.eye(20, dtype=bool))].min() > 1
+
+
+def test_a_witness_who_claims_at_random_is_worth_little(graph):
+    apart = trust.of_edges(graph * 1.0, trusted(), graph).costs
+    claims = jax.random.uniform(jax.random.key(1), (20, 20)) < 0.1
+    random = trust.of_edges(claims * 1.0, trusted(), graph).costs
+    assert jnp.abs(random).max() < 0.4 * jnp.abs(apart).max()
+    assert jnp.abs(jnp.median(random)) < 0.1
+
+
+def test_without_confidence_nothing_is_worth_anything(graph):
+    worth = trust.of_edges(graph * 1.0, jnp.zeros((20, 20)), graph)
+    np.testing.assert_array_equal(worth.costs, 0)
+
+
+def test_paths_are_worth_what_the_paths_of_the_graph_bear_out(graph):
+    paths = graphs.reachability(graph)
+    costs = trust.of_paths(paths * 1.0, trusted(), paths).costs
+    assert costs[np.asarray(paths)].max() < -1
+    assert costs[np.asarray(~paths & ~jnp.eye(20, dtype=bool))].min() > 1
