@@ -34,7 +34,7 @@ from framework.causal import (
     synthetic,
     trust,
 )
-from framework.causal.answers import Answers, read_answers, vote
+from framework.causal.answers import Answers, domains, read_answers, recorded, select, vote
 from framework.causal.confidence import bootstrap
 from framework.causal.config import Config
 from framework.causal.graphs import to_networkx
@@ -60,6 +60,7 @@ __all__ = [
     "choose",
     "confidence",
     "discrete",
+    "domains",
     "elicitation",
     "endpoint",
     "equivalence",
@@ -85,8 +86,10 @@ __all__ = [
     "random_graphs",
     "ranking",
     "read_answers",
+    "recorded",
     "save",
     "scores",
+    "select",
     "sortability",
     "step",
     "structural",

@@ -22,6 +22,7 @@ from framework.causal.problems import Problem
 
 ROUNDS = 3  # of trust and search by turns
 _MOST_TRUST = 1e3  # l_sim / l1 counts as no more
+_ROUNDING = 1e-6  # of a log likelihood a row
 
 
 def search(graph: jax.Array, problem: Problem, config: Config) -> jax.Array:
@@ -70,7 +71,11 @@ def _with_prior(alone: jax.Array, prices: Prices, problem: Problem, config: Conf
     claimed = jnp.where(jnp.any(believed > 0), claimed, alone)
     climb = jax.vmap(lambda graph: _trusting(graph, prices, problem, config))
     start = Found(jnp.stack([alone, claimed]), jnp.zeros(2))
-    return _best(jax.lax.scan(lambda ends, _: (climb(ends.graph), None), start, length=ROUNDS)[0])
+    trusting = _best(jax.lax.scan(lambda ends, _: (climb(ends.graph), None), start, length=ROUNDS)[0], problem)
+    believed = jnp.any(problem.confidence > 0)
+    if problem.ancestors is not None:
+        believed |= jnp.any(problem.ancestor_confidence > 0)
+    return jnp.where(believed, trusting, alone)  # who knows nothing changes nothing
 
 
 def _trusting(graph: jax.Array, prices: Prices, problem: Problem, config: Config) -> Found:
@@ -93,13 +98,13 @@ def _from_data(graph: jax.Array, prices: Prices, problem: Problem, config: Confi
     everywhere = jnp.stack([problem.allowed] * 2)
     climb = jax.vmap(lambda start, allowed: _climb(start, allowed, prices, problem, config))
     if config.finish == "order":
-        return _best(climb(jnp.stack([graph, problem.required]), everywhere))
+        return _best(climb(jnp.stack([graph, problem.required]), everywhere), problem)
     free = problem.allowed
     if _equal(config):
         free &= ordering.top_down(problem.covariance, problem.required)
     start = Found(jnp.stack([graph, problem.required]), jnp.zeros(2))
     allowed = jnp.stack([jnp.stack([problem.allowed, free]), everywhere])
-    return _best(jax.lax.scan(lambda ends, allowed: (climb(ends.graph, allowed), None), start, allowed)[0])
+    return _best(jax.lax.scan(lambda ends, allowed: (climb(ends.graph, allowed), None), start, allowed)[0], problem)
 
 
 def _climb(graph: jax.Array, allowed: jax.Array, prices: Prices, problem: Problem, config: Config) -> Found:
@@ -114,9 +119,11 @@ def _climb(graph: jax.Array, allowed: jax.Array, prices: Prices, problem: Proble
     return local_search.climb(graph, *given, ancestors=prices.paths)
 
 
-def _best(ends: Found) -> jax.Array:
-    """The graph of the greatest score."""
-    return jnp.any(ends.graph & graphs.greatest(ends.score)[:, None, None], axis=0)
+def _best(ends: Found, problem: Problem) -> jax.Array:
+    """The graph of the greatest score; of ends that differ by no more than rounding, such as equivalent graphs, the
+    first."""
+    margin = _ROUNDING * problem.samples * jnp.arange(len(ends.score))
+    return jnp.any(ends.graph & graphs.greatest(ends.score - margin)[:, None, None], axis=0)
 
 
 def _equal(config: Config) -> bool:

@@ -119,7 +119,7 @@ def bars(values: Mapping[str, tuple[float, float]], ylabel: str, points: Mapping
       ylabel: the measure with its unit.
       points: method to single measurements.
     """
-    figure = Figure(figsize=(1.35 * len(values) + 1.6, 3.9), layout="constrained")
+    figure = Figure(figsize=(min(1.35 * len(values), 0.7 * len(values) + 4) + 1.6, 3.9), layout="constrained")
     axis = figure.subplots()
     for place, (name, (mean, error)) in enumerate(values.items()):
         axis.bar(place, mean, width=0.66, color=PALETTE[place % len(PALETTE)], alpha=0.85)
@@ -127,7 +127,8 @@ def bars(values: Mapping[str, tuple[float, float]], ylabel: str, points: Mapping
         single = points.get(name, ())
         spread = np.linspace(-0.18, 0.18, len(single)) if len(single) > 1 else [0.0] * len(single)
         axis.scatter(place + np.asarray(spread), single, s=13, color=INK, alpha=0.45, zorder=3, linewidths=0)
-    axis.set_xticks(range(len(values)), [name.replace("_", " ") for name in values], fontsize=10)
+    apart = "\n" if len(values) > 6 else " "  # many names stand one word a line
+    axis.set_xticks(range(len(values)), [name.replace("_", apart) for name in values], fontsize=10)
     axis.set_ylabel(ylabel, color=INK)
     axis.set_ylim(bottom=0)
     axis.spines[["top", "right"]].set_visible(False)

@@ -83,10 +83,12 @@ def test_the_weights_are_least_squares_on_a_graph_that_is_given_away():
             np.testing.assert_allclose(result.weights[parents, node], plain, atol=0.02)
 
 
-def test_a_prior_that_knows_nothing_equals_no_prior_bit_for_bit(problem):
+@pytest.mark.parametrize("settings", [{}, {"transform": "standardize", "noise": "unequal", "finish": "order"}], ids=str)
+def test_a_prior_that_knows_nothing_equals_no_prior_bit_for_bit(problem, settings):
     _, x = problem
+    config = dataclasses.replace(SHORT, **settings)
     unknown = causal.Knowledge(np.full((5, 5), 0.3), np.zeros((5, 5)))
-    for a, b in zip(*map(jax.tree.leaves, (causal.fit(x, None, SHORT), causal.fit(x, unknown, SHORT))), strict=True):
+    for a, b in zip(*map(jax.tree.leaves, (causal.fit(x, None, config), causal.fit(x, unknown, config))), strict=True):
         np.testing.assert_array_equal(a, b)
 
 

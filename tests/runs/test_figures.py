@@ -93,3 +93,19 @@ def test_names_are_shown_as_they_are_and_read_as_no_formula(name):
     graph = nx.DiGraph([(name, "b", {"kind": "found"}), ("b", "c", {"kind": "found"})])
     assert len(pixels(figures.graph(graph, "t", KINDS)))
     assert len(pixels(figures.matrices({"m": np.eye(2)}, [name, "b"])))
+
+
+def test_lines_carry_their_means_and_bands():
+    figure = figures.lines([0.2, 0.8], {"one": [(3.0, 1.0), (1.0, 0.5)], "two": [(2.0, 0.0), (2.0, 0.0)]}, "x", "SHD")
+    axis = figure.axes[0]
+    assert [line.get_ydata().tolist() for line in axis.lines] == [[3.0, 1.0], [2.0, 2.0]]
+    assert [text.get_text() for text in axis.get_legend().get_texts()] == ["one", "two"]
+    band = axis.collections[0].get_paths()[0].vertices
+    assert {2.0, 4.0, 0.5, 1.5} <= set(band[:, 1])
+
+
+def test_names_of_many_bars_stand_one_word_a_line():
+    few, many = (figures.bars({f"arm_{i}": (1.0, 0.1) for i in range(n)}, "SHD", {}) for n in (3, 9))
+    assert few.axes[0].get_xticklabels()[0].get_text() == "arm 0"
+    assert many.axes[0].get_xticklabels()[0].get_text() == "arm\n0"
+    assert many.get_figwidth() < 3 * few.get_figwidth()
