@@ -38,9 +38,16 @@ from framework import causal, runs
 from framework.causal import equivalence, intervention, metrics, moments, ranking, sortability
 from framework.core import keys
 
-# Mean and twice the standard deviation over batches of seeds: 10 of 10 for smoke.
+# Mean and twice the standard deviation over 10 batches of seeds for smoke; a batch and twice its standard error for default.
 EXPECTED = {
     "smoke": {"raw.shd.no_prior": (5.1, 1.8), "raw.shd.prior": (3.4, 1.9), "raw.shd.prior_only": (8.0, 0.9)},
+    "default": {
+        "raw.shd.no_prior": (3.7, 1.2),
+        "raw.shd.prior": (2.3, 1.0),
+        "raw.shd.prior_only": (16.2, 0.9),
+        "standardised.shd.no_prior": (1.6, 0.7),
+        "standardised.shd.prior": (0.5, 0.4),
+    },
 }
 
 SIZES = {
