@@ -38,7 +38,8 @@ from framework import causal, runs
 from framework.causal import equivalence, intervention, metrics, moments, ranking, sortability
 from framework.core import keys
 
-# Mean and twice the standard deviation over 10 batches of seeds for smoke; a batch and twice its standard error for default.
+# Mean and twice the standard deviation over 10 batches of seeds for smoke; for default, a batch and twice its standard
+# error.
 EXPECTED = {
     "smoke": {"raw.shd.no_prior": (5.1, 1.8), "raw.shd.prior": (3.4, 1.9), "raw.shd.prior_only": (8.0, 0.9)},
     "default": {
