@@ -48,6 +48,7 @@ RESAMPLES = 64
 CHOSEN = flags.DEFINE_list("parts", ["raw", "scale", "standardised", "prior", "bootstrap", "search"], "what to run")
 OUTPUT = flags.DEFINE_string("output", None, "a Markdown file for the sections")
 GRAPHS = flags.DEFINE_integer("graphs", 10, "raw, standardised, prior, search: graphs a row")
+FIRST_SEED = flags.DEFINE_integer("first_seed", 0, "raw, standardised, prior, search: of the graphs")
 NODES = flags.DEFINE_list("nodes", ["10", "20"], "raw: numbers of columns")
 KINDS = flags.DEFINE_list("kinds", ["ER2", "ER4", "SF4"], "raw: families of graphs")
 NOTEARS_UP_TO = flags.DEFINE_integer("notears_up_to", 20, "raw: columns beyond which NOTEARS is left out")
@@ -73,7 +74,8 @@ def for_few_rows() -> causal.Config:
 
 
 def draws(kind: str, nodes: int, rows: int = 1000, data: str = "raw") -> list[Problem]:
-    return [draw(kind, nodes, seed, rows, data) for seed in range(GRAPHS.value)]
+    seeds = range(FIRST_SEED.value, FIRST_SEED.value + GRAPHS.value)
+    return [draw(kind, nodes, seed, rows, data) for seed in seeds]
 
 
 def fit(x: np.ndarray, config: causal.Config = causal.Config()) -> np.ndarray:

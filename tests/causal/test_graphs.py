@@ -106,9 +106,23 @@ def test_a_cycle_is_written_out():
     assert graphs.find_cycle(np.triu(np.ones((3, 3)), 1), NAMES) == ""
 
 
+def test_kept_edges_are_never_cut_from_a_cycle():
+    weights = jnp.array([[0.0, 0.1, 0.0], [0.0, 0.0, 0.5], [0.9, 0.0, 0.0]])
+    kept = jnp.zeros((3, 3), bool).at[0, 1].set(True)
+    assert np.argwhere(graphs.break_cycles(weights)).tolist() == [[1, 2], [2, 0]]
+    assert np.argwhere(graphs.break_cycles(weights, kept)).tolist() == [[0, 1], [2, 0]]
+
+
+def fitted(weights, names=None):
+    size = len(weights)
+    return causal.Result(
+        weights, weights != 0, weights, jnp.zeros((), jnp.int32), jnp.zeros(size), jnp.ones(size), None, names
+    )
+
+
 def test_a_result_becomes_a_networkx_graph_with_its_names():
     weights = jnp.zeros((3, 3)).at[0, 2].set(-1.5)
-    result = causal.Result(weights, weights != 0, weights, jnp.zeros((), jnp.int32), NAMES)
+    result = fitted(weights, NAMES)
     assert list(causal.to_networkx(result).edges(data="weight")) == [("a", "c", -1.5)]
     assert list(causal.to_networkx(result, ["x", "y", "z"]).nodes) == ["x", "y", "z"]
     with pytest.raises(ValueError, match="3 columns need as many names, each once, got 2"):
@@ -117,7 +131,7 @@ def test_a_result_becomes_a_networkx_graph_with_its_names():
 
 def test_an_array_of_names_will_do_and_a_name_given_twice_will_not():
     weights = jnp.zeros((2, 2)).at[0, 1].set(1.0)
-    result = causal.Result(weights, weights != 0, weights, jnp.zeros((), jnp.int32))
+    result = fitted(weights)
     assert list(causal.to_networkx(result, np.array(["x", "y"])).edges) == [("x", "y")]
     with pytest.raises(ValueError, match="each once"):
         causal.to_networkx(result, ["x", "x"])

@@ -41,3 +41,22 @@ def test_columns_that_do_not_vary_still_give_an_order():
     before = ordering.top_down(jnp.zeros((4, 4)))
     assert graphs.is_dag(before)
     assert int(before.sum()) == 6
+
+
+def test_the_top_down_order_keeps_to_required_edges():
+    covariance = jnp.diag(jnp.array([1.0, 2.0, 3.0, 4.0]))
+    required = jnp.zeros((4, 4), bool).at[3, 0].set(True).at[2, 3].set(True)
+    before = np.asarray(ordering.top_down(covariance, required))
+    assert before[3, 0]
+    assert before[2, 3]
+    assert before.sum() == 6
+
+
+def test_an_order_of_a_graph_is_one_that_the_graph_keeps_to():
+    for seed in range(20):
+        graph = graphs.erdos_renyi(jax.random.key(seed), 8, 2)
+        x = np.random.default_rng(seed).normal(size=(20, 8))
+        order = np.asarray(ordering.of_graph(graph, jnp.asarray(x.T @ x / 20)))
+        rank = np.argsort(order)
+        assert sorted(order) == list(range(8))
+        assert all(rank[i] < rank[j] for i, j in np.argwhere(graph))
