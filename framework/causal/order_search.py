@@ -93,8 +93,9 @@ def climb(
 ) -> Found:
     """Moves columns in turn to better places until none of them finds one.
 
-    A column goes to the nearest of the best places; where none is better but others are as good, to the farthest of
-    these, which leads off most plateaus. Works under `jit` and `vmap`.
+    Before that each chooses its parents where it stands. It then goes to the nearest of the best places, or, where none
+    is better but others are as good, to the farthest of those, which leads off most plateaus. Works under `jit` and
+    `vmap`.
 
     Args:
       order: where to begin, `[d]` int, the columns from causes to effects; it keeps to the required edges.
@@ -171,23 +172,23 @@ def _ascend(rank: jax.Array, problem: Problem) -> State:
 
     def body(state: State) -> State:
         turn = _turn(state, graphs.place(rank == state.turns % size), problem)
-        phase = jnp.where(_still(state, problem), _DOWN, _UP)  # where nothing moves, one way is enough
+        phase = jnp.where(_fixed(state, problem), _DOWN, _UP)  # where nothing moves, one way is enough
         return _moved(turn, _walk(turn, jnp.where(going(state), phase, _DONE), problem), problem)
 
     return jax.lax.while_loop(going, body, State(rank, nothing, zero, zero))
 
 
-def _still(state: State, problem: Problem) -> jax.Array:
-    """Whether columns only choose parents, as they first do; twice where what they leave bears on one another."""
+def _fixed(state: State, problem: Problem) -> jax.Array:
+    """Whether columns do not move yet, but choose parents: once, or twice where one's residual counts in all scores."""
     return state.turns < (1 + problem.equal) * len(state.rank)
 
 
 def _turn(state: State, mover: jax.Array, problem: Problem) -> Turn:
-    size, required, still = len(state.rank), problem.edges.required, _still(state, problem)
+    size, required, fixed = len(state.rank), problem.edges.required, _fixed(state, problem)
     here = state.rank[mover]
     rest = state.rank - (state.rank > here)
-    low = jnp.where(still, here, jnp.max(jnp.where(required[:, mover], rest + 1, 0)))
-    high = jnp.where(still, here, jnp.min(jnp.where(required[mover], rest, size - 1)))
+    low = jnp.where(fixed, here, jnp.max(jnp.where(required[:, mover], rest + 1, 0)))
+    high = jnp.where(fixed, here, jnp.min(jnp.where(required[mover], rest, size - 1)))
     left = problem.spread * state.choices.residual
     outside = (left.sum() - left) / problem.spread if problem.equal else jnp.zeros_like(left)
     return Turn(state, mover, here, rest, low, high, outside)
@@ -212,8 +213,8 @@ def _begin(walk: Walk, target: jax.Array, turn: Turn, problem: Problem) -> Walk:
     start = pool & ((turn.state.choices.role[target] == _PARENT) | problem.edges.required[:, target])
     # first from all before it, if there are rows enough: causes that cancel each other pay only together
     start = jnp.where((turn.state.turns < len(rank)) & (pool.sum() < problem.samples / 2), pool, start)
-    walk = walk._replace(matrix=problem.correlation, parents=jnp.zeros_like(pool), start=start, pool=pool)
-    return walk._replace(target=target, place=turn.here)
+    walk = walk._replace(target=target, place=turn.here, start=start, pool=pool)
+    return walk._replace(matrix=problem.correlation, parents=jnp.zeros_like(pool))
 
 
 def _step(walk: Walk, turn: Turn, problem: Problem) -> Walk:
@@ -300,7 +301,7 @@ def _moved(turn: Turn, walk: Walk, problem: Problem) -> State:
     price = blend(_price(own.role, cost[turn.mover]), _price(new.role, cost), _price(old.role, cost))
     rise = jnp.where(walk.origin >= 0, _total(residual, price, problem) - _score(old, problem), -jnp.inf)
     distance, least = jnp.abs(slots - here) / size, _TINY * problem.samples
-    better = jnp.any(rise > least) | _still(state, problem)  # a first choice counts even where required edges cost more
+    better = jnp.any(rise > least) | _fixed(state, problem)  # a first choice counts even where required edges cost more
     level = (rise > -least / (2 * size)) & (slots != here)  # d of them lose less than a rise brings
     value = jnp.where(better, rise - least * distance, jnp.where(level, distance, -jnp.inf))
     chosen = graphs.place(graphs.greatest(value))
@@ -311,5 +312,4 @@ def _moved(turn: Turn, walk: Walk, problem: Problem) -> State:
         jnp.where(moves, one, other)
         for one, other in ((rank, state.rank), (role, old.role), (residual[chosen], old.residual))
     )
-    idle = jnp.where(better, 0, state.idle + 1)
-    return State(rank, Choices(role, residual), idle, state.turns + 1)
+    return State(rank, Choices(role, residual), jnp.where(better, 0, state.idle + 1), state.turns + 1)

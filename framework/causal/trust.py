@@ -10,9 +10,10 @@ and all are found together: the graph and the rates that maximise
     log likelihood of the data - cost of the edges + log likelihood of the claims + log prior of the rates.
 
 Given the rates, an edge that is claimed is worth log(a / b), one whose reverse is claimed log(r / b), and silence
-log((1 - a) / (1 - b)). A witness who claims at random has a = r = b and is worth nothing; one who has all arrows the
-wrong way round is read the other way. Few claims do not show much: the prior of each rate is worth `PSEUDO_CLAIMS` at
-the rate of all claims. Beliefs in paths have two rates, with a path and without.
+log((1 - a) / (1 - b)). A witness who claims at random has a = r = b and is worth nothing. None is read the other way
+round: where r comes out above a, the two are one, and the claims say who is joined but not which way. Few claims do not
+show much: the prior of each rate is worth `PSEUDO_CLAIMS` at the rate of all claims. Beliefs in paths have two rates,
+with a path and without.
 """
 
 from typing import NamedTuple
@@ -40,6 +41,12 @@ def of_edges(claims: jax.Array, confidence: jax.Array, graph: jax.Array) -> Wort
     """
     apart = ~(graph | graph.T)
     with_edge, against, without = (_Rate.of(claims, confidence, state) for state in (graph, graph.T, apart))
+    either = _Rate.of(claims, confidence, graph | graph.T, 2 * PSEUDO_CLAIMS)
+    blind = against.rate > with_edge.rate
+    with_edge, against = (
+        jax.tree.map(lambda joint, own: jnp.where(blind, joint, own), either._replace(prior=either.prior / 2), rate)
+        for rate in (with_edge, against)
+    )
     own = with_edge.likelihood - without.likelihood
     mirrored = against.likelihood - without.likelihood
     silence = jnp.sum(without.likelihood) + with_edge.prior + against.prior + without.prior
@@ -56,14 +63,15 @@ def of_paths(claims: jax.Array, confidence: jax.Array, paths: jax.Array) -> Wort
 class _Rate(NamedTuple):
     """The rate of claims in one state of the graph."""
 
+    rate: jax.Array  # []
     likelihood: jax.Array  # [d, d], log likelihood of each claim at that rate
     prior: jax.Array  # [], log prior of the rate
 
     @classmethod
-    def of(cls, claims: jax.Array, confidence: jax.Array, state: jax.Array) -> "_Rate":
+    def of(cls, claims: jax.Array, confidence: jax.Array, state: jax.Array, pseudo: float = PSEUDO_CLAIMS) -> "_Rate":
         made, asked = jnp.sum(confidence * claims), jnp.sum(confidence)
         base = (made + 0.5) / (asked + 1)
         here = confidence * state
-        rate = (jnp.sum(here * claims) + PSEUDO_CLAIMS * base) / (jnp.sum(here) + PSEUDO_CLAIMS)
+        rate = (jnp.sum(here * claims) + pseudo * base) / (jnp.sum(here) + pseudo)
         likelihood = lambda claim: claim * jnp.log(rate) + (1 - claim) * jnp.log1p(-rate)
-        return cls(confidence * likelihood(claims), PSEUDO_CLAIMS * likelihood(base))
+        return cls(rate, confidence * likelihood(claims), pseudo * likelihood(base))
