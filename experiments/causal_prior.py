@@ -51,26 +51,12 @@ EXPECTED = {
     },
 }
 
+SWEEP = (0.2, 0.4, 0.6, 0.8, 1.0)  # precision and recall
+_COLUMNS = ("seeds", "nodes", "raw", "standardised", "bootstrap", "paper", "sweep")
 SIZES = {
-    "smoke": {"seeds": 10, "nodes": 10, "raw": 30, "standardised": 0, "bootstrap": 20, "paper": False, "sweep": ()},
-    "default": {
-        "seeds": 20,
-        "nodes": 20,
-        "raw": 60,
-        "standardised": 1000,
-        "bootstrap": 100,
-        "paper": True,
-        "sweep": (0.2, 0.4, 0.6, 0.8, 1.0),
-    },
-    "paper": {
-        "seeds": 20,
-        "nodes": 50,
-        "raw": 100,
-        "standardised": 1000,
-        "bootstrap": 200,
-        "paper": True,
-        "sweep": (0.2, 0.4, 0.6, 0.8, 1.0),
-    },
+    "smoke": dict(zip(_COLUMNS, (10, 10, 30, 0, 20, False, ()), strict=True)),
+    "default": dict(zip(_COLUMNS, (20, 20, 60, 1000, 100, True, SWEEP), strict=True)),
+    "paper": dict(zip(_COLUMNS, (20, 50, 100, 1000, 200, True, SWEEP), strict=True)),
 }
 SHOWN = ("shd", "cpdag_shd", "f1")  # of all measures, what the result of a study holds
 CHUNK = 1000  # steps between two looks

@@ -134,7 +134,7 @@ def test_runs_are_compared(toy, launch, tmp_path):
 def test_experiments_are_listed_a_line_each(launch):
     code, output, _ = launch("--list")
     assert code == 0
-    assert [line.split()[0] for line in output.splitlines()] == ["causal_prior", "tour"]
+    assert [line.split()[0] for line in output.splitlines()] == ["causal_answers", "causal_prior", "tour"]
 
 
 @pytest.mark.parametrize(
