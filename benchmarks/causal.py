@@ -22,12 +22,9 @@ os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM
 import dataclasses
 import itertools
 import logging
-import platform
 import statistics
 from collections.abc import Callable, Iterator
 from functools import partial
-from pathlib import Path
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -36,7 +33,7 @@ import peers
 import tables
 from absl import app, flags
 from problems import Problem, above_truth, cpdag_shd, draw, each, measure, ratio, shd, timed
-from tables import Row, at_least, at_most, spread
+from tables import Part, Row, at_least, at_most, spread
 
 from framework import causal
 from framework.causal import confidence, graphs, local_search, metrics, order_search, sortability
@@ -61,11 +58,6 @@ BOOTSTRAP_GRAPHS = flags.DEFINE_integer("bootstrap_graphs", 1, "bootstrap: graph
 DAGMA_FITS = flags.DEFINE_integer("dagma_fits", 6, "bootstrap: resamples that DAGMA fits, 1 to 64")
 SEARCH_NODES = flags.DEFINE_list("search_nodes", ["50"], "search: numbers of columns")
 RESTARTS = flags.DEFINE_integer("restarts", 0, "search: restarts of the search over orders")
-
-
-def for_standardised() -> causal.Config:
-    """Settings for columns of variance 1: those of experiments/causal_prior.py."""
-    return causal.Config(transform="standardize", penalty=0.1, cut=0.1, noise="unequal", finish="order")
 
 
 def for_few_rows() -> causal.Config:
@@ -137,7 +129,7 @@ def standardised() -> Iterator[Row]:
     by its deviation; `iSCM` data are standardised as they are drawn. Ours is {standardised}, GES that of causal-learn
     with the BIC. The sorts regress each column on those before it, by R2 or in a random order.
     """
-    ours = partial(fit, config=for_standardised())
+    ours = partial(fit, config=causal.Config.standardized())
     any_order = partial(sortability.random_sort_regress, jax.random.key(0))  # the true orders are random themselves
     others = {"R2-sort": sortability.r2_sort_regress, "random sort": any_order, "empty": empty}
     for nodes, data in itertools.product(map(int, STANDARDISED_NODES.value), ("standardised", "iSCM")):
@@ -180,7 +172,7 @@ def prior() -> Iterator[Row]:
     a bad one of .3, a reversed one claims every true edge the wrong way round. `fixed weight`: l_sim is the penalty;
     `default`: `causal.fit` is given none. Ours is {standardised} on standardised data, {few_rows} on raw data.
     """
-    cases = [("standardised", 1000, for_standardised())]
+    cases = [("standardised", 1000, causal.Config.standardized())]
     cases += [("raw", int(rows), for_few_rows()) for rows in PRIOR_ROWS.value]
     for data, rows, config in cases:
         problems = draws("ER2", 20, rows, data)
@@ -257,14 +249,6 @@ def search() -> Iterator[Row]:
         yield Row(cells, {})
 
 
-class Part(NamedTuple):
-    """A section of the output; the docstring of `rows` stands under its table."""
-
-    title: str
-    rows: Callable[[], Iterator[Row]]
-    packages: tuple[str, ...] = ()  # whose versions count, beside jax
-
-
 PARTS = {
     "raw": Part("Raw data", raw, ("dagma", "gcastle")),
     "scale": Part("Scale", scale),
@@ -275,26 +259,6 @@ PARTS = {
 }
 
 
-def section(name: str) -> str:
-    """Runs a part: its table, what stands under it, and its goals."""
-    part = PARTS[name]
-    print(f"## {part.title}\n", flush=True)
-    table, goals = tables.grow(part.rows())
-    values = {flag.name: flag.value for flag in (GRAPHS, DAGMA_FITS, RESTARTS)}
-    configs = {"standardised": changed(for_standardised()), "few_rows": changed(for_few_rows())}
-    note = " ".join(part.rows.__doc__.split()).format(**values, **configs)
-    own = [
-        flag
-        for flag in flags.FLAGS.get_key_flags_for_module("__main__")
-        if name in flag.help.split(": ")[0].split(", ")
-    ]
-    given = [flag.serialize() for flag in own if flag.present]
-    command = " ".join(["python benchmarks/causal.py", f"--parts={name}", *given])
-    machine = f"{os.cpu_count()} {platform.machine()} CPU cores, one thread each side"
-    below = f"{note} {machine}; {tables.environment(('jax', *part.packages))}."
-    return "\n\n".join(filter(None, [table, below, f"    {command}", goals]))
-
-
 def changed(config: causal.Config) -> str:
     """A config as one would write it down."""
     fields = ((field.name, field.default, getattr(config, field.name)) for field in dataclasses.fields(config))
@@ -302,16 +266,11 @@ def changed(config: causal.Config) -> str:
 
 
 def main(argv: list[str]) -> None:
-    unknown = sorted(set(CHOSEN.value) - set(PARTS))
-    if unknown:
-        raise app.UsageError(f"unknown part {unknown[0]!r}: take some of {', '.join(PARTS)}")
     logging.disable(logging.INFO)
-    for name in PARTS:
-        if name in CHOSEN.value:
-            text = section(name)
-            if OUTPUT.value:
-                order = [part.title for part in PARTS.values()]
-                tables.put(Path(OUTPUT.value), "The causal learner beside its peers", PARTS[name].title, text, order)
+    configs = {"standardised": changed(causal.Config.standardized()), "few_rows": changed(for_few_rows())}
+    tables.run(
+        PARTS, "The causal learner beside its peers", CHOSEN.value, OUTPUT.value, ", one thread each side", **configs
+    )
 
 
 if __name__ == "__main__":

@@ -1,14 +1,26 @@
 """Markdown tables whose rows are printed as they come, with goals judged from their numbers, a section a part."""
 
+import os
 import platform
 import re
 import statistics
-from collections.abc import Iterable, Sequence
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
 
+from absl import app, flags
+
 _SLACK = 1e-9  # bounds are products of rounded numbers
+
+
+class Part(NamedTuple):
+    """A section of the output; the docstring of `rows` stands under its table."""
+
+    title: str
+    rows: Callable[[], Iterable["Row"]]
+    packages: tuple[str, ...] = ()  # whose versions count, beside jax
 
 
 class Row(NamedTuple):
@@ -43,7 +55,11 @@ def grow(rows: Iterable[Row]) -> tuple[str, str]:
         print("\n".join(new if done else lines), flush=True)
         done.append(row)
     names = list(dict.fromkeys(name for row in done for name in row.goals))
-    judged = [_line([next(iter(row.cells.values())), *(row.goals.get(name, "") for name in names)]) for row in done]
+    judged = [
+        _line([next(iter(row.cells.values())), *(row.goals.get(name, "") for name in names)])
+        for row in done
+        if row.goals
+    ]
     goals = "\n".join(_head(["goal", *names]) + judged) if names else ""
     print(f"\n{goals}\n" if goals else "", flush=True)
     return "\n".join(lines), goals
@@ -65,6 +81,57 @@ def put(path: Path, title: str, heading: str, section: str, order: Sequence[str]
     known = [name for name in order if name in sections]
     others = [name for name in sections if name not in order]
     path.write_text("\n\n".join([f"# {title}", *(f"## {name}\n\n{sections[name]}" for name in known + others)]) + "\n")
+
+
+def run(
+    parts: Mapping[str, Part], title: str, chosen: Sequence[str], path: str | None, sides: str = "", **notes: object
+) -> None:
+    """Runs the chosen parts in the order of `parts`, each into its section of the file, if any.
+
+    Flags of the program whose help begins with `part, part: ` are of those parts alone; those that were given stand in
+    the command of a section.
+
+    Args:
+      parts: by name.
+      title: of the file.
+      chosen: names; none for all.
+      path: of a Markdown file whose other sections stay as they are, or None.
+      sides: what is said of the machine beyond its cores and load.
+      notes: what docstrings of parts name in braces, beside the flags.
+
+    Raises:
+      app.UsageError: for a part that is not there.
+    """
+    chosen = chosen or list(parts)
+    unknown = sorted(set(chosen) - set(parts))
+    if unknown:
+        raise app.UsageError(f"unknown part {unknown[0]!r}: take some of {', '.join(parts)}")
+    for name in (name for name in parts if name in chosen):
+        text = _section(name, parts, sides, notes)
+        if path:
+            put(Path(path), title, parts[name].title, text, [part.title for part in parts.values()])
+
+
+def _section(name: str, parts: Mapping[str, Part], sides: str, notes: Mapping[str, object]) -> str:
+    """Runs a part: its table, what stands under it, and its goals."""
+    part = parts[name]
+    print(f"## {part.title}\n", flush=True)
+    before = os.getloadavg()[0]
+    table, goals = grow(part.rows())
+    known = flags.FLAGS.get_key_flags_for_module("__main__")
+    note = " ".join(part.rows.__doc__.split()).format(**{flag.name: flag.value for flag in known} | dict(notes))
+    given = [flag.serialize() for flag in known if flag.present and _concerns(flag, name, parts)]
+    command = " ".join([f"python benchmarks/{Path(sys.argv[0]).name}", f"--parts={name}", *given])
+    load = f"at a load of {before:.1f} before and {os.getloadavg()[0]:.1f} after"
+    machine = f"{os.cpu_count()} {platform.machine()} CPU cores {load}{sides}"
+    below = f"{note} {machine}; {environment(('jax', *part.packages))}."
+    return "\n\n".join(filter(None, [table, below, f"    {command}", goals]))
+
+
+def _concerns(flag: flags.Flag, name: str, parts: Mapping[str, Part]) -> bool:
+    """Whether a flag is one of a part's: its help names the part, or no part at all."""
+    named = set(flag.help.split(": ")[0].split(", "))
+    return flag.name not in ("parts", "output") and (name in named or not named & set(parts))
 
 
 def _text(cell: float | str) -> str:

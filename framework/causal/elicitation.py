@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from framework.causal.answers import CHOICES, read_answers
+from framework.core.files import write_bytes
 
 LETTERS = "ABCD"  # stand for the `CHOICES`, in their order
 WORDINGS = (
@@ -175,19 +176,8 @@ def elicit(
 
 
 def write_answers(path: str | os.PathLike, content: Content) -> None:
-    """Writes an answer file atomically: a reader, or a run that takes up a killed one, finds it whole or not at all."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.partial")
-    try:
-        with open(beside, "w", encoding="utf-8") as file:
-            file.write(json.dumps(content, indent=1) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, path)
-    except OSError:
-        beside.unlink(missing_ok=True)
-        raise
+    """Writes an answer file; a run that takes up a killed one finds it whole or not at all."""
+    write_bytes(Path(path), (json.dumps(content, indent=1) + "\n").encode())
 
 
 def _ordered_pairs(names: list[str], seed: int) -> Iterator[tuple[str, str]]:

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import networkx as nx
 import numpy as np
 
+from framework.core import extremes
 from framework.core.types import Key
 
 
@@ -57,21 +58,8 @@ def break_cycles(weights: jax.Array, kept: jax.Array | None = None) -> jax.Array
 
 
 def greatest(values: jax.Array) -> jax.Array:
-    """A mask of the shape of `values` with the first of the greatest entries True.
-
-    One reduction over values with their places: a comparison with the maximum may find none equal, where the compiler
-    computes the values twice with other roundings (jax 0.12); and argmax itself cannot be lowered for float64 under the
-    jit of a 32-bit caller (jax 0.10 and 0.12).
-    """
-    order = np.arange(values.size, dtype=np.int32).reshape(values.shape)
-
-    def larger(one: tuple[jax.Array, jax.Array], other: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
-        wins = (one[0] > other[0]) | ((one[0] == other[0]) & (one[1] < other[1]))
-        return jnp.where(wins, one[0], other[0]), jnp.where(wins, one[1], other[1])
-
-    least = (jnp.array(-jnp.inf, values.dtype), jnp.array(values.size, jnp.int32))
-    _, winner = jax.lax.reduce((values, jnp.asarray(order)), least, larger, tuple(range(values.ndim)))
-    return order == winner
+    """A mask of the shape of `values` with the first of the greatest entries True (`core.extremes.argmax`)."""
+    return np.arange(values.size, dtype=np.int32).reshape(values.shape) == extremes.argmax(values)
 
 
 def place(mask: jax.Array) -> jax.Array:

@@ -95,6 +95,6 @@ def _paths(knowledge: Knowledge | None, field: str) -> jax.Array | None:
 
 def memory(rows: int, columns: int, config: Config = Config(), batch: int = 1) -> int:
     """Bytes that a fit is going to need, to a factor of a few; of a batch of fits, all together."""
-    matrices = 40 + (4 * config.hidden * 4 if config.score == "mlp" else 0)
+    matrices = 40 + (16 * config.hidden if config.score == "mlp" else 0)
     tables = 4 + (3 * config.hidden if config.score == "mlp" else 0)
     return 8 * batch * (matrices * columns**2 + tables * rows * columns)

@@ -1,6 +1,7 @@
 """A fitted result on disk, and its use on rows that it has not seen."""
 
 import dataclasses
+import io
 import json
 import os
 import zipfile
@@ -13,6 +14,7 @@ import numpy as np
 
 from framework.causal import mlp, moments
 from framework.causal.learner import Result
+from framework.core.files import write_bytes
 
 _STATIC = ("names", "transform", "score")
 
@@ -33,12 +35,9 @@ def save(result: Result, path: str | os.PathLike) -> None:
     if result.network is not None:
         arrays |= {f"network.{name}": np.asarray(leaf) for name, leaf in result.network._asdict().items()}
     static = json.dumps({name: getattr(result, name) for name in _STATIC})
-    part = path.with_suffix(f".part{os.getpid()}.npz")
-    try:
-        np.savez(part, static=np.array(static), **arrays)
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+    buffer = io.BytesIO()
+    np.savez(buffer, static=np.array(static), **arrays)
+    write_bytes(path, buffer.getvalue())
 
 
 def load(path: str | os.PathLike) -> Result:

@@ -1,7 +1,19 @@
-"""What every room may use: types, key streams, the chunked scan and curvature."""
+"""What every room may use: types, key streams, the chunked scan, curvature, and convolutions in loops."""
 
-from framework.core import curvature, keys
+from framework.core import convolutions, curvature, keys
 from framework.core.chunks import advance, chunks
 from framework.core.types import Batch, Key, Loss, Metrics, Params, Step
 
-__all__ = ["Batch", "Key", "Loss", "Metrics", "Params", "Step", "advance", "chunks", "curvature", "keys"]
+__all__ = [
+    "Batch",
+    "Key",
+    "Loss",
+    "Metrics",
+    "Params",
+    "Step",
+    "advance",
+    "chunks",
+    "convolutions",
+    "curvature",
+    "keys",
+]

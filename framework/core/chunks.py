@@ -8,9 +8,10 @@ import jax
 
 from framework.core.types import Metrics, State, Step
 
+Options = tuple[tuple[str, Any], ...]  # of the compiler, such as ("xla_backend_optimization_level", 0)
 
-@functools.partial(jax.jit, static_argnames=("step", "length"))
-def advance(step: Step, state: State, fixed: Any, length: int) -> tuple[State, Metrics]:
+
+def advance(step: Step, state: State, fixed: Any, length: int, options: Options = ()) -> tuple[State, Metrics]:
     """`length` steps in one compiled scan.
 
     Args:
@@ -18,15 +19,24 @@ def advance(step: Step, state: State, fixed: Any, length: int) -> tuple[State, M
       state: a pytree of arrays.
       fixed: a pytree of what stays the same (data, a Config); an argument, so that new data compile nothing.
       length: how many steps, at least 1.
+      options: of the compiler, where it is not to be left alone.
 
     Returns:
       The state after the last step, and the metrics with leaves `[length, ...]`.
     """
-    return jax.lax.scan(lambda carry, _: step(carry, fixed), state, length=length)
+    return _compiled(options)(step, state, fixed, length)
+
+
+@functools.cache
+def _compiled(options: Options):
+    def scan(step, state, fixed, length):
+        return jax.lax.scan(lambda carry, _: step(carry, fixed), state, length=length)
+
+    return jax.jit(scan, static_argnums=(0, 3), compiler_options=dict(options))
 
 
 def chunks(
-    step: Step, state: State, fixed: Any, steps: int, chunk: int, done: int = 0
+    step: Step, state: State, fixed: Any, steps: int, chunk: int, done: int = 0, options: Options = ()
 ) -> Iterator[tuple[int, State, Metrics]]:
     """Drives `step` from `done` to `steps` in pieces of `chunk` steps.
 
@@ -45,6 +55,6 @@ def chunks(
         raise ValueError(f"steps already taken must lie between 0 and {steps}, got {done}")
     while done < steps:
         length = min(chunk - done % chunk, steps - done)
-        state, metrics = advance(step, state, fixed, length)
+        state, metrics = advance(step, state, fixed, length, options)
         done += length
         yield done, state, metrics

@@ -9,11 +9,7 @@ import pytest
 from framework.causal import acyclicity, graphs, structural
 from framework.core import keys
 
-
-@pytest.fixture(autouse=True)
-def float64():
-    with jax.enable_x64(True):
-        yield
+pytestmark = pytest.mark.usefixtures("float64")
 
 
 def weighted_dag(seed, nodes=8):
@@ -24,6 +20,7 @@ def weighted_dag(seed, nodes=8):
 every = pytest.mark.parametrize("function", acyclicity.FUNCTIONS.values(), ids=acyclicity.FUNCTIONS)
 
 
+@pytest.mark.slow
 @every
 def test_it_is_zero_on_a_hundred_random_dags(function):
     values = [function(weighted_dag(seed)) for seed in range(100)]
@@ -31,6 +28,7 @@ def test_it_is_zero_on_a_hundred_random_dags(function):
     assert all(bool(v.inside) for v in values)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("length", [2, 3, 8, 30])
 def test_it_is_positive_on_a_cycle_of_any_length(length):
     cycle = 0.7 * jnp.roll(jnp.eye(length), 1, axis=1)
@@ -40,6 +38,7 @@ def test_it_is_positive_on_a_cycle_of_any_length(length):
     assert found.inside
 
 
+@pytest.mark.slow
 def test_its_value_is_the_closed_form():
     weights = 0.2 * jax.random.normal(jax.random.key(0), (6, 6))
     sign, value = np.linalg.slogdet(0.9 * np.eye(6) - np.asarray(weights) ** 2)
@@ -47,6 +46,7 @@ def test_its_value_is_the_closed_form():
     assert float(acyclicity.log_det(weights, 0.9).value) == pytest.approx(6 * np.log(0.9) - value, rel=1e-12)
 
 
+@pytest.mark.slow
 @every
 def test_its_gradient_is_that_of_finite_differences(function):
     weights = 0.2 * jax.random.normal(jax.random.key(1), (5, 5))
@@ -58,6 +58,7 @@ def test_its_gradient_is_that_of_finite_differences(function):
         assert float(found[i, j]) == pytest.approx(float(slope), abs=1e-6)
 
 
+@pytest.mark.slow
 @every
 def test_its_gradient_is_that_of_autodiff(function):
     weights = 0.2 * jax.random.normal(jax.random.key(2), (5, 5))
@@ -77,6 +78,7 @@ def test_the_power_series_are_positive_on_a_cycle_of_any_length(length):
     assert float(acyclicity.polynomial(cycle).value) == pytest.approx(last, rel=1e-6)
 
 
+@pytest.mark.slow
 def test_the_spectral_radius_is_that_of_the_eigenvalues():
     for seed in range(20):
         strengths = np.asarray(jax.random.uniform(jax.random.key(seed), (6, 6)) ** 4)
@@ -99,6 +101,7 @@ def test_its_domain_is_where_the_spectral_radius_is_below_s():
         assert bool(acyclicity.log_det(weights).inside) == (radius < 1)
 
 
+@pytest.mark.slow
 def test_zero_agrees_with_networkx_on_random_graphs():
     for seed in range(30):
         graph = jax.random.bernoulli(jax.random.key(seed), 0.2, (5, 5)) & ~jnp.eye(5, dtype=bool)

@@ -8,13 +8,9 @@ import pytest
 
 from framework.causal import ancestry, graphs
 
+pytestmark = pytest.mark.usefixtures("float64")
+
 CHANGES, COUNTS, SMOOTH = (jax.jit(f) for f in (ancestry.changes, ancestry.path_counts, ancestry.smooth))
-
-
-@pytest.fixture(autouse=True)
-def float64():
-    with jax.enable_x64(True):
-        yield
 
 
 def dag(seed, nodes, density=0.5):
@@ -52,6 +48,7 @@ def ladder(squares):
     return graph
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(10))
 def test_the_change_of_every_single_move_is_that_of_the_closure(seed):
     graph, cost = dag(seed, 5, density=0.3 + 0.05 * seed), costs(seed, 5)
@@ -66,6 +63,7 @@ def test_the_change_of_every_single_move_is_that_of_the_closure(seed):
     assert np.all(np.isfinite(changes))
 
 
+@pytest.mark.slow
 def test_the_total_is_the_cost_of_the_closure_and_a_node_is_no_ancestor_of_itself():
     for seed in range(10):
         graph, cost = dag(seed, 8), costs(seed, 8)
@@ -106,6 +104,7 @@ def test_among_very_many_paths_one_edge_takes_what_it_alone_joins():
     assert delete[45, 47] == plain_total(cut, cost) - plain_total(graph, cost)
 
 
+@pytest.mark.slow
 def test_changes_under_vmap_are_those_of_each_alone_and_jit_changes_nothing():
     many = jnp.asarray(np.stack([dag(seed, 6) for seed in range(4)]))
     cost = jnp.asarray(np.stack([costs(seed, 6) for seed in range(4)]))

@@ -122,6 +122,7 @@ def plain_rows(path):
             yield name.strip(), dict(zip(parents, states, strict=True)), [float(n) for n in numbers.split(",")]
 
 
+@pytest.mark.slow
 def test_the_published_networks_are_read_row_by_row(published):
     path, (nodes, edges) = published
     network = bif.read_network(path)
@@ -261,6 +262,7 @@ def test_bytes_of_any_kind_are_refused(read, data):
             read(content)
 
 
+@pytest.mark.slow
 @given(
     place=st.integers(0, len(WET) - 1),
     length=st.integers(0, 12),

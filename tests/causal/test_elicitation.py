@@ -197,6 +197,7 @@ ALPHABET = st.sampled_from(
 )
 
 
+@pytest.mark.slow
 @given(st.lists(ALPHABET, max_size=12).map("".join) | st.text(max_size=30))
 @settings(max_examples=400, deadline=None)
 def test_whatever_is_read_names_that_letter_and_no_other_capital(reply):
@@ -292,6 +293,7 @@ elicitation.elicit(asked, ask, sys.argv[1])
 """
 
 
+@pytest.mark.slow
 def test_killed_for_real_all_answers_until_then_are_there(tmp_path):
     file = tmp_path / "answers.json"
     killed = subprocess.run([sys.executable, "-c", KILLED, file], cwd=ROOT, check=False)

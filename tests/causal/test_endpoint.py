@@ -117,6 +117,7 @@ def open_chat(server, **settings):
     return endpoint.chat(server.url, "parrot", KEY, **settings)
 
 
+@pytest.mark.slow
 def test_a_prompt_goes_out_as_the_protocol_says_and_the_reply_comes_back(server):
     server.script = [Said(completion("**B**"))]
     with open_chat(server) as ask:

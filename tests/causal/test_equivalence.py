@@ -37,6 +37,7 @@ def random_dag(seed, nodes, degree=2):
     return upper[order][:, order]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("nodes", "dags"), [(1, 1), (2, 3), (3, 25), (4, 543), (5, 29281)])
 def test_an_edge_is_directed_where_all_members_of_the_class_agree(nodes, dags):
     """The oracle: every DAG there is, and of each class the union of its members."""
@@ -91,6 +92,7 @@ def test_a_collider_and_a_chain_are_two_apart():
     assert int(equivalence.cpdag_shd(chain, chain.T)) == 0
 
 
+@pytest.mark.slow
 def test_many_at_once_and_compiled_give_what_one_at_a_time_gives_uncompiled():
     dags = np.stack([random_dag(seed, 12) for seed in range(3)])
     with jax.disable_jit():

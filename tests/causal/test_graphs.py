@@ -19,6 +19,7 @@ def as_networkx(graph):
     return nx.from_numpy_array(np.asarray(graph, int), create_using=nx.DiGraph)
 
 
+@pytest.mark.slow
 @given(seed=st.integers(0, 10**6), nodes=st.sampled_from([1, 2, 5, 9]), density=st.floats(0, 0.6))
 @settings(max_examples=60, deadline=None)
 def test_reachability_and_acyclicity_agree_with_networkx(seed, nodes, density):
@@ -45,6 +46,7 @@ def cut_by_hand(weights):
         weights[min(cyclic, key=lambda edge: abs(weights[edge]))] = 0
 
 
+@pytest.mark.slow
 @given(seed=st.integers(0, 10**6), nodes=st.sampled_from([2, 5, 9]), density=st.floats(0, 1))
 @settings(max_examples=60, deadline=None)
 def test_breaking_cycles_cuts_what_a_plain_loop_cuts(seed, nodes, density):
@@ -60,6 +62,7 @@ def test_a_weak_edge_on_no_cycle_is_kept():
     np.testing.assert_array_equal(graphs.break_cycles(weights), weights.at[1, 0].set(0))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("nodes", "degree", "edges"), [(10, 2, 20), (20, 4, 80), (5, 4, 10), (4, 0, 0), (1, 2, 0)])
 def test_a_random_graph_is_a_dag_of_just_so_many_edges(nodes, degree, edges):
     for seed in range(5):
@@ -68,6 +71,7 @@ def test_a_random_graph_is_a_dag_of_just_so_many_edges(nodes, degree, edges):
         assert graphs.is_dag(graph)
 
 
+@pytest.mark.slow
 def test_random_graphs_prefer_no_order():
     drawn = jax.vmap(lambda key: graphs.erdos_renyi(key, 6, 2))(jax.random.split(jax.random.key(0), 2000))
     frequency = np.asarray(drawn.mean(0))[~np.eye(6, dtype=bool)]
@@ -106,6 +110,7 @@ def test_a_cycle_is_written_out():
     assert graphs.find_cycle(np.triu(np.ones((3, 3)), 1), NAMES) == ""
 
 
+@pytest.mark.slow
 def test_kept_edges_are_never_cut_from_a_cycle():
     weights = jnp.array([[0.0, 0.1, 0.0], [0.0, 0.0, 0.5], [0.9, 0.0, 0.0]])
     kept = jnp.zeros((3, 3), bool).at[0, 1].set(True)
@@ -137,6 +142,7 @@ def test_an_array_of_names_will_do_and_a_name_given_twice_will_not():
         causal.to_networkx(result, ["x", "x"])
 
 
+@pytest.mark.slow
 def test_the_greatest_entry_is_numpys_argmax():
     for seed in range(20):
         values = np.random.default_rng(seed).integers(0, 5, size=(3, 4)).astype(np.float32)

@@ -50,6 +50,7 @@ def sid_by_regression(true, estimated, rng):
     return sum(wrong_effects(effects, covariance, i, np.flatnonzero(estimated[:, i])).sum() for i in range(len(true)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("nodes", [1, 2, 3, 4])
 def test_the_distance_of_any_two_dags_is_that_of_regressions_in_a_gaussian_model(nodes):
     """All pairs of all DAGs: 625 of three nodes, 294849 of four."""
@@ -117,6 +118,7 @@ def test_it_does_not_depend_on_the_order_of_the_columns():
     assert int(sid(true[order][:, order], found[order][:, order])) == int(sid(true, found)) > 0
 
 
+@pytest.mark.slow
 def test_many_at_once_and_compiled_give_what_one_at_a_time_gives_uncompiled():
     true = np.stack([random_dag(seed, 9) for seed in range(3)])
     found = np.stack([random_dag(50 + seed, 9) for seed in range(3)])

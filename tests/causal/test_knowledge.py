@@ -45,6 +45,7 @@ def test_it_is_a_pytree_whose_names_are_static():
     assert jax.jit(lambda k: jax.tree.map(lambda leaf: 1 - leaf, k))(known).names == NAMES
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("precision", "recall"), [(0.8, 0.8), (0.3, 0.3), (1.0, 1.0), (0.5, 0.0)])
 def test_an_imperfect_prior_has_the_quality_it_was_asked_for(precision, recall):
     truth = np.asarray(graphs.erdos_renyi(jax.random.key(0), 20, 2))
@@ -55,6 +56,7 @@ def test_an_imperfect_prior_has_the_quality_it_was_asked_for(precision, recall):
     assert not np.diagonal(claimed).any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("precision", "recall", "what"),
     [(0, 1, "precision must lie"), (1, 2, "recall in"), (0.01, 1, "false edges; there are")],

@@ -32,10 +32,12 @@ def shd(truth, result):
     return int(metrics.compare(truth, result.graph)["shd"])
 
 
+@pytest.mark.slow
 def test_known_graphs_are_recovered_from_raw_data():
     assert [shd(truth, causal.fit(x)) for truth, x in map(drawn, range(6))] == [0] * 6
 
 
+@pytest.mark.slow
 def test_the_search_mends_what_the_path_alone_gets_wrong():
     problems = [drawn(seed, degree=4) for seed in range(6)]
     alone = causal.Config(finish="cut")
@@ -44,6 +46,7 @@ def test_the_search_mends_what_the_path_alone_gets_wrong():
     assert mended < path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["penalty", "prior_weight"])
 @pytest.mark.parametrize("value", [np.nan, np.inf, -1.0])
 def test_impossible_weights_are_refused_or_carry_a_status(problem, name, value):
@@ -55,6 +58,7 @@ def test_impossible_weights_are_refused_or_carry_a_status(problem, name, value):
     np.testing.assert_array_equal(traced, [0, 1])
 
 
+@pytest.mark.slow
 def test_the_result_is_a_dag_in_float64_whose_weights_pass_the_cut(problem):
     _, x = problem
     result = causal.fit(x, config=SHORT)
@@ -71,6 +75,7 @@ def test_no_global_setting_changes(problem):
     assert jnp.ones(1).dtype == jnp.float32
 
 
+@pytest.mark.slow
 def test_the_weights_are_least_squares_on_a_graph_that_is_given_away():
     """Without penalty and with a huge sample the learned weights are the regression of each node on its parents."""
     _, x = drawn(1, nodes=4, degree=1, samples=5000)
@@ -83,6 +88,7 @@ def test_the_weights_are_least_squares_on_a_graph_that_is_given_away():
             np.testing.assert_allclose(result.weights[parents, node], plain, atol=0.02)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("settings", [{}, {"transform": "standardize", "noise": "unequal", "finish": "order"}], ids=str)
 def test_a_prior_that_knows_nothing_equals_no_prior_bit_for_bit(problem, settings):
     _, x = problem
@@ -92,6 +98,7 @@ def test_a_prior_that_knows_nothing_equals_no_prior_bit_for_bit(problem, setting
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.slow
 def test_a_good_prior_helps_and_a_reversed_one_does_harm_only_where_it_is_trusted_blindly():
     scarce = [drawn(seed, samples=30) for seed in range(100, 110)]
     good = [causal.knowledge.imperfect(jax.random.key(i), truth, 0.8, 0.8) for i, (truth, _) in enumerate(scarce)]
@@ -109,6 +116,7 @@ def test_a_good_prior_helps_and_a_reversed_one_does_harm_only_where_it_is_truste
     assert distance(bad) <= 1.05 * without
 
 
+@pytest.mark.slow
 def test_a_strong_prior_against_an_edge_removes_it(problem):
     _, x = problem
     source, target = np.argwhere(np.asarray(causal.fit(x, config=SHORT).graph))[0]
@@ -135,6 +143,7 @@ def test_shifting_columns_changes_nothing_but_scaling_does(problem):
     assert not np.array_equal(scaled.graph, result.graph)
 
 
+@pytest.mark.slow
 def test_a_batch_of_tables_equals_one_after_another():
     tables = np.stack([drawn(seed, nodes=5, samples=100)[1] for seed in range(3)])
     with jax.enable_x64(True):
@@ -143,6 +152,7 @@ def test_a_batch_of_tables_equals_one_after_another():
         np.testing.assert_allclose(together.weights[i], causal.fit(x, None, SHORT).weights, atol=1e-8)
 
 
+@pytest.mark.slow
 def test_jit_equals_no_jit_and_compiles_once(problem):
     _, x = problem
     counted = jax.jit(chex.assert_max_traces(causal.fit, n=1))
@@ -151,6 +161,7 @@ def test_jit_equals_no_jit_and_compiles_once(problem):
         counted(2 * x, None, SHORT)
 
 
+@pytest.mark.slow
 def test_penalties_and_prior_weights_can_be_swept(problem):
     truth, x = problem
     prior = causal.Knowledge(truth.astype(float), 1 - np.eye(5))
@@ -164,6 +175,7 @@ def test_penalties_and_prior_weights_can_be_swept(problem):
     assert np.count_nonzero(swept[2]) < np.count_nonzero(swept[0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("outer", [lambda f: f, jax.jit])
 def test_a_32_bit_caller_gets_64_bit_work(problem, dtype, outer):
@@ -178,6 +190,7 @@ def test_a_32_bit_caller_gets_64_bit_work(problem, dtype, outer):
         np.testing.assert_allclose(np.asarray(batched.weights)[i], alone.weights, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_driven_step_by_step_it_is_the_same_fit(problem):
     _, x = problem
     with jax.enable_x64(True):
@@ -198,6 +211,7 @@ def test_steps_outside_of_64_bits_are_refused(problem):
         causal.problem(problem[1], None, SHORT)
 
 
+@pytest.mark.slow
 def test_a_step_that_leaves_the_domain_is_taken_back():
     """A rate so long that the first step lands beyond the barrier."""
     with jax.enable_x64(True):
@@ -210,6 +224,7 @@ def test_a_step_that_leaves_the_domain_is_taken_back():
     assert radius < 1
 
 
+@pytest.mark.slow
 def test_names_of_a_data_frame_travel_with_the_result(problem, extra):
     _, x = problem
     frame = extra("pandas").DataFrame(x, columns=list("vwxyz"))
@@ -220,15 +235,18 @@ def test_names_of_a_data_frame_travel_with_the_result(problem, extra):
     assert list(causal.to_networkx(result).nodes) == list("vwxyz")
 
 
+@pytest.mark.slow
 def test_one_column_is_a_graph_without_edges():
     assert not causal.fit(np.arange(5.0)[:, None], config=SHORT).graph.any()
 
 
+@pytest.mark.slow
 def test_fewer_rows_than_columns_still_give_a_dag():
     _, x = drawn(3, nodes=10, samples=4)
     assert graphs.is_dag(causal.fit(x, config=SHORT).graph)
 
 
+@pytest.mark.slow
 def test_under_a_transformation_bad_tables_carry_a_status(problem):
     _, x = problem
     tables = np.stack([x, np.where(np.arange(5) == 1, np.nan, x)])
@@ -276,6 +294,7 @@ def test_a_config_passes_through_transformations_as_structure():
     assert causal.Config() != SHORT
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("acyclicity", ["log_det", "exponential", "polynomial"])
 @pytest.mark.parametrize("constraint", ["path", "lagrangian"])
 def test_every_acyclicity_function_and_constraint_leads_to_the_graph(acyclicity, constraint):
@@ -290,6 +309,7 @@ def test_every_acyclicity_function_and_constraint_leads_to_the_graph(acyclicity,
     assert max(h) < 1e-4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("score", ["golem_ev", "golem_nv"])
 def test_the_likelihood_scores_lead_to_the_graph(score):
     truth, x = drawn(0, nodes=5, degree=1)
@@ -297,6 +317,7 @@ def test_the_likelihood_scores_lead_to_the_graph(score):
     assert shd(truth, causal.fit(x, config=config)) == 0
 
 
+@pytest.mark.slow
 def test_golem_nv_differs_from_golem_ev_only_in_the_last_stage():
     _, x = drawn(1, nodes=4)
     with jax.enable_x64(True):
@@ -311,6 +332,7 @@ def test_golem_nv_differs_from_golem_ev_only_in_the_last_stage():
             assert same == (k < 20)
 
 
+@pytest.mark.slow
 def test_binary_columns_are_learned_by_the_logistic_score():
     """x0 -> x1 -> x2 of 0 and 1: the skeleton is found, and x0 and x2 are not joined."""
     rng = np.random.default_rng(0)
@@ -334,6 +356,7 @@ def hard_case(seed):
     return x[:, rng.permutation(5)], required, forbidden, rng.uniform(size=(5, 5)), rng.uniform(size=(5, 5))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("settings", [{}, {"noise": "unequal", "finish": "order"}, {"finish": "cut"}], ids=str)
 def test_hard_knowledge_is_never_gone_against_in_a_thousand_cases(settings):
     config = causal.Config(stage_steps=(20, 20, 20, 20, 40), **settings)
@@ -348,6 +371,7 @@ def test_hard_knowledge_is_never_gone_against_in_a_thousand_cases(settings):
     assert not np.any(required & ~graph)
 
 
+@pytest.mark.slow
 def test_tiers_are_kept_to():
     _, x = drawn(2, nodes=6)
     tiers = [[5, 0], [3], [1, 2, 4]]
@@ -356,6 +380,7 @@ def test_tiers_are_kept_to():
     assert not np.any(graph & (rank[:, None] > rank[None, :]))
 
 
+@pytest.mark.slow
 def test_beliefs_in_paths_take_part(problem):
     """A path that data of few rows leave open is found where it is believed in, and not where it is denied."""
     rng = np.random.default_rng(3)
@@ -368,6 +393,7 @@ def test_beliefs_in_paths_take_part(problem):
     assert reach == [False, True]
 
 
+@pytest.mark.slow
 def test_a_start_counts_only_late_on_the_path(problem):
     truth, x = problem
     prior = causal.Knowledge(truth.T * 1.0)
@@ -381,6 +407,7 @@ def test_a_start_counts_only_late_on_the_path(problem):
     assert ends[0] < 0.05 < ends[4]
 
 
+@pytest.mark.slow
 def test_bounds_hold_claimed_edges_up_on_the_path(problem):
     truth, x = problem
     prior = causal.Knowledge(truth.T * 1.0)
@@ -391,6 +418,7 @@ def test_bounds_hold_claimed_edges_up_on_the_path(problem):
     assert np.abs(free[truth.T]).min() < 0.1
 
 
+@pytest.mark.long
 def test_memory_is_said_to_the_right_order_of_magnitude():
     """Held against what XLA reserves for the compiled fit."""
     for rows, columns, config in (

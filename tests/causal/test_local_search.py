@@ -7,14 +7,10 @@ import pytest
 
 from framework.causal import ancestry, graphs, local_search
 
+pytestmark = pytest.mark.usefixtures("float64")
+
 SAMPLES = 60
 CLIMB = jax.jit(local_search.climb, static_argnames="equal")
-
-
-@pytest.fixture(autouse=True)
-def float64():
-    with jax.enable_x64(True):
-        yield
 
 
 def table(seed, nodes):
@@ -66,6 +62,7 @@ def climb(x, start, given, equal, ancestors=None):
     return CLIMB(jnp.asarray(start), covariance, jnp.asarray(float(len(x))), given, equal=equal, ancestors=ancestors)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("equal", [True, False])
 @pytest.mark.parametrize("believed", [False, True])
 @pytest.mark.parametrize("seed", range(4))
@@ -81,6 +78,7 @@ def test_it_climbs_as_a_plain_search_over_all_neighbours_does(seed, believed, eq
     assert float(found.score) == pytest.approx(plain_score(x, expected, cost, equal, ancestors), rel=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("equal", [True, False])
 @pytest.mark.parametrize("believed", [False, True])
 def test_no_step_from_its_end_that_keeps_to_the_rules_is_better(believed, equal):
@@ -98,6 +96,7 @@ def test_no_step_from_its_end_that_keeps_to_the_rules_is_better(believed, equal)
                 assert plain_score(x, near, cost, equal, ancestors) <= score + 1e-6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("equal", [True, False])
 @pytest.mark.parametrize("believed", [False, True])
 def test_always_a_dag_without_forbidden_and_with_all_required_edges(believed, equal):
@@ -118,6 +117,7 @@ def test_always_a_dag_without_forbidden_and_with_all_required_edges(believed, eq
     assert not np.any(required & ~found)
 
 
+@pytest.mark.slow
 def test_one_path_beside_very_many_is_not_forgotten_when_they_go():
     """2^53 paths lead over a chain of diamonds and its last edge, and one leads past: in floats they are 2^53 again."""
     squares = 53
@@ -135,6 +135,7 @@ def test_one_path_beside_very_many_is_not_forgotten_when_they_go():
     np.testing.assert_array_equal(climb(x, start, given, equal=True).graph, kept)
 
 
+@pytest.mark.slow
 def test_it_turns_edges_for_nothing_to_find_a_collider():
     """All complete graphs are equivalent, but only from some of them one deletion leads to a -> c <- b."""
     rng = np.random.default_rng(0)
@@ -154,6 +155,7 @@ def test_renaming_the_columns_renames_the_end():
     np.testing.assert_array_equal(again.graph, found.graph[order][:, order])
 
 
+@pytest.mark.slow
 def test_units_do_not_matter_where_noise_is_of_unequal_variance():
     x, units = table(4, 6), 10.0 ** np.arange(-3, 3)
     cost = np.random.default_rng(4).uniform(0.5, 4, size=(6, 6))
@@ -164,6 +166,7 @@ def test_units_do_not_matter_where_noise_is_of_unequal_variance():
     np.testing.assert_allclose(rescaled, plain * units / units[:, None], rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_fewer_rows_than_columns_bound_the_parents():
     x = np.random.default_rng(0).normal(size=(5, 8))
     given = edges(8, np.full((8, 8), -1.0))
@@ -172,6 +175,7 @@ def test_fewer_rows_than_columns_bound_the_parents():
     assert np.isfinite(float(found.score))
 
 
+@pytest.mark.slow
 def test_duplicate_and_constant_columns_end_the_search_with_numbers():
     x = table(0, 3)
     x = np.concatenate([x, x[:, :1], np.zeros((SAMPLES, 1))], axis=1)
@@ -182,6 +186,7 @@ def test_duplicate_and_constant_columns_end_the_search_with_numbers():
         assert not jnp.any(found.graph[4]) | jnp.any(found.graph[:, 4])
 
 
+@pytest.mark.slow
 def test_refitted_weights_are_least_squares():
     x = table(1, 5)
     graph = np.triu(np.random.default_rng(1).uniform(size=(5, 5)) < 0.6, 1)
@@ -193,6 +198,7 @@ def test_refitted_weights_are_least_squares():
     assert not weights[~graph].any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("equal", [True, False])
 def test_many_searches_at_once_end_as_each_alone(equal):
     tables = np.stack([table(seed, 5) for seed in range(6)])

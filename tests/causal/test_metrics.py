@@ -43,6 +43,7 @@ def pairs_that_differ(true, found):
     return sum((true[i, j], true[j, i]) != (found[i, j], found[j, i]) for i, j in pairs)
 
 
+@pytest.mark.slow
 def test_the_distance_is_that_of_brute_force_on_all_oriented_graphs_of_three_nodes():
     pairs = list(itertools.combinations(range(3), 2))
     every = []
@@ -67,6 +68,7 @@ def test_empty_graphs_give_numbers_and_no_nan():
     assert metrics.compare(graph((0, 1)), graph())["shd"] == 1
 
 
+@pytest.mark.slow
 def test_many_graphs_are_compared_at_once():
     rng = np.random.default_rng(0)
     true, found = (np.triu(rng.uniform(size=(6, 5, 5)) < 0.4, 1) for _ in range(2))

@@ -6,13 +6,9 @@ import pytest
 from framework import causal
 from framework.causal import graphs, linear, metrics, mlp, noise, nonlinear
 
+pytestmark = pytest.mark.usefixtures("float64")
+
 CONFIG = causal.Config(score="mlp", finish="cut", hidden=4)
-
-
-@pytest.fixture(autouse=True)
-def float64():
-    with jax.enable_x64(True):
-        yield
 
 
 @pytest.fixture
@@ -21,6 +17,7 @@ def network():
     return mlp.Network(*map(jax.random.normal, jax.random.split(jax.random.key(0), 4), shapes))
 
 
+@pytest.mark.slow
 def test_a_prediction_is_that_of_plain_loops(network):
     x = np.random.default_rng(0).normal(size=(5, 3))
     sigmoid = lambda z: 1 / (1 + np.exp(-z))
@@ -31,6 +28,7 @@ def test_a_prediction_is_that_of_plain_loops(network):
             assert float(found[j]) == pytest.approx(bias[j] + sum(second[j, h] * inner[h] for h in range(4)), rel=1e-10)
 
 
+@pytest.mark.slow
 def test_every_term_has_the_gradient_of_finite_differences(network):
     network = jax.tree.map(lambda leaf: 0.3 * leaf, network)
     x = np.random.default_rng(1).normal(size=(20, 3))
@@ -46,6 +44,7 @@ def test_every_term_has_the_gradient_of_finite_differences(network):
         assert float(exact) == pytest.approx(float(slope), rel=1e-5)
 
 
+@pytest.mark.long
 def test_curved_relations_are_found_better_than_by_lines():
     tables, truths = [], []
     for seed in range(4):
@@ -60,6 +59,7 @@ def test_curved_relations_are_found_better_than_by_lines():
     assert distance["curves"] <= 0.7 * distance["lines"]
 
 
+@pytest.mark.slow
 def test_the_path_keeps_to_hard_knowledge():
     x = np.random.default_rng(2).normal(size=(50, 3))
     x[:, 1] += np.sin(2 * x[:, 0])
@@ -78,6 +78,7 @@ def test_both_models_offer_the_same_functions():
         assert callable(getattr(linear, name))
 
 
+@pytest.mark.slow
 def test_the_start_lies_well_inside_the_domain():
     for size in (2, 30):
         given = causal.problem(np.random.default_rng(0).normal(size=(40, size)), None, CONFIG)

@@ -1,15 +1,10 @@
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from framework.causal import moments
 
-
-@pytest.fixture(autouse=True)
-def float64():
-    with jax.enable_x64(True):
-        yield
+pytestmark = pytest.mark.usefixtures("float64")
 
 
 @pytest.fixture
@@ -33,6 +28,7 @@ def test_without_transform_it_is_the_second_moment(x):
     np.testing.assert_allclose(moments.covariance(x, "none"), x.T @ x / 50, rtol=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("transform", moments.TRANSFORMS)
 def test_counts_stand_for_repeated_rows(x, transform):
     counts = np.random.default_rng(1).integers(0, 4, 50)

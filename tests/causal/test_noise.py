@@ -38,6 +38,7 @@ def test_standardized_noise_has_mean_0_and_deviation_1_in_law(name):
     np.testing.assert_allclose((law.mean(), law.std()), (0, 1), atol=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["gaussian", "standardized gumbel"])
 def test_noise_has_the_shape_that_is_asked_for_and_is_the_same_with_and_without_transformations(name):
     draw, _ = LAWS[name]

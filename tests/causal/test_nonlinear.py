@@ -55,6 +55,7 @@ def test_the_causal_order_of_a_long_chain_is_found_under_vmap():
     np.testing.assert_array_equal(jax.vmap(nonlinear.causal_order)(jnp.stack([chain, chain.T]))[0], np.arange(12)[::-1])
 
 
+@pytest.mark.slow
 def test_the_mlp_is_its_equations_computed_node_by_node():
     with jax.enable_x64(True):
         draw, table = fixed(20)
@@ -82,6 +83,7 @@ def test_the_weights_of_the_mlp_stand_on_parents_and_within_their_bounds():
     assert not np.array_equal(second, other)
 
 
+@pytest.mark.slow
 def test_the_gaussian_process_is_its_equations_computed_node_by_node():
     with jax.enable_x64(True):
         draw, table = fixed(20)
@@ -98,12 +100,14 @@ def test_the_gaussian_process_is_its_equations_computed_node_by_node():
         np.testing.assert_allclose(drawn, plain, atol=1e-9)
 
 
+@pytest.mark.slow
 def test_single_precision_factors_the_kernel_of_a_thousand_rows():
     drawn = nonlinear.gaussian_process(KEY, GRAPH, 1000, noise.gaussian())
     assert drawn.dtype == jnp.float32
     assert np.isfinite(drawn).all()
 
 
+@pytest.mark.slow
 def test_the_iscm_is_its_equations_computed_node_by_node():
     with jax.enable_x64(True):
         draw, table = fixed(20)
@@ -136,6 +140,7 @@ def test_the_covariance_of_the_iscm_is_the_one_that_its_rescaled_weights_imply()
         np.testing.assert_allclose(drawn.T @ drawn / len(drawn), covariance, atol=0.015)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", GENERATORS)
 def test_a_draw_is_the_same_with_and_without_transformations(name):
     with jax.enable_x64(True):
@@ -159,6 +164,7 @@ def test_what_a_node_is_does_not_depend_on_what_follows_it(name):
         assert np.abs(short[:, 1] - full[:, 1]).max() > 0.1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", GENERATORS)
 def test_draws_keep_the_precision_of_the_caller(name):
     assert jax.eval_shape(generators(20)[name], KEY) == jax.ShapeDtypeStruct((20, 5), jnp.float32)

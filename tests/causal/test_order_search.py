@@ -8,13 +8,9 @@ import pytest
 from framework.causal import equivalence, graphs, order_search, structural
 from framework.causal.local_search import Edges
 
+pytestmark = pytest.mark.usefixtures("float64")
+
 SAMPLES = 60
-
-
-@pytest.fixture(autouse=True)
-def float64():
-    with jax.enable_x64(True):
-        yield
 
 
 def table(seed, nodes):
@@ -92,6 +88,7 @@ def climb(x, order, given, equal, **restarts):
     return compiled(jnp.asarray(order), covariance, jnp.asarray(float(len(x))), given, equal, **restarts)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("nodes", "equal"), [(4, False), (4, True), (5, False)])
 def test_from_a_few_orders_it_finds_the_best_graph_of_all(nodes, equal):
     reached = []
@@ -106,6 +103,7 @@ def test_from_a_few_orders_it_finds_the_best_graph_of_all(nodes, equal):
     assert np.mean(reached) >= 0.9
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("equal", [True, False])
 def test_the_score_is_that_of_the_graph(equal):
     for seed in range(5):
@@ -117,6 +115,7 @@ def test_the_score_is_that_of_the_graph(equal):
         assert float(found.score) == pytest.approx(expected, rel=1e-10, abs=1e-8)
 
 
+@pytest.mark.slow
 def test_it_ends_no_lower_than_the_choice_of_parents_along_the_first_order():
     risen = []
     for seed in range(8):
@@ -135,6 +134,7 @@ def test_where_nothing_may_move_it_is_the_choice_of_parents_along_the_order():
     np.testing.assert_array_equal(climb(x, order, given, equal=False).graph, plain_choice(x, order.tolist(), cost))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("equal", [True, False])
 def test_forbidden_edges_never_appear_and_required_ones_never_go(equal):
     nodes, cases = 7, 200
@@ -162,6 +162,7 @@ def test_fewer_rows_than_columns_bound_the_parents():
     assert np.isfinite(float(found.score))
 
 
+@pytest.mark.slow
 def test_duplicate_and_constant_columns_end_the_search_with_numbers():
     x = table(0, 3)
     x = np.concatenate([x, x[:, :1], np.zeros((SAMPLES, 1))], axis=1)
@@ -190,6 +191,7 @@ def population(seed, degree=2, nodes=10, many=1e6):
     return graph, effects.T @ effects, jnp.asarray(many), edges(nodes, jnp.full((nodes, nodes), jnp.log(many)))
 
 
+@pytest.mark.long
 def test_with_many_rows_it_finds_the_equivalence_class_whatever_the_scale():
     for seed in range(6):
         graph, covariance, samples, given = population(seed)
@@ -199,12 +201,14 @@ def test_with_many_rows_it_finds_the_equivalence_class_whatever_the_scale():
         assert int(equivalence.cpdag_shd(graph, found.graph)) == 0
 
 
+@pytest.mark.slow
 def test_under_noise_of_one_variance_it_finds_the_graph():
     for seed in range(6):
         graph, *problem = population(seed)
         np.testing.assert_array_equal(compiled(jnp.arange(10), *problem, equal=True).graph, graph)
 
 
+@pytest.mark.slow
 def test_restarts_never_lower_the_score_and_keep_to_the_edges():
     rises = []
     for seed in range(4):
@@ -225,6 +229,7 @@ def test_restarts_without_a_key_are_refused():
         climb(x, np.arange(3), edges(3, np.ones((3, 3))), equal=False, restarts=2)
 
 
+@pytest.mark.long
 def test_many_searches_at_once_end_as_each_alone():
     tables = np.stack([table(seed, 6) for seed in range(6)])
     covariances = jnp.asarray(np.einsum("bni,bnj->bij", tables, tables) / SAMPLES)
@@ -238,6 +243,7 @@ def test_many_searches_at_once_end_as_each_alone():
     np.testing.assert_array_equal(jax.vmap(one)(covariances, keys), jnp.stack(list(map(one, covariances, keys))))
 
 
+@pytest.mark.slow
 def test_a_32_bit_caller_gets_64_bit_work():
     x = table(0, 6)
     covariance, cost = np.float32(x.T @ x / SAMPLES), np.full((6, 6), 2.0)

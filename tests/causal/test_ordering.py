@@ -1,6 +1,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from framework.causal import graphs, ordering, structural
 from framework.core import keys
@@ -18,6 +19,7 @@ def plain_order(covariance):
     return chosen
 
 
+@pytest.mark.slow
 def test_it_is_the_order_of_plain_regressions():
     with jax.enable_x64(True):
         for seed in range(10):
@@ -26,6 +28,7 @@ def test_it_is_the_order_of_plain_regressions():
             np.testing.assert_array_equal(ordering.top_down(jnp.asarray(x.T @ x / 30)), rank[:, None] < rank[None, :])
 
 
+@pytest.mark.slow
 def test_with_the_true_covariance_every_edge_points_forward():
     with jax.enable_x64(True):
         for seed in range(20):
@@ -52,6 +55,7 @@ def test_the_top_down_order_keeps_to_required_edges():
     assert before.sum() == 6
 
 
+@pytest.mark.slow
 def test_an_order_of_a_graph_is_one_that_the_graph_keeps_to():
     for seed in range(20):
         graph = graphs.erdos_renyi(jax.random.key(seed), 8, 2)

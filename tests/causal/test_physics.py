@@ -96,6 +96,7 @@ def test_the_graph_is_a_dag_and_what_the_formulas_take(name):
     assert {column for column, _ in system.inputs + system.formulas} == set(system.columns)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_without_noise_the_formulas_of_the_textbook_hold(name):
     drawn = columns(name)
@@ -143,6 +144,7 @@ def test_the_noise_of_a_column_is_independent_of_that_of_others_and_of_inputs(na
     assert off.max() < 5 / np.sqrt(ROWS)
 
 
+@pytest.mark.slow
 def test_a_draw_is_the_same_with_and_without_transformations():
     system = physics.SYSTEMS["pendulum"]
     keys, levels = jax.random.split(KEY, 3), jnp.array([0.0, 0.1, 0.5])

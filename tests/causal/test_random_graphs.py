@@ -10,6 +10,7 @@ def draws(number, nodes, degree):
     return np.asarray(jax.vmap(lambda key: random_graphs.scale_free(key, nodes, degree))(keys))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("nodes", "degree", "edges"), [(20, 4, 70), (4, 9, 6), (4, 0, 0), (1, 2, 0)])
 def test_a_scale_free_graph_is_a_dag_of_just_so_many_edges(nodes, degree, edges):
     for graph in draws(5, nodes, degree):
@@ -52,6 +53,7 @@ def law_of_in_degrees(nodes, degree):
     return law
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("nodes", "degree"), [(6, 2)])
 def test_in_degrees_follow_the_law_of_preferential_attachment(nodes, degree):
     number, law = 20_000, law_of_in_degrees(nodes, degree)
@@ -68,6 +70,7 @@ def test_scale_free_graphs_prefer_no_order():
     assert np.abs(frequency - 9 / 30).max() < 5 * np.sqrt(0.21 / 20_000)
 
 
+@pytest.mark.slow
 def test_one_graph_is_the_same_with_and_without_transformations():
     keys = jax.random.split(jax.random.key(0), 5)
     single = [random_graphs.scale_free(key, 20, 4) for key in keys]

@@ -21,6 +21,7 @@ def by_sklearn(true, weights):
     return average_precision_score(true[off], np.abs(weights[off]))
 
 
+@pytest.mark.slow
 @given(seed=st.integers(0, 10**6), nodes=st.sampled_from([2, 6, 20]), digits=st.sampled_from([0, 1, 8]))
 @settings(max_examples=80, deadline=None)
 def test_it_is_the_average_precision_of_scikit_learn(seed, nodes, digits):
@@ -56,6 +57,7 @@ def test_a_truth_without_edges_scores_zero(nodes):
     assert float(auprc(np.zeros((nodes, nodes), bool), np.ones((nodes, nodes)))) == 0
 
 
+@pytest.mark.slow
 def test_many_at_once_and_compiled_give_what_one_at_a_time_gives_uncompiled():
     true, weights = (np.stack(parts) for parts in zip(*(case(seed, 6, 1) for seed in range(5)), strict=True))
     with jax.disable_jit():

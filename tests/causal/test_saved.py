@@ -18,6 +18,7 @@ def x():
     return np.stack([a, 1.5 * a + e, a - e + f], axis=1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
 def test_a_result_comes_back_as_it_was_saved(x, tmp_path, config, extra):
     frame = extra("pandas").DataFrame(x, columns=["a", "b", "c"])
@@ -30,6 +31,7 @@ def test_a_result_comes_back_as_it_was_saved(x, tmp_path, config, extra):
     assert [path.name for path in tmp_path.iterdir()] == ["fit.npz"]
 
 
+@pytest.mark.slow
 def test_predictions_are_the_regressions_on_the_parents(x):
     result = causal.fit(x[:200] + 5, None, CONFIGS["center"])
     predicted = causal.predict(result, x[200:] + 5)

@@ -5,11 +5,7 @@ import pytest
 
 from framework.causal import moments, scores
 
-
-@pytest.fixture(autouse=True)
-def float64():
-    with jax.enable_x64(True):
-        yield
+pytestmark = pytest.mark.usefixtures("float64")
 
 
 @pytest.fixture
@@ -22,6 +18,7 @@ def weights():
     return np.random.default_rng(2).uniform(-0.9, 0.9, size=(4, 4)) * (1 - np.eye(4))
 
 
+@pytest.mark.slow
 def test_least_squares_is_half_the_mean_squared_residual(x, weights):
     centred = x - x.mean(0)
     direct = 0.5 / len(x) * np.sum((centred - centred @ weights) ** 2)
@@ -56,6 +53,7 @@ def test_the_logistic_score_is_the_binary_cross_entropy(weights):
     assert float(value) == pytest.approx(expected, rel=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("score", [scores.golem_ev, scores.golem_nv, scores.logistic], ids=lambda f: f.__name__)
 def test_every_gradient_is_that_of_autodiff(x, weights, score):
     given = (moments.covariance(jnp.asarray(x), "center"),)

@@ -41,6 +41,7 @@ def explained_by_others(x):
     return np.array([fit(j) for j in range(x.shape[1])])
 
 
+@pytest.mark.slow
 @given(seed=st.integers(0, 10**6), nodes=st.sampled_from([2, 6]), density=st.floats(0, 1), ties=st.booleans())
 @settings(max_examples=40, deadline=None)
 def test_varsortability_is_the_share_that_a_plain_loop_counts(seed, nodes, density, ties):
@@ -51,6 +52,7 @@ def test_varsortability_is_the_share_that_a_plain_loop_counts(seed, nodes, densi
     np.testing.assert_allclose(sortability.varsortability(x, graph), by_hand, atol=1e-12)
 
 
+@pytest.mark.slow
 @given(seed=st.integers(0, 10**6), nodes=st.sampled_from([2, 6]), density=st.floats(0, 1))
 @settings(max_examples=40, deadline=None)
 def test_r2_sortability_is_the_share_that_regressions_and_a_plain_loop_give(seed, nodes, density):

@@ -1,12 +1,14 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from framework.causal import graphs, noise, structural
 
 GAUSSIAN = noise.gaussian()
 
 
+@pytest.mark.slow
 def test_weights_stand_on_edges_and_within_their_bounds():
     graph = graphs.erdos_renyi(jax.random.key(0), 30, 4)
     weights = np.asarray(structural.edge_weights(jax.random.key(1), graph))
@@ -17,6 +19,7 @@ def test_weights_stand_on_edges_and_within_their_bounds():
     assert 0.3 < (weights[weights != 0] > 0).mean() < 0.7
 
 
+@pytest.mark.slow
 def test_draws_solve_the_equations_they_are_drawn_from():
     """The oracle: node by node in causal order, from the noise that the draw implies."""
     with jax.enable_x64(True):
@@ -29,6 +32,7 @@ def test_draws_solve_the_equations_they_are_drawn_from():
         np.testing.assert_allclose(drawn, plain, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_the_covariance_is_the_one_that_the_weights_imply():
     with jax.enable_x64(True):
         weights = jnp.zeros((3, 3)).at[0, 1].set(1.0).at[1, 2].set(-0.8)

@@ -20,6 +20,7 @@ def label(recipe):
     return "-".join(str(value) for value in dataclasses.astuple(recipe))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recipe", EVERY, ids=label)
 def test_every_recipe_draws_a_dag_and_a_finite_table_of_the_asked_size(recipe):
     graph, table = synthetic.draw(KEY, recipe, 5, 20)
@@ -32,6 +33,7 @@ def test_every_recipe_draws_a_dag_and_a_finite_table_of_the_asked_size(recipe):
     assert np.all(table.std(axis=0) > 0)
 
 
+@pytest.mark.slow
 def test_a_linear_table_is_that_of_its_parts():
     """Bit for bit, so that a study that names its recipe draws what it drew when it named the parts."""
     with jax.enable_x64(True):
@@ -45,6 +47,7 @@ def test_a_linear_table_is_that_of_its_parts():
         np.testing.assert_array_equal(table, by_hand)
 
 
+@pytest.mark.slow
 def test_the_standardised_equations_take_the_weights_of_the_linear_ones():
     with jax.enable_x64(True):
         truth = np.asarray(random_graphs.scale_free(keys.named(KEY, "graph"), 6, 3))
@@ -67,6 +70,7 @@ def test_other_equations_are_those_of_nonlinear(equations):
     np.testing.assert_array_equal(table, np.asarray(drawn))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("law", synthetic.NOISES)
 def test_unequal_variances_scale_the_noise_of_each_node(law):
     """Without edges a table is its noise."""
@@ -78,6 +82,7 @@ def test_unequal_variances_scale_the_noise_of_each_node(law):
     assert np.all((scales >= 1) & (scales <= 2))
 
 
+@pytest.mark.slow
 def test_laws_differ_and_keep_the_graph():
     drawn = [synthetic.draw(KEY, Recipe(noise=law), 6, 20) for law in synthetic.NOISES]
     for (first, table), (second, other) in itertools.combinations(drawn, 2):

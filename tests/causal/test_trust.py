@@ -7,11 +7,7 @@ import pytest
 
 from framework.causal import graphs, trust
 
-
-@pytest.fixture(autouse=True)
-def float64():
-    with jax.enable_x64(True):
-        yield
+pytestmark = pytest.mark.usefixtures("float64")
 
 
 @pytest.fixture
@@ -44,6 +40,7 @@ def plain_likelihood(claims, confidence, graph):
     return total
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(6))
 def test_silence_less_costs_is_the_likelihood_of_the_claims(seed):
     rng = np.random.default_rng(seed)
@@ -55,6 +52,7 @@ def test_silence_less_costs_is_the_likelihood_of_the_claims(seed):
     )
 
 
+@pytest.mark.slow
 def test_a_true_witness_is_believed(graph):
     edges = np.asarray(graph)
     costs = trust.of_edges(graph * 1.0, trusted(), graph).costs
@@ -84,6 +82,7 @@ def test_without_confidence_nothing_is_worth_anything(graph):
     np.testing.assert_array_equal(worth.costs, 0)
 
 
+@pytest.mark.slow
 def test_paths_are_worth_what_the_paths_of_the_graph_bear_out(graph):
     paths = graphs.reachability(graph)
     costs = trust.of_paths(paths * 1.0, trusted(), paths).costs

@@ -15,6 +15,7 @@ def x():
     return np.stack([a, 1.5 * a + e, -1.2 * e - a + f, g], axis=1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("criterion", tuning.CRITERIA)
 def test_the_grid_passes_over_penalties_that_empty_the_graph(x, criterion):
     choice = causal.choose(x, None, CONFIG, penalties=(0.05, 5.0), criterion=criterion)
@@ -24,6 +25,7 @@ def test_the_grid_passes_over_penalties_that_empty_the_graph(x, criterion):
     assert choice.prior_weight is None
 
 
+@pytest.mark.slow
 def test_the_result_is_the_fit_at_the_point_chosen(x):
     prior = causal.Knowledge(np.eye(4, k=1))
     choice = causal.choose(x, prior, CONFIG, penalties=(0.02, 0.1), prior_weights=(0.0, 0.05))
@@ -32,6 +34,7 @@ def test_the_result_is_the_fit_at_the_point_chosen(x):
     assert choice.scores.shape == (4,)
 
 
+@pytest.mark.slow
 def test_held_out_rows_judge_as_a_plain_likelihood_does(x):
     """The oracle: least squares on the rows kept, the normal density of the rows held out, column by column."""
     key = jax.random.key(3)

@@ -24,6 +24,7 @@ def matrix():
     return jax.random.normal(jax.random.key(1), (5, 5))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("chunk", "done"), [(7, 0), (1, 0), (100, 0), (7, 5)])
 def test_chunks_equal_one_call_bit_for_bit(start, matrix, chunk, done):
     (whole, _), metrics = advance(step, start, matrix, 20 - done)
@@ -38,7 +39,6 @@ def test_a_run_taken_up_in_the_middle_ends_its_chunks_where_a_whole_run_does(sta
 
 
 def test_new_data_compile_nothing(start, matrix):
-    advance.clear_cache()
     counted = chex.assert_max_traces(step, n=1)
     advance(counted, start, matrix, 4)
     advance(counted, start, 2 * matrix, 4)

@@ -40,6 +40,7 @@ def test_a_finite_difference_is_exact_on_a_quadratic(quadratic, symmetric):
     np.testing.assert_allclose(flat(product), symmetric @ flat(VECTOR), rtol=1e-3, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_a_finite_difference_has_an_error_of_second_order_in_its_step():
     with jax.enable_x64(True):
         loss = lambda w: jnp.sum(jnp.sin(w) * w**2)
@@ -56,6 +57,7 @@ def test_a_kink_is_seen_by_the_difference_and_not_by_the_product():
     np.testing.assert_allclose(curvature.finite_difference_hvp(loss, w, v, 0.5), 2.0)
 
 
+@pytest.mark.slow
 def test_power_iteration_finds_the_eigenvalue_of_largest_magnitude(quadratic, symmetric):
     values = np.linalg.eigvalsh(symmetric)
     pair = curvature.power_iteration(quadratic, PARAMS, jax.random.key(0), iterations=300)
@@ -70,6 +72,7 @@ def test_a_flat_loss_has_curvature_zero_and_no_nan():
     assert np.all(np.isfinite(pair.vector))
 
 
+@pytest.mark.slow
 def test_the_step_of_the_difference_can_be_swept(quadratic):
     steps = jnp.array([0.1, 0.2])
     swept = jax.vmap(lambda h: curvature.finite_difference_hvp(quadratic, PARAMS, VECTOR, h)["a"])(steps)

@@ -1,0 +1,30 @@
+"""Where the greatest number stands, in any loop and under any precision of the caller."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+
+def argmax(values: jax.Array) -> jax.Array:
+    """The position of the first of the greatest entries, counted along the flattened array.
+
+    One reduction over values with their places: a comparison with the maximum may find none equal, where the compiler
+    computes the values twice with other roundings (jax 0.12); and jnp.argmax itself cannot be lowered for float64 under
+    the jit of a 32-bit caller (jax 0.10 and 0.12).
+
+    Args:
+      values: floats of any shape, without NaN.
+
+    Returns:
+      `[]` int32; the number of entries where all are -inf.
+    """
+    order = np.arange(math.prod(values.shape), dtype=np.int32).reshape(values.shape)
+
+    def larger(one: tuple[jax.Array, jax.Array], other: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+        wins = (one[0] > other[0]) | ((one[0] == other[0]) & (one[1] < other[1]))
+        return jnp.where(wins, one[0], other[0]), jnp.where(wins, one[1], other[1])
+
+    least = (jnp.array(-jnp.inf, values.dtype), jnp.array(order.size, jnp.int32))
+    return jax.lax.reduce((values, jnp.asarray(order)), least, larger, tuple(range(values.ndim)))[1]
