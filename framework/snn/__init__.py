@@ -1,0 +1,86 @@
+"""Spiking networks whose layers' neural code is a choice: by conversion from a DNN, or by surrogate gradient.
+
+Arrays over time are time-major, `[T, B, ...]`. Neurons and codes fire at and above their threshold.
+
+Reference: Park et al., arXiv 1809.03142; Neftci, Mostafa and Zenke, arXiv 1901.09948.
+"""
+
+from framework.snn import (
+    activation,
+    architectures,
+    coding,
+    conversion,
+    encoding,
+    energy,
+    export,
+    fidelity,
+    interchange,
+    layer,
+    membrane,
+    meters,
+    network,
+    neuron,
+    nir_graph,
+    nir_interpreter,
+    operations,
+    rasters,
+    recorded,
+    saved,
+    simulation,
+    surrogate,
+    synops,
+    trained,
+    ttfs,
+    units,
+)
+from framework.snn.conversion import Spiking, convert, fold_norms, from_flax
+from framework.snn.export import to_nir
+from framework.snn.fidelity import layer_errors
+from framework.snn.network import forward, init, unroll
+from framework.snn.saved import load, save
+from framework.snn.simulation import observe, predict, run
+from framework.snn.trained import Trained
+
+__all__ = [
+    "Spiking",
+    "Trained",
+    "activation",
+    "architectures",
+    "coding",
+    "conversion",
+    "convert",
+    "encoding",
+    "energy",
+    "export",
+    "fidelity",
+    "fold_norms",
+    "forward",
+    "from_flax",
+    "init",
+    "interchange",
+    "layer",
+    "layer_errors",
+    "load",
+    "membrane",
+    "meters",
+    "network",
+    "neuron",
+    "nir_graph",
+    "nir_interpreter",
+    "observe",
+    "operations",
+    "predict",
+    "rasters",
+    "recorded",
+    "run",
+    "save",
+    "saved",
+    "simulation",
+    "surrogate",
+    "synops",
+    "to_nir",
+    "trained",
+    "ttfs",
+    "units",
+    "unroll",
+]

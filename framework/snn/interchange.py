@@ -1,0 +1,158 @@
+"""NIR files: networks from and for other programs (extra `nir`).
+
+A file is HDF5. It is written by the PyPI package `nir`; it is read here node by node, so that a file that is damaged,
+asks for other files or for more memory than it can mean, or holds a node without a mapping, is refused by name.
+"""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from framework.snn.nir_graph import FIELDS, OPTIONAL, Graph, Node, check, node
+
+_LARGEST = 2**31  # bytes of an array; a damaged or hostile file can claim anything
+_DEEPEST = 16  # graphs within each other
+_TEXTS, _OBJECT = b"GCOL\x01\0\0\0", 16  # a collection of texts begins so; bytes in front of it and of each text
+_DAMAGED = (OSError, KeyError, AttributeError, TypeError, RuntimeError, IndexError, OverflowError, MemoryError)
+
+
+def load(path: str | os.PathLike) -> Graph:
+    """The graph of a file.
+
+    Raises:
+      FileNotFoundError: if there is no such file.
+      ModuleNotFoundError: without the extra `nir`.
+      ValueError: if the file is damaged, or a node has no mapping or lacks a field; names the node and its type.
+    """
+    h5py = _module("h5py")
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"no such file: {path}")
+    try:
+        _check_texts(path.read_bytes())
+        with h5py.File(path, "r") as file:
+            graph = _read(h5py, _member(h5py, file, "node", ""), "", 0)
+    except ValueError as error:
+        raise ValueError(f"{path}: {_line(error)}") from None
+    except _DAMAGED as error:
+        raise ValueError(f"{path}: not a NIR file, or a damaged one: {_line(error)}") from None
+    if not isinstance(graph, Graph):
+        raise ValueError(f"{path}: it holds a single node of type {graph.type}, not a graph")
+    try:
+        check(graph)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+    return graph
+
+
+def save(graph: Graph, path: str | os.PathLike) -> None:
+    """Writes a graph as a file that `load` and every other reader of NIR takes; all bits come back.
+
+    Raises:
+      ModuleNotFoundError: without the extra `nir`.
+      ValueError: if the graph does not hang together, or a convolution or Flatten does not know the shape of its input.
+    """
+    nir = _module("nir")
+    check(graph)
+    partial = Path(f"{path}.partial")
+    try:
+        nir.write(partial, _written(nir, graph, ""))
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _check_texts(raw: bytes) -> None:
+    """Walks the collections in which HDF5 keeps texts: over an object of no length its library walks for ever."""
+    start = raw.find(_TEXTS)
+    while start >= 0:
+        end = start + int.from_bytes(raw[start + 8 : start + 16], "little")
+        at = start + _OBJECT
+        while at + _OBJECT <= min(end, len(raw)):
+            number, length = int.from_bytes(raw[at : at + 2], "little"), int.from_bytes(raw[at + 8 : at + 16], "little")
+            step = _OBJECT + -(-length // 8) * 8 if number else length
+            if step < _OBJECT or at + step > end:
+                raise ValueError(f"damaged: the text of byte {at} has no possible length")
+            at += step
+        start = raw.find(_TEXTS, start + 1)
+
+
+def _read(h5py, group, name: str, depth: int) -> Node | Graph:
+    """One node of a file with all that is in it."""
+    kind = _value(_member(h5py, group, "type", name))
+    if kind != "NIRGraph":
+        wanted = [field for field in (*FIELDS.get(kind, ()), OPTIONAL.get(kind, "")) if field and field in group]
+        try:
+            return node(kind, **{field: _value(_member(h5py, group, field, name)) for field in wanted})
+        except ValueError as error:
+            raise ValueError(f"node {name!r} of type {kind!r}: {error}") from None
+    if depth == _DEEPEST:
+        raise ValueError(f"node {name!r}: more than {_DEEPEST} graphs within each other")
+    inner = _member(h5py, group, "nodes", name)
+    edges = np.atleast_2d(_member(h5py, group, "edges", name)[()]).reshape(-1, 2)
+    path = f"{name}/" if name else ""
+    return Graph(
+        {key: _read(h5py, _member(h5py, inner, key, path + key), path + key, depth + 1) for key in inner},
+        tuple((_text(a), _text(b)) for a, b in edges.tolist()),
+    )
+
+
+def _member(h5py, group, key: str, name: str):
+    """A member of a group, which must lie in the same file and be of bounded size."""
+    link = group.get(key, getlink=True)
+    if not isinstance(link, h5py.HardLink):
+        raise ValueError(f"node {name!r} has no {key!r} of its own" if name else f"no {key!r} in the file")
+    found = group[key]
+    if isinstance(found, h5py.Dataset):
+        if found.external or found.is_virtual:
+            raise ValueError(f"node {name!r}: {key!r} lies in another file")
+        if found.dtype.kind not in "fiuS" and h5py.check_string_dtype(found.dtype) is None:
+            raise ValueError(f"node {name!r}: {key!r} holds neither numbers nor text")
+        if found.nbytes > _LARGEST:
+            raise ValueError(f"node {name!r}: {key!r} claims {found.nbytes:,} bytes")
+    return found
+
+
+def _value(dataset) -> Any:
+    value = dataset[()]
+    return _text(value) if isinstance(value, bytes | str) else np.asarray(value)
+
+
+def _text(value: bytes | str) -> str:
+    return value.decode("utf8") if isinstance(value, bytes) else str(value)
+
+
+def _written(nir, graph: Graph, within: str):
+    """A graph as objects of `nir`."""
+    nodes = {}
+    for name, each in graph.nodes.items():
+        path = within + name
+        if isinstance(each, Graph):
+            nodes[name] = _written(nir, each, path + "/")
+            continue
+        # HDF5 compresses no single numbers: these go as such
+        values = {k: v[()] if isinstance(v, np.ndarray) and v.ndim == 0 else v for k, v in each.values.items()}
+        if each.type in OPTIONAL and OPTIONAL[each.type] not in values:
+            raise ValueError(f"node {path!r} ({each.type}) needs {OPTIONAL[each.type]}, the shape of its input")
+        if "shape" in values:
+            values = {f"{each.type.lower()}_type": {each.type.lower(): values["shape"]}}
+        if each.type == "Flatten":
+            values["input_type"] = {"input": values["input_type"]}
+        nodes[name] = getattr(nir, each.type)(**values)
+    return nir.NIRGraph(nodes, list(graph.edges), type_check=False)
+
+
+def _module(name: str):
+    """A package of the extra `nir`."""
+    import importlib
+
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise ModuleNotFoundError("NIR files need the extra: in the checkout, pip install '.[nir]'") from error
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:300]

@@ -1,0 +1,184 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from framework.snn import layer, network, neuron, surrogate
+
+LIF = neuron.lif(0.9, 1.0, surrogate.arctan(2.0))
+MLP = (layer.dense(6), layer.norm(over="step"), layer.recurrent(5), layer.dense(3))
+CNN = (
+    layer.conv(4, bias=False),
+    layer.norm(over="step"),
+    layer.pool("max"),
+    layer.conv(5, 3, 2),
+    layer.pool(),
+    layer.flatten(),
+    layer.dense(3),
+)
+NETWORKS = {"mlp": (MLP, (7,)), "cnn": (CNN, (8, 8, 2))}
+
+
+def drawn(layers, shape, steps=4, batch=3):
+    params = network.init(jax.random.key(0), layers, shape)
+    moved = [own | ({"mean": own["mean"] + 0.1, "var": own["var"] * 1.5} if "mean" in own else {}) for own in params]
+    return tuple(moved), 2 * jax.random.uniform(jax.random.key(1), (steps, batch, *shape))
+
+
+def by_hand(layers, params, inputs):
+    """Step after step, layer after layer, the neuron written out."""
+    stages, states = layer.stages(layers), {}
+    potential, counts = 0.0, []
+    for x in np.asarray(inputs, np.float64):
+        counts.append([])
+        for stage in stages:
+            x, _ = network.current(layers, list(params), stage, x)
+            x = np.asarray(x, np.float64)
+            own = params[stage.weighted]
+            if stage.unit:
+                u, s = states.get(stage, (np.zeros(x.shape), np.zeros(x.shape)))
+                h = 0.9 * u + x + (s @ np.asarray(own["recurrent"], np.float64) if "recurrent" in own else 0)
+                s = (h >= 1).astype(float)
+                states[stage] = h - s, s
+                x = s
+                counts[-1].append(s.reshape(len(s), -1).sum(1))
+        potential = potential + x
+    return potential, np.moveaxis(np.array(counts), 1, -1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("layers", "shape"), NETWORKS.values(), ids=NETWORKS)
+@pytest.mark.parametrize("order", network.ORDERS)
+def test_a_spiking_network_is_that_of_a_plain_loop(layers, shape, order):
+    with jax.enable_x64(True):
+        params, inputs = drawn(layers, shape)
+        outputs, same = jax.jit(lambda p, x: network.unroll(layers, p, x, LIF, order=order))(params, inputs)
+        potential, spikes = by_hand(layers, params, inputs)
+    np.testing.assert_allclose(outputs.logits[-1], potential, atol=1e-6)
+    np.testing.assert_array_equal(outputs.spikes, spikes)
+    assert spikes.sum() > 0
+    jax.tree.map(np.testing.assert_array_equal, same, params)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("layers", "shape"), NETWORKS.values(), ids=NETWORKS)
+def test_both_orders_train_alike(layers, shape):
+    """Gradients and moved statistics, with statistics that each step has for itself."""
+    with jax.enable_x64(True):
+        params, inputs = drawn(layers, shape)
+
+        def loss(params, order):
+            outputs, moved = network.unroll(layers, params, inputs, LIF, order=order, train=True)
+            return jnp.sum(outputs.logits[-1] ** 2), (outputs, moved)
+
+        grads, others = zip(*(jax.grad(loss, has_aux=True)(params, order) for order in network.ORDERS), strict=True)
+    assert any(np.asarray(leaf).any() for leaf in jax.tree.leaves(grads[0]))
+    for pair in (grads, others):
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), *pair)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("order", network.ORDERS)
+def test_an_input_that_stays_the_same_is_that_input_at_every_step(order):
+    params, inputs = drawn(*NETWORKS["cnn"])
+    constant, _ = network.unroll(CNN, params, inputs[0], LIF, 5, order=order)
+    repeated, _ = network.unroll(CNN, params, jnp.broadcast_to(inputs[0], (5, *inputs[0].shape)), LIF, order=order)
+    np.testing.assert_allclose(constant.logits, repeated.logits, atol=1e-5)
+    np.testing.assert_array_equal(constant.spikes, repeated.spikes)
+
+
+@pytest.mark.slow
+def test_an_input_that_stays_the_same_moves_the_first_statistics_once():
+    params, inputs = drawn(*NETWORKS["cnn"])
+    moved = [network.unroll(CNN, params, inputs[0], LIF, 5, order=o, train=True)[1] for o in network.ORDERS]
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), *moved)
+    _, once = network.forward(CNN, params, inputs[0], train=True)
+    np.testing.assert_allclose(moved[0][1]["mean"], once[1]["mean"], atol=1e-6)
+
+
+@pytest.mark.slow
+def test_a_norm_over_the_threshold_scales_by_that_of_the_unit():
+    layers = (layer.dense(4), layer.norm(over="threshold"), layer.dense(2))
+    params, inputs = drawn(layers, (3,))
+    stage = layer.stages(layers)[0]
+    currents = [network.current(layers, list(params), stage, inputs[0], unit=neuron.lif(0.9, v))[0] for v in (1.0, 0.5)]
+    np.testing.assert_allclose(currents[1], 0.5 * currents[0], rtol=1e-6)
+
+
+@pytest.mark.slow
+def test_a_network_without_units_sums_its_currents():
+    layers = (layer.dense(2),)
+    params, inputs = drawn(layers, (3,))
+    for order in network.ORDERS:
+        outputs, _ = network.unroll(layers, params, inputs[0], LIF, 4, order=order)
+        logits, _ = network.forward(layers, params, inputs[0])
+        np.testing.assert_allclose(outputs.logits, np.arange(1, 5)[:, None, None] * logits, rtol=1e-6)
+        assert outputs.spikes.shape == (4, 3, 0)
+
+
+def test_the_dnn_is_the_layers_with_relus_between():
+    params, inputs = drawn(*NETWORKS["cnn"])
+    x = inputs[0]
+    for stage in layer.stages(CNN):
+        x, _ = network.current(CNN, list(params), stage, x)
+        x = jax.nn.relu(x) if stage.unit else x
+    logits, _ = network.forward(CNN, params, inputs[0])
+    np.testing.assert_allclose(logits, x, atol=1e-6)
+
+
+@pytest.mark.slow
+def test_training_a_dnn_moves_the_running_statistics_and_nothing_else():
+    params, inputs = drawn(*NETWORKS["cnn"])
+    _, moved = network.forward(CNN, params, inputs[0], train=True)
+    changed = {(i, name) for i, own in enumerate(params) for name in own if np.any(own[name] != moved[i][name])}
+    assert changed == {(1, "mean"), (1, "var")}
+
+
+@pytest.mark.slow
+def test_what_a_unit_learns_is_held_by_each_layer_and_has_a_gradient():
+    unit = neuron.plif(2.0, surrogate=surrogate.arctan(2.0))
+    layers = (layer.dense(20), layer.dense(20), layer.dense(3))
+    params = network.init(jax.random.key(0), layers, (4,), unit)
+    assert ["unit" in own for own in params] == [True, True, False]
+    inputs = 5 * jax.random.uniform(jax.random.key(1), (3, 2, 4))
+    loss = lambda p: jnp.sum(network.unroll(layers, p, inputs, unit)[0].logits[-1] ** 2)
+    gradient = jax.grad(loss)(params)
+    assert all(np.abs(gradient[i]["unit"]["decay"]) > 0 for i in (0, 1))
+
+
+@pytest.mark.parametrize(
+    ("call", "what"),
+    [
+        (lambda p, x: network.unroll(CNN, p, x, LIF, order="depth"), "order must be one of layer, time"),
+        (lambda p, x: network.unroll(CNN, p, x[0], LIF, 0), "at least 1 step, got 0"),
+        (lambda p, x: network.unroll(CNN, p, x[:0], LIF), "at least 1 step"),
+        (
+            lambda p, x: network.unroll(
+                (CNN[0], layer.norm(over="time"), *CNN[2:]), p, x, LIF, order="time", train=True
+            ),
+            "cannot be trained with order='time'",
+        ),
+        (lambda p, x: network.init(jax.random.key(0), CNN, (5,)), r"layer 0 \(conv\) takes images"),
+        (lambda p, x: network.init(jax.random.key(0), CNN, (1, 1, 2)), r"layer 2 \(pool\) leaves nothing"),
+        (lambda p, x: network.init(jax.random.key(0), (layer.dense(2),), (4, 4, 1)), "flatten them before"),
+    ],
+)
+def test_bad_calls_are_refused(call, what):
+    params, inputs = drawn(*NETWORKS["cnn"])
+    with pytest.raises(ValueError, match=what):
+        call(params, inputs)
+
+
+@pytest.mark.slow
+def test_the_gradient_in_parts_is_that_of_the_whole_batch():
+    params, inputs = drawn(*NETWORKS["cnn"], batch=6)
+    labels = jnp.arange(6) % 3
+
+    def loss(params, inputs, labels):
+        outputs, _ = network.unroll(CNN, params, inputs, LIF)
+        return jnp.mean((outputs.logits[-1] - jax.nn.one_hot(labels, 3)) ** 2), outputs.spikes.mean((0, 1))
+
+    whole, parts = (jax.jit(network.value_and_grad(loss, n))(params, inputs, labels) for n in (1, 3))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5, rtol=1e-4), parts, whole)
+    with pytest.raises(ValueError, match="6 does not divide into 4 parts"):
+        network.value_and_grad(loss, 4)(params, inputs, labels)

@@ -1,0 +1,50 @@
+import inspect
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from framework.snn import activation, coding, neuron, saved, surrogate
+from framework.snn.recorded import remade
+
+FACTORIES = saved.UNITS | {"relu": activation.relu, "qcfs": activation.qcfs}
+
+
+@pytest.mark.parametrize("name", FACTORIES)
+def test_a_unit_knows_its_factory_and_all_its_plain_options(name):
+    parameters = inspect.signature(FACTORIES[name]).parameters
+    made = FACTORIES[name]().made
+    assert made == (name, {key: each.default for key, each in parameters.items() if key != "surrogate"})
+    assert remade(json.loads(json.dumps(made)), FACTORIES).made == made
+
+
+def test_options_given_stand_in_the_record_as_plain_values():
+    given = coding.burst(np.float32(1.5), threshold=jnp.asarray(0.25), learn=["beta"], surrogate=surrogate.boxcar())
+    _, options = given.made
+    assert (options["beta"], options["threshold"], options["cap"], options["learn"]) == (1.5, 0.25, None, ("beta",))
+    assert {type(options[name]) for name in ("beta", "threshold")} == {float}
+    assert remade(given.made, coding.CODES).params == given.params
+
+
+def test_a_factory_keeps_its_signature_and_docstring():
+    assert list(inspect.signature(neuron.lif).parameters)[:3] == ["decay", "threshold", "surrogate"]
+    assert neuron.lif.__doc__.startswith("A leaky membrane; ")
+    assert neuron.lif.__module__ == "framework.snn.neuron"
+
+
+def test_numbers_that_are_traced_or_have_axes_leave_no_record():
+    records = []
+    jax.jit(lambda decay: records.append(neuron.lif(decay).made))(0.5)
+    assert records == [None]
+    assert neuron.lif(0.5, threshold=np.ones(3)).made is None
+
+
+@pytest.mark.parametrize(
+    ("record", "message"),
+    [(("lisp", {}), "there is no 'lisp': known are real, rate"), (("rate", {"beta": 2}), "rate does not take")],
+)
+def test_records_of_nothing_known_are_refused(record, message):
+    with pytest.raises(ValueError, match=message):
+        remade(record, coding.CODES)
