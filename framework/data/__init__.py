@@ -3,8 +3,25 @@
 Nothing here needs TensorFlow, and scikit-learn and TFDS are imported only by the call that needs them.
 """
 
+from framework.data import distortion
+from framework.data.distortion import amplify
+from framework.data.events import Recording, frames, read_events
 from framework.data.images import ImageSet, digits, images, prepare
 from framework.data.shared import shared_path
 from framework.data.tables import Table, read_edges, read_table
 
-__all__ = ["ImageSet", "Table", "digits", "images", "prepare", "read_edges", "read_table", "shared_path"]
+__all__ = [
+    "ImageSet",
+    "Recording",
+    "Table",
+    "amplify",
+    "digits",
+    "distortion",
+    "frames",
+    "images",
+    "prepare",
+    "read_edges",
+    "read_events",
+    "read_table",
+    "shared_path",
+]

@@ -24,6 +24,7 @@ def test_digits_have_no_other_split():
         data.images("digits", "validation")
 
 
+@pytest.mark.slow
 def test_mnist_is_read_whole_and_exact(shared):
     mnist = data.images("mnist", "test", shared("tfds"))
     assert mnist.images.shape == (10000, 28, 28, 1)

@@ -1,0 +1,147 @@
+import struct
+
+import numpy as np
+import pytest
+
+from framework.data.events import frames, read_events
+
+
+@pytest.fixture
+def sample(shared, extra):
+    extra("lz4", "events")
+    return shared("snn", "tonic_sample.aedat4")
+
+
+@pytest.fixture
+def read(tmp_path):
+    """Reads bytes as if they stood in a file."""
+
+    def attempt(raw: bytes):
+        (tmp_path / "recording.aedat4").write_bytes(raw)
+        return read_events(tmp_path / "recording.aedat4")
+
+    return attempt
+
+
+def uncompressed(packets, size=(4, 6), description=None, compression=0) -> bytes:
+    """A file as the format describes it, built from its innermost part outwards."""
+    height, width = size
+    text = description or (
+        f'<dv version="2.0"><node name="outInfo"><node name="1"><attr key="typeIdentifier">EVTS</attr>'
+        f'<node name="info"><attr key="sizeX">{width}</attr><attr key="sizeY">{height}</attr></node></node></node></dv>'
+    )
+    layout = struct.pack("<5H", 10, 20, 4, 8, 16) + bytes(2)  # its own size, the table's, where its three fields stand
+    table = struct.pack("<iiqI", 12, compression, -1, 4) + struct.pack("<I", len(text)) + text.encode()
+    header = struct.pack("<I4s", 20, b"IOHE") + layout + table
+    body = b""
+    for events in packets:
+        rows = b"".join(struct.pack("<qhhB3x", t, x, y, p) for x, y, t, p in events)
+        flat = struct.pack("<I4s3H2xiII", 16, b"EVTS", 6, 8, 4, 8, 4, len(events)) + rows
+        flat = struct.pack("<I", len(flat)) + flat
+        body += struct.pack("<ii", 1, len(flat)) + flat
+    return b"#!AER-DAT4.0\r\n" + struct.pack("<I", len(header)) + header + body
+
+
+def counted_by_the_table(table: bytes) -> dict[int, int]:
+    """Elements of each stream, from the uncompressed table of packets that closes a file."""
+
+    def number(kind, at):
+        return struct.unpack_from(f"<{kind}", table, at)[0]
+
+    def field(start, slot):
+        layout = start - number("i", start)
+        return start + number("H", layout + 4 + 2 * slot)
+
+    vector = field(4 + number("I", 4), 0)
+    vector += number("I", vector)
+    total = {}
+    for k in range(number("I", vector)):
+        entry = vector + 4 + 4 * k
+        entry += number("I", entry)
+        stream = number("i", field(entry, 1))
+        total[stream] = total.get(stream, 0) + number("q", field(entry, 2))
+    return total
+
+
+def test_the_recording_has_the_events_that_its_own_table_of_packets_counts(sample, extra):
+    recording, lz4 = read_events(sample), extra("lz4.frame", "events")
+    assert counted_by_the_table(lz4.decompress(sample.read_bytes()[945_243:])) == {0: len(recording.events), 2: 475}
+    assert (len(recording.events), recording.size) == (111_954, (240, 320))
+    assert recording.events[0].tolist() == (154, 204, 1605537493718345, False)
+    assert recording.events[-1].tolist() == (88, 237, 1605537494308262, True)
+
+
+def test_no_event_of_the_recording_is_lost(sample):
+    recording = read_events(sample)
+    for by in ("count", "time"):
+        assert frames(recording, 10, by).sum() == 111_954
+
+
+def test_an_uncompressed_file_is_read_back(read):
+    first, second = [(1, 2, 10, 0), (5, 3, 10, 1)], [(0, 0, 2**40, 1)]
+    recording = read(uncompressed([first, [], second]))
+    assert recording.size == (4, 6)
+    assert recording.events.tolist() == [(*event[:3], bool(event[3])) for event in first + second]
+
+
+def test_other_versions_are_named(read, shared):
+    with pytest.raises(ValueError, match=r"begins with #!AER-DAT4.0, this one with b'#!AER-DAT2.0"):
+        read(shared("snn", "tonic_sample_aedat_header.aedat").read_bytes())
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"packets": [[(6, 0, 0, 0)]]}, "event 0 lies at x = 6, outside the sensor of 4x6"),
+        ({"packets": [[(0, -1, 0, 0)]]}, "event 0 lies at y = -1"),
+        ({"packets": [[(0, 0, 5, 0)], [(0, 0, 4, 0)]]}, "backwards at event 1"),
+        ({"packets": [[(0, 0, 5, 7)]]}, "event 0 has a polarity"),
+        ({"packets": []}, "no events"),
+        ({"compression": 3}, "compression 3 is not read"),
+        ({"description": "<dv><node><node name='0'/></node></dv>"}, "no stream of events"),
+        ({"description": "<dv>"}, "XML is damaged"),
+        ({"description": "<!DOCTYPE dv [<!ENTITY a 'b'>]><dv>&a;</dv>"}, "declarations"),
+        (
+            {"description": "<a><node><node name='x'><attr key='typeIdentifier'>EVTS</attr></node></node></a>"},
+            "'x' has no number or no sensor size",
+        ),
+    ],
+)
+def test_what_a_file_must_not_hold_is_refused(read, changes, message):
+    with pytest.raises(ValueError, match=message):
+        read(uncompressed(**{"packets": [[(0, 0, 0, 0)]]} | changes))
+
+
+def test_a_file_cut_anywhere_is_refused(read):
+    raw = uncompressed([[(1, 2, 10, 0), (5, 3, 10, 1)]])
+    read(raw)
+    for end in range(len(raw)):
+        with pytest.raises(ValueError, match=r"byte \d+|empty|no events"):
+            read(raw[:end])
+
+
+def test_the_recording_cut_anywhere_is_refused_with_the_byte(read, sample):
+    raw = sample.read_bytes()
+    for end in [1, 13, 20, 100, 2330, 2400, 945_242, 945_243, 945_250, len(raw) - 1]:
+        with pytest.raises(ValueError, match=r"byte \d+"):
+            read(raw[:end])
+
+
+def refusal(read, raw) -> str:
+    """Why a file is refused; nothing if it is read."""
+    try:
+        read(raw)
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+def test_damaged_bytes_are_read_or_refused_in_one_line(read, sample, compressed):
+    random = np.random.default_rng(1)
+    raw = sample.read_bytes() if compressed else uncompressed([[(1, 2, 10, 0)] * 5])
+    for _ in range(60 if compressed else 300):
+        damaged = bytearray(raw)
+        for place in random.integers(0, min(len(raw), 30_000), random.integers(1, 9)):
+            damaged[place] = random.integers(256)
+        assert "\n" not in refusal(read, bytes(damaged))
