@@ -1,0 +1,46 @@
+"""What callers hand in, checked: one line says what is wrong, where, and what would be right."""
+
+from typing import Any
+
+import numpy as np
+
+
+def checked(images: Any, labels: Any, batch: int) -> tuple[np.ndarray, np.ndarray]:
+    """Images and labels as arrays.
+
+    Raises:
+      ValueError: for images that are no floats in [0, 1], labels that are no integers, numbers that differ, no images,
+        or a batch below 1.
+    """
+    images, labels = np.asarray(images), np.asarray(labels)
+    if batch < 1:
+        raise ValueError(f"a batch must hold at least 1 image, got {batch}")
+    if images.ndim < 2 or not len(images) or labels.shape != images.shape[:1]:
+        raise ValueError(f"images must be [N, ...] and labels [N], got shapes {images.shape} and {labels.shape}")
+    if not np.issubdtype(images.dtype, np.floating):
+        raise ValueError(f"images must be floats in [0, 1], got {images.dtype}: divide by their maximum")
+    outside = ~((images >= 0) & (images <= 1)).all(tuple(range(1, images.ndim)))
+    if outside.any():
+        row = int(outside.argmax())
+        span = f"{images[row].min():g} to {images[row].max():g}"
+        raise ValueError(f"images must lie in [0, 1] before any normalisation, image {row} spans {span}")
+    if not np.issubdtype(labels.dtype, np.integer):
+        raise ValueError(f"labels must be integers, got {labels.dtype}")
+    return images, labels
+
+
+def check_logits(logits: np.ndarray, labels: np.ndarray) -> None:
+    """Of clean images.
+
+    Raises:
+      ValueError: for logits that are not `[N, classes]` or are NaN, or labels that are no class.
+    """
+    if logits.shape[:-1] != labels.shape or logits.shape[-1] < 2:
+        raise ValueError(f"the network must give logits [{len(labels)}, classes], got the shape {logits.shape}")
+    foreign = (labels < 0) | (labels >= logits.shape[-1])
+    if foreign.any():
+        at = int(foreign.argmax())
+        raise ValueError(f"labels must lie in 0 to {logits.shape[-1] - 1}, image {at} has {labels[at]}")
+    missing = np.isnan(logits).any(-1)
+    if missing.any():
+        raise ValueError(f"the network gives NaN on the clean image {int(missing.argmax())}: nothing to attack")

@@ -1,0 +1,42 @@
+"""AutoSNN: the search for spiking architectures that are accurate and fire little.
+
+    space = autosnn.space(channels=16, image=(32, 32, 3), classes=10)
+    state = autosnn.train_supernet(key, images, labels, space, autosnn.Config(epochs=100))
+    scores = autosnn.enumerate(state, images, labels)
+    best = autosnn.evolve(key, state, images, labels, lambda_=-0.08)
+    net = autosnn.network(space, best.architecture)
+
+Reference: Na et al., "AutoSNN: towards energy-efficient spiking neural networks", ICML 2022, arXiv 2201.12738.
+"""
+
+from framework.nas.enumeration import Scores, enumerate, evaluate
+from framework.nas.evolution import Config as SearchConfig
+from framework.nas.evolution import Found, evolve, fitness, from_table, search
+from framework.nas.spiking_network import Dynamics, Network, Outputs
+from framework.nas.spiking_space import Space, check, network, space
+from framework.nas.spiking_supernet import Supernet, inherit
+from framework.nas.spiking_training import Config, train_network, train_supernet
+
+__all__ = [
+    "Config",
+    "Dynamics",
+    "Found",
+    "Network",
+    "Outputs",
+    "Scores",
+    "SearchConfig",
+    "Space",
+    "Supernet",
+    "check",
+    "enumerate",
+    "evaluate",
+    "evolve",
+    "fitness",
+    "from_table",
+    "inherit",
+    "network",
+    "search",
+    "space",
+    "train_network",
+    "train_supernet",
+]

@@ -1,0 +1,117 @@
+"""How strongly a loss curves in its inputs, as a regulariser of an architecture.
+
+With g(x) the gradient of an image's loss in the image and z = h d along a direction d of length 1,
+
+    difference:  R = mean_n ||g(x_n + z_n) - g(x_n)||^2        exact:  R = mean_n ||H(x_n) z_n||^2.
+
+Both agree as h goes to 0 where the loss is smooth. At AdvRush's h = 1.5 they do not: a network of ReLUs and largest
+values is flat between its kinks, which a step of that length crosses and a derivative does not see.
+
+Reference: Mok et al., "AdvRush: Searching for Adversarially Robust Neural Architectures", ICCV 2021, arXiv 2108.01289;
+Moosavi-Dezfooli et al., "Robustness via curvature regularization, and vice versa", CVPR 2019.
+"""
+
+from collections.abc import Callable
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+
+from framework.core.types import Params
+
+Curved = Callable[[Params, jax.Array], jax.Array]  # (alphas, images [N, ...]) -> the sum of the images' own losses
+Kind = Literal["difference", "exact"]
+KINDS = ("difference", "exact")
+TINY = 1e-7  # of the authors' program
+
+
+def direction(gradient: jax.Array, tiny: float = 0.0) -> jax.Array:
+    """sign(g) / ||sign(g)|| of each image; 0 where g is 0, `(sign(g) + tiny) / (||sign(g)|| + tiny)` as a bug for bug.
+
+    Args:
+      gradient: `[N, ...]`.
+      tiny: what the authors' program adds; an image without gradient then goes along 1, which has not length 1.
+    """
+    sign = jnp.sign(gradient)
+    norm = jnp.sqrt(_square(sign))
+    if tiny:
+        return (sign + tiny) / (norm + tiny)
+    return sign / jnp.where(norm > 0, norm, 1)
+
+
+def penalty(
+    curved: Curved,
+    alphas: Params,
+    images: jax.Array,
+    h: float | jax.Array,
+    squared: bool = True,
+    kind: Kind = "difference",
+    tiny: float = 0.0,
+    everything: bool = False,
+) -> jax.Array:
+    """R, the mean over images; of the square or, unless `squared`, of the norm itself.
+
+    Its derivative is with respect to `alphas` alone, at the cost of two forward and two backward passes, forward over
+    reverse; z counts as a constant, as in the authors' program. `everything` gives up that form: whatever `curved`
+    depends on then has its derivative, by reverse over reverse.
+
+    Args:
+      curved: (alphas, images) -> the sum of losses of which each depends on its own image only, so no batch norm may
+        take the batch's statistics in it.
+      alphas: a pytree.
+      images: `[N, ...]`.
+      h: the length of the step, in units of the images; may be traced. At 0 value and derivative are 0.
+      squared, kind, tiny, everything: see above, and `direction`.
+
+    Raises:
+      ValueError: for an unknown kind.
+    """
+    if kind not in KINDS:
+        raise ValueError(f"the kind of curvature must be one of {', '.join(KINDS)}, got {kind!r}")
+    if kind == "exact" or everything:
+        return _mean(_changes(curved, alphas, images, h, kind, tiny), squared)
+    return _architectural(curved, squared, tiny)(alphas, images, h)
+
+
+def _changes(curved: Curved, alphas: Params, images: jax.Array, h, kind: Kind, tiny: float) -> jax.Array:
+    """g(x + z) - g(x), or H z, of each image."""
+    gradient = jax.grad(lambda x: curved(alphas, x))
+    z = h * jax.lax.stop_gradient(direction(gradient(images), tiny))
+    if kind == "exact":
+        return jax.jvp(gradient, (images,), (z,))[1]
+    return gradient(images + z) - gradient(images)
+
+
+def _architectural(curved: Curved, squared: bool, tiny: float) -> Callable[..., jax.Array]:
+    """R with its derivative in alpha: u . d(g(x + z) - g(x)) / d alpha, where u = dR / d(g(x + z) - g(x))."""
+
+    @jax.custom_jvp
+    def value(alphas, images, h):
+        return forward(alphas, images, h)[0]
+
+    def forward(alphas, images, h):
+        both = lambda x: jax.grad(curved, (0, 1))(alphas, x)
+        (_, before), move = jax.linearize(both, images)
+        z = h * direction(before, tiny)
+        (_, behind), move_behind = jax.linearize(both, images + z)
+        found, u = jax.value_and_grad(lambda change: _mean(change, squared))(behind - before)
+        return found, jax.tree.map(jnp.subtract, move_behind(u)[0], move(u)[0])
+
+    @value.defjvp
+    def _(primals, tangents):
+        found, slope = forward(*primals)
+        along = jax.tree.map(lambda s, t: jnp.vdot(s, t), slope, tangents[0])
+        return found, jax.tree.reduce(jnp.add, along)
+
+    return value
+
+
+def _mean(change: jax.Array, squared: bool) -> jax.Array:
+    square = _square(change)
+    if squared:
+        return square.mean()
+    return jnp.where(square > 0, jnp.sqrt(jnp.where(square > 0, square, 1)), 0).mean()  # slope 0 at 0
+
+
+def _square(x: jax.Array) -> jax.Array:
+    return jnp.square(x).sum(tuple(range(1, x.ndim)), keepdims=True)

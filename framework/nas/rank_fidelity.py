@@ -1,0 +1,53 @@
+"""How well cheap accuracies rank architectures, against dear ones.
+
+Reference: Kendall, "The treatment of ties in ranking problems" (1945), for tau-b.
+"""
+
+import jax
+import jax.numpy as jnp
+
+from framework.core.types import Key
+
+
+def kendall(x: jax.Array, y: jax.Array) -> jax.Array:
+    """Kendall's tau-b: pairs in the same order less pairs in the other, over the geometric mean of the untied ones.
+
+        tau = sum_{i<j} sgn(x_i - x_j) sgn(y_i - y_j) / sqrt(#{x_i != x_j} #{y_i != y_j})
+
+    Args:
+      x, y: `[N]`.
+
+    Returns:
+      `[]` in `[-1, 1]`; 0 where all of x or all of y are the same.
+
+    Raises:
+      ValueError: if they are not as many.
+    """
+    if x.shape != y.shape or x.ndim != 1:
+        raise ValueError(f"two rankings must be [N] each, got {x.shape} and {y.shape}")
+    first, second = (jnp.sign(jnp.asarray(each)[:, None] - jnp.asarray(each)) for each in (x, y))
+    untied = jnp.sqrt((first != 0).sum() * 1.0) * jnp.sqrt((second != 0).sum() * 1.0)
+    return jnp.where(untied > 0, (first * second).sum() / jnp.maximum(untied, 1), 0.0)
+
+
+def bootstrap(key: Key, rankings: jax.Array, truth: jax.Array, draws: int = 1000) -> jax.Array:
+    """tau-b of several rankings on architectures drawn with replacement, the same ones for all rankings.
+
+    The spread of a column is that of its tau; of two columns' difference, that of a comparison.
+
+    Args:
+      key: of the draws.
+      rankings: `[M, N]`, accuracies of N architectures by M ways to measure them.
+      truth: `[N]`.
+      draws: how many.
+
+    Returns:
+      `[draws, M]`.
+
+    Reference: Efron, "Bootstrap methods: another look at the jackknife" (1979).
+    """
+    rankings, truth = jnp.asarray(rankings), jnp.asarray(truth)
+    count = len(truth)
+    rows = jax.random.randint(key, (draws, count), 0, count)
+    of_draw = lambda row: jax.vmap(lambda ranking: kendall(ranking[row], truth[row]))(rankings)
+    return jax.lax.map(of_draw, rows, batch_size=min(draws, 64))

@@ -1,0 +1,110 @@
+"""Training a classifier on arrays: every epoch in an order of its own, batches of one size."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax import lax
+
+from framework.core import keys
+from framework.core.types import Key, Metrics, Params
+
+RUNNING = ("mean", "var", "mask")  # names of leaves that no gradient moves
+Loss = Callable[[Params, jax.Array, jax.Array, Key], tuple[jax.Array, tuple[Params, Metrics]]]
+
+
+class State(NamedTuple):
+    """Where training stands."""
+
+    params: Params
+    optimizer: optax.OptState
+    order: jax.Array  # [count] int32, the images of this epoch
+    key: Key  # of the whole training
+    step: jax.Array  # [] int32, steps taken
+
+
+class Trainer(NamedTuple):
+    """Training as a pair of pure functions."""
+
+    init: Callable[[Params, int, Key], State]  # (params, count of images, key)
+    step: Callable[[State, tuple[jax.Array, jax.Array]], tuple[State, Metrics]]  # (state, (images, labels))
+
+
+def trainer(loss: Loss, optimizer: optax.GradientTransformation, batch: int) -> Trainer:
+    """Steps of an optimiser over batches drawn without replacement; what fills no batch waits for the next epoch.
+
+    Args:
+      loss: (params, images, labels, key) -> (scalar, (params with their running statistics moved, metrics)). Leaves
+        called `mean`, `var` or `mask` take those, all others what the optimiser makes of them.
+      optimizer: of optax.
+      batch: images a step.
+
+    Returns:
+      A `Trainer`; its step adds `loss` to the metrics.
+
+    Raises:
+      ValueError: if there are fewer images than a batch holds.
+    """
+
+    def init(params: Params, count: int, key: Key) -> State:
+        if not 1 <= batch <= count:
+            raise ValueError(f"a batch must hold 1 to {count} images, the training set, got {batch}")
+        return State(params, optimizer.init(params), jnp.arange(count), key, jnp.zeros((), jnp.int32))
+
+    def step(state: State, data: tuple[jax.Array, jax.Array]) -> tuple[State, Metrics]:
+        images, labels = (jnp.asarray(part) for part in data)
+        count = len(images)
+        epoch, place = jnp.divmod(state.step, count // batch)
+        fresh = keys.named(jax.random.fold_in(state.key, epoch), "order")
+        order = lax.cond(place == 0, lambda: jax.random.permutation(fresh, count), lambda: state.order)
+        chosen = lax.dynamic_slice_in_dim(order, place * batch, batch)
+        own = keys.named(jax.random.fold_in(state.key, state.step), "loss")
+        measured = jax.value_and_grad(loss, has_aux=True)(state.params, images[chosen], labels[chosen], own)
+        (value, (moved, metrics)), gradient = measured
+        updates, state_of = optimizer.update(gradient, state.optimizer, state.params)
+        stepped = optax.apply_updates(state.params, updates)
+        return State(with_statistics(stepped, moved), state_of, order, state.key, state.step + 1), metrics | {
+            "loss": value
+        }
+
+    return Trainer(init, step)
+
+
+def with_statistics(params: Params, moved: Params) -> Params:
+    """Parameters whose running statistics, leaves called `mean`, `var` or `mask`, are those of `moved`."""
+    return jax.tree_util.tree_map_with_path(lambda path, *pair: pair[path[-1].key in RUNNING], params, moved)
+
+
+def require_classes(labels: Any, classes: int) -> None:
+    """Refuses labels that are no classes; under a transformation nothing is known of them.
+
+    Raises:
+      ValueError: if a label lies outside of 0 to `classes` - 1.
+    """
+    if isinstance(labels, jax.core.Tracer):
+        return
+    labels = np.asarray(labels)
+    if len(labels) and not (labels.min() >= 0 and labels.max() < classes):
+        raise ValueError(f"labels must lie between 0 and {classes - 1}, got {labels.min()} to {labels.max()}")
+
+
+def accuracy(logits: Callable[[jax.Array], jax.Array], images: Any, labels: Any, batch: int = 500) -> float:
+    """The share of images whose largest logit is their label's.
+
+    Args:
+      logits: images `[batch, ...]` -> `[batch, classes]`.
+      images, labels: `[N, ...]` and `[N]`; N a multiple of `batch`, or less than it.
+      batch: images at a time.
+
+    Raises:
+      ValueError: if N is neither.
+    """
+    batch = min(batch, len(images))
+    if not len(images) or len(images) % batch:
+        raise ValueError(f"{len(images)} images are no multiple of a batch of {batch}")
+    parts = images.reshape(-1, batch, *images.shape[1:]), labels.reshape(-1, batch)
+    right = lax.map(lambda part: (logits(part[0]).argmax(-1) == part[1]).sum(), parts)
+    return int(right.sum()) / len(images)

@@ -1,0 +1,10 @@
+import json
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def reference():
+    """What pyautoattack gave on the network of `models.fixed`, by benchmarks/attack_reference.py."""
+    return json.loads((Path(__file__).parent / "pyautoattack.json").read_text())

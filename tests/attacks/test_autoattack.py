@@ -1,0 +1,118 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from framework import attacks, snn
+from framework.attacks import norms
+from tests.attacks.models import boundary, fixed, images_of, linear
+
+pytestmark = pytest.mark.slow
+
+KEY = jax.random.key(0)
+EPSILON = 0.006
+
+
+def test_the_standard_version_is_what_the_paper_lists():
+    chosen = attacks.standard(0.1)
+    assert [attack.name for attack in chosen] == ["apgd-ce", *["apgd-t"] * 9, *["fab-t"] * 9, "square"]
+    assert [attack.numbers["rank"] for attack in chosen[1:10]] == list(range(2, 11))
+    assert dict(chosen[0].structure)["steps"] == dict(chosen[10].structure)["steps"] == 100
+    assert dict(chosen[-1].structure)["queries"] == 5000
+    assert len(attacks.standard(0.1, classes=4)) == 1 + 3 + 3 + 1
+
+
+@pytest.fixture(scope="module")
+def linear_verdicts():
+    weights, apply = linear()
+    images = images_of(30, low=0.4, high=0.6)
+    labels = np.array(apply(images).argmax(-1))
+    distance = boundary(weights, apply(images), labels, "linf")
+    labels[0] = (labels[0] + 1) % 5
+    distance[0] = 0
+    images_adv, robust = attacks.autoattack(KEY, apply, images, labels, epsilon=EPSILON, norm="linf")
+    return apply, images, labels, images_adv, robust, distance
+
+
+def test_on_a_linear_model_verdicts_are_known(linear_verdicts):
+    *_, robust, distance = linear_verdicts
+    sure = abs(distance / EPSILON - 1) > 0.01
+    np.testing.assert_array_equal(robust[sure], (distance > EPSILON)[sure])
+    assert 5 < robust.sum() < 25
+
+
+def test_images_are_adversarial_or_as_they_were(linear_verdicts):
+    apply, images, labels, images_adv, robust, _ = linear_verdicts
+    right = np.asarray(apply(images_adv).argmax(-1)) == labels
+    np.testing.assert_array_equal(right, robust)
+    np.testing.assert_array_equal(images_adv[robust], images[robust])
+    np.testing.assert_array_equal(images_adv[0], images[0])
+    assert abs(images_adv - images).max() <= EPSILON + 1e-6
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("norm", norms.NORMS)
+def test_verdicts_are_those_of_the_reference_program(reference, norm):
+    """Each attack alone and all together, on the same network; one image of 40 may fall with the random starts.
+
+    Square by itself is far from its end after 5,000 queries: the reference differs by 6 of 40 from seed to seed.
+    """
+    apply, images, labels, _ = fixed(np.float32)
+    cases = {case["attack"]: case for case in reference["verdicts"] if case["norm"] == norm}
+    epsilon = cases["standard"]["epsilon"]
+    chosen = attacks.standard(epsilon, norm)
+    parts = {
+        "apgd-ce": chosen[:1],
+        "apgd-t": chosen[1:10],
+        "fab-t": chosen[10:19],
+        "square": chosen[19:],
+        "standard": chosen,
+    }
+    for name, attack in parts.items():
+        found = attacks.evaluate(KEY, attack, apply, images, labels)
+        differ = np.sum(found.robust != np.array(cases[name]["robust"]))
+        assert differ <= (8 if name == "square" else 1), name
+
+
+@pytest.mark.long
+def test_a_spiking_network_is_attacked_like_any_other():
+    layers = (snn.layer.flatten(), snn.layer.dense(16), snn.layer.dense(4))
+    lif = snn.neuron.lif(decay=0.9, threshold=0.5, surrogate=snn.surrogate.arctan(2.0))
+    params = snn.init(jax.random.key(1), layers, (4, 4, 1), lif)
+    apply = lambda x: snn.unroll(layers, params, x, lif, steps=4)[0].logits[-1]
+    images = np.random.default_rng(0).uniform(size=(20, 4, 4, 1)).astype(np.float32)
+    labels = np.asarray(apply(images).argmax(-1))
+    sequence = (
+        attacks.fgsm(0.1),
+        attacks.apgd(0.1, steps=10),
+        *attacks.apgd_targeted(0.1, targets=1, steps=10),
+        *attacks.fab_targeted(0.1, targets=1, steps=10),
+        attacks.square(0.1, queries=50),
+    )
+    found = attacks.evaluate(KEY, sequence, apply, images, labels)
+    assert 0 < found.robust.sum() < 20
+    assert (np.asarray(apply(found.images).argmax(-1)) != labels)[~found.robust].all()
+    assert found.accuracy["fgsm"] < 1
+
+
+def test_a_network_of_few_classes_is_refused_with_what_to_do():
+    two = lambda x: jnp.stack([x.sum((1, 2, 3)), -x.sum((1, 2, 3))], -1)
+    with pytest.raises(ValueError, match=r"compares 4 logits, the network has 2: take evaluate\(\)"):
+        attacks.autoattack(KEY, two, images_of(4), np.zeros(4, int), epsilon=0.1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"epsilon": 0.0}, "epsilon must be above 0, got 0.0"),
+        ({"norm": "l1"}, "norm must be one of linf, l2, got 'l1'"),
+        ({"labels": np.array([0, 1, 9])}, "labels must lie in 0 to 4, image 2 has 9"),
+        ({"images": 2 * images_of(3)}, r"images must lie in \[0, 1\]"),
+        ({"apply": lambda x: linear()[1](x) * jnp.nan}, "the network gives NaN on the clean image 0"),
+    ],
+)
+def test_bad_input_gets_one_clear_line(arguments, message):
+    given = {"apply": linear()[1], "images": images_of(3), "labels": np.array([0, 1, 2])} | arguments
+    with pytest.raises(ValueError, match=message) as error:
+        attacks.autoattack(KEY, **given)
+    assert "\n" not in str(error.value)

@@ -1,0 +1,111 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from framework import attacks
+from framework.attacks.evaluation import batches
+from tests.attacks.models import images_of, linear
+
+pytestmark = pytest.mark.slow
+
+KEY = jax.random.key(3)
+WEIGHTS, APPLY = linear()
+IMAGES = images_of(45, low=0.3, high=0.7)
+LABELS = np.array(APPLY(IMAGES).argmax(-1))
+LABELS[:4] = (LABELS[:4] + 1) % 5  # wrong from the start
+SEQUENCE = (attacks.fgsm(0.004), attacks.pgd(0.006, steps=3), attacks.pgd(0.01, steps=3))
+
+
+def test_batches_are_of_one_shape():
+    found = list(batches(np.arange(10, 17), 3))
+    assert [rows.tolist() for _, rows, _ in found] == [[10, 11, 12], [13, 14, 15], [16, 16, 16]]
+    assert [(done, count) for done, _, count in found] == [(3, 3), (6, 3), (7, 1)]
+    assert list(batches(np.array([], int), 3)) == []
+
+
+def test_the_verdicts_are_those_of_the_attacks_alone():
+    """An image is robust if it is right, and right after each attack with that attack's own draws."""
+    whole = attacks.evaluate(KEY, SEQUENCE, APPLY, IMAGES, LABELS)
+    robust = np.asarray(APPLY(IMAGES).argmax(-1)) == LABELS
+    accuracy = [robust.mean()]
+    for place, attack in enumerate(SEQUENCE):
+        keys = jax.vmap(jax.random.fold_in, (None, 0))(jax.random.fold_in(KEY, place), jnp.arange(45))
+        found = jax.jit(lambda attack, keys: attack(keys, APPLY, IMAGES, LABELS))(attack, keys)
+        robust &= np.asarray(APPLY(found).argmax(-1)) == LABELS
+        accuracy.append(robust.mean())
+    np.testing.assert_array_equal(whole.robust, robust)
+    assert list(whole.accuracy) == ["clean", "fgsm", "pgd-3"]
+    np.testing.assert_allclose(list(whole.accuracy.values()), [*accuracy[:2], accuracy[3]])
+    assert 0 < robust.sum() < 41
+
+
+@pytest.mark.parametrize("batch", [7, 1000])
+def test_neither_the_batch_nor_what_fills_it_changes_a_verdict(batch):
+    whole = attacks.evaluate(KEY, SEQUENCE, APPLY, IMAGES, LABELS, batch=45)
+    parts = attacks.evaluate(KEY, SEQUENCE, APPLY, IMAGES, LABELS, batch=batch)
+    np.testing.assert_array_equal(parts.robust, whole.robust)
+    np.testing.assert_allclose(parts.images, whole.images, atol=1e-6)
+
+
+def test_images_are_adversarial_or_as_they_were():
+    found = attacks.evaluate(KEY, SEQUENCE, APPLY, IMAGES, LABELS)
+    assert (np.asarray(APPLY(found.images).argmax(-1)) == LABELS)[found.robust].all()
+    assert (np.asarray(APPLY(found.images).argmax(-1)) != LABELS)[~found.robust].all()
+    np.testing.assert_array_equal(found.images[found.robust], IMAGES[found.robust])
+    np.testing.assert_array_equal(found.images[:4], IMAGES[:4])
+    assert not found.robust[:4].any()
+    assert abs(found.images - IMAGES).max() <= 0.01 + 1e-6
+
+
+def test_an_attack_is_compiled_once_whatever_is_left_and_for_all_parameters():
+    traces = []
+
+    def network(weights, images):
+        traces.append(images.shape)
+        return (images - 0.5).reshape(len(images), -1) @ weights
+
+    run = lambda weights: attacks.evaluate(
+        KEY,
+        attacks.apgd_targeted(0.01, targets=4, steps=5),
+        jax.tree_util.Partial(network, weights),
+        IMAGES,
+        LABELS,
+        batch=8,
+    )
+    first = run(WEIGHTS)
+    once = len(traces)
+    second = run(-WEIGHTS)
+    assert len(traces) == once
+    assert set(traces) == {(8, *IMAGES.shape[1:])}
+    assert first.accuracy != second.accuracy
+
+
+def test_no_nan_is_ever_robust():
+    """Near its images this network gives NaN: that is a failure, and what is returned is a valid image."""
+    apply = lambda x: jnp.where(abs(x - jnp.round(x, 1)).max((1, 2, 3))[:, None] > 1e-3, jnp.nan, APPLY(x))
+    images = IMAGES.round(1)
+    labels = np.asarray(APPLY(images).argmax(-1))
+    for attack in (attacks.fgsm(0.01), attacks.apgd(0.01, steps=2)):
+        found = attacks.evaluate(KEY, attack, apply, images, labels)
+        assert not found.robust.any()
+        assert np.isfinite(found.images).all()
+
+
+def test_more_restarts_never_find_fewer():
+    weak = attacks.pgd(0.01, steps=3, step_size=0.002)
+    few, many = (attacks.evaluate(KEY, (weak,) * n, APPLY, IMAGES, LABELS).robust for n in (1, 6))
+    assert (many <= few).all()
+    assert many.sum() < few.sum()
+
+
+def test_progress_can_be_watched():
+    seen = []
+    attacks.evaluate(KEY, SEQUENCE[:1], APPLY, IMAGES, LABELS, batch=20, watch=lambda *each: seen.append(each))
+    assert seen == [("fgsm", 20, 41), ("fgsm", 40, 41), ("fgsm", 41, 41)]
+
+
+def test_a_network_that_gives_nan_is_refused():
+    broken = lambda x: jnp.where(jnp.arange(len(x))[:, None] == 3, jnp.nan, APPLY(x))
+    with pytest.raises(ValueError, match="the network gives NaN on the clean image 3"):
+        attacks.evaluate(KEY, SEQUENCE, broken, IMAGES, LABELS)

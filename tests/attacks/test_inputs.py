@@ -1,0 +1,46 @@
+import numpy as np
+import pytest
+
+from framework.attacks import inputs
+
+IMAGES = np.full((3, 2, 2, 1), 0.5, np.float32)
+LABELS = np.array([0, 1, 2])
+HIGH, MISSING = IMAGES.copy(), IMAGES.copy()
+HIGH[1, 0, 0, 0] = 1.5
+MISSING[2, 1, 1, 0] = np.nan
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "message"),
+    [
+        (HIGH, LABELS, r"images must lie in \[0, 1\] before any normalisation, image 1 spans 0.5 to 1.5"),
+        (MISSING, LABELS, r"images must lie in \[0, 1\] before any normalisation, image 2"),
+        ((255 * IMAGES).astype(np.uint8), LABELS, r"images must be floats in \[0, 1\], got uint8"),
+        (IMAGES, LABELS[:2], r"labels \[N\], got shapes \(3, 2, 2, 1\) and \(2,\)"),
+        (IMAGES[:0], LABELS[:0], "images must be"),
+        (IMAGES, LABELS.astype(float), "labels must be integers, got float64"),
+    ],
+)
+def test_what_is_no_image_or_label_is_refused(images, labels, message):
+    with pytest.raises(ValueError, match=message):
+        inputs.checked(images, labels, 2)
+
+
+def test_a_batch_holds_an_image():
+    with pytest.raises(ValueError, match="a batch must hold at least 1 image, got 0"):
+        inputs.checked(IMAGES, LABELS, 0)
+
+
+@pytest.mark.parametrize(
+    ("logits", "labels", "message"),
+    [
+        (np.zeros((3, 2)), LABELS, "labels must lie in 0 to 1, image 2 has 2"),
+        (np.zeros((3, 4)), np.array([0, -1, 2]), "labels must lie in 0 to 3, image 1 has -1"),
+        (np.zeros((3, 4, 1)), LABELS, r"the network must give logits \[3, classes\], got the shape \(3, 4, 1\)"),
+        (np.zeros((3, 1)), np.zeros(3, int), "the network must give logits"),
+        (np.array([[0, 1, 2.0], [0, np.nan, 1], [0, 1, 2]]), LABELS, "the network gives NaN on the clean image 1"),
+    ],
+)
+def test_what_are_no_logits_is_refused(logits, labels, message):
+    with pytest.raises(ValueError, match=message):
+        inputs.check_logits(logits, labels)

@@ -1,0 +1,73 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from framework.networks import training
+
+COUNT, BATCH = 20, 6
+
+
+def loss(params, images, labels, key):
+    """Least squares; counts what it has seen in a running statistic."""
+    residual = images @ params["weight"] - labels
+    moved = params | {"mean": params["mean"].at[labels.astype(int)].add(1.0)}
+    return (residual**2).mean(), (moved, {"noise": jax.random.uniform(key)})
+
+
+@pytest.fixture
+def data():
+    return np.random.default_rng(0).normal(size=(COUNT, 3)).astype(np.float32), np.arange(COUNT, dtype=np.float32)
+
+
+def start():
+    return {"weight": jnp.zeros(3), "mean": jnp.zeros(COUNT)}
+
+
+def run(data, steps, key=0):
+    trainer = training.trainer(loss, optax.sgd(0.1), BATCH)
+    state = trainer.init(start(), COUNT, jax.random.key(key))
+    return jax.lax.scan(lambda s, _: trainer.step(s, data), state, length=steps)
+
+
+@pytest.mark.slow
+def test_an_epoch_sees_no_image_twice(data):
+    per_epoch = COUNT // BATCH
+    for epochs in (1, 2, 3):
+        seen = np.asarray(run(data, epochs * per_epoch)[0].params["mean"])
+        assert seen.sum() == epochs * per_epoch * BATCH
+        assert seen.max() <= epochs
+    assert sorted(np.asarray(run(data, per_epoch + 1)[0].order)) == list(range(COUNT))
+
+
+@pytest.mark.slow
+def test_epochs_have_different_orders_and_steps_different_keys(data):
+    first, second = (np.asarray(run(data, steps)[0].order) for steps in (1, COUNT // BATCH + 1))
+    assert np.any(first != second)
+    noise = np.asarray(run(data, 6)[1]["noise"])
+    assert len(set(noise.tolist())) == 6
+
+
+@pytest.mark.slow
+def test_a_step_is_the_optimisers_on_the_batch(data):
+    images, labels = data
+    state, metrics = run(data, 1)
+    chosen = np.asarray(state.order)[:BATCH]
+    wanted = 0.1 * 2 * images[chosen].T @ labels[chosen] / BATCH
+    np.testing.assert_allclose(state.params["weight"], wanted, rtol=1e-5)
+    np.testing.assert_allclose(metrics["loss"], [(labels[chosen] ** 2).mean()], rtol=1e-5)
+
+
+@pytest.mark.parametrize("batch", [0, COUNT + 1])
+def test_a_batch_that_cannot_be_filled_is_refused(batch):
+    with pytest.raises(ValueError, match="a batch must hold 1 to 20 images"):
+        training.trainer(loss, optax.sgd(0.1), batch).init(start(), COUNT, jax.random.key(0))
+
+
+def test_accuracy_is_the_share_of_right_labels():
+    images = jnp.eye(4)[jnp.array([0, 1, 2, 3, 0, 1])]
+    labels = jnp.array([0, 1, 2, 0, 1, 1])
+    assert training.accuracy(lambda x: x, images, labels, batch=3) == pytest.approx(4 / 6)
+    with pytest.raises(ValueError, match="no multiple of a batch of 4"):
+        training.accuracy(lambda x: x, images, labels, batch=4)
