@@ -1,0 +1,91 @@
+"""Greedy selections that cover a space of features, a point at a time, in O(N d) memory and O(k N d) time."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from framework.core import extremes
+from framework.selection.inputs import check_features, check_size, known
+
+
+def k_center_greedy(features: jax.Array, size: int, start: int | jax.Array = 0) -> jax.Array:
+    """Each next point is the one that lies farthest from all chosen ones.
+
+        s_1 = start,   s_t = argmax_i min_{j < t} || z_i - z_{s_j} ||
+
+    The largest distance that remains is at most twice the least possible one.
+
+    Args:
+      features: z, `[N, d]`; distances are computed in float64.
+      size: k, static.
+      start: the first point; it is chosen. Can be traced.
+
+    Returns:
+      `[k]` int32 in the order of choice, no two the same.
+
+    Raises:
+      ValueError: if there are fewer points than asked for, the start is none of them, or features are bad.
+
+    Reference: Gonzalez, "Clustering to minimize the maximum intercluster distance" (1985); Sener and Savarese,
+    "Active learning for convolutional neural networks: a core-set approach", arXiv 1708.00489.
+    """
+    check_features(features)
+    check_size(size, len(features))
+    if known(start) and size and not 0 <= start < len(features):
+        raise ValueError(f"the first centre must be one of the points 0 to {len(features) - 1}, got {start}")
+    with jax.enable_x64(True):
+        return _k_center(jnp.asarray(features, jnp.float64), size, jnp.asarray(start, jnp.int32))
+
+
+@partial(jax.jit, static_argnames="size")
+def _k_center(features: jax.Array, size: int, start: jax.Array) -> jax.Array:
+    features = features - features.mean(0)
+    squares = (features**2).sum(1)
+
+    def choose(carry: tuple[jax.Array, jax.Array], _: None) -> tuple[tuple[jax.Array, jax.Array], jax.Array]:
+        point, nearest = carry  # squared distances; -1 once chosen
+        distances = jnp.maximum(squares + squares[point] - features @ (2 * features[point]), 0)
+        nearest = jnp.minimum(nearest, distances).at[point].set(-1.0)
+        return (extremes.argmax(nearest), nearest), point
+
+    fresh = start, jnp.full(len(features), jnp.inf, features.dtype)
+    return lax.scan(choose, fresh, length=size)[1]
+
+
+def herding(features: jax.Array, size: int) -> jax.Array:
+    """Each next point brings the mean of the chosen ones as near to the mean of all as one point can.
+
+        s_t = argmin_i || mean z - (z_{s_1} + ... + z_{s_{t-1}} + z_i) / t ||
+
+    Args:
+      features: z, `[N, d]`; computed in float64.
+      size: k, static.
+
+    Returns:
+      `[k]` int32 in the order of choice, no two the same.
+
+    Raises:
+      ValueError: if there are fewer points than asked for, or features are bad.
+
+    Reference: Welling, "Herding dynamical weights to learn" (ICML 2009); Rebuffi et al., "iCaRL", arXiv 1611.07725,
+    algorithm 4.
+    """
+    check_features(features)
+    check_size(size, len(features))
+    with jax.enable_x64(True):
+        return _herding(jnp.asarray(features, jnp.float64), size)
+
+
+@partial(jax.jit, static_argnames="size")
+def _herding(features: jax.Array, size: int) -> jax.Array:
+    features = features - features.mean(0)
+    squares = (features**2).sum(1)
+
+    def choose(carry: tuple[jax.Array, jax.Array], _: None) -> tuple[tuple[jax.Array, jax.Array], jax.Array]:
+        total, cost = carry  # cost: |z_i|^2, inf once chosen; |total|^2 is the same for all
+        point = extremes.argmax(-cost - features @ (2 * total))
+        return (total + features[point], cost.at[point].set(jnp.inf)), point
+
+    return lax.scan(choose, (jnp.zeros(features.shape[1], features.dtype), squares), length=size)[1]

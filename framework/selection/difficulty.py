@@ -1,0 +1,61 @@
+"""How much a point would move a network: norms of errors and of gradients, early in training.
+
+Reference: Paul, Ganguli and Dziugaite, "Deep learning on a data diet", arXiv 2107.07075. GraNd at initialisation could
+not be reproduced as better than chance (Kirsch, arXiv 2303.14753); take networks that were trained for some epochs.
+"""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from framework.core.types import Params
+
+
+def el2n(logits: jax.Array, labels: jax.Array) -> jax.Array:
+    """The error's norm, || softmax(logits) - onehot(y) ||_2, mean over networks.
+
+    Args:
+      logits: `[..., N, classes]`; leading axes are networks of several seeds.
+      labels: y, `[N]` int.
+
+    Returns:
+      `[N]` in `[0, sqrt 2]`.
+    """
+    error = jax.nn.softmax(logits) - jax.nn.one_hot(labels, logits.shape[-1])
+    norms = jnp.sqrt((error**2).sum(-1))
+    return norms.mean(tuple(range(norms.ndim - 1)))
+
+
+def grand(
+    loss: Callable[[Params, jax.Array, jax.Array], jax.Array],
+    params: Params,
+    images: jax.Array,
+    labels: jax.Array,
+    block: int = 32,
+) -> jax.Array:
+    """The gradient's norm of each point alone, || d loss(params, x_i, y_i) / d params ||_2.
+
+    `vmap` over params and a mean over that axis give the average over networks.
+
+    Args:
+      loss: (params, image, label) -> scalar, of one point.
+      params: a pytree of arrays.
+      images, labels: `[N, ...]` and `[N]`.
+      block: points at a time: so many gradients are in memory at once.
+
+    Returns:
+      `[N]`, not negative.
+
+    Raises:
+      ValueError: if `block` is less than 1.
+    """
+    if block < 1:
+        raise ValueError(f"a block must hold at least 1 point, got {block}")
+
+    def norm(point: tuple[jax.Array, jax.Array]) -> jax.Array:
+        gradient = jax.grad(loss)(params, *point)
+        return jnp.sqrt(sum((leaf**2).sum() for leaf in jax.tree.leaves(gradient)))
+
+    return lax.map(norm, (images, labels), batch_size=min(block, len(images)))

@@ -1,0 +1,59 @@
+"""The ends of a ranking, and mixtures of both ends."""
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from framework.selection.inputs import check_size, check_vector
+
+
+def largest(scores: jax.Array, size: int) -> jax.Array:
+    """The points of the largest scores, the largest first; of equal ones the first.
+
+    Args:
+      scores: `[N]`, without NaN; compared in the precision they have.
+      size: k, static.
+
+    Returns:
+      `[k]` int32.
+
+    Raises:
+      ValueError: if there are fewer points than asked for, or a score is NaN.
+    """
+    check_vector(scores, "the score")
+    check_size(size, len(scores))
+    with jax.enable_x64(True):
+        return lax.top_k(jnp.asarray(scores), size)[1].astype(jnp.int32)
+
+
+def smallest(scores: jax.Array, size: int) -> jax.Array:
+    """The points of the smallest scores, the smallest first; of equal ones the first. As `largest` else."""
+    check_vector(scores, "the score")
+    check_size(size, len(scores))
+    with jax.enable_x64(True):
+        scores = jnp.asarray(scores)
+        turned = ~scores if jnp.issubdtype(scores.dtype, jnp.integer) else -scores  # -x of the least integer is itself
+        return lax.top_k(turned, size)[1].astype(jnp.int32)
+
+
+def mixture(scores: jax.Array, size: int, beta: float) -> jax.Array:
+    """A share beta of the smallest scores and the rest of the largest: floor(beta k) and k - floor(beta k) points.
+
+    Args:
+      scores: `[N]`, without NaN; entropies in the paper.
+      size: k, static.
+      beta: in `[0, 1]`; 0 gives the largest alone, 1 the smallest.
+
+    Returns:
+      `[k]` int32: both ends of one ranking, from the smallest on, then from the largest.
+
+    Raises:
+      ValueError: if beta lies outside `[0, 1]`, there are fewer points than asked for, or a score is NaN.
+
+    Reference: arXiv 2106.04784, its deterministic variant.
+    """
+    if not 0 <= beta <= 1:
+        raise ValueError(f"beta, the share of the smallest scores, must lie in [0, 1], got {beta}")
+    check_size(size, len(scores))
+    few, ranking = int(beta * size + 1e-9), smallest(scores, len(scores))
+    return jnp.concatenate([ranking[:few], ranking[len(scores) - size + few :][::-1]])

@@ -1,0 +1,127 @@
+"""Drawing without replacement, with the law of one draw after another.
+
+A clock rings at each point after a time of its own, Exponential of rate p. The points whose clocks ring first are those
+that successive draws in proportion to p would take, in the same order; minus the logarithm of a clock is log p plus a
+Gumbel variable, whence the name Gumbel top-k.
+
+Reference: Efraimidis and Spirakis, "Weighted random sampling with a reservoir" (2006); Kool, van Hoof and Welling,
+"Stochastic beams and where to find them", arXiv 1903.06059.
+"""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from framework.core.types import Key
+from framework.selection.inputs import check_size, check_vector, known
+
+_ALMOST_ONE = 1 - 2.0**-24
+_BITS = 31  # of a float32 that is not negative; in the order of its values
+
+
+def select(
+    key: Key, size: int, probabilities: jax.Array | None = None, count: int | None = None, shuffle: bool = True
+) -> jax.Array:
+    """Distinct points, drawn one after another in proportion to their probabilities among those that are left.
+
+    Args:
+      key: of the draw; `vmap` over keys draws many selections, `proxies` does so in blocks.
+      size: k, how many; static.
+      probabilities: `[N]`, not negative, of any sum; None draws all alike.
+      count: N, where there are no probabilities.
+      shuffle: in random order, so that any part is a selection of its own; else by index, in two thirds of the time.
+
+    Returns:
+      `[k]` int32, each in `[0, N)`, no two the same.
+
+    Raises:
+      ValueError: if there are fewer points than asked for, or fewer that have a probability above 0; if one is
+        negative, infinite or NaN; unless just one of `probabilities` and `count` is given.
+    """
+    if (probabilities is None) == (count is None):
+        raise ValueError("select takes the probabilities of the points, or their count where all are alike; just one")
+    if probabilities is not None:
+        _check(probabilities, size)
+        count = len(probabilities)
+        probabilities = jnp.asarray(probabilities, jnp.float32)
+    check_size(size, count)
+    return _select(key, probabilities, size, count, shuffle)
+
+
+def proxies(
+    keys: Key, size: int, probabilities: jax.Array | None = None, count: int | None = None, block: int = 8
+) -> jax.Array:
+    """Many selections in one call, `block` of them at a time in memory.
+
+    Args:
+      keys: `[S]`, one a selection.
+      size, probabilities, count: as in `select`.
+      block: selections at a time, at least 1.
+
+    Returns:
+      `[S, k]` int32; row i equals `select(keys[i], ...)`.
+
+    Raises:
+      ValueError: as `select` does, or if `block` is less than 1.
+    """
+    if block < 1:
+        raise ValueError(f"a block must hold at least 1 selection, got {block}")
+    if probabilities is not None:
+        _check(probabilities, size)
+        probabilities = jnp.asarray(probabilities, jnp.float32)
+    return lax.map(lambda key: select(key, size, probabilities, count), keys, batch_size=min(block, len(keys)))
+
+
+@partial(jax.jit, static_argnames=("size", "count", "shuffle"))
+def _select(key: Key, probabilities: jax.Array | None, size: int, count: int, shuffle: bool) -> jax.Array:
+    if not size:
+        return jnp.zeros(0, jnp.int32)
+    bits = jax.random.bits(key, (count + size * shuffle,))
+    chosen = _earliest(_clocks(bits[:count], probabilities), size)
+    return lax.sort_key_val(bits[count:], chosen)[1] if shuffle else chosen
+
+
+def _clocks(bits: jax.Array, rates: jax.Array | None) -> jax.Array:
+    """Exponential times from 32 random bits each, `[N]` float32, inf where the rate is 0.
+
+    Early times, which alone decide, are resolved to 2^-33.
+    """
+    uniform = (bits.astype(jnp.float32) + 0.5) * 2.0**-32
+    times = -jnp.log1p(-jnp.minimum(uniform, _ALMOST_ONE))
+    return times if rates is None else times / rates
+
+
+def _earliest(clocks: jax.Array, size: int) -> jax.Array:
+    """The indices of the `size` least clocks, in ascending order; of equal ones the first.
+
+    The bound is found bit by bit: floats that are not negative are in the order of their bits.
+    """
+    bits = lax.bitcast_convert_type(clocks, jnp.int32)
+
+    def lower(place: jax.Array, bound: jax.Array) -> jax.Array:
+        """`bound` stays the greatest number of the bits so far that fewer than `size` clocks lie below."""
+        tried = bound | (1 << (_BITS - 1 - place))
+        return jnp.where((bits < tried).sum(dtype=jnp.int32) < size, tried, bound)
+
+    bound = lax.fori_loop(0, _BITS, lower, jnp.zeros((), jnp.int32))
+    below, tied = bits < bound, bits == bound
+    room = size - below.sum(dtype=jnp.int32)
+    within = lax.cond(tied.sum(dtype=jnp.int32) == room, lambda: tied, lambda: tied & (jnp.cumsum(tied) <= room))
+    taken = below | within
+    places = jnp.where(taken, jnp.cumsum(taken) - 1, size)
+    return jnp.zeros(size, jnp.int32).at[places].set(jnp.arange(len(clocks), dtype=jnp.int32), mode="drop")
+
+
+def _check(probabilities: jax.Array, size: int) -> None:
+    check_vector(probabilities, "the probability")
+    if not known(probabilities):
+        return
+    values = np.asarray(probabilities)
+    bad = ~((values >= 0) & np.isfinite(values))
+    if bad.any():
+        raise ValueError(f"the probability of point {bad.argmax():,} is {values[bad.argmax()]}; none may be negative")
+    if size > (positive := np.count_nonzero(values)):
+        raise ValueError(f"{size:,} points are asked for, but only {positive:,} have a probability above 0")

@@ -1,0 +1,103 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from framework import selection
+
+COUNT, SIZE = 60, 9
+
+
+@pytest.fixture(scope="module")
+def features():
+    return np.random.default_rng(0).normal(size=(COUNT, 3))
+
+
+def naive_k_center(z, size, start):
+    chosen, nearest = [start], np.full(len(z), np.inf)
+    while len(chosen) < size:
+        nearest = np.minimum(nearest, np.linalg.norm(z - z[chosen[-1]], axis=1))
+        chosen.append(int(nearest.argmax()))
+    return chosen
+
+
+def naive_herding(z, size):
+    chosen, mean = [], z.mean(0)
+    for step in range(1, size + 1):
+        errors = np.linalg.norm(mean - (z[chosen].sum(0) + z) / step, axis=1)
+        errors[chosen] = np.inf
+        chosen.append(int(errors.argmin()))
+    return chosen
+
+
+def naive_facility(z, size):
+    """With the matrix of all pairs."""
+    pairs = ((z[:, None] - z) ** 2).sum(-1)
+    nearest, chosen = np.full(len(z), 4 * ((z - z.mean(0)) ** 2).sum(1).max()), []
+    for _ in range(size):
+        gains = np.maximum(nearest - pairs, 0).sum(1)
+        gains[chosen] = -1
+        chosen.append(int(gains.argmax()))
+        nearest = np.minimum(nearest, pairs[chosen[-1]])
+    return chosen
+
+
+def test_k_center_chooses_what_a_plain_loop_does(features):
+    found = selection.k_center_greedy(features, SIZE, start=4)
+    assert np.asarray(found).tolist() == naive_k_center(features, SIZE, 4)
+    swept = jax.jit(jax.vmap(lambda start: selection.k_center_greedy(features, SIZE, start)))(jnp.array([0, 4]))
+    np.testing.assert_array_equal(swept[1], found)
+    np.testing.assert_array_equal(swept[0], naive_k_center(features, SIZE, 0))
+
+
+def test_herding_chooses_what_a_plain_loop_does(features):
+    found = selection.herding(features, SIZE)
+    assert np.asarray(found).tolist() == naive_herding(features, SIZE)
+    np.testing.assert_array_equal(jax.jit(lambda z: selection.herding(z, SIZE))(features), found)
+
+
+def test_facility_location_chooses_what_a_matrix_of_pairs_does(features):
+    found = np.asarray(selection.facility_location(features, SIZE, block=7))
+    assert found.tolist() == naive_facility(features, SIZE)
+    assert np.asarray(selection.facility_location(features, COUNT)).tolist() == naive_facility(features, COUNT)
+
+
+@pytest.mark.slow
+def test_drawn_candidates_reach_nearly_the_greedy_value(features):
+    def value(chosen):
+        pairs = ((features[:, None] - features[np.asarray(chosen)]) ** 2).sum(-1)
+        return 4 * ((features - features.mean(0)) ** 2).sum(1).max() * COUNT - pairs.min(1).sum()
+
+    drawn = selection.facility_location(features, SIZE, jax.random.key(0), candidates=20)
+    assert value(drawn) > (1 - 1 / np.e - np.exp(-20 * SIZE / COUNT)) * value(naive_facility(features, SIZE))
+    whole = np.asarray(selection.facility_location(features, COUNT, jax.random.key(0), candidates=1))
+    assert sorted(whole) == list(range(COUNT))
+
+
+@pytest.mark.parametrize(
+    "method", [selection.k_center_greedy, selection.herding, lambda z, k: selection.facility_location(z, k, block=7)]
+)
+def test_sizes_from_none_to_all(features, method):
+    assert np.asarray(method(features, 0)).shape == (0,)
+    assert sorted(np.asarray(method(features, COUNT)).tolist()) == list(range(COUNT))
+    with pytest.raises(ValueError, match="0 to 60 points, as many as there are; asked for 61"):
+        method(features, COUNT + 1)
+
+
+def test_equal_points_are_still_chosen_once():
+    same = np.zeros((5, 2))
+    for method in (selection.k_center_greedy, selection.herding, selection.facility_location):
+        assert sorted(np.asarray(method(same, 5)).tolist()) == [0, 1, 2, 3, 4]
+
+
+def test_bad_features_are_refused(features):
+    with pytest.raises(ValueError, match=r"\[N, d\]"):
+        selection.herding(features[:, 0], 2)
+    with pytest.raises(ValueError, match="features of point 3 are not all finite"):
+        selection.k_center_greedy(np.where(np.arange(COUNT)[:, None] == 3, np.nan, features), 2)
+    with pytest.raises(ValueError, match="one of the points 0 to 59, got 60"):
+        selection.k_center_greedy(features, 2, start=COUNT)
+    with pytest.raises(ValueError, match="need a key"):
+        selection.facility_location(features, 2, candidates=4)
+    with pytest.raises(ValueError, match="at least 1 point"):
+        selection.facility_location(features, 2, block=0)

@@ -1,0 +1,79 @@
+import numpy as np
+import pytest
+
+from framework.selection import entropy_file
+from framework.selection.entropy_file import indices_of, read, write
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "list.txt"
+
+
+def test_a_list_comes_back_as_it_was_written_in_the_order_of_the_data_set(path):
+    rng = np.random.default_rng(0)
+    entropy = (10 ** rng.uniform(-20, 0.3, 40)).astype(np.float32)
+    indices, classes = rng.permutation(40), rng.integers(0, 10, 40)
+    write(path, indices, entropy, classes)
+    assert [line.split("\t")[0] for line in path.read_text().splitlines()] == [str(i) for i in range(40)]
+    found = read(path)
+    np.testing.assert_array_equal(found.entropy[indices].astype(np.float32), entropy)
+    np.testing.assert_array_equal(found.classes[indices], classes)
+
+
+def test_the_published_list_is_written_as_it_is_read(path, shared):
+    source = shared("proxy_nas", "entropy_list", "cifar10_resnet20_index_entropy_class.txt")
+    found = read(source)
+    write(path, np.arange(len(found.entropy)), found.entropy, found.classes)
+    assert path.read_bytes() == source.read_bytes()
+    with np.load(shared("cifar10", "train_lossless_first4000.npz")) as lossless:
+        np.testing.assert_array_equal(found.classes[:4000], lossless["labels"])
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "empty"),
+        ("0\t0.5\t1\n0\t0.25\t2\n", "index 0 comes twice"),
+        ("0\t0.5\t1\n2\t0.25\t2\n", "index 2 is outside of 0 to 1"),
+        ("0\t0.5\t1\n1\t0.0\t2\n", "line 2: one positive, finite entropy"),
+        ("0\tnan\t1\n", "line 1: one positive, finite entropy"),
+        ("0\t0.5\t1\n1 0.5 1\n", r"line 2: '1 0.5 1' is not 'index <tab> entropy <tab> class'"),
+        ("0\t0.5\t1\t9\n", "line 1: one positive"),
+    ],
+)
+def test_bad_files_are_refused(path, text, said):
+    path.write_text(text)
+    with pytest.raises(ValueError, match=said):
+        read(path)
+
+
+def test_a_list_of_another_data_set_is_refused(path):
+    write(path, [0, 1, 2], np.array([0.1, 0.2, 0.3]), [5, 6, 7])
+    assert read(path, labels=np.array([5, 6, 7])).entropy.tolist() == [0.1, 0.2, 0.3]
+    with pytest.raises(ValueError, match="3 entropies do not fit a data set of 2 points"):
+        read(path, labels=np.array([5, 6]))
+    with pytest.raises(ValueError, match=r"2 of 3 classes differ, the first at index 0 \(5 against 6\)"):
+        read(path, labels=np.array([6, 5, 7]))
+    path.write_bytes(b"\xff\xfe")
+    with pytest.raises(ValueError, match="not a text file"):
+        read(path)
+
+
+def test_what_cannot_be_read_back_is_not_written(path):
+    for indices, entropy, said in (
+        ([0, 0], [0.1, 0.2], "index 0 comes twice"),
+        ([0, 1], [0.1, 0.0], "the entropy of point 1 is 0.0"),
+        ([0], [0.1, 0.2], "must be as many"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            write(path, indices, np.array(entropy), [1] * len(indices))
+    assert not path.exists()
+
+
+def test_indices_come_from_the_ids_of_the_data_set():
+    assert indices_of(["train_16399", "train_01680", "train/00017"]).tolist() == [16399, 1680, 17]
+    with pytest.raises(ValueError, match="'first' does not end in an index"):
+        indices_of(["first"])
+    with pytest.raises(ValueError, match="two ids end in the index 7"):
+        entropy_file.indices_of(["a_7", "b_007"])

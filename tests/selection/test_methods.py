@@ -1,0 +1,64 @@
+import jax
+import numpy as np
+import pytest
+
+from framework import selection
+from framework.selection import METHODS, Traits
+
+COUNT, CLASSES = 40, 3
+SCORES = ("entropy", "margin", "least_confidence", "el2n", "grand", "aum")
+
+
+@pytest.fixture(scope="module")
+def traits():
+    rng = np.random.default_rng(0)
+    scores = {name: rng.gamma(1.0, size=COUNT).astype(np.float32) + 1e-6 for name in SCORES}
+    labels = rng.permutation(np.arange(COUNT) % CLASSES)
+    return Traits(labels, **scores, forgetting=rng.integers(0, 5, COUNT), features=rng.normal(size=(COUNT, 4)))
+
+
+def test_there_are_at_least_fifteen_methods():
+    assert len(METHODS) >= 15
+    assert {"random", "P1", "P2", "P3", "k_center", "herding", "moderate", "coverage_centric"} <= METHODS.keys()
+
+
+KINDS = ("random", "P1", "k_center")  # one of each way to choose; the others are slow tests
+EVERY = [name if name in KINDS else pytest.param(name, marks=pytest.mark.slow) for name in METHODS]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", EVERY)
+def test_a_method_is_exact_in_size_and_over_seeds_the_same_as_alone(name, traits):
+    seeds = jax.random.split(jax.random.key(0), 3)
+    sizes = (0, 12, COUNT)
+    choose = lambda key: [selection.choose(name, key, size, traits) for size in sizes]
+    swept = jax.jit(jax.vmap(choose))(seeds)
+    for size, chosen in zip(sizes, swept, strict=True):
+        assert chosen.shape == (3, size)
+        assert all(len(set(row)) == size for row in np.asarray(chosen).tolist())
+    assert set(np.asarray(swept[-1]).ravel()) == set(range(COUNT))
+    np.testing.assert_array_equal(jax.jit(choose)(seeds[1])[1], swept[1][1])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", EVERY)
+def test_a_balanced_method_takes_each_class_alike(name, traits):
+    chosen = np.asarray(jax.jit(lambda key: selection.choose(name, key, 12, traits, True))(jax.random.key(1)))
+    assert len(set(chosen.tolist())) == 12
+    np.testing.assert_array_equal(np.bincount(traits.labels[chosen]), [4, 4, 4])
+
+
+def test_scores_take_their_hardest_points(traits):
+    hardest = {"margin": -1, "aum": -1, "el2n": 1, "grand": 1, "least_confidence": 1}
+    for name, sign in hardest.items():
+        chosen = selection.choose(name, jax.random.key(0), 5, traits)
+        assert set(np.asarray(chosen)) == set(np.argsort(-sign * getattr(traits, name))[:5])
+
+
+def test_what_is_missing_is_said(traits):
+    with pytest.raises(ValueError, match="must be one of random, P1"):
+        selection.choose("best", jax.random.key(0), 5, traits)
+    with pytest.raises(ValueError, match="needs the entropy of each point"):
+        selection.choose("P1", jax.random.key(0), 5, Traits(traits.labels))
+    with pytest.raises(ValueError, match="40 labels, but 3 entries of aum"):
+        selection.choose("P1", jax.random.key(0), 5, traits._replace(aum=np.ones(3)))

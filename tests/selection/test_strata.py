@@ -1,0 +1,51 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from framework import selection
+
+
+@pytest.mark.slow
+def test_every_stratum_gives_the_same_and_the_hardest_are_cut():
+    scores = np.random.default_rng(0).permutation(np.concatenate([np.linspace(0, 1, 80) ** 3, np.linspace(5, 6, 20)]))
+    chosen = np.asarray(selection.coverage_centric(jax.random.key(0), scores, 20, cut=0.2, strata=4))
+    assert len(set(chosen.tolist())) == 20
+    assert scores[chosen].max() <= 1
+    strata = np.minimum(scores[chosen] * 4, 3).astype(int)
+    np.testing.assert_array_equal(np.bincount(strata), [5, 5, 5, 5])
+    other = selection.coverage_centric(jax.random.key(1), scores, 20, cut=0.2, strata=4)
+    assert set(np.asarray(other).tolist()) != set(chosen.tolist())
+
+
+@pytest.mark.slow
+def test_a_small_stratum_gives_all_it_has():
+    scores = np.concatenate([np.zeros(30), [1.0, 1.0], np.full(30, 0.5)])
+    chosen = np.asarray(selection.coverage_centric(jax.random.key(0), scores, 22, cut=0.0, strata=3))
+    np.testing.assert_array_equal(np.unique(scores[chosen], return_counts=True)[1], [10, 10, 2])
+    alike = selection.coverage_centric(jax.random.key(0), np.ones(7), 7, cut=0.0)
+    assert sorted(np.asarray(alike).tolist()) == list(range(7))
+
+
+def test_moderate_takes_what_is_nearest_to_the_median_distance():
+    rng = np.random.default_rng(0)
+    features, labels = rng.normal(size=(41, 3)).astype(np.float32), rng.integers(0, 3, 41)
+    means = np.stack([features[labels == c].mean(0) for c in range(3)])
+    distances = np.linalg.norm(features - means[labels], axis=1)
+    wanted = np.argsort(abs(distances - np.median(distances)), kind="stable")[:9]
+    np.testing.assert_array_equal(selection.moderate(features, labels, 9), wanted)
+    traced = jax.jit(lambda z, y: selection.moderate(z, y, 9, classes=3))(features, labels)
+    np.testing.assert_array_equal(traced, wanted)
+    assert len(selection.moderate(features, labels, 0)) == 0
+
+
+def test_bad_strata_are_refused():
+    key, scores = jax.random.key(0), np.arange(10.0)
+    with pytest.raises(ValueError, match=r"a cut of 0.5 leaves 5 of 10"):
+        selection.coverage_centric(key, scores, 6, cut=0.5)
+    with pytest.raises(ValueError, match="at least 1 stratum"):
+        selection.coverage_centric(key, scores, 6, strata=0)
+    with pytest.raises(ValueError, match="as many labels"):
+        selection.moderate(np.ones((3, 2)), np.zeros(2, int), 1)
+    with pytest.raises(ValueError, match="number of classes must be given"):
+        jax.jit(lambda y: selection.moderate(jnp.ones((3, 2)), y, 1))(jnp.zeros(3, int))
