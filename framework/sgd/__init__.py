@@ -1,0 +1,33 @@
+"""Distributed SGD: synchronous, Downpour, elastic-averaging and local rules around any optimiser and any loss.
+
+A rule is a pair of pure functions, `init` and `step`; what holds for one worker is done for all by `vmap`, and `run`
+spreads the workers over devices by `pmap`. Asynchronous rules also have `event`, one worker's step, so that a simulated
+clock can order them: no result depends on real time.
+
+Reference: Choe et al., arXiv 1610.02273; Zhang, Choromanska and LeCun, arXiv 1412.6651.
+"""
+
+from framework.sgd import placement, training
+from framework.sgd.downpour import downpour
+from framework.sgd.elastic import elastic
+from framework.sgd.local import local
+from framework.sgd.rule import Master, Rule, State, Worker
+from framework.sgd.synchronous import synchronous
+from framework.sgd.training import batches, orders, run, shard
+
+__all__ = [
+    "Master",
+    "Rule",
+    "State",
+    "Worker",
+    "batches",
+    "downpour",
+    "elastic",
+    "local",
+    "orders",
+    "placement",
+    "run",
+    "shard",
+    "synchronous",
+    "training",
+]

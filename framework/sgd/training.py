@@ -1,0 +1,131 @@
+"""A whole run of a rule: data in shards, one a worker, and batches drawn from them."""
+
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from framework.core.types import Batch, Key, Loss, Params
+from framework.sgd import placement
+from framework.sgd.rule import Rule, State
+
+
+class Source(NamedTuple):
+    """Where the workers' batches come from."""
+
+    shards: Batch  # leaves [workers, samples, ...]
+    keys: Key | None  # [workers], of each one's order; None: as the samples stand
+
+
+def shard(data: Batch, workers: int, batch: int, key: Key | None = None) -> Source:
+    """Splits samples among workers: worker i holds the i-th run of N // workers of them; the rest is not used.
+
+    Args:
+      data: a pytree of arrays `[N, ...]`.
+      workers: how many.
+      batch: samples that a step of one worker takes.
+      key: for an order of its own in each epoch and shard; without one the samples come as they stand.
+
+    Raises:
+      ValueError: if the leading axes differ, or a shard holds less than one batch.
+    """
+    return Source(_split(_used(data, workers, batch), workers), _keys(key, workers))
+
+
+def _used(data: Batch, workers: int, batch: int) -> Batch:
+    """The samples that shards of one length hold, leaves `[workers x samples, ...]`."""
+    lengths = {len(leaf) for leaf in jax.tree.leaves(data)}
+    if len(lengths) != 1:
+        raise ValueError(f"data must have one leading axis, the samples; got lengths {sorted(lengths)}")
+    each = lengths.pop() // workers
+    if not 1 <= batch <= each:
+        raise ValueError(f"a shard of {workers} workers holds {each} samples: a batch must hold 1 to that, got {batch}")
+    return jax.tree.map(lambda leaf: leaf[: each * workers], data)
+
+
+def _split(samples: Batch, workers: int) -> Batch:
+    return jax.tree.map(lambda leaf: leaf.reshape(workers, -1, *leaf.shape[1:]), samples)
+
+
+def _keys(key: Key | None, workers: int) -> Key | None:
+    return None if key is None else jax.vmap(lambda i: jax.random.fold_in(key, i))(jnp.arange(workers))
+
+
+def orders(source: Source, epoch: jax.Array) -> jax.Array:
+    """The order of the workers' samples in an epoch, `[workers, samples]`; without keys as they stand."""
+    workers, each = jax.tree.leaves(source.shards)[0].shape[:2]
+    if source.keys is None:
+        return jnp.broadcast_to(jnp.arange(each), (workers, each))
+    return jax.vmap(lambda key: jax.random.permutation(jax.random.fold_in(key, epoch), each))(source.keys)
+
+
+def batches(source: Source, place: jax.Array, batch: int, order: jax.Array) -> Batch:
+    """The workers' batches, leaves `[workers, batch, ...]`, of the step that is at `place` in its epoch."""
+    rows = lax.dynamic_slice_in_dim(order, place * batch, batch, axis=1)
+    return jax.tree.map(lambda samples: jax.vmap(lambda own, rows: own[rows])(samples, rows), source.shards)
+
+
+def run(
+    rule: Rule,
+    loss: Loss,
+    params: Params,
+    data: Batch,
+    *,
+    workers: int,
+    batch: int = 10,
+    steps: int | None = None,
+    devices: int | None = None,
+    key: Key | None = None,
+    form: str = "pmap",
+) -> State:
+    """Trains with every worker on a shard of its own.
+
+    Args:
+      rule: of this room.
+      loss: (params, batch) -> scalar, the mean over a batch.
+      params: the start of all.
+      data: samples, a pytree with leaves `[N, ...]`.
+      workers: W.
+      batch: samples a step and worker.
+      steps: local steps of each worker; where none are given, one epoch.
+      devices: D, a divisor of W; where none is given, the largest there is. The result is the same to rounding.
+      key: shuffles each shard each epoch; without one the samples come as they stand.
+      form: `pmap` or `shard_map`.
+
+    Returns:
+      The state after the last step; with several processes, its workers are those of this process.
+
+    Raises:
+      ValueError: for devices that do not divide the workers, an empty shard, or fewer than one step.
+    """
+    devices = placement.devices_for(workers, devices)
+    data = _used(data, workers, batch)
+    steps = len(jax.tree.leaves(data)[0]) // workers // batch if steps is None else steps
+    if steps < 1:
+        raise ValueError(f"steps must be at least 1, got {steps}")
+    start = rule.init(params, workers)
+    train = _program(rule, loss, batch, steps, devices, form)
+    return State(*train(start.master, (start.workers, data, _keys(key, workers))))
+
+
+@functools.lru_cache(maxsize=32)
+def _program(rule: Rule, loss: Loss, batch: int, steps: int, devices: int, form: str) -> Callable:
+    """All steps on all devices, compiled once for a rule and a loss."""
+
+    def train(master: Any, own: Any, axis: str | None) -> tuple[Any, Any]:
+        started, samples, keys = own
+        source = Source(_split(samples, len(started.steps)), keys)  # within the program, where it copies nothing
+        length = jax.tree.leaves(source.shards)[0].shape[1] // batch  # steps of an epoch; what fills no batch is left
+
+        def epoch(state: State, number: jax.Array) -> tuple[State, None]:
+            order = orders(source, number)
+            step = lambda place, state: rule.step(state, loss, batches(source, place, batch, order), axis)
+            return lax.fori_loop(0, jnp.minimum(length, steps - number * length), step, state), None
+
+        state, _ = lax.scan(epoch, State(master, started), jnp.arange(-(-steps // length)))
+        return state.master, state.workers
+
+    return placement.spread(train, devices, form)

@@ -1,0 +1,193 @@
+"""A load on a design: what happens is planned from the order of requests, when it happens is then computed."""
+
+import dataclasses
+import functools
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from framework.ssd import closed_forms, coupled, flash, host, invariants, report, requests, timing
+from framework.ssd import plan as planning
+from framework.ssd.coupled import Host, Script
+from framework.ssd.design import Design
+from framework.ssd.queues import Plan, busiest
+from framework.ssd.report import Report, Times, make_report
+from framework.ssd.requests import Load, is_traced
+from framework.ssd.schedule import Schedule, schedule_of
+
+
+def refuse_narrow(tree: Any) -> None:
+    """64-bit times cannot cross an outer transformation of a 32-bit caller.
+
+    Raises:
+      ValueError: if anything is traced and jax_enable_x64 is off.
+    """
+    if is_traced(tree) and not jax.config.jax_enable_x64:
+        raise ValueError(
+            "times are int64 nanoseconds, which a transformation with jax_enable_x64=False would cut to 32 bits: call "
+            "jax.config.update('jax_enable_x64', True) first, or simulate outside of jit and vmap"
+        )
+
+
+def simulate(design: Design, load: Load, check: bool = True) -> Report:
+    """Serves all requests of a load on a device.
+
+    Composes with `vmap` over the numbers of a design, and over uniform open loads on devices with ideal mapping and no
+    cache; under a transformation the invariants that can be told from times alone end in `Report.status`.
+
+    Args:
+      design: the device.
+      load: the requests.
+      check: whether all invariants are checked, where nothing is traced; see `invariants.check`.
+
+    Returns:
+      A `Report`, of NumPy arrays where nothing is traced.
+
+    Raises:
+      ValueError: if the load is not valid or reaches past the end of the device, or 64-bit times would have to cross a
+        transformation of a 32-bit caller.
+      InvariantError: if the simulation contradicts itself.
+    """
+    if not isinstance(design, Design) or not isinstance(load, Load):
+        raise ValueError(
+            f"simulate takes an ssd.Design and an ssd.Load, got {type(design).__name__} and {type(load).__name__}"
+        )
+    refuse_narrow((design, load))
+    requests.check(load, design.capacity)
+    traced = is_traced((design, load))
+    with jax.enable_x64(True):
+        prepared = prepare(design, load)
+        found, status = times(design, load, prepared, record=check and not traced)
+        made = make_report(design, load, prepared.planned, found, status)
+    refuse_narrow(made)
+    if traced or is_traced(made):
+        return made
+    made = jax.tree.map(np.asarray, made)
+    if check:
+        invariants.check(design, load, prepared.planned, found, made)
+    return made
+
+
+def schedule(design: Design, load: Load) -> Schedule:
+    """Who held which bus and which unit of flash, and when: of each operation on flash, in the order planned.
+
+    Raises:
+      ValueError: as `simulate`; nothing may be traced.
+    """
+    refuse_narrow((design, load))
+    requests.check(load, design.capacity)
+    with jax.enable_x64(True):
+        prepared = prepare(design, load)
+        found, _ = times(design, load, prepared, record=True)
+        return schedule_of(design, prepared.planned, found)
+
+
+class Prepared(NamedTuple):
+    """A load on a structure, ready for any numbers of that structure."""
+
+    planned: Plan
+    script: Script
+    place: Any  # [operations]: of each operation in the queues
+    steps: int  # bus grants of the busiest channel, where channels stand apart; 0 where not
+    late: bool  # whether times may exceed `host.latest`
+
+
+def prepare(design: Design, load: Load) -> Prepared:
+    """All that does not depend on a design's numbers.
+
+    Raises:
+      ValueError: if a closed load, or one for a page map or a cache, is traced.
+    """
+    planned = planning.plan(design, load)
+    together = bool(load.queue_depth or design.cache.pages)
+    if together and is_traced(planned):
+        raise ValueError("a closed load cannot be traced: hand it in as it is, under vmap with in_axes=None")
+    script, place = planning.script(design, load, planned)
+    end = requests.LATEST if is_traced(load) else int(load.arrival[-1])
+    steps = 0 if together else busiest(design, planned.work)
+    return Prepared(planned, script, place, steps, late=end > host.latest(len(load)) // 4)
+
+
+def times(design: Design, load: Load, prepared: Prepared, record: bool) -> tuple[Times, Any]:
+    """All times of a load and a status, inside 64 bits."""
+    found, status = _compiled(design, *stripped(load), prepared.script, prepared.steps, prepared.late, record)
+    operations = (found.begun, found.done) if record else (None, None)
+    return Times(
+        found.issued, found.ended, *(None if each is None else each[prepared.place] for each in operations)
+    ), status
+
+
+def stripped(load: Load) -> tuple[Load, Any]:
+    """A load without what no program depends on, and how many requests may be in flight."""
+    depth = min(load.queue_depth or len(load), len(load))
+    return dataclasses.replace(load, wrapped=0, queue_depth=min(load.queue_depth, 1)), jnp.asarray(depth, jnp.int32)
+
+
+def run(
+    design: Design, load: Load, depth: Any, script: Script, steps: int, late: bool, record: bool
+) -> tuple[Times, jax.Array]:
+    """Times of requests and of the places of operations, and whether they are possible ones."""
+    script = jax.tree.map(jnp.asarray, script)
+    sent = _requests(design, load)
+    phases, memory = timing.phases(design.timing), timing.nanoseconds(design.timing.memory_us)
+    if steps:
+        found = _apart(design, sent, script, phases, memory, steps, late, record)
+        horizon = report.HORIZON if late else min(report.HORIZON, host.latest(len(load)) // 2)
+    else:
+        choices = {"rules": design.rules, "flushes": design.cache.flushes, "record": record}
+        found = Times(*over_designs(functools.partial(coupled.run, **choices))(script, sent, phases, memory, depth))
+        horizon = report.HORIZON
+    return found, report.status_of(found, closed_forms.least_latency(design, load), horizon)
+
+
+def _apart(
+    design: Design, sent: Host, script: Script, phases: Any, memory: Any, steps: int, late: bool, record: bool
+) -> Times:
+    """An open load without a buffer."""
+    arrival = host.fifo(sent.arrival, sent.inbound)
+    serve = over_designs(functools.partial(flash.serve, rules=design.rules, steps=steps, record=record))
+    begun, done = serve(script.queues, arrival, phases)
+    count = len(sent.arrival)
+    over = jnp.zeros(count, jnp.int64)
+    over = over.at[jnp.where(script.owner >= 0, script.owner, count)].max(done, mode="drop")
+    over = over.at[script.hits].max(arrival[jnp.minimum(script.hits, count - 1)] + memory, mode="drop")
+    return Times(sent.arrival, host.outbound(over, sent.outbound, late), begun, done)
+
+
+_compiled = jax.jit(run, static_argnames=("steps", "late", "record"))
+
+
+def _requests(design: Design, load: Load) -> Host:
+    """The requests as the host link has them."""
+    link = timing.link(jnp.asarray(load.size, jnp.int64), design.timing.host_gb_s)
+    kind = jnp.asarray(load.kind)
+    only = lambda which: jnp.where(kind == which, link, 0)
+    arrival = jnp.asarray(load.arrival, jnp.int64)
+    return Host(jnp.zeros_like(arrival) if load.queue_depth else arrival, only(requests.WRITE), only(requests.READ))
+
+
+def over_designs(run):
+    """A function that takes numbers of one design or, with an axis more, of many, as one that vmap may batch.
+
+    It gives `[designs, ...]`. Its first argument, the operations, all designs have in common; under a vmap over loads
+    each load goes through it alone.
+    """
+
+    @jax.custom_batching.custom_vmap
+    def single(operations, *numbers):
+        return jax.tree.map(lambda leaf: leaf[0], run(operations, *numbers))
+
+    @single.def_vmap
+    def batched(axis_size, in_batched, operations, *numbers):
+        operations_batched, *numbers_batched = in_batched
+        axes = lambda tree: jax.tree.map(lambda flag: 0 if flag else None, tree)
+        if any(jax.tree.leaves(operations_batched)):
+            one = lambda *each: jax.tree.map(lambda leaf: leaf[0], run(*each))
+            found = jax.vmap(one, in_axes=(axes(operations_batched), *map(axes, numbers_batched)))(operations, *numbers)
+        else:
+            found = run(operations, *numbers)
+        return found, jax.tree.map(lambda _: True, found)
+
+    return single

@@ -1,0 +1,128 @@
+"""Many designs under one load: any mixture, grouped by structure, one program a group."""
+
+import functools
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from tqdm import tqdm
+
+from framework.ssd import report, requests, simulation
+from framework.ssd.coupled import Script
+from framework.ssd.design import Design
+from framework.ssd.invariants import InvariantError
+from framework.ssd.queues import Plan
+from framework.ssd.requests import Load
+
+CHUNK_BYTES = 2**27  # of one request's times, all designs of a chunk together
+WORKERS = 2  # chunks at a time
+
+
+class Summary(NamedTuple):
+    """One entry a design; float64."""
+
+    mean_us: Any
+    p99_us: Any
+    max_us: Any
+    iops: Any
+    bandwidth: Any  # bytes a second
+    write_amplification: Any
+    energy_j: Any
+
+
+def sweep(designs: Sequence[Design], load: Load) -> Summary:
+    """Simulates every design under one load.
+
+    Args:
+      designs: in any order and mixture; those of one `Design.structure` share a compiled program.
+      load: the requests.
+
+    Returns:
+      `[designs]` each, NumPy, in the order given.
+
+    Raises:
+      ValueError: as `simulate` does; or if there is no design.
+      InvariantError: if the times of a design contradict each other, naming it.
+    """
+    if not len(designs):
+        raise ValueError("a sweep needs at least 1 design, got none")
+    groups: dict[tuple, list[int]] = {}
+    for number, design in enumerate(designs):
+        groups.setdefault(design.structure, []).append(number)
+    for structure in groups:
+        requests.check(load, designs[groups[structure][0]].capacity)
+    found = Summary(*(np.zeros(len(designs)) for _ in Summary._fields))
+    with (
+        tqdm(total=len(designs), desc="sweep", unit="design", disable=None, leave=False) as bar,
+        ThreadPoolExecutor(WORKERS) as pool,
+    ):
+        for members, summary in pool.map(lambda job: _run(*job), _jobs(designs, groups, load)):
+            for whole, part in zip(found, summary, strict=True):
+                whole[members] = part
+            bar.update(len(members))
+    return found
+
+
+def _jobs(designs: Sequence[Design], groups: dict[tuple, list[int]], load: Load) -> Iterator[tuple]:
+    """Chunks of a group, each with the plan that the group has in common."""
+    most = max(CHUNK_BYTES // (8 * len(load)), 1)
+    for members in groups.values():
+        with jax.enable_x64(True):
+            prepared = simulation.prepare(designs[members[0]], load)
+        varying = jax.tree.map(lambda *leaves: len(set(leaves)) > 1, *(designs[number] for number in members))
+        varying = varying.replace(read_us=jax.tree.map(lambda _: True, varying.timing.read_us))  # one at least
+        size = min(most, -(-len(members) // WORKERS))
+        for start in range(0, len(members), size):
+            chunk = members[start : start + size]
+            filled = chunk + [chunk[-1]] * (size - len(chunk))  # so that all chunks have one shape
+            yield chunk, [designs[number] for number in filled], varying, load, prepared
+
+
+def _run(
+    chunk: list[int], designs: list[Design], varying: Design, load: Load, prepared: Any
+) -> tuple[list[int], Summary]:
+    stacked = jax.tree.map(
+        lambda varies, *leaves: np.array(leaves if varies else leaves[0], np.float64), varying, *designs
+    )
+    with jax.enable_x64(True):
+        summary, status = _summaries(
+            stacked, *simulation.stripped(load), prepared.planned, prepared.script, prepared.steps, prepared.late
+        )
+    status = np.asarray(status)[: len(chunk)]
+    if status.any():
+        first = int(np.argmax(status > 0))
+        raise InvariantError(f"design {chunk[first]} of the sweep: {report.STATUS[status[first]]}")
+    return chunk, Summary(*(np.asarray(each)[: len(chunk)] for each in summary))
+
+
+@functools.partial(jax.jit, static_argnames=("steps", "late"))
+def _summaries(
+    designs: Design, load: Load, depth: jax.Array, planned: Plan, script: Script, steps: int, late: bool
+) -> tuple[Summary, jax.Array]:
+    """One program for all designs of a structure; with the status of each."""
+
+    def one(design: Design) -> tuple[Summary, jax.Array]:
+        times, status = simulation.run(design, load, depth, script, steps, late, record=False)
+        made = report.make_report(design, load, planned, times, status)
+        latencies = made.mean_us, _percentile(made.latency, 99), made.max_us
+        return Summary(*latencies, made.iops, made.bandwidth, made.write_amplification, made.energy.total), status
+
+    leaves, structure = jax.tree.flatten(designs)
+    axes = [0 if leaf.ndim else None for leaf in leaves]
+    return jax.vmap(lambda leaves: one(structure.unflatten(leaves)), in_axes=(axes,))(leaves)
+
+
+def _percentile(latency: jax.Array, percent: float) -> jax.Array:
+    """The nearest rank in microseconds, by halving intervals: cheaper than a sort."""
+    rank = int(np.ceil(percent / 100 * latency.shape[-1]))
+
+    def halve(_, interval):
+        low, high = interval
+        middle = (low + high) // 2
+        enough = (latency <= middle).sum() >= rank
+        return jnp.where(enough, low, middle + 1), jnp.where(enough, middle, high)
+
+    return jax.lax.fori_loop(0, 52, halve, (latency.min(), latency.max()))[1] / 1000

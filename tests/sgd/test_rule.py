@@ -1,0 +1,85 @@
+"""What every rule must do, whichever it is."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from framework import sgd
+from tests.sgd.quadratic import DIMENSION, RATE, STEPS, TARGETS, WORKERS, loss, run
+
+RULES = {
+    "synchronous": lambda: sgd.synchronous(optax.sgd(RATE)),
+    "downpour": lambda: sgd.downpour(optax.sgd(RATE), period=3),
+    "elastic": lambda: sgd.elastic(optax.sgd(RATE), 0.2, period=3),
+    "elastic in turns": lambda: sgd.elastic(optax.sgd(RATE), 0.2, period=3, synchronous=False),
+    "elastic with momentum": lambda: sgd.elastic(optax.sgd(RATE), 0.2, period=3, momentum=0.9, synchronous=False),
+    "local": lambda: sgd.local(optax.sgd(RATE), period=3),
+}
+ASYNCHRONOUS = ("downpour", "elastic in turns", "elastic with momentum")
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_all_begin_at_the_given_parameters_and_count_their_steps(name):
+    rule = RULES[name]()
+    start = rule.init(jnp.ones(DIMENSION), WORKERS)
+    np.testing.assert_array_equal(start.workers.params, np.ones((WORKERS, DIMENSION)))
+    np.testing.assert_array_equal(start.centre, start.worker_mean)
+    np.testing.assert_array_equal(run(rule, start=1.0).workers.steps, np.full(WORKERS, STEPS))
+
+
+@pytest.mark.parametrize("name", ASYNCHRONOUS)
+def test_a_round_is_the_events_of_all_workers_in_their_order(name):
+    rule = RULES[name]()
+
+    @jax.jit
+    def by_events(state):
+        batches = TARGETS.reshape(-1, DIMENSION)
+        workers = jnp.tile(jnp.arange(WORKERS), STEPS)
+        return jax.lax.scan(lambda s, one: (rule.event(s, loss, *one), None), state, (workers, batches))[0]
+
+    one_by_one = by_events(rule.init(jnp.ones(DIMENSION), WORKERS))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), run(rule, start=1.0), one_by_one)
+
+
+@pytest.mark.parametrize("name", sorted(set(RULES) - set(ASYNCHRONOUS)))
+def test_a_rule_with_a_barrier_has_no_single_events(name):
+    assert RULES[name]().event is None
+
+
+@pytest.mark.parametrize("name", ["downpour", "elastic in turns"])
+def test_in_a_round_everyone_is_as_late_as_there_are_others(name):
+    staleness = run(RULES[name]()).workers.staleness
+    np.testing.assert_array_equal(staleness, np.full(WORKERS, WORKERS - 1))
+
+
+def test_who_waits_is_never_late():
+    for name in ("synchronous", "elastic", "local"):
+        assert not run(RULES[name]()).workers.staleness.any()
+
+
+@pytest.mark.slow
+def test_period_and_rates_can_be_swept_in_one_program():
+    periods, alphas = jnp.array([1, 2, 3]), jnp.array([0.05, 0.1, 0.2])
+    final = lambda period, alpha: run(sgd.elastic(optax.sgd(RATE), alpha, period)).centre
+    swept = jax.vmap(final)(periods, alphas)
+    single = [final(int(period), float(alpha)) for period, alpha in zip(periods, alphas, strict=True)]
+    np.testing.assert_allclose(swept, jnp.stack(single), atol=1e-6)
+
+
+@pytest.mark.parametrize("make", [sgd.downpour, sgd.local, lambda o, period: sgd.elastic(o, 0.1, period)])
+def test_a_period_below_one_is_refused(make):
+    with pytest.raises(ValueError, match="period must be at least 1 local step between exchanges, got 0"):
+        make(optax.sgd(RATE), period=0)
+
+
+def test_no_workers_are_refused():
+    with pytest.raises(ValueError, match="at least 1 worker, got 0"):
+        RULES["synchronous"]().init(jnp.ones(DIMENSION), 0)
+
+
+def test_batches_without_the_workers_axis_are_refused():
+    rule = RULES["local"]()
+    with pytest.raises(AssertionError):
+        rule.step(rule.init(jnp.ones(DIMENSION), WORKERS), loss, TARGETS[0, :2])

@@ -1,0 +1,54 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from framework import sgd
+
+X = np.random.default_rng(0).normal(size=(50, 3)).astype(np.float32)
+
+
+def loss(w, batch):
+    return 0.5 * jnp.mean(jnp.sum((w - batch) ** 2, -1))
+
+
+@pytest.mark.slow
+def test_each_worker_sees_its_own_samples_once_an_epoch():
+    source = sgd.shard(jnp.arange(50), workers=4, batch=3, key=jax.random.key(0))
+    order = sgd.orders(source, jnp.array(0))
+    seen = np.concatenate([sgd.batches(source, jnp.array(place), 3, order) for place in range(4)], axis=1)
+    assert (np.sort(seen, axis=1) == np.arange(48).reshape(4, 12)).all()
+    assert (seen != np.arange(48).reshape(4, 12)).any()
+    assert (sgd.orders(source, jnp.array(1)) != order).any()
+
+
+def test_without_a_key_samples_come_as_they_stand():
+    state = sgd.run(sgd.local(optax.sgd(0.1), 2), loss, jnp.zeros(3), X, workers=4, batch=3, devices=1)
+    shards, w = X[:48].reshape(4, 12, 3), np.zeros((4, 3))
+    for step in range(4):
+        w = w - 0.1 * (w - shards[:, 3 * step : 3 * step + 3].mean(1))
+        if step % 2:
+            w[:] = w.mean(0)
+    np.testing.assert_allclose(state.centre, w[0], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"workers": 60}, "a shard of 60 workers holds 0 samples"),
+        ({"workers": 4, "batch": 13}, "a batch must hold 1 to that, got 13"),
+        ({"workers": 4, "steps": 0}, "steps must be at least 1, got 0"),
+        ({"workers": 4, "devices": 3000}, "devices must be 1 to"),
+        ({"workers": 4, "form": "xmap"}, "form must be one of pmap, shard_map"),
+    ],
+)
+def test_bad_settings_are_refused(options, message):
+    options = {"batch": 3, "devices": 1} | options
+    with pytest.raises(ValueError, match=message):
+        sgd.run(sgd.synchronous(optax.sgd(0.1)), loss, jnp.zeros(3), X, **options)
+
+
+def test_data_of_two_lengths_are_refused():
+    with pytest.raises(ValueError, match="one leading axis"):
+        sgd.shard((X, X[:10]), 4, 3)

@@ -1,0 +1,140 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from framework import sgd, ssd
+from framework.ssd import isp
+
+pytestmark = pytest.mark.slow
+
+DESIGN = ssd.presets.isp_ml(channels=4)
+PAGES = np.random.default_rng(0).normal(size=(26, 10, 3)).astype(np.float32)
+RATE = 0.1
+
+
+def loss(w, page):
+    return 0.5 * jnp.mean(jnp.sum((w - page) ** 2, -1))
+
+
+def train(rule, **options):
+    return isp.train(DESIGN, rule, loss, jnp.zeros(3), PAGES, **options)
+
+
+def test_downpour_is_the_plain_loop_in_the_order_of_the_clock():
+    """The oracle: each event of the schedule by hand, page p on channel p mod 4."""
+    trace = train(sgd.downpour(optax.sgd(RATE)), epochs=2)
+    master, workers, taken = np.zeros(3), np.zeros((4, 3)), np.zeros(4, int)
+    centres = []
+    for worker in trace.schedule.worker:
+        page = PAGES[4 * (taken[worker] % 6) + worker]
+        master = master - RATE * (workers[worker] - page.mean(0))
+        workers[worker] = master
+        taken[worker] += 1
+        centres.append(master)
+    np.testing.assert_allclose(trace.seen, centres[3::4], atol=1e-6)
+    assert trace.read_pages == 48
+
+
+def test_rounds_of_synchronous_sgd_are_large_batches():
+    trace = train(sgd.synchronous(optax.sgd(RATE)))
+    w, centres = np.zeros(3), []
+    for round_ in range(6):
+        w = w - RATE * (w - PAGES[4 * round_ : 4 * round_ + 4].mean((0, 1)))
+        centres.append(w)
+    np.testing.assert_allclose(trace.seen, centres, atol=1e-6)
+    assert trace.time.dtype == np.int64
+    assert (np.diff(trace.time) > 0).all()
+
+
+def test_homogeneous_workers_are_late_by_the_number_of_the_others():
+    trace = train(sgd.downpour(optax.sgd(RATE)), watch=lambda state: state.workers.staleness)
+    np.testing.assert_array_equal(trace.seen[1:], np.full((5, 4), 3))
+
+
+def test_looks_may_be_few_and_see_what_is_asked_for():
+    rule = sgd.elastic(optax.sgd(RATE), 0.2, 2, synchronous=False)
+    full = train(rule, watch=lambda state: state.worker_mean)
+    few = train(rule, watch=lambda state: state.worker_mean, every=3)
+    np.testing.assert_array_equal(few.time, full.time[2::3])
+    np.testing.assert_allclose(few.seen, full.seen[2::3], atol=1e-7)
+
+
+def test_more_channels_train_faster_on_the_same_pages():
+    times = []
+    for channels in (1, 2, 4):
+        design = ssd.presets.isp_ml(channels=channels)
+        trace = isp.train(design, sgd.downpour(optax.sgd(RATE)), loss, jnp.zeros(3), PAGES[:24])
+        assert trace.read_pages == 24
+        times.append(trace.time[-1])
+    assert times[0] / times[1] == pytest.approx(2, rel=0.05)
+    assert times[0] / times[2] == pytest.approx(4, rel=0.05)
+
+
+def test_pages_alone_come_as_the_simulator_reads_them():
+    """Without computing a channel's pages come one after another, as of a load of one request at a time."""
+    free = isp.Controllers(width=1e12, bus_gb_s=1e12, clock_mhz=1e12)
+    design = ssd.presets.isp_ml(channels=1, host_gb_s=1e8)
+    planned = isp.schedule(design, free, isp.Work(1, 1, 0, 1), sgd.local(optax.sgd(RATE), 10**6), 20)
+    size = design.geometry.page_bytes
+    many = np.arange(20) * size
+    load = ssd.Load(np.zeros(20, int), many, np.full(20, size), np.zeros(20, np.int32), queue_depth=1, uniform=size)
+    np.testing.assert_allclose(planned.time, ssd.simulate(design, load).ended, atol=40)  # a nanosecond or two a step
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"epochs": 0}, "at least 1 epoch"),
+        ({"every": 7}, "every must lie in 1 to 6 steps"),
+    ],
+)
+def test_bad_numbers_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        train(sgd.local(optax.sgd(RATE)), **options)
+
+
+def test_an_empty_shard_is_refused():
+    with pytest.raises(ValueError, match="3 pages leave one of 4 channels without any: an empty shard"):
+        isp.train(DESIGN, sgd.local(optax.sgd(RATE)), loss, jnp.zeros(3), PAGES[:3])
+
+
+@pytest.mark.slow
+def test_the_learner_of_graphs_and_a_spiking_network_train_by_the_same_rules():
+    """Any loss will do: the objective of a DAG learner, and a spiking network by its surrogate gradient."""
+    from framework import causal, snn
+
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(240, 2))
+    table = np.stack([x[:, 0], 1.5 * x[:, 0] + 0.3 * x[:, 1]], axis=1).astype(np.float32)
+
+    def dag(w, page):
+        return (
+            0.5 * jnp.mean((page - page @ w) ** 2)
+            + 0.01 * jnp.abs(w).sum()
+            + jnp.trace(jax.scipy.linalg.expm(w * w))
+            - 2
+        )
+
+    layers = (snn.layer.flatten(), *snn.architectures.mlp((8,), 2))
+    unit = snn.neuron.lif()
+
+    def spiking(params, page):
+        pixels, labels = page
+        logits = snn.unroll(layers, params, pixels, unit, 4)[0].logits[-1]
+        return optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean()
+
+    pixels = rng.uniform(size=(24, 10, 2, 2, 1)).astype(np.float32)
+    labels = (pixels[:, :, 0, 0, 0] > 0.5).astype(np.int32)
+    start = snn.init(jax.random.key(0), layers, (2, 2, 1), unit)
+    assert causal.metrics  # the room whose objective this is
+    cases = [
+        (dag, jnp.zeros((2, 2)), table.reshape(24, 10, 2)),
+        (spiking, start, (pixels, labels)),
+    ]
+    for objective, params, pages in cases:
+        rule = sgd.elastic(optax.sgd(0.05), 0.9 / 4, synchronous=False)
+        trace = isp.train(DESIGN, rule, objective, params, pages, epochs=6)
+        everything = jax.tree.map(lambda leaf: jnp.asarray(leaf).reshape(-1, *leaf.shape[2:]), pages)
+        assert objective(trace.state.centre, everything) < 0.9 * objective(params, everything)

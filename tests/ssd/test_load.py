@@ -1,0 +1,68 @@
+import jax
+import numpy as np
+import pytest
+
+from framework import ssd
+
+KEY = jax.random.key(0)
+
+
+@pytest.mark.slow
+def test_poisson_arrivals_have_the_rate_and_the_spread_of_the_law():
+    gaps = np.diff(ssd.load.poisson(KEY, 50_000, 1e5).arrival)
+    assert gaps.mean() == pytest.approx(1e4, rel=0.02)
+    assert gaps.std() == pytest.approx(1e4, rel=0.02)
+
+
+@pytest.mark.slow
+def test_a_key_gives_the_same_load_and_another_key_another():
+    one, two, three = (ssd.load.poisson(key, 50, 1e5, read_ratio=0.5) for key in (KEY, KEY, jax.random.key(1)))
+    np.testing.assert_array_equal(one.offset, two.offset)
+    assert (one.arrival != three.arrival).any()
+    assert (one.kind != three.kind).any()
+
+
+def test_the_mixture_is_as_asked():
+    load = ssd.load.poisson(KEY, 20_000, 1e5, read_ratio=0.7, size=(4096, 16384), span=2**24)
+    assert (load.kind == ssd.load.READ).mean() == pytest.approx(0.7, abs=0.02)
+    assert (load.size == 4096).mean() == pytest.approx(0.5, abs=0.02)
+    assert set(load.size.tolist()) == {4096, 16384}
+    assert (load.offset + load.size).max() <= 2**24
+    assert load.uniform == 0
+    assert ssd.load.closed(KEY, 10, 2).uniform == 8192
+
+
+def counts(**choices):
+    load = ssd.load.closed(KEY, 50_000, 1, span=1000 * 8192, **choices)
+    return np.bincount(load.offset // 8192, minlength=1000)
+
+
+def test_patterns_ask_for_places_as_they_say():
+    uniform = counts()
+    assert uniform.min() > 20
+    zipf = np.sort(counts(pattern="zipf", skew=0.99))[::-1]
+    assert zipf[0] / zipf[99] == pytest.approx(100**0.99, rel=0.4)
+    hot = counts(pattern="hot-cold", hot=0.1, heat=0.9)
+    assert hot[:100].sum() / hot.sum() == pytest.approx(0.9, abs=0.01)
+    assert set(counts(pattern="sequential").tolist()) == {50}
+
+
+@pytest.mark.parametrize(
+    ("choices", "what"),
+    [
+        ({"rate": 0}, "rate must be positive"),
+        ({"requests": 0}, "requests must be an integer of at least 1"),
+        ({"rate": 1e-9}, "more than 13 days"),
+        ({"size": 1000}, "multiples of 512"),
+        ({"read_ratio": 1.5}, "read_ratio must be a share"),
+        ({"span": 512}, "holds no request of 8192"),
+        ({"pattern": "random"}, "pattern must be one of uniform"),
+        ({"align": 100}, "align must be"),
+        ({"pattern": "zipf", "skew": -1.0}, "skew must be at least 0"),
+    ],
+)
+def test_what_is_no_load_is_refused(choices, what):
+    with pytest.raises(ValueError, match=what):
+        ssd.load.poisson(KEY, **({"requests": 10, "rate": 1e5} | choices))
+    with pytest.raises(ValueError, match="queue_depth must be an integer of at least 1"):
+        ssd.load.closed(KEY, 10, 0)

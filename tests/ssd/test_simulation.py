@@ -1,0 +1,161 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from framework import ssd
+from tests.ssd import oracle
+
+pytestmark = pytest.mark.slow
+
+LOADS = {"reads": 1.0, "writes": 0.0, "mixed": 0.6}
+
+
+def assert_identical(device, load, ops=oracle.direct):
+    report = ssd.simulate(device, load)
+    ended, _ = oracle.simulate(device, load, ops)
+    np.testing.assert_array_equal(report.ended, ended)
+    return report
+
+
+FAST = ("data first", "command first", "everything")  # the rest shares most of the program with these
+
+
+@pytest.mark.parametrize(
+    "structure", [name if name in FAST else pytest.param(name, marks=pytest.mark.long) for name in oracle.STRUCTURES]
+)
+@pytest.mark.parametrize("queue_depth", [0, 6])
+def test_every_request_ends_when_the_event_simulation_says(structure, queue_depth):
+    """Random devices and loads, open and closed; every nanosecond."""
+    for seed in range(15):
+        rng = np.random.default_rng(seed)
+        device = oracle.design(structure, rng)
+        ratio = list(LOADS.values())[seed % 3]
+        assert_identical(device, oracle.load(device, rng, 120, ratio, queue_depth, trims=0.05 * (seed % 2)))
+
+
+@pytest.mark.parametrize("queue_depth", [0, 3])
+def test_requests_of_several_pages_end_with_their_last_one(queue_depth):
+    for seed in range(6):
+        rng = np.random.default_rng(seed)
+        device = oracle.design("data first", rng)
+        assert_identical(device, oracle.load(device, rng, 60, 0.7, queue_depth, largest=4))
+
+
+def poisson(rate, requests=20_000, **choices):
+    return ssd.load.poisson(jax.random.key(0), requests, rate, **choices)
+
+
+def test_an_idle_device_takes_the_sum_of_the_phases():
+    device = ssd.presets.mqsim_default()
+    reads = ssd.simulate(device, ssd.load.closed(jax.random.key(0), 300, 1, read_ratio=1.0))
+    writes = ssd.simulate(device, ssd.load.closed(jax.random.key(0), 300, 1, read_ratio=0.0))
+    assert set(reads.latency.tolist()) == {290 + 75_000 + 30 + 24_576 + 2_496}
+    assert set(writes.latency.tolist()) == {2_496 + 361 + 24_576 + 750_000}
+    assert ssd.closed_forms.unloaded(device) == (102_392, 777_433)
+    half = ssd.simulate(device, ssd.load.closed(jax.random.key(0), 300, 1, size=4096))
+    assert set(half.latency.tolist()) == {int(ssd.closed_forms.unloaded(device, 4096).read)}
+
+
+@pytest.mark.parametrize(("rate", "mean"), [(50e3, 117.0), (100e3, 148.0)])
+def test_latencies_are_those_of_mqsim(rate, mean):
+    """Means of MQSim for 8 KB reads on 8 channels of 4 chips, of 60,000 requests; these 20,000 are others."""
+    device = ssd.presets.mqsim_default(channels=8, chips=4, dies=1, planes=1, read_us=75, program_us=750)
+    assert ssd.simulate(device, poisson(rate)).mean_us == pytest.approx(mean, rel=0.02)
+
+
+def test_a_saturated_device_moves_in_convoys_or_at_the_rate_of_its_bus():
+    load = ssd.load.closed(jax.random.key(0), 12_000, 512)
+    convoy = ssd.presets.mqsim_default(dies=1, planes=1)
+    bounds = ssd.closed_forms.read_bounds(convoy)
+    slow = ssd.simulate(convoy, load)
+    assert 0.94 * bounds.convoy < slow.iops < bounds.convoy
+    fast = ssd.simulate(convoy.replace(arbitration="command-first"), load)
+    assert 1.4 * slow.iops < fast.iops < min(bounds.bus, bounds.lanes)
+
+
+def test_one_chip_is_an_m_d_1_queue():
+    device = ssd.presets.mqsim_default(channels=1, chips=1, dies=1, planes=1)
+    service = 290 + 75_000 + 30 + 24_576
+    load = poisson(0.3e9 / service, 200_000)
+    report = ssd.simulate(device, load)
+    waiting = report.latency.mean() - 2_496
+    assert waiting / service == pytest.approx(ssd.closed_forms.queueing(0.3), rel=0.01)
+
+
+@pytest.mark.slow
+def test_designs_and_loads_are_vmapped():
+    device = ssd.presets.isp_ml(channels=3, chips=2)
+    loads = [ssd.load.poisson(jax.random.key(i), 100, 2e4, read_ratio=0.5, span=2**24) for i in range(2)]
+    with jax.enable_x64(True):
+        reads = jnp.array([30.0, 75.0, 90.0])
+        designs = jax.vmap(lambda us: device.replace(read_us=us))(reads)
+        many = jax.vmap(ssd.simulate, in_axes=(0, None))(designs, loads[0])
+        both = jax.jit(jax.vmap(ssd.simulate, in_axes=(None, 0)))(
+            device, jax.tree.map(lambda *leaves: jnp.stack([jnp.asarray(leaf) for leaf in leaves]), *loads)
+        )
+    for i, us in enumerate(reads.tolist()):
+        alone = ssd.simulate(device.replace(read_us=us), loads[0])
+        np.testing.assert_array_equal(many.ended[i], alone.ended)
+        assert many.energy.total[i] == pytest.approx(alone.energy.total)
+    for i, load in enumerate(loads):
+        np.testing.assert_array_equal(both.ended[i], ssd.simulate(device, load).ended)
+    assert not many.status.any()
+
+
+@pytest.mark.slow
+def test_a_closed_load_under_vmap_equals_a_loop():
+    device = ssd.presets.isp_ml(channels=2, chips=2)
+    load = ssd.load.closed(jax.random.key(0), 80, 5, read_ratio=0.5, span=2**24)
+    with jax.enable_x64(True):
+        designs = jax.vmap(lambda us: device.replace(program_us=us))(jnp.array([100.0, 300.0]))
+        many = jax.vmap(ssd.simulate, in_axes=(0, None))(designs, load)
+    for i, us in enumerate((100.0, 300.0)):
+        np.testing.assert_array_equal(many.ended[i], ssd.simulate(device.replace(program_us=us), load).ended)
+
+
+def test_a_transformation_of_a_32_bit_caller_is_refused():
+    device, load = ssd.presets.isp_ml(), ssd.load.poisson(jax.random.key(0), 10, 1e4)
+    with pytest.raises(ValueError, match="jax_enable_x64"):
+        jax.vmap(lambda us: ssd.simulate(device.replace(read_us=us), load).ended)(jnp.array([10.0, 20.0]))
+    with pytest.raises(ValueError, match="jax_enable_x64"):
+        jax.jit(lambda: ssd.simulate(device, load).ended)()
+    assert ssd.simulate(device, load).ended.dtype == np.int64
+
+
+def test_a_week_between_requests_does_not_overflow():
+    device = ssd.presets.isp_ml()
+    arrival = np.arange(70_000) // 7_000 * 60_480 * 10**9
+    load = ssd.Load(arrival, np.arange(70_000) % 7_000 * 8192, np.full(70_000, 8192), np.zeros(70_000, np.int32))
+    latency = ssd.simulate(device, load).latency.reshape(10, 7_000)
+    assert (latency == latency[0]).all()
+
+
+def test_an_hour_of_simulated_time_does_not_overflow():
+    device = ssd.presets.isp_ml()
+    late = 3600 * 10**9
+    load = ssd.Load(np.array([0, late]), np.array([0, 0]), np.array([8192, 8192]), np.zeros(2, np.int32))
+    report = ssd.simulate(device, load)
+    assert report.latency.tolist() == [102_392, 102_392]
+    assert report.ended[1] == late + 102_392
+
+
+def test_a_load_that_does_not_fit_is_refused():
+    device = ssd.presets.isp_ml(channels=1, blocks=16, pages=16)
+    one = lambda offset=0, size=512, arrival=0, kind=0: ssd.Load(
+        *(np.array([x]) for x in (arrival, offset, size, kind))
+    )
+    for load, what in (
+        (one(offset=device.capacity), "past the device's end"),
+        (one(size=0), "sizes must be positive, but request 0 has 0"),
+        (one(size=100), "multiples of 512"),
+        (one(offset=-512), "at least 0"),
+        (one(arrival=-1), "arrivals must be 0 to"),
+        (one(kind=7), "kinds are 0"),
+        (ssd.Load(np.array([5, 4]), *(np.array([0, 0]),), np.array([512, 512]), np.array([0, 0])), "must not go back"),
+        (ssd.Load(*(np.array([]),) * 4), "at least 1 request"),
+    ):
+        with pytest.raises(ValueError, match=what):
+            ssd.simulate(device, load)
+    with pytest.raises(ValueError, match=r"an ssd\.Design"):
+        ssd.simulate(None, one())

@@ -1,0 +1,39 @@
+import jax
+import numpy as np
+import pytest
+
+from framework import ssd
+
+pytestmark = pytest.mark.slow
+
+LOAD = ssd.load.poisson(jax.random.key(0), 150, 4e4, read_ratio=0.7, span=2**24)
+
+
+@pytest.mark.slow
+def test_a_mixture_of_designs_is_swept_in_the_order_given():
+    device = ssd.presets.isp_ml(channels=2)
+    designs = [device.replace(channels=(2, 3)[i % 2], read_us=20.0 + 10 * i) for i in range(7)]
+    summary = ssd.sweep(designs, LOAD)
+    for i, design in enumerate(designs):
+        report = ssd.simulate(design, LOAD)
+        assert summary.mean_us[i] == pytest.approx(report.mean_us, rel=1e-12)
+        assert summary.p99_us[i] == pytest.approx(report.percentile(99), rel=1e-12)
+        assert summary.max_us[i] == pytest.approx(report.max_us, rel=1e-12)
+        assert summary.iops[i] == pytest.approx(report.iops, rel=1e-12)
+        assert summary.energy_j[i] == pytest.approx(report.energy.total)
+
+
+def test_a_sweep_refuses_what_a_simulation_refuses():
+    with pytest.raises(ValueError, match="at least 1 design"):
+        ssd.sweep([], LOAD)
+    tiny = ssd.presets.isp_ml(channels=1, blocks=4, pages=4)
+    with pytest.raises(ValueError, match="past the device's end"):
+        ssd.sweep([tiny], LOAD)
+
+
+def test_a_percentile_is_a_rank():
+    report = ssd.simulate(ssd.presets.isp_ml(channels=2), LOAD)
+    latency = np.sort(report.latency) / 1000
+    assert [report.percentile(p) for p in (1, 50, 100)] == [latency[1], latency[74], latency[149]]
+    with pytest.raises(ValueError, match="above 0"):
+        report.percentile(0)
