@@ -7,8 +7,8 @@ cuts the path at a threshold: initialisation, similarity, lower bounds. All are 
 baselines and the empty graph. On a table of your own it is a tool: it writes the learned graph with a bootstrap
 confidence for each edge.
 
-    python launch.py --config=experiments/causal_prior.py:smoke                        20 s on 2 CPU cores
-    python launch.py --config=experiments/causal_prior.py                              2 minutes
+    python launch.py --config=experiments/causal_prior.py:smoke                        30 s on 2 CPU cores
+    python launch.py --config=experiments/causal_prior.py                              3 minutes
     python launch.py --config=experiments/causal_prior.py --config.data.csv=my.csv     a table of one's own
         [--config.data.truth=truth.csv] [--config.data.transform=log_standardize] [--config.prior.answers=answers.json]
         [--config.knowledge=knowledge.csv] [--config.bootstrap=200]
@@ -140,23 +140,14 @@ def main(config: ConfigDict, run: runs.Run) -> dict[str, Any]:
 
 def learner_of(config: ConfigDict, transform: str) -> causal.Config:
     """The learner for columns so transformed; fixed before any truth is looked at."""
-    raw = transform in ("center", "none")
-    chosen = lambda name, on_raw, elsewhere: (
-        (on_raw if raw else elsewhere) if config.learner[name] is None else config.learner[name]
-    )
-    return causal.Config(
-        transform=transform,
-        penalty=config.learner.penalty,
-        prior_weight=config.prior.weight,
-        cut=chosen("cut", 0.3, 0.1),
-        finish=chosen("finish", "search", "order"),
-        noise=chosen("noise", "equal", "unequal"),
-    )
+    method = causal.Config if transform in ("center", "none") else causal.Config.standardized
+    given = {name: value for name, value in config.learner.items() if value is not None}
+    return method(transform=transform, prior_weight=config.prior.weight, **given)
 
 
 def _tool(config: ConfigDict, run: runs.Run, study: Study, learner: causal.Config) -> dict[str, Any]:
     """A table of one's own: what is learned without a prior and with it."""
-    counts = _resamples(config, study)
+    counts = _resamples(config, study)  # refuses a bad number before any work
     arms = {"no_prior": [None]} | ({"prior": study.priors} if study.priors else {})
     results = {arm: found[0] for arm, found in _fit(run, "fit", study, learner, arms).items()}
     confidence = _confidence(run, study, learner, counts)
@@ -223,6 +214,9 @@ def _paper_arms(run: runs.Run, mode: str, study: Study, learner: causal.Config) 
     return fits
 
 
+_finish = jax.jit(jax.vmap(causal.finish, in_axes=(0, 0, None)))
+
+
 def _step(states: causal.State, fixed: tuple[causal.Problem, causal.Config]):
     return jax.vmap(causal.step, in_axes=(0, 0, None))(states, *fixed)
 
@@ -234,7 +228,7 @@ def _solve(run: runs.Run, phase: str, given: list[causal.Problem], learner: caus
     size = len(given[0].covariance)
     memory = causal.memory(int(given[0].samples), size, learner, len(given))
     states = runs.drive(run, phase, _step, states, (batch, learner), learner.steps, CHUNK, rows, memory=memory)
-    results = jax.jit(jax.vmap(causal.finish, in_axes=(0, 0, None)))(states, batch, learner)
+    results = _finish(states, batch, learner)
     if np.any(results.status):
         raise ValueError(f"{phase}: {causal.STATUS[int(np.max(results.status))]}")
     return results

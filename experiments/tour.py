@@ -1,19 +1,20 @@
-"""Every system that is built so far does real work here, each in its smallest size, on one page.
+"""The systems at work, each in its smallest size, on one page; those of `LONG` would take too long.
 
     python launch.py            or:  python launch.py --config=experiments/tour.py:smoke
 
-A change to a system's own settings goes by its name: --config.causal_prior.data.nodes=15. It takes under 5 minutes on
-2 CPU cores.
+A change to a system's own settings goes by its name: --config.causal_prior.data.nodes=15. It takes five minutes of
+processor time the first time, most of it compiling.
 """
 
 from typing import Any
 
 from ml_collections import ConfigDict, config_dict
 
-from experiments import causal_answers, causal_prior
+from experiments import autosnn, burst_coding, causal_answers, causal_prior, isp_ml, ssd_trace
 from framework import runs
 
-SYSTEMS = (causal_prior, causal_answers)
+SYSTEMS = (causal_prior, causal_answers, burst_coding, autosnn, ssd_trace, isp_ml)
+LONG = ("advrush", "proxy_data")  # studies whose smallest size compiles for minutes: not part of the tour yet
 EXPECTED: dict = {}
 
 

@@ -1,5 +1,6 @@
 """Fixtures for all rooms: the shared data, and launches through the command line."""
 
+import contextlib
 import importlib
 import importlib.util
 import os
@@ -7,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jax
 import pytest
 
 from framework import data
@@ -17,6 +19,18 @@ ROOT = Path(__file__).resolve().parents[1]
 def lacking(reason: str) -> None:
     """Skips a test for want of something; under SEXTANT_STRICT=1 nothing may be wanting."""
     pytest.fail(reason) if os.environ.get("SEXTANT_STRICT") == "1" else pytest.skip(reason)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The tour begins first: as the last one, it would keep one process at work and the other idle for minutes."""
+    items.sort(key=lambda item: "test_tour.py" not in item.nodeid)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def few_programs():
+    """Drops a file's compiled programs after it: each holds memory maps, and Linux grants a process 65,530."""
+    yield
+    jax.clear_caches()
 
 
 @pytest.fixture
@@ -46,8 +60,9 @@ def extra():
 
 @pytest.fixture(scope="session")
 def launch_environment(tmp_path_factory) -> dict[str, str]:
-    """The variables of a launch: a compilation cache of this test session's own."""
-    return {**os.environ, "XDG_CACHE_HOME": str(tmp_path_factory.mktemp("cache")), "JAX_PLATFORMS": "cpu"}
+    """The variables of a launch: a compilation cache of this test session's own, and the compiler as users have it."""
+    own = {"XDG_CACHE_HOME": str(tmp_path_factory.mktemp("cache")), "JAX_PLATFORMS": "cpu", "XLA_FLAGS": ""}
+    return os.environ | own
 
 
 @pytest.fixture
@@ -63,12 +78,27 @@ def start(tmp_path, launch_environment):
 
 
 @pytest.fixture
+def killed(start):
+    """Launches the same again and again, each time killed after some seconds."""
+
+    def launches(*arguments: str | Path, after: tuple[float, ...]) -> None:
+        for seconds in after:
+            process = start(*arguments)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.communicate(timeout=seconds)
+            process.kill()
+            process.communicate()
+
+    return launches
+
+
+@pytest.fixture
 def launch(start):
     """Runs `python launch.py FLAGS` to its end: (exit code, stdout, stderr)."""
 
     def finish(*arguments: str | Path) -> tuple[int, str, str]:
         process = start(*arguments)
-        output, errors = process.communicate(timeout=300)
+        output, errors = process.communicate(timeout=900)
         return process.returncode, output, errors
 
     return finish

@@ -41,12 +41,14 @@ def test_the_linter_sees_an_import_that_is_there(tmp_path):
     assert "framework.causal is not allowed to import framework.core" in lint(config).stdout.replace("\n", " ")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("module", ["framework", *(f"framework.{room}" for room in framework.ROOMS)])
 def test_an_import_brings_nothing_heavy(module):
     loaded = json.loads(run(f"import {module}, sys, json; print(json.dumps(sorted(sys.modules)))"))
     assert not set(HEAVY) & set(loaded)
 
 
+@pytest.mark.slow
 def test_an_import_changes_no_setting_of_jax():
     settings = "{k: str(v) for k, v in sorted(jax.config.values.items())}"
     rooms = ", ".join(f"framework.{room}" for room in framework.ROOMS)

@@ -57,6 +57,7 @@ def wait_for(path: Path, lines: int, process) -> None:
     raise AssertionError(f"{path} never had {lines} lines")
 
 
+@pytest.mark.long
 def test_the_smoke_study_runs_and_its_directory_is_whole(launch, tmp_path):
     code, output, errors = launch(f"--config={EXPERIMENTS / 'causal_prior.py'}:smoke", "--workdir=run")
     assert code == 0, errors
@@ -78,6 +79,7 @@ def test_the_smoke_study_runs_and_its_directory_is_whole(launch, tmp_path):
     assert {"step", "seed", "objective"} <= set(rows[0])
 
 
+@pytest.mark.slow
 def test_a_killed_run_ends_with_the_same_result_and_metrics(toy, start, launch, tmp_path):
     assert launch(f"--config={toy}", "--workdir=whole", "--config.pause=0.0")[0] == 0
     for rows in (2, 9, 21, 27):
@@ -91,6 +93,7 @@ def test_a_killed_run_ends_with_the_same_result_and_metrics(toy, start, launch, 
         assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
 
 
+@pytest.mark.slow
 def test_an_interrupt_leaves_a_directory_that_can_be_taken_up(toy, start, launch, tmp_path):
     process = start(f"--config={toy}", "--workdir=run")
     wait_for(tmp_path / "run" / "metrics.jsonl", 3, process)
@@ -101,6 +104,7 @@ def test_an_interrupt_leaves_a_directory_that_can_be_taken_up(toy, start, launch
     assert launch(f"--config={toy}", "--workdir=run")[0] == 0
 
 
+@pytest.mark.slow
 def test_a_directory_in_use_is_refused(toy, start, refused, tmp_path):
     process = start(f"--config={toy}", "--workdir=run", "--config.pause=0.5")
     wait_for(tmp_path / "run" / "metrics.jsonl", 1, process)
@@ -110,6 +114,7 @@ def test_a_directory_in_use_is_refused(toy, start, refused, tmp_path):
     process.communicate()
 
 
+@pytest.mark.slow
 def test_a_complete_run_is_shown_and_not_repeated(toy, launch, refused, tmp_path):
     first = launch(f"--config={toy}", "--workdir=run", "--config.pause=0.0")[1]
     before = {p: p.stat().st_mtime_ns for p in (tmp_path / "run").rglob("*")}
@@ -121,6 +126,7 @@ def test_a_complete_run_is_shown_and_not_repeated(toy, launch, refused, tmp_path
     assert "pause was 0.0 and is now 1.0" in refused(f"--config={toy}", "--workdir=run", "--config.pause=1.0")
 
 
+@pytest.mark.slow
 def test_runs_are_compared(toy, launch, tmp_path):
     for name, seed in (("a", 0), ("b", 1)):
         flags = (f"--workdir={name}", f"--config.seed={seed}", "--seeds=3", "--config.pause=0.0")
@@ -131,12 +137,24 @@ def test_runs_are_compared(toy, launch, tmp_path):
     assert (tmp_path / "both" / "comparison.png").exists()
 
 
+@pytest.mark.slow
 def test_experiments_are_listed_a_line_each(launch):
     code, output, _ = launch("--list")
     assert code == 0
-    assert [line.split()[0] for line in output.splitlines()] == ["causal_answers", "causal_prior", "tour"]
+    assert [line.split()[0] for line in output.splitlines()] == [
+        "advrush",
+        "autosnn",
+        "burst_coding",
+        "causal_answers",
+        "causal_prior",
+        "isp_ml",
+        "proxy_data",
+        "ssd_trace",
+        "tour",
+    ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("flags", "what"),
     [
@@ -160,6 +178,7 @@ def test_bad_flags_are_refused_on_one_line(refused, flags, what):
     assert what in refused(*flags)
 
 
+@pytest.mark.slow
 def test_a_path_with_a_space_and_a_dataclass_in_the_file_will_do(toy, launch, tmp_path):
     other = tmp_path / "sp ace" / "my=toy.py"
     other.parent.mkdir()
@@ -168,10 +187,12 @@ def test_a_path_with_a_space_and_a_dataclass_in_the_file_will_do(toy, launch, tm
     assert launch(f"--config={other}", "--workdir=run", "--config.pause=0.0")[0] == 0
 
 
+@pytest.mark.slow
 def test_an_unknown_preset_is_refused(refused):
     assert "no preset 'tiny': take one of smoke, default, paper" in refused(f"--config={EXPERIMENTS / 'tour.py'}:tiny")
 
 
+@pytest.mark.slow
 def test_an_image_set_that_is_not_there_is_refused_with_the_command_that_prepares_it(toy, refused, tmp_path):
     toy.write_text(
         TOY.replace(
@@ -184,6 +205,7 @@ def test_an_image_set_that_is_not_there_is_refused_with_the_command_that_prepare
     assert "data.prepare('svhn'" in refused(f"--config={toy}", "--workdir=run")
 
 
+@pytest.mark.slow
 def test_a_fault_of_the_program_is_no_error_line(toy, launch):
     toy.write_text(TOY.replace('return {"sum"', 'return 1 / 0, {"sum"'))
     code, _, errors = launch(f"--config={toy}", "--workdir=run", "--config.pause=0.0")

@@ -15,7 +15,7 @@ from experiments import tour
 ROOT = Path(__file__).resolve().parents[1]
 API = json.loads((Path(__file__).parent / "public_api.json").read_text())
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-TOOLS_OF_THE_TESTS = {"pytest", "hypothesis", "import-linter"}
+TOOLS_OF_THE_TESTS = {"pytest", "pytest-xdist", "hypothesis", "import-linter"}
 
 
 def requirements() -> list[str]:
@@ -56,6 +56,7 @@ def public_functions():
                 if (
                     callable(member)
                     and not label.startswith("_")
+                    and not label.isupper()  # a constant
                     and getattr(member, "__module__", "").startswith("framework")
                 ):
                     yield pytest.param(member, id=f"{room}.{label}")
@@ -70,7 +71,7 @@ def test_every_public_name_has_a_docstring_of_its_own(function):
 
 def test_every_experiment_is_in_the_tour():
     files = {path.stem for path in (ROOT / "experiments").glob("[!_]*.py")}
-    assert files == {system.__name__.rpartition(".")[2] for system in tour.SYSTEMS} | {"tour"}
+    assert files == {system.__name__.rpartition(".")[2] for system in tour.SYSTEMS} | {"tour", *tour.LONG}
 
 
 @pytest.mark.parametrize("experiment", [*tour.SYSTEMS, tour])

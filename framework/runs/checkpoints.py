@@ -3,7 +3,11 @@
 Leaves are stored as NumPy arrays, typed keys as their data, so that a restore depends on no setting of JAX.
 """
 
+import contextlib
 import dataclasses
+import signal
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +27,13 @@ class Checkpoint:
 
 
 def save(directory: Path, step: int, state: Any, meta: dict[str, Any]) -> None:
-    """Saves a pytree of arrays with plain JSON values beside it; older checkpoints but one are dropped."""
+    """Saves a pytree of arrays with plain JSON values beside it; older checkpoints but one are dropped.
+
+    An interrupt from the keyboard waits until the checkpoint is whole.
+    """
     import orbax.checkpoint as ocp
 
-    with _manager(directory) as manager:
+    with _interrupt_waits(), _manager(directory) as manager:
         leaves = {name: _to_numpy(leaf) for name, leaf in _named_leaves(state)}
         manager.save(step, args=ocp.args.Composite(state=ocp.args.StandardSave(leaves), meta=ocp.args.JsonSave(meta)))
         manager.wait_until_finished()
@@ -58,6 +65,22 @@ def restore_latest(directory: Path, like: Any) -> Checkpoint | None:
                 continue
             return Checkpoint(step, _rebuild(like, restored["state"], directory), dict(restored["meta"]))
     return None
+
+
+@contextlib.contextmanager
+def _interrupt_waits() -> Iterator[None]:
+    """Holds Ctrl-C back to the end of the block: threads of orbax that it left behind would fail on their own."""
+    if threading.current_thread() is not threading.main_thread():  # Python interrupts the main thread alone
+        yield
+        return
+    pressed = []
+    previous = signal.signal(signal.SIGINT, lambda *_: pressed.append(True))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, previous)
+    if pressed:
+        raise KeyboardInterrupt
 
 
 def _manager(directory: Path):

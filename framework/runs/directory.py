@@ -42,6 +42,8 @@ class Run:
 
     def log(self, rows: Sequence[dict[str, Any]]) -> None:
         """Appends rows to `metrics.jsonl`; each has a `step` and a `seed`."""
+        if not rows:
+            return
         lines = "".join(json.dumps(files.plain(row)) + "\n" for row in rows)
         with open(self._metrics, "a", encoding="utf-8") as file:
             file.write(lines)

@@ -9,12 +9,14 @@ import jax
 from tqdm import tqdm
 
 from framework.core import chunks
+from framework.core.chunks import Options
 from framework.core.types import Metrics, State, Step
 from framework.runs import checkpoints
 from framework.runs.directory import Run
 from framework.runs.machine import require_memory
 
 LONG = 10.0  # seconds from which on work is long
+SAMPLE = 1.0  # seconds of work that tell its rate
 
 
 def drive(
@@ -28,6 +30,7 @@ def drive(
     rows: Callable[[int, Metrics], list[dict[str, Any]]] = lambda done, metrics: [],
     save_every: float = 5.0,
     memory: int = 0,
+    options: Options = (),
 ) -> State:
     """Takes `steps` steps in chunks, from the newest checkpoint of the phase if there is one.
 
@@ -45,6 +48,7 @@ def drive(
       rows: (steps done, metrics with leaves `[chunk, ...]`) -> rows for `metrics.jsonl`.
       save_every: seconds that pass at least between two checkpoints; the last step always has one.
       memory: bytes that the work needs, estimated; what cannot fit is refused, and said of long work.
+      options: of the compiler; see `core.advance`.
 
     Returns:
       The state after the last step.
@@ -61,16 +65,19 @@ def drive(
         done, state = last.step, last.state
         if done < steps:
             run.truncate_metrics(last.meta["metrics_size"])
-    saved = began = time.monotonic()
+    saved, first, said = time.monotonic(), None, False
     with tqdm(total=steps, initial=done, desc=phase, unit="step", disable=None, leave=False) as bar:
-        for now, reached, metrics in chunks(step, state, fixed, steps, chunk, done):
+        for now, reached, metrics in chunks(step, state, fixed, steps, chunk, done, options):
             run.log(rows(now, jax.device_get(metrics)))
             if now == steps or time.monotonic() - saved >= save_every:
                 checkpoints.save(directory, now, reached, {"metrics_size": run.metrics_size()})
                 saved = time.monotonic()
             bar.update(now - bar.n)
-            if now - done == 2 * chunk:
-                _say_what_is_to_come(phase, (time.monotonic() - began) * (steps - now) / (now - done), memory)
+            first = first or (now, time.monotonic())  # the first chunk also compiles
+            elapsed = time.monotonic() - first[1]
+            if not said and elapsed > SAMPLE:
+                _say_what_is_to_come(phase, elapsed * (steps - now) / (now - first[0]), memory)
+                said = True
             state = reached
     return state
 

@@ -11,6 +11,8 @@ from framework.runs import files, report
 from framework.runs.directory import Run, open_run
 from framework.runs.report import Section
 
+SMALL = 2**20  # bytes
+
 
 class Experiment(Protocol):
     """What a file in `experiments/` offers, as a module.
@@ -64,14 +66,26 @@ def execute(experiment: Experiment, config: Any, path: Path, resume: str = "auto
 
 
 def fingerprints(settings: dict[str, Any]) -> dict[str, str]:
-    """SHA-256 of each file that a setting names, so that a changed file is a changed config."""
+    """SHA-256 of each file or folder that a setting names, so that a changed file is a changed config."""
     found = {}
     for key, value in settings.items():
         if isinstance(value, dict):
             found.update({f"{key}.{nested}": digest for nested, digest in fingerprints(value).items()})
-        elif isinstance(value, str) and value and Path(value).is_file():
-            found[key] = hashlib.sha256(Path(value).read_bytes()).hexdigest()
+        elif isinstance(value, str) and value and Path(value).exists():
+            found[key] = _digest(Path(value))
     return found
+
+
+def _digest(path: Path) -> str:
+    """SHA-256 of a file; of a folder, of its files' names, sizes and, where they are small, contents."""
+    if path.is_file():
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    digest = hashlib.sha256()
+    for file in sorted(file for file in path.rglob("*") if file.is_file()):
+        size = file.stat().st_size
+        digest.update(f"{file.relative_to(path)}\0{size}\0".encode())
+        digest.update(file.read_bytes() if size <= SMALL else b"")
+    return digest.hexdigest()
 
 
 def summary(outcome: Outcome) -> str:

@@ -1,35 +1,16 @@
-"""Files that are whole or absent: written beside their place and moved into it."""
+"""Text, JSON and CSV files that are whole or absent."""
 
 import csv
 import io
 import json
 import math
-import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-
-def write_bytes(path: Path, content: bytes) -> None:
-    """Writes a file atomically and durably: a reader, or a machine that lost power, sees the old one or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.partial")
-    try:
-        with open(beside, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, path)
-    except OSError:
-        beside.unlink(missing_ok=True)
-        raise
-    directory = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
+from framework.core.files import write_bytes
 
 
 def write_text(path: Path, content: str) -> None:

@@ -46,6 +46,7 @@ def judged(config):
     return causal_answers._answer_numbers(subjects, causal_answers._samples(subjects))
 
 
+@pytest.mark.long
 def test_the_smoke_study_shows_the_claim_and_is_not_run_twice(experiment, launch, tmp_path):
     code, _, errors = launch(experiment, "--workdir=run")
     assert code == 0, errors
@@ -125,6 +126,7 @@ def test_files_of_different_samples_are_refused(own, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_a_table_depends_on_its_own_seed_and_system_alone():
     config = small()
     with jax.enable_x64(True):
@@ -147,6 +149,7 @@ def study(tmp_path_factory):
     return result, [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()], tables
 
 
+@pytest.mark.long
 def test_a_row_of_metrics_is_a_seed_of_a_system_and_the_result_their_mean(study):
     result, rows, _ = study
     assert [(row["system"], row["seed"]) for row in rows] == [("pendulum", seed) for seed in SEEDS]
@@ -169,7 +172,7 @@ def test_a_system_is_described_as_it_is(study):
         assert system[name] == pytest.approx(mean)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_each_arm_is_a_fit_by_itself(study):
     """Of a system whose graph stands alone in its class: equivalent ones tie, and rounding takes one of them."""
     _, (row, *_), (x, *_) = study
@@ -211,10 +214,12 @@ def test_bad_settings_are_refused(key, value, what, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_a_bad_setting_is_one_line_on_the_terminal(experiment, refused):
     assert "got ('moon',)" in refused(experiment, "--config.data.systems=('moon',)", "--workdir=run")
 
 
+@pytest.mark.slow
 def test_the_paper_preset_takes_two_real_steps():
     config = causal_answers.get_config("paper")
     with jax.enable_x64(True):
@@ -230,7 +235,7 @@ def test_the_paper_preset_takes_two_real_steps():
     assert np.isfinite(float(measured["objective"]))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_default_study_meets_its_expected_numbers(tmp_path):
     outcome = runs.execute(causal_answers, causal_answers.get_config("default"), tmp_path)
     for name, (value, spread) in causal_answers.EXPECTED["default"].items():
@@ -238,17 +243,11 @@ def test_the_default_study_meets_its_expected_numbers(tmp_path):
         assert outcome.result[kind][which][variant] == pytest.approx(value, abs=spread), name
 
 
-@pytest.mark.slow
-def test_the_study_killed_at_several_moments_ends_with_the_same_result(experiment, start, launch, tmp_path):
+@pytest.mark.long
+def test_the_study_killed_at_several_moments_ends_with_the_same_result(experiment, killed, launch, tmp_path):
     flags = (experiment, "--config.data.systems=('pendulum','heat_flow')", "--config.seeds=3")
     assert launch(*flags, "--workdir=whole")[0] == 0
-    for seconds in (3, 4, 5, 6, 7):
-        process = start(*flags, "--workdir=killed")
-        try:
-            process.communicate(timeout=seconds)
-        except Exception:  # noqa: BLE001  (a time-out is what is wanted)
-            process.kill()
-            process.communicate()
+    killed(*flags, "--workdir=killed", after=(3, 4, 5, 6, 7))
     assert launch(*flags, "--workdir=killed")[0] == 0
     for name in ("result.json", "metrics.jsonl"):
         assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()

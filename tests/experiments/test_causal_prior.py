@@ -34,6 +34,7 @@ def edges(path):
         return list(csv.DictReader(file))
 
 
+@pytest.mark.slow
 def test_a_table_of_ones_own_becomes_a_graph(experiment, launch, table, tmp_path):
     flags = (f"--config.data.csv={table}", "--config.data.transform=center", "--workdir=run", *SMALL)
     code, _, errors = launch(experiment, *flags)
@@ -48,6 +49,7 @@ def test_a_table_of_ones_own_becomes_a_graph(experiment, launch, table, tmp_path
     assert str(tmp_path) not in json.dumps(result)
 
 
+@pytest.mark.slow
 def test_sachs_with_the_recorded_answers_is_learned_and_scored(experiment, launch, shared, tmp_path):
     sachs = shared("causal", "sachs")
     flags = (
@@ -72,6 +74,7 @@ def bad(path, text):
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("content", "what"),
     [
@@ -86,6 +89,7 @@ def test_bad_tables_are_refused(experiment, refused, tmp_path, content, what):
     assert what in refused(experiment, f"--config.data.csv={bad(tmp_path / 'table.csv', content)}", "--workdir=run")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("flag", "content", "what"),
     [
@@ -107,6 +111,7 @@ def test_bad_companions_of_a_table_are_refused(experiment, refused, table, tmp_p
     assert "companion" in line
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("key", "value", "what"),
     [
@@ -147,6 +152,7 @@ def test_an_unknown_transform_of_a_table_is_refused(table, tmp_path):
         runs.execute(causal_prior, config, tmp_path / "run")
 
 
+@pytest.mark.long
 def test_hard_knowledge_of_a_table_is_kept_to(experiment, launch, table, tmp_path):
     bad(tmp_path / "knowledge.csv", "source,target,kind\nx,z,required\nx,y,forbidden\ny,x,forbidden\n")
     code, _, errors = launch(
@@ -158,6 +164,7 @@ def test_hard_knowledge_of_a_table_is_kept_to(experiment, launch, table, tmp_pat
     assert not {("x", "y"), ("y", "x")} & found
 
 
+@pytest.mark.long
 def test_a_network_of_bnlearn_is_sampled_with_its_answers(shared, tmp_path):
     config = causal_prior.get_config("smoke")
     config.update({"seeds": 2, "bootstrap": 1})
@@ -170,6 +177,7 @@ def test_a_network_of_bnlearn_is_sampled_with_its_answers(shared, tmp_path):
     assert "recall of the published graphs" in result["note"]
 
 
+@pytest.mark.long
 def test_a_seed_learns_the_same_alone_and_among_others(tmp_path):
     """Seeds are one batch; each must get what it gets alone."""
     config = causal_prior.get_config("smoke")
@@ -180,6 +188,7 @@ def test_a_seed_learns_the_same_alone_and_among_others(tmp_path):
     assert {arm: values[1:2] for arm, values in together.items()} == alone
 
 
+@pytest.mark.slow
 def test_the_paper_preset_takes_two_real_steps():
     config = causal_prior.get_config("paper")
     with jax.enable_x64(True):
@@ -203,6 +212,7 @@ def test_overrides_reach_the_learner():
     assert causal_prior.learner_of(config, "center").cut == 0.0
 
 
+@pytest.mark.long
 def test_a_model_is_asked_about_the_columns_and_never_twice(table, tmp_path, monkeypatch):
     """The endpoint is stood in for; tests/causal/test_endpoint.py speaks to a real server."""
     asked = []
@@ -224,7 +234,7 @@ def test_a_model_is_asked_about_the_columns_and_never_twice(table, tmp_path, mon
     assert len(asked) == pairs_and_wordings
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_default_study_meets_its_expected_numbers(tmp_path):
     outcome = runs.execute(causal_prior, causal_prior.get_config("default"), tmp_path)
     for name, (value, spread) in causal_prior.EXPECTED["default"].items():
@@ -232,17 +242,11 @@ def test_the_default_study_meets_its_expected_numbers(tmp_path):
         assert outcome.result[mode][score][arm] == pytest.approx(value, abs=spread), name
 
 
-@pytest.mark.slow
-def test_the_study_killed_at_several_moments_ends_with_the_same_result(experiment, start, launch, tmp_path):
+@pytest.mark.long
+def test_the_study_killed_at_several_moments_ends_with_the_same_result(experiment, killed, launch, tmp_path):
     flags = (experiment, "--config.bootstrap=100")
     assert launch(*flags, "--workdir=whole")[0] == 0
-    for seconds in (4, 5, 6, 7, 8):
-        process = start(*flags, "--workdir=killed")
-        try:
-            process.communicate(timeout=seconds)
-        except Exception:  # noqa: BLE001  (a time-out is what is wanted)
-            process.kill()
-            process.communicate()
+    killed(*flags, "--workdir=killed", after=(4, 5, 6, 7, 8))
     assert launch(*flags, "--workdir=killed")[0] == 0
     for name in ("result.json", "metrics.jsonl", "graph.csv"):
         assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()

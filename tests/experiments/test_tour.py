@@ -1,3 +1,5 @@
+import pytest
+
 from experiments import tour
 from framework import runs
 
@@ -6,7 +8,7 @@ def test_the_tour_gives_each_system_its_own_settings_and_its_own_seed(monkeypatc
     seen = []
 
     def execute(system, config, path):
-        nodes = config.data.get("nodes")
+        nodes = config.get("data", {}).get("nodes")
         seen.append((runs.name_of(system), config.preset, config.seed, config.seeds, nodes, path.name))
         return runs.Outcome(path, {"number": 1}, [], ran=True)
 
@@ -19,10 +21,11 @@ def test_the_tour_gives_each_system_its_own_settings_and_its_own_seed(monkeypatc
     assert [(*one[:4], one[5]) for one in seen] == [(name, "default", 7, 3, name) for name in names]
 
 
+@pytest.mark.slow
 def test_without_flags_the_tour_ends_with_one_page_and_a_table(launch, tmp_path):
     code, output, errors = launch()
     assert code == 0, errors
-    assert errors == ""
+    assert all("to go" in line for line in errors.splitlines()), errors  # said of work that is long on a slow machine
     folder = tmp_path / "runs" / "tour-smoke"
     page = (folder / "report.html").read_text()
     assert page.count("<section") == len(tour.SYSTEMS)

@@ -1,4 +1,5 @@
 import shutil
+import signal
 from typing import NamedTuple
 
 import jax
@@ -75,3 +76,18 @@ def test_a_checkpoint_of_another_structure_is_refused(tmp_path, state):
         checkpoints.restore_latest(tmp_path, {"weights": state.weights})
     with jax.enable_x64(True), pytest.raises(ValueError, match=r"was saved as float64\(7,\)"):
         checkpoints.restore_latest(tmp_path, state._replace(weights=jnp.zeros(3)))
+
+
+def test_an_interrupt_waits_until_the_checkpoint_is_whole(tmp_path, state, monkeypatch):
+    convert = checkpoints._to_numpy
+
+    def interrupted(leaf):
+        signal.raise_signal(signal.SIGINT)
+        return convert(leaf)
+
+    monkeypatch.setattr(checkpoints, "_to_numpy", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        checkpoints.save(tmp_path / "c", 5, state, {})
+    monkeypatch.undo()
+    with jax.enable_x64(True):
+        assert checkpoints.restore_latest(tmp_path / "c", state).step == 5

@@ -55,6 +55,7 @@ def test_a_second_run_in_the_same_directory_is_refused_while_the_first_is_alive(
         pass
 
 
+@pytest.mark.slow
 def test_a_killed_run_leaves_no_lock(tmp_path):
     script = (
         "import os, signal, sys, pathlib\n"

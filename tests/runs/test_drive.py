@@ -39,12 +39,14 @@ def driven(path, start, until=None):
         return drive(run, "walk", step, start, 0.1, 40, 5, counted, save_every=0.0)[0], seen
 
 
+@pytest.mark.slow
 def test_driven_it_equals_one_call(tmp_path, start):
     x, seen = driven(tmp_path, start)
     np.testing.assert_array_equal(x, advance(step, start, 0.1, 40)[0][0])
     assert seen == [5, 10, 15, 20, 25, 30, 35, 40]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("until", [0, 1, 4, 7])
 def test_interrupted_and_taken_up_it_ends_with_the_same_state_and_metrics(tmp_path, start, until):
     whole, _ = driven(tmp_path / "whole", start)

@@ -5,6 +5,7 @@ from ml_collections import ConfigDict
 
 from experiments import causal_prior
 from framework import runs
+from framework.runs.experiment import fingerprints
 
 
 def study(**changes):
@@ -87,6 +88,16 @@ def test_a_changed_input_file_is_a_changed_config(tmp_path):
     (tmp_path / "table.csv").write_text("x\n2\n")
     with pytest.raises(ValueError, match=r"files\.data\.csv was '[0-9a-f]{64}' and is now"):
         runs.execute(experiment, config, tmp_path / "run")
+
+
+def test_a_changed_file_in_an_input_folder_is_a_changed_config(tmp_path):
+    (tmp_path / "answers").mkdir()
+    (tmp_path / "answers" / "a.json").write_text("1")
+    settings = {"answers": {"dir": str(tmp_path / "answers")}}
+    before = fingerprints(settings)
+    assert fingerprints(settings) == before
+    (tmp_path / "answers" / "a.json").write_text("2")
+    assert fingerprints(settings) != before
 
 
 def test_an_overridden_preset_is_checked_before_anything_is_written(tmp_path):

@@ -1,24 +1,8 @@
-import os
-
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from framework.runs import files
-
-
-def test_a_write_that_fails_leaves_the_old_file_whole(tmp_path, monkeypatch):
-    path = tmp_path / "result.json"
-    files.write_json(path, {"a": 1})
-
-    def full(*_):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OSError, match="No space left"):
-        files.write_json(path, {"a": 2})
-    assert files.read_json(path) == {"a": 1}
-    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_arrays_become_plain_numbers(tmp_path):

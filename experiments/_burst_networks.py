@@ -1,0 +1,201 @@
+"""The networks of the study of burst coding: their data, their training, their simulation."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from ml_collections import ConfigDict
+
+from framework import data, runs, snn
+from framework.core import keys
+from framework.networks import training
+from framework.snn import architectures, coding, layer, meters, neuron
+from framework.snn.layer import Layer
+
+CHUNK = 50  # steps of training between two looks
+BATCH = 250  # images simulated at once
+CALIBRATION = 1000  # images of the training set that scale a conversion
+NETWORKS = {
+    "digits": lambda classes: architectures.cnn(classes, (16, 32), 3, "SAME"),
+    "cnn": architectures.cnn,
+    "vgg_small": lambda classes: architectures.vgg(classes, architectures.VGG_SMALL, (128,)),
+    "vgg16": architectures.vgg,
+}
+
+
+class Sets(NamedTuple):
+    """Images as floats in [0, 1] where they are simulated, as bytes where they are trained on."""
+
+    train: data.ImageSet
+    test: data.ImageSet
+
+
+class Curve(NamedTuple):
+    """A conversion over time, means over the test images; `[T]`, plain lists."""
+
+    accuracy: list[float]
+    spikes: list[float]  # of hidden layers, in all steps so far
+    input_spikes: list[float]  # likewise
+    synops: list[float]  # likewise, those of the input included
+
+
+def sets(config: ConfigDict) -> Sets:
+    """The images that the config names; the first ones of each split."""
+    parts = {}
+    for split, count in (("train", config.data.train), ("test", config.data.test)):
+        whole = data.images(config.data.name, split, config.data.dir or None)
+        if count and not BATCH <= count <= len(whole.labels):
+            raise ValueError(f"data.{split} must be 0 (all) or {BATCH} to {len(whole.labels)} images, got {count}")
+        kept = slice(count or len(whole.labels) // BATCH * BATCH)
+        parts[split] = whole._replace(images=whole.images[kept], labels=whole.labels[kept], ids=whole.ids[kept])
+    return Sets(**parts)
+
+
+def layers_of(config: ConfigDict, classes: int) -> tuple[Layer, ...]:
+    if config.network not in NETWORKS:
+        raise ValueError(f"network must be one of {', '.join(NETWORKS)}, got {config.network!r}")
+    return NETWORKS[config.network](classes)
+
+
+def check(config: ConfigDict, given: Sets) -> None:
+    """Refuses what would fail only after the first training."""
+    scales = tuple(name for name in snn.conversion.SCALES if name != "ceiling")
+    if config.scale not in scales:
+        raise ValueError(f"scale must be one of {', '.join(scales)}, got {config.scale!r}")
+    if not 0 < config.percentile <= 100:
+        raise ValueError(f"percentile must lie in (0, 100], got {config.percentile}")
+    if min(config.steps, *config.trained.steps) < 1:
+        raise ValueError(f"steps must be at least 1 step, got {config.steps} and {config.trained.steps}")
+    count = len(given.train.labels)
+    for name, images in (("training", count), ("trained", trained_images(config, given))):
+        if not 1 <= config[name].batch <= images or config[name].epochs < 1:
+            got = f"{config[name].batch} and {config[name].epochs}"
+            raise ValueError(f"{name}: a batch must hold 1 to {images} images, for at least 1 epoch, got {got}")
+
+
+def trained_images(config: ConfigDict, given: Sets) -> int:
+    """How many images the directly trained networks see."""
+    return min(config.trained.train or len(given.train.labels), len(given.train.labels))
+
+
+def unit_interval(images: Any, maximum: int) -> jax.Array:
+    """Bytes as floats in [0, 1]."""
+    return jnp.asarray(images, jnp.float32) / maximum
+
+
+def classifier(config: ConfigDict, given: Sets, layers: tuple[Layer, ...], unit) -> training.Trainer:
+    """How a DNN with this activation is trained; one for all seeds, so that it is compiled once."""
+    part, settings = given.train, config.training
+
+    def loss(params, images, labels, key):
+        x = unit_interval(images, part.maximum)
+        if settings.flip:
+            x = jnp.where(jax.random.bernoulli(key, 0.5, (len(x), 1, 1, 1)), x[:, :, ::-1], x)
+        logits, moved = snn.forward(layers, params, x, unit, train=True)
+        right = (logits.argmax(-1) == labels).mean()
+        return optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean(), (moved, {"accuracy": right})
+
+    schedule = optax.cosine_decay_schedule(settings.rate, _steps(settings, len(part.labels)))
+    return training.trainer(loss, optax.adamw(schedule, weight_decay=settings.decay), settings.batch)
+
+
+def _steps(settings: ConfigDict, images: int) -> int:
+    return settings.epochs * (images // settings.batch)
+
+
+def trained(config: ConfigDict, run: runs.Run, given: Sets, layers: tuple[Layer, ...], trainer, seed: int, unit, phase):
+    """A DNN of `classifier`, and its accuracy on the test images."""
+    part, key = given.train, jax.random.key(seed)
+    params = snn.init(keys.named(key, "weights"), layers, part.images.shape[1:], unit)
+    state = trainer.init(params, len(part.labels), keys.named(key, "training"))
+    fixed = (jnp.asarray(part.images), jnp.asarray(part.labels))
+    memory = 8 * part.images.nbytes
+
+    def rows(done: int, seen) -> list[dict[str, Any]]:
+        last = {name: float(values[-1]) for name, values in seen.items()}
+        return [{"step": done, "seed": seed, "phase": phase} | last]
+
+    steps = _steps(config.training, len(part.labels))
+    params = runs.drive(run, phase, trainer.step, state, fixed, steps, CHUNK, rows, memory=memory).params
+    logits = jax.jit(lambda images: snn.forward(layers, params, unit_interval(images, part.maximum), unit)[0])
+    return params, training.accuracy(logits, given.test.images, given.test.labels, BATCH)
+
+
+def converted(given: Sets, layers, params, pair: tuple[coding.Code, coding.Code], **options) -> snn.Spiking:
+    calibration = unit_interval(given.train.images[:CALIBRATION], given.train.maximum)
+    return snn.convert(layers, params, calibration, input_code=pair[0], hidden_code=pair[1], **options)
+
+
+def curve(spiking: snn.Spiking, part: data.ImageSet, steps: int, key) -> Curve:
+    """Accuracy, spikes and synaptic operations over time, on all images of a set."""
+    sums = None
+    for start in range(0, len(part.labels), BATCH):
+        images = unit_interval(part.images[start : start + BATCH], part.maximum)
+        outputs = snn.run(spiking, images, steps, jax.random.fold_in(key, start))
+        seen = _summed(outputs, part.labels[start : start + BATCH])
+        sums = seen if sums is None else jax.tree.map(jnp.add, sums, seen)
+    return Curve(*(np.round(np.asarray(each, float) / len(part.labels), 9).tolist() for each in sums))
+
+
+@jax.jit
+def _summed(outputs: snn.simulation.Outputs, labels: jax.Array) -> Curve:
+    """Sums over the images, of what has come so far."""
+    right = jnp.round(meters.accuracy_over_time(outputs.logits, labels) * len(labels))
+    so_far = lambda counts: jnp.cumsum(counts.sum(tuple(range(1, counts.ndim))))
+    return Curve(right, so_far(outputs.spikes), so_far(outputs.input_spikes), so_far(outputs.synops))
+
+
+def units(config: ConfigDict) -> dict[str, Any]:
+    """The neurons that are trained beside each other: they differ in their bursts alone."""
+    decay, threshold = config.trained.decay, config.trained.threshold
+    return {
+        "lif": neuron.lif(decay, threshold, detach_reset=False),
+        "burst": coding.burst(2.0, threshold, cap=config.trained.cap or None, leak=decay),
+    }
+
+
+def surrogate_trained(config: ConfigDict, run: runs.Run, given: Sets, unit, steps: int, phase: str, seeds: list[int]):
+    """Accuracy and hidden synaptic operations of spiking MLPs on the test images, `[seeds]` each."""
+    settings, part = config.trained, given.train
+    classes = part.classes
+    layers = (layer.flatten(), *architectures.mlp(tuple(settings.hidden), classes))
+    count = trained_images(config, given)
+
+    def applied(params, images):
+        return snn.unroll(layers, params, unit_interval(images, part.maximum), unit, steps)[0]
+
+    def loss(params, images, labels, key):
+        logits = applied(params, images).logits[-1] / steps
+        right = (logits.argmax(-1) == labels).mean()
+        return optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean(), (params, {"accuracy": right})
+
+    trainer = training.trainer(loss, optax.adam(settings.rate), settings.batch)
+    start = lambda seed: trainer.init(
+        snn.init(keys.named(jax.random.key(seed), "weights"), layers, part.images.shape[1:], unit),
+        count,
+        keys.named(jax.random.key(seed), "training"),
+    )
+    states = jax.tree.map(lambda *leaves: jnp.stack(leaves), *map(start, seeds))
+    step = lambda states, fixed: jax.vmap(trainer.step, in_axes=(0, None))(states, fixed)
+    rows = lambda done, seen: [
+        {"step": done, "seed": seed, "phase": phase} | {name: float(values[-1, i]) for name, values in seen.items()}
+        for i, seed in enumerate(seeds)
+    ]
+    fixed = (jnp.asarray(part.images[:count]), jnp.asarray(part.labels[:count]))
+    params = runs.drive(run, phase, step, states, fixed, _steps(settings, count), CHUNK, rows).params
+    fan = np.array([*settings.hidden[1:], classes], np.float32)
+
+    @jax.jit
+    def judged(params):
+        outputs = applied(params, given.test.images)
+        right = (outputs.logits[-1].argmax(-1) == given.test.labels).mean()
+        return right, (outputs.spikes.sum(0) @ fan).mean()
+
+    return tuple(np.array(each) for each in zip(*(jax.tree.map(float, judged(p)) for p in _apart(params)), strict=True))
+
+
+def _apart(batch: Any) -> list[Any]:
+    count = len(jax.tree.leaves(batch)[0])
+    return [jax.tree.map(lambda leaf, i=i: leaf[i], batch) for i in range(count)]

@@ -1,0 +1,86 @@
+"""The pictures of the study of proxy data."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from framework import runs
+from framework.runs import figures
+
+
+def draw_histograms(
+    run: runs.Run, found: Mapping[str, tuple[np.ndarray, np.ndarray, np.ndarray]], fraction: float
+) -> None:
+    """Heights of the log-entropy bins, and how many of each bin P1 takes; set -> (edges, heights, taken)."""
+    figure = Figure(figsize=(5.2 * len(found), 3.9), layout="constrained")
+    for axis, (name, (edges, heights, taken)) in zip(
+        np.atleast_1d(figure.subplots(1, len(found))), found.items(), strict=True
+    ):
+        width = np.diff(edges)
+        axis.bar(edges[:-1], heights, width, align="edge", color=figures.PALETTE[0], alpha=0.35, label="all images")
+        label = f"P1, {100 * fraction:.0f} %"
+        axis.bar(edges[:-1], taken, width, align="edge", color=figures.PALETTE[1], alpha=0.9, label=label)
+        axis.set_yscale("log")
+        axis.set_title(name, fontsize=11, color=figures.INK)
+        axis.set_xlabel("log10 of the entropy (nats)", color=figures.INK)
+        axis.set_ylabel("images", color=figures.INK)
+        axis.spines[["top", "right"]].set_visible(False)
+        axis.legend(frameon=False)
+    caption = (
+        "Images by the entropy of a base network, and those that P1 takes: all of the rare bins, few of the tallest."
+    )
+    run.save_figure("figures/histograms", figure, caption)
+
+
+def draw_ranks(run: runs.Run, taus: Mapping[str, tuple[float, float, float]], ceiling: float, against: str) -> None:
+    """Kendall's tau with its bootstrap interval, a way to train a row; way -> (tau, low, high)."""
+    figure = Figure(figsize=(6.8, 0.55 * len(taus) + 1.5), layout="constrained")
+    axis = figure.subplots()
+    for place, (name, (tau, low, high)) in enumerate(taus.items()):
+        colour = figures.PALETTE[1] if name.startswith("P1") else figures.PALETTE[5 if name.startswith("random") else 0]
+        axis.plot([low, high], [place, place], color=colour, linewidth=2.2)
+        axis.plot(tau, place, "o", color=colour, markersize=8)
+    axis.axvline(ceiling, color=figures.MUTED, linestyle=":", linewidth=1.3)
+    axis.annotate("two seeds", (ceiling, -0.6), fontsize=8.5, color=figures.MUTED, ha="right", va="center")
+    axis.set_yticks(range(len(taus)), taus)
+    axis.set_ylim(len(taus) - 0.5, -0.9)
+    axis.set_xlim(right=1.02)
+    axis.set_xlabel(f"Kendall's tau against {against}", color=figures.INK)
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.grid(axis="x", color="#dde3e9", linewidth=0.8)
+    run.save_figure("figures/ranks", figure, "Rankings by trainings on parts; 95 % intervals.")
+
+
+def draw_cells(run: runs.Run, cells: Mapping[str, Mapping[str, Any]], steps: Mapping[str, Mapping[str, int]]) -> None:
+    """Accuracy of retrained cells against the steps of their search; budget -> rule -> accuracies of the seeds."""
+    figure = Figure(figsize=(6.8, 4.1), layout="constrained")
+    axis = figure.subplots()
+    rules = list(dict.fromkeys(rule for found in cells.values() for rule in found))
+    markers = dict(zip(cells, "o^sD", strict=False))
+    for kind, found in cells.items():
+        for place, rule in enumerate(found):
+            values = 100 * np.asarray(found[rule])
+            error = values.std(ddof=1) / np.sqrt(len(values)) if len(values) > 1 else 0.0
+            x = steps[kind][rule] * 1.06 ** (place - len(found) / 2)
+            colour = figures.PALETTE[rules.index(rule) % len(figures.PALETTE)]
+            axis.errorbar(
+                x,
+                values.mean(),
+                error,
+                fmt=markers[kind],
+                color=colour,
+                capsize=3,
+                markersize=7,
+                label=f"{rule}, {kind}",
+            )
+    axis.set_xscale("log")
+    axis.set_xlabel("steps of the search", color=figures.INK)
+    axis.set_ylabel("accuracy of the found cells, retrained (%)", color=figures.INK)
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.grid(axis="y", color="#dde3e9", linewidth=0.8)
+    figure.legend(loc="outside right upper", frameon=False, fontsize=8.5)
+    run.save_figure(
+        "figures/cells", figure, "Cells found on proxies, retrained on all images; bars are standard errors."
+    )

@@ -1,0 +1,132 @@
+"""Architectures of NAS-Bench-201 trained small on parts of a data set, to see how well a part ranks them."""
+
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax import lax
+
+from framework import runs
+from framework.nas import nasbench201 as space
+from framework.networks import training
+
+Part = tuple[Any, Any]  # images [N, h, w, c] as a network takes them, labels [N]
+
+
+class Scores(NamedTuple):
+    """Accuracies so far, a training at a time."""
+
+    accuracy: jax.Array  # [trainings]
+    done: jax.Array  # [] int32
+
+
+def batches(rows: np.ndarray, epochs: int, batch: int, seed: int) -> np.ndarray:
+    """The rows of each step of a training, every epoch in an order of its own: `[steps, batch]`.
+
+    Raises:
+      ValueError: if the rows fill no batch.
+    """
+    if not 1 <= batch <= len(rows) or epochs < 1:
+        raise ValueError(
+            f"{len(rows)} images take batches of 1 to as many, for an epoch or more; got {batch}, {epochs}"
+        )
+    rng, whole = np.random.default_rng(seed), len(rows) // batch * batch
+    return np.concatenate([rng.permutation(rows)[:whole].reshape(-1, batch) for _ in range(epochs)]).astype(np.int32)
+
+
+def fitted(loss: Callable, params: Any, plan: jax.Array, steps: jax.Array, rate: float, train: Part) -> Any:
+    """Parameters after some steps of SGD with Nesterov's momentum along a cosine.
+
+    Args:
+      loss: (params, images, labels) -> (scalar, params with their running statistics moved).
+      params: to begin with.
+      plan: `[at least steps, batch]`, the rows of each step.
+      steps: `[]` int32, can be traced: one program for every length.
+      rate: at the start.
+      train: the images.
+    """
+    plan, train = jax.tree.map(jnp.asarray, (plan, train))
+    optimizer = optax.chain(optax.add_decayed_weights(5e-4), optax.trace(0.9, nesterov=True))
+
+    def step(place: jax.Array, carry: tuple[Any, Any]) -> tuple[Any, Any]:
+        params, state = carry
+        gradient, moved = jax.grad(loss, has_aux=True)(params, train[0][plan[place]], train[1][plan[place]])
+        change, state = optimizer.update(gradient, state, params)
+        now = rate * (1 + jnp.cos(jnp.pi * place / steps)) / 2
+        return training.with_statistics(jax.tree.map(lambda p, c: p - now * c, params, change), moved), state
+
+    return lax.fori_loop(0, steps, step, (params, optimizer.init(params)))[0]
+
+
+def scored(
+    run: runs.Run, phase: str, step: Callable, count: int, fixed: Any, seed: int, options: Any = ()
+) -> np.ndarray:
+    """Accuracies of `count` trainings, a checkpoint between them: [count]."""
+    rows = lambda done, seen: [{"step": done, "seed": seed, "phase": phase, "accuracy": float(seen["accuracy"][-1])}]
+    start = Scores(jnp.zeros(count), jnp.zeros((), jnp.int32))
+    return np.asarray(runs.drive(run, phase, step, start, fixed, count, 1, rows, options=options).accuracy)
+
+
+def drawn(key, count: int) -> list[space.Architecture]:
+    """Architectures drawn at random, no two the same."""
+    every = space.architectures()
+    return [every[i] for i in np.asarray(jax.random.choice(key, len(every), (count,), replace=False)).tolist()]
+
+
+def accuracies(
+    run: runs.Run,
+    phase: str,
+    net: space.Config,
+    rate: float,
+    architectures,
+    plans: np.ndarray,
+    room: int,
+    train,
+    test,
+    seed: int,
+    options: Any = (),
+) -> np.ndarray:
+    """Test accuracies of all architectures, each trained by the plan of each seed; norms by the test images.
+
+    Args:
+      run, phase: where it is kept.
+      net, rate: what is trained, and how fast.
+      architectures: `[A]`.
+      plans: `[S, steps, batch]`, of `batches`.
+      room: steps of the longest plan of all calls, so that they are compiled once.
+      train, test: the images.
+      seed: of the first of the S trainings.
+      options: of the compiler.
+
+    Returns:
+      `[A, S]`.
+    """
+    seeds, steps, _ = plans.shape
+    plans = jnp.pad(plans, ((0, 0), (0, room - steps), (0, 0)))
+    fixed = (jnp.array(architectures), plans, jnp.array(steps), train, test, seed + jnp.arange(seeds))
+    return scored(run, phase, _training(net, rate), len(architectures) * seeds, fixed, seed, options).reshape(-1, seeds)
+
+
+@functools.cache
+def _training(net: space.Config, rate: float) -> Callable:
+    """A step of `scored`: one architecture, one seed."""
+
+    def step(state: Scores, fixed: Any) -> tuple[Scores, dict]:
+        architectures, plans, steps, train, test, seeds = fixed
+        which, place = jnp.divmod(state.done, len(seeds))
+        architecture = architectures[which]
+
+        def loss(params, images, labels):
+            logits, moved = space.forward(params, architecture, images, train=True)
+            return optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean(), moved
+
+        params = space.init(jax.random.fold_in(jax.random.key(0), seeds[place]), net)
+        params = fitted(loss, params, plans[place], steps, rate, train)
+        right = (space.forward(params, architecture, test[0], train=True)[0].argmax(-1) == test[1]).mean()
+        return Scores(state.accuracy.at[state.done].set(right), state.done + 1), {"accuracy": right}
+
+    return step

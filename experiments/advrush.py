@@ -1,0 +1,321 @@
+"""An architecture search whose outer loss also asks for a smooth loss surface (AdvRush) finds networks that withstand
+attacks better than DARTS's, after the same adversarial training.
+
+Both are searched with the same seeds, from the same weights, in one compiled program; the networks of their genotypes
+are trained against PGD and attacked. The numbers are means over the seeds; `gain` is AdvRush minus DARTS, paired by
+seed, and `gain_interval` half of its 95 % interval.
+
+    python launch.py --config=experiments/advrush.py:smoke         minutes (not measured): digits
+    python launch.py --config=experiments/advrush.py               longer (not measured): digits, 5 seeds, AutoAttack
+    python launch.py --config=experiments/advrush.py:paper         days of a GPU: the paper's protocol, CIFAR-10
+
+Images are in [0, 1] and not normalised. On digits gamma, h and epsilon are this project's own, chosen before any test
+image was seen: h moves a pixel by one of its sixteen grey levels, epsilon is .1. `paper` takes the paper's numbers; the
+paper's own tables were trained on CIFAR-10, and nothing here is compared with them.
+
+Reference: Mok, Na, Choe and Yoon, "AdvRush: Searching for Adversarially Robust Neural Architectures", ICCV 2021,
+arXiv 2108.01289.
+"""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import scipy.stats
+from ml_collections import ConfigDict, config_dict
+
+from experiments import _advrush_figures as pictures
+from experiments import _proxies as proxies
+from framework import attacks, data, runs
+from framework.attacks import training as hardened
+from framework.core import keys
+from framework.nas import advrush, augmentation, bilevel, curvature, darts, landscape, network
+from framework.networks import training
+from framework.runs import files
+
+EXPECTED: dict = {}
+METHODS = ("darts", "advrush")
+TRAININGS = ("adversarial", "trades", "standard")
+ATTACKS = ("fgsm", "pgd-20", "pgd-100", "apgd-ce", "autoattack")
+COMPILE = {"fast": (("xla_backend_optimization_level", 0),), "well": ()}
+FEW = {1: (0,), 2: (1,)}  # which cells of a small network reduce
+WATCHED = 32  # images whose curvature is measured
+_SIZES = ("seeds", "name", "test", "attacks")
+_SEARCH = ("channels", "cells", "epochs", "warmup", "batch", "alpha_rate", "gamma", "h", "augment")
+_TRAINING = ("channels", "cells", "epochs", "batch", "rate", "epsilon", "step_size", "augment")
+SIZES = {
+    "smoke": (1, "digits", 100, ("fgsm", "pgd-20")),
+    "default": (5, "digits", 360, ("fgsm", "pgd-20", "autoattack")),
+    "paper": (1, "cifar10", 10000, ("fgsm", "pgd-20", "pgd-100", "apgd-ce", "autoattack")),
+}
+SEARCHES = {
+    "smoke": (2, 1, 2, 1, 64, 3e-3, 1.0, 0.5, False),
+    "default": (4, 2, 20, 12, 64, 3e-3, 1.0, 0.5, False),
+    "paper": (16, 8, 60, 50, 32, 3e-4, 0.01, 1.5, True),
+}
+TRAINED = {
+    "smoke": (4, 2, 4, 64, 0.1, 0.1, 0.03, False),
+    "default": (6, 2, 15, 64, 0.1, 0.1, 0.03, False),
+    "paper": (36, 20, 200, 64, 0.1, 0.031, 0.01, True),
+}
+
+
+class Searched(NamedTuple):
+    """What a search ended with, and where it stood after each epoch."""
+
+    genotype: dict[str, Any]
+    curvature: float  # of the supernet on held-out images
+    accuracy: float  # of the supernet on held-out images
+    skips: int
+    entropy: float
+
+
+def get_config(preset: str = "default") -> ConfigDict:
+    """The settings of a preset: `smoke`, `default` or `paper`."""
+    if preset not in SIZES:
+        raise ValueError(f"advrush has no preset {preset!r}: take one of {', '.join(SIZES)}")
+    size = dict(zip(_SIZES, SIZES[preset], strict=True))
+    large = preset == "paper"
+    return ConfigDict(
+        {
+            "preset": preset,
+            "seed": 0,
+            "seeds": config_dict.placeholder(int),  # searches of each method; as many as the preset has
+            "data": {"name": size["name"], "dir": "", "test": size["test"]},  # digits, or a set of TFDS
+            "search": {
+                **dict(zip(_SEARCH, SEARCHES[preset], strict=True)),
+                "order": 1,  # 2: with the weights' step unrolled
+                "kind": "difference",  # or exact, the curvature in the limit of small h
+                "squared": True,
+                "form": "grouped" if large else "matrices",  # of depthwise convolutions
+            },
+            "training": {
+                **dict(zip(_TRAINING, TRAINED[preset], strict=True)),
+                "kind": "adversarial",  # or trades, standard
+                "decay": 1e-4,
+                "beta": 6.0,  # of trades
+            },
+            "proxy": proxies.settings(),  # the part of the training images that the searches see
+            "attacks": size["attacks"],
+            "compile": "fast" if preset == "smoke" else "well",  # fast: programs of half the speed, for short runs
+            "epsilon": 0.031 if large else 0.1,
+        }
+    )
+
+
+def main(config: ConfigDict, run: runs.Run) -> dict[str, Any]:
+    """Searches, trains, attacks; writes numbers, genotypes and figures."""
+    check(config)
+    train, test = sets(config)
+    seen = proxies.rows(config, run)
+    count = dict(zip(_SIZES, SIZES[config.preset], strict=True))["seeds"] if config.seeds is None else config.seeds
+    seeds = list(range(config.seed, config.seed + len(keys.for_seeds(config.seed, count))))
+    found = searches(config, run, tuple(part[seen] for part in train), seeds)
+    run.save_csv(
+        "searches.csv",
+        ("method", "seed", *Searched._fields[1:]),
+        [(method, seed, *each[1:]) for (method, seed), each in found.items()],
+    )
+    genotypes = {name: darts.from_json(each.genotype) for name, each in found.items()}
+    verdicts, judged = robustness(config, run, train, test, genotypes)
+    pictures.draw_cells(run, {method: genotypes[method, seeds[0]] for method in METHODS})
+    pictures.draw_surface(run, judged)
+    pictures.draw_verdicts(run, verdicts)
+    return numbers_of(config, seeds, found, verdicts) | {"note": _note(test)}
+
+
+def check(config: ConfigDict) -> None:
+    """Refuses what would fail only after the search."""
+    proxies.check(config.proxy)
+    unknown = [name for name in config.attacks if name not in ATTACKS]
+    if unknown or not config.attacks:
+        raise ValueError(f"attacks must be some of {', '.join(ATTACKS)}, got {list(config.attacks)}")
+    if config.compile not in COMPILE:
+        raise ValueError(f"compile must be one of {', '.join(COMPILE)}, got {config.compile!r}")
+    if config.training.kind not in TRAININGS:
+        raise ValueError(f"training.kind must be one of {', '.join(TRAININGS)}, got {config.training.kind!r}")
+    for name in ("epsilon", "training.epsilon", "training.step_size"):
+        value = config[name] if "." not in name else config.training[name.partition(".")[2]]
+        if not value > 0:
+            raise ValueError(f"{name} must be above 0, got {value}")
+
+
+def sets(config: ConfigDict) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
+    """Training and test images in [0, 1] with their labels."""
+    parts = []
+    for split in ("train", "test"):
+        whole = data.images(config.data.name, split, config.data.dir or None)
+        count = config.data.test if split == "test" else len(whole.labels)
+        if not 1 <= count <= len(whole.labels):
+            raise ValueError(f"data.test must be 1 to {len(whole.labels)} images, got {count}")
+        parts.append((whole.images[:count].astype(np.float32) / whole.maximum, whole.labels[:count]))
+    return tuple(parts)
+
+
+def halves(images: np.ndarray, labels: np.ndarray) -> bilevel.Data:
+    """The first half for the weights of a search, the second for its alphas."""
+    half = len(labels) // 2
+    return darts.Data(*map(jnp.asarray, (images[:half], labels[:half], images[half:], labels[half:])))
+
+
+def searches(config: ConfigDict, run: runs.Run, train, seeds: list[int]) -> dict[tuple[str, int], Searched]:
+    """Every method's search of every seed; a method differs in its warm-up alone."""
+    settings, learned = config.search, halves(*train)
+    shape = {"form": settings.form, "reductions": FEW.get(settings.cells)}
+    net = darts.supernet(settings.channels, settings.cells, int(train[1].max()) + 1, **shape)
+    of = advrush.Regulariser(settings.gamma, settings.h, settings.warmup, settings.squared, kind=settings.kind)
+    given = {name: settings[name] for name in ("epochs", "batch", "order", "alpha_rate", "augment")}
+    chosen = darts.Config(**given, regulariser=of)
+    searcher, steps = darts.searcher(net, chosen), darts.steps_of(chosen, len(learned.labels))
+    judge = jax.jit(_judged, static_argnums=(0, 1), compiler_options=dict(COMPILE[config.compile]))
+    found = {}
+    for method in METHODS:
+        warmup = settings.warmup if method == "advrush" else settings.epochs
+        for seed in seeds:
+            start = searcher.init(jax.random.key(seed), learned, warmup=warmup)
+            epoch = len(learned.labels) // settings.batch
+            state = driven(config, run, ("search", method, seed), searcher.step, start, learned, steps, epoch)
+            found[method, seed] = looked_at(judge, net, of, state, learned)
+            files.write_text(
+                run.path / "genotypes" / f"{method}-{seed}.json", darts.to_json(darts.genotype(state.alphas)) + "\n"
+            )
+    return found
+
+
+def driven(config: ConfigDict, run: runs.Run, phase: tuple[str, str, int], step, state, fixed, steps: int, epoch: int):
+    """The state after a search or a training, with a row of metrics an epoch."""
+    what, method, seed = phase
+    rows = lambda done, seen: [
+        {"step": done, "seed": seed, "phase": f"{what} {method}"}
+        | {name: float(values[-1]) for name, values in seen.items()}
+    ]
+    options = COMPILE[config.compile]
+    return runs.drive(run, f"{what}-{method}-{seed}", step, state, fixed, steps, epoch, rows, options=options)
+
+
+def looked_at(judge, net: darts.Supernet, of: advrush.Regulariser, state: darts.State, learned: darts.Data) -> Searched:
+    """A finished search; the curvature is R on held-out images, whether or not it was asked for."""
+    found, health = darts.genotype(state.alphas), darts.health(state.alphas)
+    curved, right = judge(net, of, state.alphas, state.params, learned.valid_images, learned.valid_labels)
+    return Searched(found._asdict(), float(curved), float(right), health.skips, health.entropy)
+
+
+def _judged(net, of, alphas, params, images, labels):
+    loss = bilevel.loss_of(net, train=False)
+    summed = lambda a, x: len(x) * loss(a, params, x, labels[:WATCHED])[0]
+    measure = lambda a: curvature.penalty(summed, a, images[:WATCHED], of.h, of.squared)
+    return measure(alphas), loss(alphas, params, images, labels)[1][1]
+
+
+def robustness(config: ConfigDict, run: runs.Run, train, test, genotypes: dict[tuple[str, int], darts.Genotype]):
+    """Accuracy of every network, clean and after each attack; and the trained networks of the first seed."""
+    settings, classes = config.training, int(train[1].max()) + 1
+    shape = {"form": config.search.form, "reductions": FEW.get(settings.cells)}
+    net = network.network(list(genotypes.values()), settings.channels, settings.cells, classes, **shape)
+    trainer, steps = trainer_of(config, net, len(train[1]))
+    fixed = tuple(map(jnp.asarray, train))
+    logits = lambda params, images: network.apply(net, params, images)[0][0]
+    verdicts, judged = {}, {}
+    for (method, seed), found in genotypes.items():
+        key = jax.random.key(seed)
+        params = network.init(keys.named(key, "network"), net, train[0].shape[-1], found)
+        state = trainer.init(params, len(train[1]), keys.named(key, "training"))
+        epoch = len(train[1]) // settings.batch
+        params = driven(config, run, ("train", method, seed), trainer.step, state, fixed, steps, epoch).params
+        apply = jax.tree_util.Partial(logits, params)
+        verdicts[method, seed] = attacked(config, run, f"{method}-{seed}", apply, test, keys.named(key, "attacks"))
+        if seed == config.seed:
+            judged[method] = landscape_of(apply, test, key)
+    return verdicts, judged
+
+
+def trainer_of(config: ConfigDict, net: network.Network, count: int) -> tuple[training.Trainer, int]:
+    """How the networks are trained, and for how many steps; the rate falls to a tenth twice."""
+    settings = config.training
+
+    def forward(params, images, train):
+        (logits, _), moved = network.apply(net, params, images, train)
+        return logits, moved
+
+    against = hardened.pgd_7(settings.epsilon, settings.step_size)
+    loss = {
+        "adversarial": lambda: hardened.adversarial(forward, against),
+        "trades": lambda: hardened.trades(forward, settings.beta, settings.epsilon, settings.step_size),
+        "standard": lambda: hardened.standard(forward),
+    }[settings.kind]()
+
+    def shifted(params, images, labels, key):
+        images = augmentation.shifted_and_mirrored(keys.named(key, "augment"), images)
+        return loss(params, images, labels, key)
+
+    steps = settings.epochs * (count // settings.batch)
+    schedule = optax.piecewise_constant_schedule(settings.rate, {steps // 2: 0.1, 3 * steps // 4: 0.1})
+    optimizer = optax.chain(
+        optax.clip_by_global_norm(5.0), optax.add_decayed_weights(settings.decay), optax.sgd(schedule, 0.9)
+    )
+    return training.trainer(shifted if settings.augment else loss, optimizer, settings.batch), steps
+
+
+def attacked(config: ConfigDict, run: runs.Run, name: str, apply, test, key) -> dict[str, float]:
+    """Accuracy after each attack, each on all images; from its file where a killed run left one."""
+    path = run.path / "verdicts" / f"{name}.json"
+    if path.exists():
+        return files.read_json(path)
+    epsilon, batch = config.epsilon, min(250, len(test[1]))
+    step = config.training.step_size
+    made = {
+        "fgsm": lambda: attacks.fgsm(epsilon),
+        "pgd-20": lambda: attacks.pgd(epsilon, steps=20, step_size=step),
+        "pgd-100": lambda: attacks.pgd(epsilon, steps=100, step_size=step),
+        "apgd-ce": lambda: attacks.apgd(epsilon),
+    }
+    accuracy = {}
+    for each in config.attacks:
+        if each == "autoattack":
+            robust = attacks.autoattack(key, apply, *test, epsilon=epsilon, batch=batch)[1]
+            accuracy[each] = float(robust.mean())
+        else:
+            seen = attacks.evaluate(key, made[each](), apply, *test, batch=batch).accuracy
+            accuracy |= {"clean": seen["clean"], each: list(seen.values())[-1]}
+    files.write_json(path, accuracy)
+    return accuracy
+
+
+def landscape_of(apply, test, key) -> dict[str, Any]:
+    """The loss surface around the first test image, and the mean largest eigenvalue around the first ones."""
+    loss = lambda image, label: optax.softmax_cross_entropy_with_integer_labels(apply(image[None])[0], label)
+    images, labels = jnp.asarray(test[0][:WATCHED]), jnp.asarray(test[1][:WATCHED])
+    top = jax.jit(lambda: landscape.top_eigenvalues(keys.named(key, "eigenvalues"), loss, images, labels, 10))()
+    places, heights = jax.jit(
+        lambda: landscape.surface(keys.named(key, "surface"), loss, images[0], labels[0], 0.2, 15)
+    )()
+    return {"eigenvalue": float(top.mean()), "places": np.asarray(places), "surface": np.asarray(heights)}
+
+
+def numbers_of(config: ConfigDict, seeds: list[int], found, verdicts) -> dict[str, Any]:
+    """Means a method, and paired differences with their intervals."""
+    column = lambda table, method, of: np.array([of(table[method, seed]) for seed in seeds])
+    measures = {
+        f"accuracy {name}": (verdicts, lambda each, name=name: each[name]) for name in verdicts[METHODS[0], seeds[0]]
+    }
+    measures["supernet curvature"] = (found, lambda each: each.curvature)
+    measures["supernet accuracy"] = (found, lambda each: each.accuracy)
+    measures["skips"] = (found, lambda each: each.skips)
+    if "pgd-20" in config.attacks:
+        harmonic = lambda each: float(attacks.harmonic_robustness(each["clean"], each["pgd-20"]))
+        measures["harmonic robustness"] = (verdicts, harmonic)
+    numbers: dict[str, Any] = {"seeds": len(seeds)}
+    for name, (table, of) in measures.items():
+        ours, theirs = column(table, "advrush", of), column(table, "darts", of)
+        numbers[name] = {"darts": float(theirs.mean()), "advrush": float(ours.mean())}
+        numbers.setdefault("gain", {})[name] = float((ours - theirs).mean())
+        if len(seeds) > 1:
+            half = scipy.stats.t.ppf(0.975, len(seeds) - 1) * (ours - theirs).std(ddof=1) / np.sqrt(len(seeds))
+            numbers.setdefault("gain_interval", {})[name] = float(half)
+    return numbers
+
+
+def _note(test: tuple[np.ndarray, np.ndarray]) -> str:
+    return f"{len(test[1])} test images of {'x'.join(map(str, test[0].shape[1:]))}, in [0, 1]."

@@ -1,0 +1,282 @@
+"""Inside an SSD the channels train together, and more of them train faster. With every rule at its best rate the rules
+differ little where workers meet at each step; rare exchange ruins Downpour's sums and hardly touches elastic averaging.
+
+Every channel controller computes on the pages of its own channel, one page a minibatch; the cache controller is the
+master. Softmax regression is trained with synchronous, Downpour and elastic-averaging SGD for several numbers of
+channels and periods of exchange, each with every rate of a grid that was fixed in advance, and judged by simulated time
+to a fixed accuracy, of the centre and of the workers' mean. Beside it: the same training on a host whose memory
+shrinks, floating-point units of growing width, and energy.
+
+    python launch.py --config=experiments/isp_ml.py:smoke            35 s of processor time: scikit-learn's digits
+    python launch.py --config=experiments/isp_ml.py                  minutes: MNIST
+    python launch.py --config=experiments/isp_ml.py:paper            MNIST amplified ten times
+    python launch.py --config=experiments/isp_ml.py --config.rule=easgd --config.ssd.channels=16 --config.period=4
+
+`EXPECTED` holds the numbers to expect, with their spread over seeds. Of the paper only the abstract was at hand: what
+others report of it is named as reported and unverified, and every other parameter of the device is this project's own.
+
+Reference: Choe et al., "Near-data processing for differentiable machine learning models", arXiv 1610.02273.
+"""
+
+from typing import Any
+
+import jax
+import numpy as np
+from ml_collections import ConfigDict, config_dict
+
+from experiments import _isp_figures as pictures
+from experiments import _isp_training as training
+from experiments._isp_training import Curves, Pages
+from framework import runs, ssd
+from framework.core import keys
+from framework.ssd import controllers, in_host
+
+# Mean and twice the standard error over the seeds of one run.
+EXPECTED = {
+    "smoke": {
+        "accuracy.sync x8 every 1": (0.874, 0.02),
+        "accuracy.downpour x8 every 1": (0.881, 0.02),
+        "accuracy.easgd x8 every 1": (0.875, 0.02),
+        "accuracy.easgd x8 every 4": (0.872, 0.02),
+        "seconds.sync x8 every 1": (0.0067, 0.0015),
+        "seconds.downpour x8 every 1": (0.0065, 0.0015),
+    },
+    "default": {
+        "seconds.sync x4 every 1": (0.079, 0.022),
+        "seconds.sync x16 every 1": (0.0365, 0.004),
+        "seconds.downpour x16 every 1": (0.040, 0.003),
+        "seconds.easgd x4 every 1": (0.068, 0.014),
+        "seconds.easgd x16 every 1": (0.0335, 0.005),
+        "seconds.easgd x16 every 16": (0.056, 0.004),
+        "seconds.downpour x16 every 4": (0.198, 0.076),
+        "accuracy.sync x16 every 1": (0.908, 0.01),
+        "accuracy.easgd x16 every 1": (0.900, 0.01),
+    },
+}
+
+_COLUMNS = ("seeds", "name", "train", "test", "amplify", "channels", "rules", "periods", "rates", "looks", "epochs")
+SIZES = {
+    "smoke": (2, "digits", 0, 0, 2, (8,), ("sync", "downpour", "easgd"), (1, 4), (0.03, 0.1, 0.3, 1.0), 20, 3),
+    "default": (
+        5,
+        "mnist",
+        12000,
+        500,
+        1,
+        (4, 8, 16),
+        ("sync", "downpour", "easgd"),
+        (1, 4, 16, 64),
+        (0.01, 0.03, 0.1, 0.3, 1.0),
+        30,
+        1,
+    ),
+    "paper": (
+        5,
+        "mnist",
+        0,
+        0,
+        10,
+        (4, 8, 16),
+        training.RULES,
+        (1, 4, 16, 64),
+        (0.01, 0.03, 0.1, 0.3, 1.0, 3.0),
+        100,
+        1,
+    ),
+}
+WIDTHS = (1, 2, 4, 8, 16, 32, 64)  # floating-point units of a controller
+
+
+def get_config(preset: str = "default") -> ConfigDict:
+    """The settings of a preset: `smoke`, `default` or `paper`."""
+    if preset not in SIZES:
+        raise ValueError(f"isp_ml has no preset {preset!r}: take one of {', '.join(SIZES)}")
+    size = dict(zip(_COLUMNS, SIZES[preset], strict=True))
+    return ConfigDict(
+        {
+            "preset": preset,
+            "seed": 0,
+            "seeds": config_dict.placeholder(int),  # orders of the pages; as many as the preset has
+            "data": {
+                "name": size["name"],  # digits, or a set of TFDS with one colour
+                "dir": "",  # the TFDS folder
+                "train": size["train"],  # images; 0 takes all
+                "test": size["test"],
+                "amplify": size["amplify"],  # times as many images, the further ones elastically distorted
+            },
+            "rule": config_dict.placeholder(str),  # sync, downpour, easgd, eamsgd or local; all of the study's
+            "period": config_dict.placeholder(int),  # between exchanges; all of the study's
+            "studied": size["rules"],
+            "periods": size["periods"],
+            "rates": size["rates"],  # the grid, the same for every rule
+            "epochs": size["epochs"],
+            "looks": size["looks"],  # at the accuracy, in a run
+            "target": 0.85,  # accuracy whose time is told; fixed in advance
+            "hidden": 0,  # units of an MLP; 0 is softmax regression
+            "rules": {"beta": 0.9, "momentum": 0.9, "accumulate": "sum"},
+            "ssd": {
+                "channels": config_dict.placeholder(int),  # all of the study's
+                "studied": size["channels"],
+                "read_us": 75.0,  # reported, unverified
+                "channel_mt_s": 1000 / 3,
+                "clock_mhz": 400.0,  # reported, unverified
+                "width": 1.0,
+                "bus_gb_s": 1.6,
+                "parameter_bytes": 4.0,
+                "buffer_bytes": 16384.0,  # reported, unverified
+            },
+            "host": {
+                "gflops": 20.0,  # what the host's processor makes of this work
+                "memory_gb": (2, 4, 8, 16, 32),
+                "reserved_gb": 1.0,  # by the system, out of the page cache's reach
+                "data_gb": 12.0,  # stored on the device; simulated at a thousandth of it
+                "policy": "lru",
+                "queue_depth": 32,
+                "passes": 3,
+            },
+        }
+    )
+
+
+def main(config: ConfigDict, run: runs.Run) -> dict[str, Any]:
+    """Trains by every rule, times it by the device's clock, and holds it against the host."""
+    names, counts = _chosen(config)
+    sized = SIZES[config.preset][0] if config.seeds is None else config.seeds
+    seeds = list(range(config.seed, config.seed + len(keys.for_seeds(config.seed, sized))))
+    _check(config)
+    given, originals = training.pages(config)
+    training.check(config, given, counts)
+    if config.data.amplify > 1:
+        pictures.draw_distortion(run, config, originals)
+    found = {
+        (name, channels): training.curves(config, run, given, name, channels, seeds)
+        for channels in counts
+        for name in names
+    }
+    records = [record for place, each in found.items() for record in _records(config, *place, each)]
+    run.save_csv("runs.csv", tuple(records[0]), [tuple(record.values()) for record in records])
+    pictures.draw_accuracy(run, config, found)
+    pictures.draw_times(run, records)
+    pictures.draw_periods(run, records, max(counts))
+    numbers = {"seeds": len(seeds), "pages": len(given.images), "target": config.target, "note": NOTE}
+    numbers |= _told(records)
+    numbers["ratios"] = _ratios(records, names, counts)
+    numbers["host"] = _host(config, run, given, max(counts))
+    numbers["page_ms"] = _widths(config, run, given)
+    return numbers
+
+
+NOTE = "Of the paper only the abstract was at hand; parameters of the device that are not marked reported are ours."
+
+
+def _chosen(config: ConfigDict) -> tuple[tuple[str, ...], tuple[int, ...]]:
+    names = tuple(config.studied) if config.rule is None else (config.rule,)
+    for name in names:
+        if name not in training.RULES:
+            raise ValueError(f"rule must be one of {', '.join(training.RULES)}, got {name!r}")
+    counts = tuple(config.ssd.studied) if config.ssd.channels is None else (config.ssd.channels,)
+    return names, counts
+
+
+def _check(config: ConfigDict) -> None:
+    least = min(training.periods(config, "downpour"))
+    if least < 1:
+        raise ValueError(f"period must be at least 1 local step between exchanges, got {least}")
+    if not min(config.rates) > 0:
+        raise ValueError(f"rates must be above 0, got {config.rates}")
+    if not 0 < config.target < 1:
+        raise ValueError(f"target must be an accuracy in (0, 1), got {config.target}")
+    if min(config.epochs, config.looks, config.data.amplify) < 1:
+        counts = f"{config.epochs}, {config.looks} and {config.data.amplify}"
+        raise ValueError(f"epochs, looks and data.amplify must be at least 1, got {counts}")
+    if config.host.policy not in in_host.POLICIES:
+        raise ValueError(f"host.policy must be one of {', '.join(in_host.POLICIES)}, got {config.host.policy!r}")
+
+
+def _records(config: ConfigDict, name: str, channels: int, found: Curves) -> list[dict[str, Any]]:
+    """One record a period: the best rate for each way of looking, and the time that it takes to the target."""
+    records = []
+    for i, (period, time) in enumerate(found.time.items()):
+        record: dict[str, Any] = {"rule": name, "channels": channels, "period": period, "joules": found.joules[period]}
+        for seen in training.SEEN:
+            accuracy = found.accuracy[seen][i]  # [rates, seeds, looks]
+            reached = _time_to(accuracy, time, config.target)
+            best = int(np.argmin(reached.mean(-1)))
+            record[f"rate_{seen}"] = float(config.rates[best])
+            record[f"seconds_{seen}"] = float(reached[best].mean())
+            record[f"error_{seen}"] = (
+                float(reached[best].std(ddof=1) / np.sqrt(len(reached[best]))) if len(reached[best]) > 1 else 0.0
+            )
+            record[f"reached_{seen}"] = float((accuracy[best] >= config.target).any(-1).mean())
+            record[f"accuracy_{seen}"] = float(accuracy[:, :, -1].mean(-1).max())
+        records.append(record)
+    return records
+
+
+def _time_to(accuracy: np.ndarray, time: np.ndarray, target: float) -> np.ndarray:
+    """Seconds to the first look at or above the target; where there is none, twice the whole run's."""
+    above = accuracy >= target
+    return np.where(above.any(-1), time[above.argmax(-1)], 2 * time[-1])
+
+
+def _told(records: list[dict[str, Any]]) -> dict[str, Any]:
+    """Seconds and accuracy by rule, channels and period, of the centre."""
+    label = lambda record: f"{record['rule']} x{record['channels']} every {record['period']}"
+    return {
+        "seconds": {label(record): record["seconds_centre"] for record in records},
+        "accuracy": {label(record): record["accuracy_centre"] for record in records},
+        "runs": records,
+    }
+
+
+def _ratios(records: list[dict[str, Any]], names: tuple[str, ...], counts: tuple[int, ...]) -> dict[str, float]:
+    """How many times faster: a rule than synchronous SGD, and most channels than fewest; period 1, by the centre."""
+    seconds = {
+        (record["rule"], record["channels"]): record["seconds_centre"]
+        for record in records
+        if record["period"] == min(each["period"] for each in records if each["rule"] == record["rule"])
+    }
+    found = {}
+    for name in names:
+        if name != "sync" and "sync" in names:
+            found[f"{name} over sync"] = float(np.mean([seconds["sync", n] / seconds[name, n] for n in counts]))
+        if len(counts) > 1:
+            few, many = min(counts), max(counts)
+            found[f"{name}, {many} over {few} channels"] = seconds[name, few] / seconds[name, many]
+    return found
+
+
+def _host(config: ConfigDict, run: runs.Run, given: Pages, channels: int) -> dict[str, Any]:
+    """Seconds of one pass on a host by its memory, and inside the device, exchanges left out."""
+    settings, device = config.host, training.design(config, channels)
+    work = training.cost(config, given)
+    page_bytes = device.geometry.page_bytes
+    scale = 1000
+    stored = int(settings.data_gb * 1e9 / page_bytes / scale)
+    passes = np.tile(np.arange(stored), settings.passes)
+    computing = scale * stored * work.operations / (settings.gflops * 1e9)
+    seconds = {}
+    for memory in settings.memory_gb:
+        held = int(max(memory - settings.reserved_gb, 0) * 1e9 / page_bytes / scale)
+        missed = in_host.misses(passes, held, settings.policy)[stored:]  # the first pass fills the memory
+        waited = scale * in_host.replay(device, passes[stored:][missed], settings.queue_depth) / (settings.passes - 1)
+        seconds[f"{memory} GB"] = float(in_host.expected_time(computing, 0, waited))
+    inside = scale * stored / channels * _page(device, training.processors(config), work)
+    numbers = {"host": seconds, "device": inside}
+    pictures.draw_host(run, numbers, channels)
+    return numbers
+
+
+def _widths(config: ConfigDict, run: runs.Run, given: Pages) -> dict[str, float]:
+    """Milliseconds of a page by the floating-point units of a controller: from bound by computing to bound by flash."""
+    device, work = training.design(config, 1), training.cost(config, given)
+    units = training.processors(config)
+    found = {str(width): 1e3 * _page(device, units._replace(width=float(width)), work) for width in WIDTHS}
+    pictures.draw_widths(run, found)
+    return found
+
+
+def _page(device: ssd.Design, units: controllers.Controllers, work: controllers.Work) -> float:
+    """Seconds of a page in a channel, exchanges left out."""
+    with jax.enable_x64(True):
+        return float(controllers.durations(device, units, work).page(device.geometry.chips)[0]) * 1e-9

@@ -1,0 +1,307 @@
+"""An architecture search that sees a tenth of the data, chosen by the entropy of a base network, costs a tenth; what
+the choice is worth is shown beside random selection, in every number.
+
+A base network tells the entropy of each image; the rules P1 to P3 draw from its histogram. Then architectures of
+NAS-Bench-201 are trained small on a proxy and on all images, and their ranking is held against the table of that
+benchmark (12 epochs, CIFAR-10) or, without the table, against the mean of full trainings. Last, DARTS is searched on
+proxies by several rules, at equal epochs (a tenth of the steps) and at equal steps, and the found cells are retrained.
+
+    python launch.py --config=experiments/proxy_data.py:smoke            scikit-learn's digits
+    python launch.py --config=experiments/proxy_data.py                  MNIST, and JPEG CIFAR-10 for the ranking
+    python launch.py --config=experiments/proxy_data.py:paper            CIFAR-10, for a GPU
+
+JPEG CIFAR-10 is lossy: no number here is to be compared with published ones. Images are pooled to `side`; networks have
+few channels and few epochs, the same for every rule.
+
+Reference: Na, Mok, Choe and Yoon, "Accelerating neural architecture search via proxy data", IJCAI 2021, arXiv
+2106.04784.
+"""
+
+import functools
+from typing import Any
+
+import jax
+import numpy as np
+from ml_collections import ConfigDict, config_dict
+
+from experiments import _proxies as proxies
+from experiments import _proxy_figures as pictures
+from experiments import _proxy_images as images
+from experiments import _proxy_ranks as ranks
+from experiments import _proxy_search as search
+from framework import data, runs, selection
+from framework.core import keys
+from framework.nas import darts, nasbench201, rank_fidelity
+from framework.selection import Traits, histogram
+
+EXPECTED: dict = {}
+TABLE = ("proxy_nas", "nb201_mini", "nb201_accuracies.csv")
+DRAWS = 1000  # of the bootstrap
+WHOLE = "all images"
+KINDS = ("full", "equal epochs", "equal steps")  # of searches: all images; proxies
+_RANKS = ("set", "count", "test", "side", "architectures", "seeds", "channels", "cells", "batch", "epochs", "rate")
+_SEARCH = ("set", "count", "test", "side", "seeds", "channels", "cells", "batch", "epochs", "rules", "kinds")
+SIZES = {
+    "smoke": {
+        "sets": ("digits",),
+        "images": 1400,
+        "side": 8,
+        "ranks": ("digits", 400, 300, 8, 4, 2, 4, 1, 40, 2, 0.1),
+        "search": ("digits", 400, 300, 8, 1, 4, 2, 20, 1, ("random", "P1"), ("equal epochs",)),
+    },
+    "default": {
+        "sets": ("mnist", "cifar10_jpeg"),
+        "images": 2000,
+        "side": 8,
+        "ranks": ("cifar10_jpeg", 960, 1000, 8, 24, 3, 4, 1, 32, 5, 0.1),
+        "search": ("mnist", 1280, 1000, 8, 2, 4, 3, 32, 1, ("random", "P1", "entropy_bottom", "k_center"), KINDS),
+    },
+    "paper": {
+        "sets": ("cifar10",),
+        "images": 0,
+        "side": 32,
+        "ranks": ("cifar10", 0, 10000, 32, 100, 3, 16, 5, 256, 12, 0.1),
+        "search": (
+            "cifar10",
+            0,
+            10000,
+            32,
+            4,
+            16,
+            8,
+            64,
+            50,
+            ("random", *histogram.RULES, "entropy_bottom", "k_center"),
+            KINDS,
+        ),
+    },
+}
+
+
+def get_config(preset: str = "default") -> ConfigDict:
+    """The settings of a preset: `smoke`, `default` or `paper`."""
+    if preset not in SIZES:
+        raise ValueError(f"proxy_data has no preset {preset!r}: take one of {', '.join(SIZES)}")
+    size = SIZES[preset]
+    with_table = preset != "smoke"
+    return ConfigDict(
+        {
+            "preset": preset,
+            "seed": 0,
+            "seeds": config_dict.placeholder(int),  # proxies of each rule; as many as the preset has
+            "data": {
+                "sets": size["sets"],  # digits, or sets of TFDS: those whose entropies are shown
+                "dir": "",  # the TFDS folder
+                "images": size["images"],  # training images of each; 0 takes all
+                "side": size["side"],  # of the base network's images
+            },
+            "compile": "fast" if preset == "smoke" else "well",  # fast: programs of half the speed, for short runs
+            "proxy": proxies.settings(fraction=0.1),
+            "ranks": dict(zip(_RANKS, size["ranks"], strict=True))
+            | {"table": str(data.shared_path(*TABLE)) if with_table else ""},
+            "search": dict(zip(_SEARCH, size["search"], strict=True)) | {"retrain_epochs": 1, "retrain_rate": 0.05},
+        }
+    )
+
+
+def main(config: ConfigDict, run: runs.Run) -> dict[str, Any]:
+    """Entropies, the ranking of architectures, searches on proxies; numbers, tables, figures."""
+    _check(config)
+    table = nasbench201.read_table(config.ranks.table) if config.ranks.table else None
+    prepared = functools.cache(lambda name: images.prepared(config, run, name))
+    numbers: dict[str, Any] = {"fraction": config.proxy.fraction}
+    numbers |= _ranked(config, run, prepared(config.ranks.set), table)
+    numbers["entropy"] = _histograms(config, run, {name: prepared(name) for name in config.data.sets})
+    numbers |= _searched(config, run, prepared(config.search.set))
+    return numbers | {"note": _note(config, numbers)}
+
+
+def _check(config: ConfigDict) -> None:
+    proxies.check(config.proxy)
+    if config.compile not in proxies.COMPILE:
+        raise ValueError(f"compile must be one of {', '.join(proxies.COMPILE)}, got {config.compile!r}")
+    if unknown := set(config.search.rules) - set(selection.METHODS):
+        raise ValueError(f"search.rules: {sorted(unknown)[0]!r} is none of {', '.join(selection.METHODS)}")
+    if "random" not in config.search.rules:
+        raise ValueError("search.rules must hold random: without it no other rule's number says anything")
+    if not config.search.kinds or set(config.search.kinds) - set(KINDS):
+        raise ValueError(f"search.kinds must be some of {', '.join(KINDS)}, got {config.search.kinds}")
+    if config.seeds is not None and config.seeds < 1:
+        raise ValueError(f"seeds must be at least 1 proxy of each rule, got {config.seeds}")
+    for side in (config.ranks.side, config.search.side):
+        if side < 4 or side % 4:
+            raise ValueError(f"sides must be multiples of 4, for two halvings; got {side}")
+    if config.ranks.architectures < 3:
+        raise ValueError(f"ranks.architectures must be at least 3 to be ranked, got {config.ranks.architectures}")
+
+
+def _options(config: ConfigDict) -> tuple:
+    return proxies.COMPILE[config.compile]
+
+
+def _seeds(config: ConfigDict, part: ConfigDict) -> int:
+    return part.seeds if config.seeds is None else config.seeds
+
+
+def _chosen(config: ConfigDict, rule: str, traits: Traits, seeds: int) -> np.ndarray:
+    """Proxies of a rule, `[seeds, k]`; all images, each seed in an order of its own, where the rule is `WHOLE`."""
+    count = len(traits.labels)
+    size, name = (count, "random") if rule == WHOLE else (int(config.proxy.fraction * count), rule)
+    key = lambda seed: keys.named(jax.random.key(seed), "proxy")
+    proxy = config.proxy
+    draw = lambda seed: proxies.chosen(name, key(seed), size, traits, proxy.balanced and rule != WHOLE, proxy.bin_width)
+    return np.stack([draw(config.seed + i) for i in range(seeds)])
+
+
+def _histograms(config: ConfigDict, run: runs.Run, sets: dict[str, images.Prepared]) -> dict[str, Any]:
+    """Of each set: its bins, what P1 takes of each, and a few quantiles."""
+    drawn, numbers = {}, {}
+    for name, given in sets.items():
+        entropy, width = given.traits.entropy, config.proxy.bin_width
+        found = jax.tree.map(np.asarray, histogram.histogram(entropy, width))
+        taken = np.bincount(found.bins[_chosen(config, "P1", given.traits, 1)[0]], minlength=len(found.heights))
+        drawn[name] = (found.edges, found.heights, taken)
+        run.save_csv(
+            f"histogram-{name}.csv", ("edge", "images", "P1"), zip(found.edges[:-1], found.heights, taken, strict=True)
+        )
+        tallest = int(found.heights.argmax())
+        numbers[name] = {
+            "log10 of the median": float(np.log10(np.median(entropy))),
+            "share below 1e-3": float((entropy < 1e-3).mean()),
+            "share of the tallest bin": float(found.heights[tallest] / len(entropy)),
+            "its share of P1": float(taken[tallest] / max(taken.sum(), 1)),
+        }
+    pictures.draw_histograms(run, drawn, config.proxy.fraction)
+    return numbers
+
+
+def _ranked(config: ConfigDict, run: runs.Run, given: images.Prepared, table: dict | None) -> dict[str, Any]:
+    """tau of each way to train, with intervals, and its ceilings."""
+    settings, seeds = config.ranks, _seeds(config, config.ranks)
+    train, test, traits = images.parts(given, settings)
+    net = nasbench201.Config(settings.channels, settings.cells, given.train.classes, train[0].shape[-1])
+    architectures = ranks.drawn(keys.named(jax.random.key(config.seed), "architectures"), settings.architectures)
+    size = int(config.proxy.fraction * len(train[1]))
+    longer = settings.epochs * (len(train[1]) // settings.batch) // max(size // settings.batch, 1)
+    ways = {WHOLE: (WHOLE, settings.epochs)}
+    for kind, epochs in {"equal epochs": settings.epochs, "equal steps": longer}.items():
+        ways |= {f"{rule}, {kind}": (rule, epochs) for rule in ("P1", "random")}
+    plans = {
+        way: np.stack(
+            [
+                ranks.batches(rows, epochs, settings.batch, config.seed + i)
+                for i, rows in enumerate(_chosen(config, rule, traits, seeds))
+            ]
+        )
+        for way, (rule, epochs) in ways.items()
+    }
+    room = max(plan.shape[1] for plan in plans.values())
+    found = {}
+    for way, plan in plans.items():
+        phase = "ranks-" + way.replace(", ", "-").replace(" ", "-")
+        found[way] = ranks.accuracies(
+            run, phase, net, settings.rate, architectures, plan, room, train, test, config.seed, _options(config)
+        )
+    names = [nasbench201.to_text(each) for each in architectures]
+    means = np.stack([each.mean(1) for each in found.values()])
+    truth = np.array([table[each] for each in architectures]) if table else found[WHOLE].mean(1)
+    run.save_csv("ranks.csv", ("architecture", "truth", *found), zip(names, truth, *means, strict=True))
+    return _taus(config, run, found, means, truth.astype(np.float32), table)
+
+
+def _taus(config: ConfigDict, run: runs.Run, found, means: np.ndarray, truth: np.ndarray, table) -> dict[str, Any]:
+    draws = rank_fidelity.bootstrap(keys.named(jax.random.key(config.seed), "bootstrap"), means, truth, DRAWS)
+    draws, ways = np.asarray(draws), list(found)
+    tau = {way: float(rank_fidelity.kendall(row, truth)) for way, row in zip(ways, means, strict=True)}
+    low, high = np.percentile(draws, [2.5, 97.5], axis=0)
+    runs_of = found[WHOLE].T
+    pairs = [(i, j) for i in range(len(runs_of)) for j in range(i)]
+    ceiling = float(np.mean([rank_fidelity.kendall(runs_of[i], runs_of[j]) for i, j in pairs])) if pairs else 1.0
+    gains = {}
+    for kind in ("equal epochs", "equal steps"):
+        one, other = f"P1, {kind}", f"random, {kind}"
+        spread = np.percentile(draws[:, ways.index(one)] - draws[:, ways.index(other)], [2.5, 97.5])
+        gains[kind] = {"low": float(spread[0]), "mean": tau[one] - tau[other], "high": float(spread[1])}
+    intervals = {way: (tau[way], float(low[i]), float(high[i])) for i, way in enumerate(ways)}
+    against = "the table" if table else "full trainings"
+    pictures.draw_ranks(run, intervals, ceiling, against)
+    accuracy = {way: float(row.mean()) for way, row in zip(ways, means, strict=True)}
+    return {
+        "tau": tau,
+        "tau_low": {way: value[1] for way, value in intervals.items()},
+        "tau_high": {way: value[2] for way, value in intervals.items()},
+        "tau_between_seeds": ceiling,
+        "tau_gain_of_P1": gains,
+        "rank_accuracy": accuracy,
+    }
+
+
+def _searched(config: ConfigDict, run: runs.Run, given: images.Prepared) -> dict[str, Any]:
+    """Accuracy of the cells found on proxies, at equal epochs and at equal steps; steps of the searches."""
+    settings, seeds = config.search, _seeds(config, config.search)
+    train, test, traits = images.parts(given, settings)
+    net = darts.supernet(settings.channels, settings.cells, given.train.classes)
+    every = np.arange(len(train[1]))
+    plan = ranks.batches(every, settings.retrain_epochs, settings.batch, config.seed)
+    per_epoch = lambda size: size // 2 // settings.batch
+    size = int(config.proxy.fraction * len(train[1]))
+    if not per_epoch(size):
+        raise ValueError(f"search: half a proxy of {size} images holds no batch of {settings.batch}")
+    longer = round(settings.epochs * per_epoch(len(train[1])) / per_epoch(size))
+    every_kind = {
+        "full": (settings.epochs, (WHOLE,)),
+        "equal epochs": (settings.epochs, settings.rules),
+        "equal steps": (longer, settings.rules),
+    }
+    kinds = {kind: every_kind[kind] for kind in settings.kinds}
+    cells: dict[str, dict[str, np.ndarray]] = {kind: {} for kind in kinds}
+    steps: dict[str, dict[str, int]] = {kind: {} for kind in kinds}
+    rows = []
+    for kind, (epochs, rules) in kinds.items():
+        for rule in rules:
+            parts = _chosen(config, rule, traits, seeds)
+            phase = f"{kind}-{rule}".replace(" ", "-")
+            found = search.searched(
+                run,
+                f"search-{phase}",
+                net,
+                darts.Config(epochs, settings.batch),
+                parts,
+                train,
+                config.seed,
+                _options(config),
+            )
+            right = search.retrained(
+                run,
+                f"retrain-{phase}",
+                net,
+                settings.retrain_rate,
+                found,
+                plan,
+                train,
+                test,
+                config.seed,
+                _options(config),
+            )
+            cells[kind][rule], steps[kind][rule] = right, epochs * per_epoch(parts.shape[1])
+            rows += [(kind, rule, config.seed + i, right[i], darts.to_json(each)) for i, each in enumerate(found)]
+    run.save_csv("cells.csv", ("budget", "rule", "seed", "accuracy", "genotype"), rows)
+    pictures.draw_cells(run, cells, steps)
+    return {
+        "cell_accuracy": {
+            kind: {rule: float(np.mean(each)) for rule, each in found.items()} for kind, found in cells.items()
+        },
+        "search_steps": {kind: next(iter(of.values())) for kind, of in steps.items()},
+    }
+
+
+def _note(config: ConfigDict, numbers: dict[str, Any]) -> str:
+    """What a reader has to bear in mind, and where random selection is not beaten."""
+    kinds = [kind for kind, gain in numbers["tau_gain_of_P1"].items() if gain["low"] <= 0]
+    words = "Ranking: P1 beats random selection beyond the bootstrap's interval."
+    if kinds:
+        words = f"Ranking: P1 does not beat random selection beyond the bootstrap's interval ({', '.join(kinds)})."
+    best = {kind: max(found, key=found.get) for kind, found in numbers["cell_accuracy"].items() if len(found) > 1}
+    searches = "; ".join(f"best at {kind}: {rule}" for kind, rule in best.items())
+    reduced = f"Networks of {config.ranks.channels} channels on images of {config.ranks.side} x {config.ranks.side}."
+    return f"{words} Searches: {searches}, of {len(config.search.rules)} rules, random among them. {reduced}"

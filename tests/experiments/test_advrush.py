@@ -1,0 +1,73 @@
+import json
+
+import jax
+import pytest
+
+from experiments import advrush
+from framework import runs
+from framework.nas import darts, supernet
+
+
+@pytest.fixture
+def experiment(pytestconfig):
+    return f"--config={pytestconfig.rootpath / 'experiments' / 'advrush.py'}:smoke"
+
+
+@pytest.mark.long
+def test_the_smoke_study_searches_trains_and_attacks_and_survives_a_kill(experiment, killed, launch, tmp_path):
+    killed(experiment, "--workdir=run", after=(25,))
+    code, _, errors = launch(experiment, "--workdir=run")
+    assert code == 0, errors
+    run = tmp_path / "run"
+    result = json.loads((run / "result.json").read_text())
+    for method in advrush.METHODS:
+        assert 0 <= result["accuracy pgd-20"][method] <= result["accuracy clean"][method] <= 1
+        assert result["supernet curvature"][method] > 0
+        assert darts.from_json((run / "genotypes" / f"{method}-0.json").read_text())
+    gained = result["accuracy fgsm"]["advrush"] - result["accuracy fgsm"]["darts"]
+    assert result["gain"]["accuracy fgsm"] == pytest.approx(gained)
+    assert sorted(path.stem for path in run.glob("figures/*.png")) == ["cells", "robustness", "surface"]
+    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert {row["phase"] for row in rows} == {
+        f"{what} {method}" for what in ("search", "train") for method in advrush.METHODS
+    }
+    assert [row["curvature"] > 0 for row in rows if row["phase"] == "search darts"][-1] is False
+    assert [row["curvature"] > 0 for row in rows if row["phase"] == "search advrush"][-1] is True
+    code, output, _ = launch(experiment, "--workdir=run")
+    assert (code, "complete already" in output) == (0, True)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "what"),
+    [
+        ("data.name", "nowhere", "no data set 'nowhere'"),
+        ("data.test", 0, "data.test must be 1 to 360 images, got 0"),
+        ("attacks", ("cw",), "attacks must be some of fgsm, pgd-20"),
+        ("training.kind", "free", "training.kind must be one of adversarial, trades, standard"),
+        ("epsilon", 0.0, "epsilon must be above 0, got 0.0"),
+        ("compile", "slow", "compile must be one of fast, well"),
+        ("seeds", 0, "seeds must be"),
+        ("search.order", 3, "order must be 1 or 2, got 3"),
+        ("search.batch", 5000, "must hold 5000 images"),
+        ("search.channels", 3, "channels must be an even number"),
+    ],
+)
+def test_bad_settings_are_refused_before_any_work(key, value, what, tmp_path):
+    config = advrush.get_config("smoke")
+    config.update_from_flattened_dict({key: value})
+    with pytest.raises((ValueError, OSError)) as caught:
+        runs.execute(advrush, config, tmp_path / "run")
+    assert what in runs.one_line(caught.value)
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_paper_preset_is_the_papers_protocol():
+    config = advrush.get_config("paper")
+    search, trained = config.search, config.training
+    assert (search.channels, search.cells, search.epochs, search.warmup, search.batch) == (16, 8, 60, 50, 32)
+    assert (search.gamma, search.h, search.alpha_rate, search.order) == (0.01, 1.5, 3e-4, 1)
+    assert (trained.channels, trained.cells, trained.epochs, trained.batch, trained.rate) == (36, 20, 200, 64, 0.1)
+    assert (trained.epsilon, trained.step_size, trained.decay, config.epsilon) == (0.031, 0.01, 1e-4, 0.031)
+    net = darts.supernet(search.channels, search.cells, 10, form=search.form)
+    shapes = jax.eval_shape(lambda key: supernet.init(key, net), jax.random.key(0))
+    assert supernet.parameter_count(shapes) == 1_930_618

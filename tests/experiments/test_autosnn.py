@@ -1,0 +1,117 @@
+import json
+
+import numpy as np
+import pytest
+
+from experiments import _autosnn_data, autosnn
+from framework import runs
+from framework.runs import report
+
+
+@pytest.fixture
+def experiment(pytestconfig):
+    return f"--config={pytestconfig.rootpath / 'experiments' / 'autosnn.py'}:smoke"
+
+
+def small(**settings):
+    config = autosnn.get_config("smoke")
+    config.update_from_flattened_dict(settings)
+    return config
+
+
+@pytest.mark.long
+def test_the_smoke_study_shows_the_claim_and_is_not_run_twice(experiment, launch, tmp_path):
+    code, _, errors = launch(experiment, "--workdir=run")
+    assert code == 0, errors
+    run = tmp_path / "run"
+    result = json.loads((run / "result.json").read_text())
+    assert result["networks"] == 8
+    accurate, sparing = (result[f"lambda {lambda_}"] for lambda_ in ("0", "-0.24"))
+    assert accurate["evaluations"] == sparing["evaluations"] == 4
+    assert 0 <= accurate["regret evolution"] < 0.2
+    assert sparing["spikes"] <= accurate["spikes"]
+    rows = [line.split(",") for line in (run / "all-0.csv").read_text().splitlines()]
+    assert rows[0] == ["blocks", "accuracy", "spikes"]
+    assert len({row[0] for row in rows[1:]}) == 8
+    assert min(float(row[2]) for row in rows[1:]) > 0
+    for retrained in result["retrained"].values():
+        assert retrained["accuracy"] > 0.5
+        assert retrained["spikes"] > retrained["neurons"] > 0
+        assert retrained["energy_with_memory_nj"] > retrained["energy_nj"] > 0
+    numbers = report.scalars(result)
+    for name, (value, spread) in autosnn.EXPECTED.get("smoke", {}).items():
+        assert numbers[name] == pytest.approx(value, abs=1.5 * spread), name
+    drawn = ["architecture", "front", "retrained", "search"]
+    assert sorted(path.stem for path in run.glob("figures/*.png")) == drawn
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    code, output, _ = launch(experiment, "--workdir=run")
+    assert code == 0
+    assert "complete already" in output
+    assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "what"),
+    [
+        ("data.name", "nowhere", "no data set 'nowhere'"),
+        ("data.train", 5000, "data.train must be 0 (all) or 1 to 1437 images, got 5000"),
+        ("data.validation", 1.0, "data.validation must be a share between 0 and 1"),
+        ("data.events", "/nowhere", "No such file or directory"),
+        ("space.macro", "SNN_9", "macro must be one of"),
+        ("space.candidates", ("SRB_k2",), "no candidate block 'SRB_k2'"),
+        ("space.neuron", "izhikevich", "neuron must be one of"),
+        ("training.batch", 0, "training must have at least 1 epoch of batches of 1 to"),
+        ("retrain.epochs", 0, "retrain must have at least 1 epoch"),
+        ("search.lambdas", (0.5,), "search.lambdas must be at least one number of at most 0"),
+        ("search.repeats", 0, "search.repeats must be at least 1 search"),
+        ("search.rounds", 0, "must be at least 1"),
+        ("reference", -1.0, "reference must be above 0 spikes"),
+        ("seeds", 0, "seeds must be"),
+    ],
+)
+def test_bad_settings_are_refused_before_any_work(key, value, what, tmp_path):
+    with pytest.raises((ValueError, OSError)) as caught:
+        runs.execute(autosnn, small(**{key: value}), tmp_path / "run")
+    assert what in runs.one_line(caught.value)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_folder_of_recordings_is_divided_into_frames_of_each_part(tmp_path):
+    """N-MNIST's format: five bytes an event; two classes of ten recordings."""
+    random = np.random.default_rng(0)
+    for name in ("left", "right"):
+        (tmp_path / name).mkdir()
+        for i in range(10):
+            x = random.integers(0, 17, 40) + 17 * (name == "right")
+            t = np.sort(random.integers(0, 1 << 16, 40))
+            event = [x, random.integers(0, 34, 40), t >> 16, t >> 8 & 255, t & 255]
+            (tmp_path / name / f"{i}.bin").write_bytes(np.stack(event, 1).astype(np.uint8).tobytes())
+    given = _autosnn_data.sets(small(**{"data.events": str(tmp_path), "space.steps": 3}))
+    assert given.train.images.shape == (13, 3, 34, 34, 2)
+    assert (len(given.validation.labels), len(given.test.labels), given.classes) == (3, 4, 2)
+    for part in (given.train, given.validation, given.test):
+        right = part.images[..., 17:, :].sum((1, 2, 3, 4)) > 0
+        np.testing.assert_array_equal(right, part.labels == 1)
+        assert (part.images.sum((1, 2, 3, 4)) == 40).all()
+
+
+def test_the_paper_preset_has_the_papers_sizes():
+    config = autosnn.get_config("paper")
+    assert (config.space.channels, config.space.steps, config.training.epochs, config.training.batch) == (
+        16,
+        8,
+        600,
+        96,
+    )
+    assert (config.search.rounds, config.search.pool, config.search.top, config.retrain.all) == (20, 20, 10, True)
+    assert not config.search.exact
+
+
+@pytest.mark.long
+def test_the_study_killed_at_several_moments_ends_with_the_same_result(experiment, killed, launch, tmp_path):
+    flags = (experiment, "--config.search.lambdas=(-0.08,)")
+    assert launch(*flags, "--workdir=whole")[0] == 0
+    killed(*flags, "--workdir=killed", after=(6, 9, 12, 15))
+    assert launch(*flags, "--workdir=killed")[0] == 0
+    for name in ("result.json", "metrics.jsonl", "all-0.csv"):
+        assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()

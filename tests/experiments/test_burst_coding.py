@@ -1,0 +1,133 @@
+import json
+
+import jax
+import numpy as np
+import pytest
+
+from experiments import _burst_networks, burst_coding
+from framework import runs, snn
+from framework.runs import report
+from framework.snn import coding
+
+
+@pytest.fixture
+def experiment(pytestconfig):
+    return f"--config={pytestconfig.rootpath / 'experiments' / 'burst_coding.py'}:smoke"
+
+
+def small(**settings):
+    config = burst_coding.get_config("smoke")
+    quick = {"training.epochs": 2, "trained.epochs": 1, "trained.steps": (2,), "steps": 16, "pairs": ("real-rate",)}
+    config.update_from_flattened_dict(quick | {"levels": 0} | settings)
+    return config
+
+
+@pytest.mark.long
+def test_the_smoke_study_shows_the_claim_and_is_not_run_twice(experiment, launch, tmp_path):
+    code, _, errors = launch(experiment, "--workdir=run")
+    assert code == 0, errors
+    run = tmp_path / "run"
+    result = json.loads((run / "result.json").read_text())
+    assert result["dnn"]["accuracy"] > 0.9
+    pairs = {record["pair"]: record for record in result["pairs"]}
+    assert pairs["real-burst"]["latency_first"] < pairs["real-rate"]["latency_first"]
+    assert pairs["phase-burst"]["accuracy at 16"] > pairs["phase-rate"]["accuracy at 16"] + 0.3
+    assert abs(pairs["real-burst"]["loss"]) < 0.02
+    assert result["energy_truenorth"]["real-rate"] == pytest.approx(1)
+    assert result["energy_spinnaker"]["real-rate"] == pytest.approx(1)
+    assert pairs["real-burst"]["input_spikes"] == 0 < pairs["phase-burst"]["input_spikes"]
+    assert set(result["trained"]["accuracy"]) == {f"{unit} at {t}" for unit in ("lif", "burst") for t in (2, 4, 8)}
+    assert min(result["trained"]["accuracy"].values()) > 0.7
+    numbers = report.scalars(result)
+    for name, (value, spread) in burst_coding.EXPECTED["smoke"].items():
+        assert numbers[name] == pytest.approx(value, abs=1.5 * spread), name
+    drawn = ["accuracy", "energy", "latency", "trained", "trains"]
+    assert sorted(path.stem for path in run.glob("figures/*.png")) == drawn
+    assert (
+        (run / "layers.csv").read_text().startswith("pair,layer,error,correlation,saturated,silent\nreal-rate,1 conv")
+    )
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    code, output, _ = launch(experiment, "--workdir=run")
+    assert code == 0
+    assert "complete already" in output
+    assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "what"),
+    [
+        ("data.name", "nowhere", "no data set 'nowhere'"),
+        ("data.test", 10, "data.test must be 0 (all) or 250 to 360 images, got 10"),
+        ("network", "resnet", "network must be one of digits, cnn, vgg_small, vgg16"),
+        ("pairs", ("real-real",), "unknown pair of codes 'real-real'"),
+        ("pairs", (), "pairs must name at least one"),
+        ("codes.burst", 0.0, "threshold of burst"),
+        ("training.batch", 0, "training: a batch must hold 1 to"),
+        ("scale", "mean", "scale must be one of"),
+        ("steps", 0, "at least 1 step"),
+        ("seed", -1, "seeds must be"),
+        ("seeds", 0, "seeds must be"),
+        ("trained.decay", 1.5, "decay of lif"),
+        ("levels", -1, "levels must be at least 1 stair"),
+    ],
+)
+def test_bad_settings_are_refused_before_any_work(key, value, what, tmp_path):
+    with pytest.raises((ValueError, OSError)) as caught:
+        runs.execute(burst_coding, small(**{key: value}), tmp_path / "run")
+    assert what in runs.one_line(caught.value)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.slow
+def test_a_bad_setting_is_one_line_on_the_terminal(experiment, refused):
+    assert "unknown pair of codes 'phase'" in refused(experiment, "--config.pairs=('phase',)", "--workdir=run")
+
+
+def test_the_gain_at_equal_operations_is_the_height_above_the_line():
+    pair = lambda accuracy, used: (np.array([accuracy]), np.array([used]))
+    lif = {2: pair(0.5, 100.0), 4: pair(0.7, 200.0)}
+    for used, line in ((50.0, 0.5), (150.0, 0.6), (900.0, 0.7)):
+        assert burst_coding._at_equal_synops(lif, *pair(0.65, used)) == pytest.approx(0.65 - line)
+
+
+def test_the_energies_are_those_of_the_definition():
+    curve = lambda spikes: _burst_networks.Curve([0.2, 0.9, 0.9], spikes, [0.0] * 3, [2.0 * s for s in spikes])
+    config = small(steps=3)
+    curves = {"real-rate": [curve([10.0, 20.0, 30.0])], "real-burst": [curve([5.0, 8.0, 9.0])]}
+    numbers = burst_coding._conversion_numbers(config, [0.9], curves)
+    assert numbers["latency"] == {"real-rate": 2.0, "real-burst": 2.0}
+    assert numbers["spikes"] == {"real-rate": 20.0, "real-burst": 8.0}
+    assert numbers["energy_truenorth"]["real-burst"] == pytest.approx(0.4 * 8 / 20 + 0.6)
+
+
+@pytest.mark.long
+def test_the_paper_preset_takes_two_real_steps(tmp_path, monkeypatch):
+    """Two steps of VGG-16's training and of its simulation, on images as TFDS gives them."""
+    config = burst_coding.get_config("paper")
+    assert (config.data.name, config.network) == ("cifar10", "vgg16")
+    layers = _burst_networks.layers_of(config, 10)
+    images = np.random.default_rng(0).random((2, 32, 32, 3)).astype(np.float32)
+    params = snn.init(jax.random.key(0), layers, (32, 32, 3))
+
+    def loss(params):
+        logits, moved = snn.forward(layers, params, images, train=True)
+        return (logits**2).mean(), moved
+
+    for _ in range(2):
+        gradient, moved = jax.grad(loss, has_aux=True)(params)
+        params = jax.tree.map(lambda p, g: p - 1e-3 * g, moved, gradient)
+    before, behind = coding.pair("phase-burst")
+    spiking = snn.convert(layers, params, images, input_code=before, hidden_code=behind)
+    outputs = snn.run(spiking, images, 2)
+    assert outputs.spikes.shape == (2, 2, 15)
+    assert np.isfinite(outputs.logits).all()
+
+
+@pytest.mark.long
+def test_the_study_killed_at_several_moments_ends_with_the_same_result(experiment, killed, launch, tmp_path):
+    flags = (experiment, "--config.pairs=('real-rate','phase-burst')", "--config.trained.steps=(2,)")
+    assert launch(*flags, "--workdir=whole")[0] == 0
+    killed(*flags, "--workdir=killed", after=(5, 7, 9, 11, 14))
+    assert launch(*flags, "--workdir=killed")[0] == 0
+    for name in ("result.json", "metrics.jsonl", "pairs.csv", "layers.csv"):
+        assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()

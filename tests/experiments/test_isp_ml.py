@@ -1,0 +1,102 @@
+import json
+
+import numpy as np
+import pytest
+
+from experiments import _isp_training, isp_ml
+from framework import runs
+from framework.runs import report
+
+
+@pytest.fixture
+def experiment(pytestconfig):
+    return f"--config={pytestconfig.rootpath / 'experiments' / 'isp_ml.py'}:smoke"
+
+
+def small(**settings):
+    config = isp_ml.get_config("smoke")
+    quick = {"data.train": 160, "data.amplify": 1, "rates": (0.1, 0.3), "periods": (1, 2), "looks": 4, "epochs": 1}
+    config.update_from_flattened_dict(quick | {"ssd.channels": 2, "host.data_gb": 0.5} | settings)
+    return config
+
+
+@pytest.mark.long
+def test_the_smoke_study_shows_the_claim_on_eight_devices_as_on_one(experiment, launch, tmp_path):
+    found = []
+    for devices in (1, 8):
+        code, _, errors = launch(experiment, f"--workdir=run{devices}", f"--jax_num_cpu_devices={devices}")
+        assert code == 0, errors
+        assert ("8 workers on 8 devices" in errors) == (devices == 8)
+        found.append(json.loads((tmp_path / f"run{devices}" / "result.json").read_text()))
+    one, eight = (report.scalars(result) for result in found)
+    assert one == pytest.approx(eight, rel=1e-4)
+    for name, (value, spread) in isp_ml.EXPECTED["smoke"].items():
+        assert one[name] == pytest.approx(value, abs=1.5 * spread), name
+    assert min(found[0]["accuracy"].values()) > 0.8
+    seconds = found[0]["seconds"]
+    assert seconds["downpour x8 every 4"] > seconds["downpour x8 every 1"]
+    host = list(found[0]["host"]["host"].values())
+    assert host == sorted(host, reverse=True)
+    assert host[0] > 2 * host[-1] == 2 * host[-2]
+    page = list(found[0]["page_ms"].values())
+    assert page == sorted(page, reverse=True)
+    drawn = ["accuracy", "distortion", "host", "period", "time", "widths"]
+    assert sorted(path.stem for path in (tmp_path / "run1").glob("figures/*.png")) == drawn
+
+
+@pytest.mark.long
+def test_one_rule_period_and_number_of_channels_by_flags(tmp_path):
+    config = small(rule="eamsgd", period=2, seeds=1)
+    result = runs.execute(isp_ml, config, tmp_path / "run").result
+    assert list(result["seconds"]) == ["eamsgd x2 every 2"]
+    again = runs.execute(isp_ml, small(rule="local", period=2, seeds=1, hidden=8), tmp_path / "mlp").result
+    assert again["accuracy"]["local x2 every 2"] > 0.15  # 16 steps; chance is .1
+
+
+def test_time_to_a_target_is_that_of_the_first_look_above():
+    accuracy, time = np.array([[0.1, 0.6, 0.5, 0.8], [0.1, 0.2, 0.3, 0.4]]), np.array([1.0, 2, 3, 4])
+    np.testing.assert_array_equal(isp_ml._time_to(accuracy, time, 0.6), [2.0, 8.0])
+
+
+@pytest.mark.long
+def test_a_killed_study_ends_with_the_same_numbers(experiment, launch, killed, tmp_path):
+    flags = ("--config.data.train=400", "--config.epochs=1", "--config.rule=easgd", "--config.period=4")
+    killed(experiment, *flags, "--workdir=killed", after=(6.0, 9.0))
+    for name in ("killed", "whole"):
+        code, _, errors = launch(experiment, *flags, f"--workdir={name}")
+        assert code == 0, errors
+    assert (tmp_path / "killed" / "result.json").read_bytes() == (tmp_path / "whole" / "result.json").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "what"),
+    [
+        ("rule", "admm", "rule must be one of sync, downpour, easgd, eamsgd, local, got 'admm'"),
+        ("period", 0, "period must be at least 1 local step"),
+        ("rates", (0.1, 0.0), "rates must be above 0"),
+        ("target", 1.0, "target must be an accuracy in (0, 1)"),
+        ("looks", 0, "must be at least 1"),
+        ("data.train", 5, "data.train must be 0 (all) or 10 to 1437 images, got 5"),
+        ("host.policy", "fifo", "host.policy must be one of lru, pinned"),
+        ("ssd.width", 0.0, "width must be above 0"),
+        ("ssd.channels", 100, "leave one of 100 channels without any: an empty shard"),
+        ("seeds", 0, "seeds must be"),
+    ],
+)
+def test_bad_settings_are_refused(key, value, what, tmp_path):
+    with pytest.raises((ValueError, OSError)) as caught:
+        runs.execute(isp_ml, small(**{key: value}), tmp_path / "run")
+    assert what in runs.one_line(caught.value)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.long
+def test_the_paper_preset_takes_two_real_steps(shared, tmp_path):
+    shared("tfds", "mnist")
+    config = isp_ml.get_config("paper")
+    settings = {"data.train": 320, "data.test": 100, "data.amplify": 2, "ssd.channels": 16, "looks": 2, "seeds": 1}
+    config.update_from_flattened_dict(settings | {"rule": "easgd", "period": 1, "rates": (0.1,), "host.data_gb": 0.5})
+    result = runs.execute(isp_ml, config, tmp_path / "run").result
+    assert result["pages"] == 64
+    assert result["runs"][0]["accuracy_centre"] > 0.2
+    assert tuple(config.studied) == _isp_training.RULES

@@ -1,0 +1,180 @@
+import jax
+import numpy as np
+import pytest
+
+from experiments import _proxies as proxies
+from experiments import _proxy_ranks as ranks
+from experiments import _proxy_search as search
+from experiments import advrush, autosnn, proxy_data
+from experiments._proxy_images import pooled
+from framework import data, runs
+from framework.nas import darts
+from framework.runs import files
+from framework.selection import entropy_file
+
+
+@pytest.fixture
+def digits():
+    return data.digits("train")
+
+
+def proxy(**changes):
+    config = proxies.settings(0.1)
+    config.base.epochs, config.base.batch, config.base.width = 1, 479, 4
+    config.update(changes)
+    return config
+
+
+@pytest.mark.long
+def test_smoke_shows_every_part(launch, tmp_path):
+    """Through the command line, once: numbers, tables and pictures."""
+    code, output, errors = launch("--config=experiments/proxy_data.py:smoke", f"--workdir={tmp_path}/run")
+    assert code == 0, errors
+    assert "tau" in output
+    run = tmp_path / "run"
+    result = files.read_json(run / "result.json")
+    assert result["fraction"] == 0.1
+    ways = {"all images", *(f"{rule}, equal {kind}" for rule in ("P1", "random") for kind in ("epochs", "steps"))}
+    assert result["tau"].keys() == result["tau_low"].keys() == ways
+    assert all(result["tau_low"][way] <= result["tau_high"][way] for way in ways)
+    assert result["entropy"]["digits"]["its share of P1"] < result["entropy"]["digits"]["share of the tallest bin"]
+    assert {"random", "P1"} <= result["cell_accuracy"]["equal epochs"].keys()
+    assert "random" in result["note"]
+    for name in ("histograms", "ranks", "cells"):
+        assert (run / "figures" / f"{name}.png").exists()
+    for row in (run / "cells.csv").read_text().splitlines()[1:]:
+        assert "normal_concat" in row
+    listed = (run / "entropy-digits.csv").read_text().splitlines()
+    assert [int(line.split(",")[0]) for line in listed[1:]] == list(range(1400))
+
+
+@pytest.mark.parametrize(
+    ("part", "change", "said"),
+    [
+        ("proxy", {"fraction": 0.0}, r"proxy\.fraction must lie in \(0, 1\]"),
+        ("proxy", {"rule": "P4"}, r"proxy\.rule must be one of random, P1"),
+        ("search", {"rules": ("P1",)}, r"search\.rules must hold random"),
+        ("search", {"rules": ("random", "best")}, "'best' is none of random"),
+        ("search", {"kinds": ("half",)}, r"search\.kinds must be some of full"),
+        ("ranks", {"side": 6}, "multiples of 4"),
+        ("ranks", {"architectures": 2}, "at least 3 to be ranked"),
+    ],
+)
+def test_bad_settings_are_refused_before_any_training(part, change, said):
+    config = proxy_data.get_config("smoke")
+    config[part].update(change)
+    with pytest.raises(ValueError, match=said):
+        proxy_data._check(config)
+
+
+@pytest.mark.slow
+def test_a_bad_flag_ends_in_one_line(pytestconfig, refused):
+    study = pytestconfig.rootpath / "experiments" / "proxy_data.py"
+    line = refused(f"--config={study}:smoke", "--config.proxy.rule=P4")
+    assert "proxy.rule must be one of random, P1" in line
+
+
+@pytest.fixture
+def run(tmp_path):
+    with runs.open_run(tmp_path / "run", {}) as opened:
+        yield opened
+
+
+def test_a_fraction_of_one_is_every_image(run, digits):
+    np.testing.assert_array_equal(proxies.indices(proxies.settings(), run, digits, 0), np.arange(1437))
+
+
+@pytest.mark.slow
+def test_a_proxy_comes_from_a_file_of_entropies_by_the_sets_own_indices(run, digits, tmp_path):
+    """Ten images of rare entropy, the last ones of the set: P1 takes them all, in whatever order the set is read."""
+    path = tmp_path / "entropy.txt"
+    entropy = np.where(np.arange(1437) < 1427, 0.1, 1e-6)
+    entropy_file.write(path, np.arange(1437), entropy, digits.labels)
+    turned = digits._replace(images=digits.images[::-1], labels=digits.labels[::-1], ids=digits.ids[::-1])
+    chosen = proxies.indices(proxy(rule="P1", entropy=str(path)), run, turned, 0)
+    assert len(set(chosen.tolist())) == 143
+    assert set(range(10)) <= set(chosen.tolist())
+    other = turned._replace(labels=digits.labels)
+    with pytest.raises(ValueError, match="the list of another data set"):
+        proxies.indices(proxy(rule="P1", entropy=str(path)), run, other, 0)
+
+
+@pytest.mark.long
+def test_a_base_network_tells_all_traits_and_a_killed_one_goes_on(run, digits):
+    traits = proxies.judged(proxy().base, run, digits, 0, "base")
+    assert traits.entropy.shape == traits.el2n.shape == traits.forgetting.shape == (1437,)
+    assert traits.features.shape == (1437, 16)
+    assert (traits.entropy > 0).all()
+    assert (traits.entropy <= np.log(10) + 1e-5).all()
+    assert (traits.el2n <= 2**0.5).all()
+    again = proxies.judged(proxy().base, run, digits, 0, "base")  # from its checkpoint
+    np.testing.assert_array_equal(again.entropy, traits.entropy)
+
+
+def test_images_are_pooled_with_zeros_around_them():
+    images = data.digits("test")
+    small = pooled(images, 4).images
+    np.testing.assert_array_equal(small, images.images.reshape(-1, 4, 2, 4, 2, 1).mean((2, 4)).round())
+    wide = pooled(images, 12).images
+    np.testing.assert_array_equal(wide[:, 2:10, 2:10], images.images)
+    assert wide.sum() == images.images.sum()
+
+
+def test_batches_see_each_row_once_an_epoch():
+    plan = ranks.batches(np.arange(100, 123), 3, 5, seed=0)
+    assert plan.shape == (12, 5)
+    for epoch in plan.reshape(3, 20):
+        assert len(set(epoch.tolist())) == 20
+    assert (plan[:4] != plan[4:8]).any()
+    with pytest.raises(ValueError, match="23 images take batches of 1 to as many"):
+        ranks.batches(np.arange(23), 1, 24, seed=0)
+
+
+def test_a_fit_of_any_length_is_a_plain_loop_of_sgd():
+    """The oracle: Nesterov's momentum with decay along a cosine, in NumPy, on least squares."""
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(30, 3)), rng.normal(size=30)
+    plan = ranks.batches(np.arange(30), 2, 6, seed=0)
+    loss = lambda p, x, y: (((x @ p["w"] - y) ** 2).mean(), p)
+    fit = jax.jit(lambda steps: ranks.fitted(loss, {"w": np.ones(3, np.float32)}, plan, steps, 0.1, (x, y))["w"])
+    for steps in (4, 10):
+        w, velocity = np.ones(3), np.zeros(3)
+        for place in range(steps):
+            rows = plan[place]
+            gradient = 2 * x[rows].T @ (x[rows] @ w - y[rows]) / 6 + 5e-4 * w
+            velocity = 0.9 * velocity + gradient
+            w = w - 0.05 * (1 + np.cos(np.pi * place / steps)) * (gradient + 0.9 * velocity)
+        np.testing.assert_allclose(fit(steps), w, rtol=1e-4)
+
+
+@pytest.mark.slow
+def test_one_hot_alphas_end_in_the_genotype_they_were_made_of():
+    alphas = darts.init_alphas(jax.random.key(3))
+    found = darts.genotype(alphas)
+    fixed = search.one_hot(found)
+    weights = jax.nn.softmax(fixed.normal)
+    assert set(np.unique(weights).tolist()) == {0.0, 1.0}
+    kept = {
+        (darts.OPERATIONS[int(row.argmax())], edge)
+        for row, edge in zip(weights, darts.EDGES, strict=True)
+        if row.argmax() != darts.OPERATIONS.index("none")
+    }
+    assert kept == {(name, (source, 2 + place // 2)) for place, (name, source) in enumerate(found.normal)}
+
+
+@pytest.mark.slow
+def test_searches_take_a_tenth_by_flags_of_their_own(run):
+    """Both studies that search have the same settings, whole by default; recordings of events have no entropy."""
+    for study in (advrush, autosnn):
+        config = study.get_config("smoke")
+        assert proxies.rows(config, run) == slice(None)
+        config.proxy.update({"fraction": 0.1, "rule": "random"})
+        rows = proxies.rows(config, run, 1000)
+        assert len(set(rows.tolist())) == 100
+        assert max(rows) < 1000
+        config.proxy.rule = "P9"
+        with pytest.raises(ValueError, match=r"proxy\.rule must be one of random, P1"):
+            proxies.rows(config, run)
+    config.proxy.rule, config.data.events = "P1", "somewhere"
+    with pytest.raises(ValueError, match="must be 1 for recordings"):
+        proxies.rows(config, run)
