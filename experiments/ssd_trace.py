@@ -129,7 +129,11 @@ def _fields(given: dict[str, Any]) -> dict[str, Any]:
 
 def main(config: ConfigDict, run: runs.Run) -> dict[str, Any]:
     """Serves the load, then the loads beside it; writes numbers, tables and figures."""
-    jax.config.update("jax_enable_x64", True)
+    with jax.enable_x64(True):
+        return _study(config, run)
+
+
+def _study(config: ConfigDict, run: runs.Run) -> dict[str, Any]:
     design = design_of(config)
     _check(config)
     loads = [load_of(config, design, seed) for seed in _seeds(config)]

@@ -33,6 +33,13 @@ def few_programs():
     jax.clear_caches()
 
 
+@pytest.fixture(autouse=True)
+def no_setting_touched():
+    """Nothing of the project leaves 64-bit types switched on for what runs after it in the process."""
+    yield
+    assert not jax.config.jax_enable_x64
+
+
 @pytest.fixture
 def shared():
     """A path below the shared data."""
