@@ -88,7 +88,10 @@ def draw_periods(run: runs.Run, records: list[dict[str, Any]], channels: int) ->
 
 def draw_host(run: runs.Run, numbers: Mapping[str, Any], channels: int) -> None:
     """A pass over the data on a host, by its memory, and in the device."""
-    bars = {memory: {"host": (seconds, 0.0)} for memory, seconds in numbers["host"].items()}
+    bars = {
+        memory: {"host reads, then computes": (seconds, 0.0), "host reads ahead": (numbers["overlapped"][memory], 0.0)}
+        for memory, seconds in numbers["host"].items()
+    }
     bars[f"device, {channels} channels"] = {"device": (numbers["device"], 0.0)}
     caption = "Seconds of one pass over the stored data: on a host, by its memory, and inside the device."
     run.save_figure("figures/host", figures.grouped_bars(bars, "one pass (s)"), caption)

@@ -247,7 +247,7 @@ def _ratios(records: list[dict[str, Any]], names: tuple[str, ...], counts: tuple
 
 
 def _host(config: ConfigDict, run: runs.Run, given: Pages, channels: int) -> dict[str, Any]:
-    """Seconds of one pass on a host by its memory, and inside the device, exchanges left out."""
+    """Seconds of one pass on a host by its memory, reading ahead or not, and inside the device, exchanges left out."""
     settings, device = config.host, training.design(config, channels)
     work = training.cost(config, given)
     page_bytes = device.geometry.page_bytes
@@ -255,14 +255,15 @@ def _host(config: ConfigDict, run: runs.Run, given: Pages, channels: int) -> dic
     stored = int(settings.data_gb * 1e9 / page_bytes / scale)
     passes = np.tile(np.arange(stored), settings.passes)
     computing = scale * stored * work.operations / (settings.gflops * 1e9)
-    seconds = {}
+    seconds, ahead = {}, {}
     for memory in settings.memory_gb:
         held = int(max(memory - settings.reserved_gb, 0) * 1e9 / page_bytes / scale)
         missed = in_host.misses(passes, held, settings.policy)[stored:]  # the first pass fills the memory
         waited = scale * in_host.replay(device, passes[stored:][missed], settings.queue_depth) / (settings.passes - 1)
         seconds[f"{memory} GB"] = float(in_host.expected_time(computing, 0, waited))
+        ahead[f"{memory} GB"] = float(in_host.expected_time(computing, 0, waited, overlapped=True))
     inside = scale * stored / channels * _page(device, training.processors(config), work)
-    numbers = {"host": seconds, "device": inside}
+    numbers = {"host": seconds, "overlapped": ahead, "device": inside}
     pictures.draw_host(run, numbers, channels)
     return numbers
 

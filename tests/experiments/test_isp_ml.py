@@ -38,6 +38,9 @@ def test_the_smoke_study_shows_the_claim_on_eight_devices_as_on_one(experiment, 
     host = list(found[0]["host"]["host"].values())
     assert host == sorted(host, reverse=True)
     assert host[0] > 2 * host[-1] == 2 * host[-2]
+    ahead = list(found[0]["host"]["overlapped"].values())
+    assert all(least <= plain <= 2 * least for least, plain in zip(ahead, host, strict=True))
+    assert ahead[0] < host[0]
     page = list(found[0]["page_ms"].values())
     assert page == sorted(page, reverse=True)
     drawn = ["accuracy", "distortion", "host", "period", "time", "widths"]
