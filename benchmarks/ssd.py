@@ -110,7 +110,8 @@ def mqsim() -> Iterator[Row]:
 def laws() -> Iterator[Row]:
     """Latencies in us, throughputs in thousand requests a second. Saturation: closed random loads, 20,000 requests,
     at depth 2,048; random ones fill the queues unevenly, those in order evenly; M/D/1: 500,000 Poisson reads on one
-    chip, in units of the service time; Little: requests in flight from throughput and mean latency.
+    chip, in units of the service time; Little: requests in flight from throughput and mean latency, 100,000 of them, so
+    that filling and emptying the queue counts little.
     """
     device = ssd.presets.mqsim_default(dies=1, planes=1)
     bounds = ssd.closed_forms.read_bounds(device)
@@ -151,7 +152,7 @@ def laws() -> Iterator[Row]:
         cells = {"law": f"M/D/1 at {rho}", "measured": float(found), "closed form": law}
         yield Row(cells, {"within 1 %": at_most(100 * abs(found / law - 1), 1)})
     for depth in (4, 64):
-        report = ssd.simulate(device, ssd.load.closed(KEY, 20_000, depth, read_ratio=0.7))
+        report = ssd.simulate(device, ssd.load.closed(KEY, 100_000, depth, read_ratio=0.7))
         found = float(report.iops * report.mean_us * 1e-6)
         cells = {"law": f"Little at depth {depth}", "measured": found, "closed form": float(depth)}
         yield Row(cells, {"within .5 %": at_most(100 * abs(found / depth - 1), 0.5)})
@@ -202,9 +203,8 @@ def traces() -> Iterator[Row]:
 
 def speed() -> Iterator[Row]:
     """Million requests a second, the best of {repeats} calls, compile apart; and a CPU second, which a busy machine
-    changes less. Plain: 20,000 Poisson reads of 8 KB at
-    100,000/s on 8 x 4 x 1 x 1, the back end alone (bus grants, a time for each operation), and all of it with the
-    host link and the status. Designs differ in the time of a read and run in one program. Full: random writes of 8 KB
+    changes less. Plain: 20,000 Poisson reads of 8 KB at 100,000/s on 8 x 4 x 1 x 1, the back end alone (bus grants, a
+    time for each operation), and all of it with the host link and the status. Designs differ in the time of a read and run in one program. Full: random writes of 8 KB
     at depth 64 on a full device of 8 x 4 x 1 x 1 with page map, greedy collection (28 % of logical pages spare) and a
     buffer of 1,024 pages; everything, planning and collection included. MQSim on the same kind of machine: .13 to .18
     million for plain reads, about .05 million in its default cached scenarios (stored figures).
