@@ -31,6 +31,7 @@ import numpy as np
 import optax
 import tables
 from absl import app, flags
+from jax.experimental.compilation_cache import compilation_cache
 from tables import Part, Row, at_least, at_most
 
 from framework.nas import bilevel, curvature, darts, network, supernet
@@ -129,6 +130,7 @@ def compiled(step: Callable, given: tuple):
             program = jax.jit(step).lower(*given).compile()
             took.append((time.perf_counter() - start, time.process_time() - work))
         jax.config.update("jax_compilation_cache_dir", None)
+        compilation_cache.reset_cache()
     return program, (*took[0], took[1][0])
 
 
