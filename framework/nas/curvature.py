@@ -90,7 +90,8 @@ def _architectural(curved: Curved, squared: bool, tiny: float) -> Callable[..., 
         return forward(alphas, images, h)[0]
 
     def forward(alphas, images, h):
-        both = lambda x: jax.grad(curved, (0, 1))(alphas, x)
+        slopes = jax.jit(jax.grad(curved, (0, 1)))  # traced once for both places
+        both = lambda x: slopes(alphas, x)
         (_, before), move = jax.linearize(both, images)
         z = h * direction(before, tiny)
         (_, behind), move_behind = jax.linearize(both, images + z)

@@ -2,8 +2,9 @@
 
 The loss is the paper's, the squared error between votes and one-hot labels; batch norm keeps running statistics; every
 spike is counted in the graph. A supernet's step draws an architecture, each as likely as any other, and trains it.
+AdvRush's regulariser, which nobody has tried on spikes, may be added: there are no alphas, so it moves the weights.
 
-Reference: Na et al., arXiv 2201.12738, section 5; Guo et al., arXiv 1904.00420.
+Reference: Na et al., arXiv 2201.12738, section 5; Guo et al., arXiv 1904.00420; for the regulariser arXiv 2108.01289.
 """
 
 import dataclasses
@@ -20,14 +21,15 @@ from jax import lax
 from framework.core import keys
 from framework.core.chunks import advance
 from framework.core.types import Key, Metrics, Params
-from framework.nas import spiking_supernet
+from framework.nas import curvature, spiking_supernet
+from framework.nas.advrush import Regulariser
 from framework.nas.spiking_network import Network, Outputs
 from framework.nas.spiking_space import Space
 from framework.nas.spiking_supernet import Supernet
 from framework.networks import training
 
 ADAM = optax.adam(1e-3)  # the paper's
-Answer = Callable[..., tuple[Outputs, Params]]  # (params, state, images, key, pinned)
+Answer = Callable[..., tuple[Outputs, Params]]  # (params, state, images, key, pinned, train)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,6 +39,7 @@ class Config:
     epochs: int = 600
     batch: int = 96  # what fills no batch waits for the next epoch
     paths: int = 1  # architectures a supernet's step trains on its batch, their gradients averaged; 1 in the paper
+    regulariser: Regulariser | None = None  # of the loss's curvature in the images; slopes are those of the surrogate
 
     def __post_init__(self):
         if min(self.epochs, self.batch, self.paths) < 1:
@@ -76,21 +79,21 @@ def of_supernet(of: Space, config: Config, optimizer: optax.GradientTransformati
       optimizer: of optax.
 
     Returns:
-      A `Trainer`; its metrics are loss, accuracy and spikes an image of the step.
+      A `Trainer`; its metrics are loss, accuracy and spikes an image of the step, and the curvature, where it counts.
 
     Reference: arXiv 2201.12738, section 5.1; several paths a step are an option beyond it.
     """
 
-    def answer(params, state, images, key, pinned):
+    def answer(params, state, images, key, pinned, train):
         drawn = jax.random.randint(key, (of.slots,), 0, len(of.candidates))
-        return spiking_supernet.apply(of, params, state, jnp.where(pinned < 0, drawn, pinned), images, train=True)
+        return spiking_supernet.apply(of, params, state, jnp.where(pinned < 0, drawn, pinned), images, train)
 
     return _trainer(lambda key: spiking_supernet.init(key, of), answer, of.slots, config, optimizer)
 
 
 def of_network(of: Network, config: Config, optimizer: optax.GradientTransformation = ADAM) -> Trainer:
     """Training of one network from scratch; as `of_supernet`."""
-    answer = lambda params, state, images, *_: of.apply(params, state, images, train=True)
+    answer = lambda params, state, images, _, pinned, train: of.apply(params, state, images, train)
     return _trainer(of.init, answer, 0, config, optimizer)
 
 
@@ -166,30 +169,45 @@ def _trainer(
     config: Config,
     optimizer: optax.GradientTransformation,
 ) -> Trainer:
-    def loss(pinned, tree, images, labels, key):
+    def loss(pinned, epoch, tree, images, labels, key):
         def path(carry, own):
-            outputs, moved = answer(tree["params"], carry, images, own, pinned)
+            outputs, moved = answer(tree["params"], carry, images, own, pinned, True)
             right = (outputs.votes.argmax(-1) == labels).mean()
-            return moved, (squared_error(outputs, labels), right, outputs.spikes.sum(-1).mean())
+            value, seen = squared_error(outputs, labels), {"accuracy": right, "spikes": outputs.spikes.sum(-1).mean()}
+            if config.regulariser:
+                still = lambda params, images: answer(params, carry, images, own, pinned, False)[0]
+                seen["curvature"] = _curvature(config.regulariser, still, tree["params"], images, labels, epoch)
+                value += config.regulariser.gamma * seen["curvature"]
+            return moved, (value, seen)
 
         paths = jax.random.split(key, config.paths)
         moved, seen = lax.scan(path, tree["state"], paths, unroll=config.paths == 1)
-        value, accuracy, spikes = (each.mean() for each in seen)
-        return value, (tree | {"state": moved}, {"accuracy": accuracy, "spikes": spikes})
+        value, metrics = jax.tree.map(jnp.mean, seen)
+        return value, (tree | {"state": moved}, metrics)
 
-    inner = lambda pinned: training.trainer(partial(loss, pinned), optimizer, config.batch)
+    inner = lambda pinned, epoch: training.trainer(partial(loss, pinned, epoch), optimizer, config.batch)
 
     def init(key: Key, count: int, pinned: Any = None) -> State:
         params, state = start(keys.named(key, "weights"))
         tree = {"params": params, "state": state}
         pinned = jnp.asarray(np.full(slots, -1) if pinned is None else pinned, jnp.int32)
-        return State(inner(pinned).init(tree, count, keys.named(key, "training")), jnp.zeros(()), pinned)
+        return State(inner(pinned, 0).init(tree, count, keys.named(key, "training")), jnp.zeros(()), pinned)
 
     def step(state: State, data: tuple[jax.Array, jax.Array]) -> tuple[State, Metrics]:
-        place = state.inner.step % (len(data[0]) // config.batch)
-        reached, metrics = inner(state.pinned).step(state.inner, data)
+        epoch, place = jnp.divmod(state.inner.step, len(data[0]) // config.batch)
+        reached, metrics = inner(state.pinned, epoch).step(state.inner, data)
         before = jnp.where(place > 0, state.spikes, 0)
         mean = before + (metrics["spikes"] - before) / (place + 1)
         return State(reached, mean, state.pinned), metrics
 
     return Trainer(init, step)
+
+
+def _curvature(
+    of: Regulariser, still: Callable, params: Params, images: jax.Array, labels: jax.Array, epoch: jax.Array
+) -> jax.Array:
+    """R of the loss of single images, so with norms on running statistics; 0 while it warms up."""
+    summed = lambda params, images: len(images) * squared_error(still(params, images), labels)
+    h, how = of.step_at(epoch), (of.squared, of.kind, of.tiny)
+    penalty = lambda: of.scale * curvature.penalty(summed, params, images, h, *how, everything=True)
+    return lax.cond(epoch >= of.warmup, penalty, lambda: jnp.zeros(()))

@@ -6,7 +6,7 @@ import pytest
 
 from framework import data
 from framework.core.chunks import advance
-from framework.nas import autosnn, spiking_supernet, spiking_training
+from framework.nas import advrush, autosnn, spiking_supernet, spiking_training
 from framework.nas import spiking_blocks as blocks
 from framework.nas.spiking_space import Slot, Space
 
@@ -101,3 +101,47 @@ def test_a_supernet_learns_recordings_of_an_event_camera(shared):
         jax.random.key(1), frames, labels, space, autosnn.Config(30, 20), optax.adam(3e-2)
     )
     assert autosnn.evaluate(supernet, np.array([1]), frames, labels).accuracy > 0.8
+
+
+def test_the_regulariser_is_the_curvature_of_each_images_own_loss(one_slot, halves):
+    """R by its definition, of one network on running statistics, and none of it while it warms up."""
+    regulariser = advrush.Regulariser(gamma=0.5, h=0.7, warmup=1)
+    trainer = spiking_training.of_supernet(one_slot, autosnn.Config(2, 60, regulariser=regulariser), optax.sgd(0.0))
+    state = trainer.init(jax.random.key(0), 60, (1,))
+    start, data = state.inner.params, tuple(map(jnp.asarray, halves))
+    (_, metrics) = advance(trainer.step, state, data, 2)
+    assert metrics["curvature"][0] == 0
+
+    state, _ = advance(trainer.step, state, data, 1)  # the statistics have moved, the weights have not
+    tree = state.inner.params
+    net = autosnn.network(one_slot, (1,))
+    given = autosnn.inherit(spiking_training.supernet(state, one_slot), (1,))
+    assert jax.tree.map(np.array_equal, tree["params"], start["params"])
+
+    def loss(image, label):
+        votes = net.apply(*given, image[None])[0].votes
+        return jnp.mean(jnp.square(votes[0] - jax.nn.one_hot(label, 2)))
+
+    slope = jax.jit(jax.vmap(jax.grad(loss)))
+    before = slope(*data)
+    sign = np.sign(before)
+    length = np.sqrt(np.square(sign).sum((1, 2, 3), keepdims=True))
+    behind = slope(data[0] + 0.7 * sign / np.where(length > 0, length, 1), data[1])
+    wanted = np.square(behind - before).sum((1, 2, 3)).mean()
+    assert wanted > 0
+    assert metrics["curvature"][1] == pytest.approx(float(wanted), rel=1e-4)
+    plain = float(spiking_training.squared_error(net.apply(*given, data[0], train=True)[0], data[1]))
+    assert float(metrics["loss"][1]) == pytest.approx(plain + 0.5 * float(wanted), rel=1e-4)
+
+
+def test_a_regularised_supernet_is_flatter_than_a_plain_one(one_slot, halves):
+    data, steps = tuple(map(jnp.asarray, halves)), 45
+    bound, free = (
+        spiking_training.of_supernet(one_slot, autosnn.Config(15, BATCH, regulariser=of), optax.adam(1e-2))
+        for of in (advrush.Regulariser(gamma=1e4, h=0.5, warmup=0), None)
+    )
+    after_bound, _ = advance(bound.step, bound.init(jax.random.key(0), 60), data, steps)
+    after_free, _ = advance(free.step, free.init(jax.random.key(0), 60), data, steps)
+    seen = {name: advance(bound.step, state, data, 9)[1] for name, state in (("bound", after_bound), ("free", after_free))}
+    found = {name: float(np.mean(each["curvature"][:3])) for name, each in seen.items()}
+    assert found["bound"] < 0.5 * found["free"], found
