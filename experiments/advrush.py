@@ -47,7 +47,7 @@ _SEARCH = ("channels", "cells", "epochs", "warmup", "batch", "alpha_rate", "gamm
 _TRAINING = ("channels", "cells", "epochs", "batch", "rate", "epsilon", "step_size", "augment")
 SIZES = {
     "smoke": (1, "digits", 100, ("fgsm", "pgd-20")),
-    "default": (5, "digits", 360, ("fgsm", "pgd-20", "autoattack")),
+    "default": (5, "digits", 100, ("fgsm", "pgd-20", "autoattack")),
     "paper": (1, "cifar10", 10000, ("fgsm", "pgd-20", "pgd-100", "apgd-ce", "autoattack")),
 }
 SEARCHES = {

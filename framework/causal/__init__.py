@@ -40,6 +40,7 @@ from framework.causal.config import Config
 from framework.causal.graphs import to_networkx
 from framework.causal.knowledge import Knowledge
 from framework.causal.learner import STATUS, Result, State, finish, fit, init, step
+from framework.causal.objective import dag, objective
 from framework.causal.problems import Problem, memory, problem
 from framework.causal.saved import load, predict, save
 from framework.causal.tuning import Choice, choose
@@ -59,6 +60,7 @@ __all__ = [
     "bootstrap",
     "choose",
     "confidence",
+    "dag",
     "discrete",
     "domains",
     "elicitation",
@@ -78,6 +80,7 @@ __all__ = [
     "moments",
     "noise",
     "nonlinear",
+    "objective",
     "order_search",
     "ordering",
     "physics",

@@ -12,13 +12,15 @@ Reference: Na et al., "AutoSNN: towards energy-efficient spiking neural networks
 from framework.nas.enumeration import Scores, enumerate, evaluate
 from framework.nas.evolution import Config as SearchConfig
 from framework.nas.evolution import Found, evolve, fitness, from_table, search
+from framework.nas.spiking_meters import Costs, costs
 from framework.nas.spiking_network import Dynamics, Network, Outputs
 from framework.nas.spiking_space import Space, check, network, space
 from framework.nas.spiking_supernet import Supernet, inherit
-from framework.nas.spiking_training import Config, train_network, train_supernet
+from framework.nas.spiking_training import Config, squared_error, train_network, train_supernet
 
 __all__ = [
     "Config",
+    "Costs",
     "Dynamics",
     "Found",
     "Network",
@@ -28,6 +30,7 @@ __all__ = [
     "Space",
     "Supernet",
     "check",
+    "costs",
     "enumerate",
     "evaluate",
     "evolve",
@@ -37,6 +40,7 @@ __all__ = [
     "network",
     "search",
     "space",
+    "squared_error",
     "train_network",
     "train_supernet",
 ]

@@ -142,6 +142,8 @@ def test_a_regularised_supernet_is_flatter_than_a_plain_one(one_slot, halves):
     )
     after_bound, _ = advance(bound.step, bound.init(jax.random.key(0), 60), data, steps)
     after_free, _ = advance(free.step, free.init(jax.random.key(0), 60), data, steps)
-    seen = {name: advance(bound.step, state, data, 9)[1] for name, state in (("bound", after_bound), ("free", after_free))}
+    seen = {
+        name: advance(bound.step, state, data, 9)[1] for name, state in (("bound", after_bound), ("free", after_free))
+    }
     found = {name: float(np.mean(each["curvature"][:3])) for name, each in seen.items()}
     assert found["bound"] < 0.5 * found["free"], found
