@@ -17,6 +17,7 @@ Reference: Mok, Na, Choe and Yoon, "AdvRush: Searching for Adversarially Robust 
 arXiv 2108.01289.
 """
 
+import functools
 from typing import Any, NamedTuple
 
 import jax
@@ -46,7 +47,7 @@ _SIZES = ("seeds", "name", "test", "attacks")
 _SEARCH = ("channels", "cells", "epochs", "warmup", "batch", "alpha_rate", "gamma", "h", "augment")
 _TRAINING = ("channels", "cells", "epochs", "batch", "rate", "epsilon", "step_size", "augment")
 SIZES = {
-    "smoke": (1, "digits", 100, ("fgsm", "pgd-20")),
+    "smoke": (1, "digits", 100, ("pgd-20",)),
     "default": (5, "digits", 100, ("fgsm", "pgd-20", "autoattack")),
     "paper": (1, "cifar10", 10000, ("fgsm", "pgd-20", "pgd-100", "apgd-ce", "autoattack")),
 }
@@ -227,7 +228,7 @@ def robustness(config: ConfigDict, run: runs.Run, train, test, genotypes: dict[t
         apply = jax.tree_util.Partial(logits, params)
         verdicts[method, seed] = attacked(config, run, f"{method}-{seed}", apply, test, keys.named(key, "attacks"))
         if seed == config.seed:
-            judged[method] = landscape_of(apply, test, key)
+            judged[method] = landscape_of(config, apply, test, key)
     return verdicts, judged
 
 
@@ -283,15 +284,23 @@ def attacked(config: ConfigDict, run: runs.Run, name: str, apply, test, key) -> 
     return accuracy
 
 
-def landscape_of(apply, test, key) -> dict[str, Any]:
+def landscape_of(config: ConfigDict, apply, test, key) -> dict[str, Any]:
     """The loss surface around the first test image, and the mean largest eigenvalue around the first ones."""
-    loss = lambda image, label: optax.softmax_cross_entropy_with_integer_labels(apply(image[None])[0], label)
     images, labels = jnp.asarray(test[0][:WATCHED]), jnp.asarray(test[1][:WATCHED])
-    top = jax.jit(lambda: landscape.top_eigenvalues(keys.named(key, "eigenvalues"), loss, images, labels, 10))()
-    places, heights = jax.jit(
-        lambda: landscape.surface(keys.named(key, "surface"), loss, images[0], labels[0], 0.2, 15)
-    )()
+    top, places, heights = _looking(COMPILE[config.compile])(apply, images, labels, key)
     return {"eigenvalue": float(top.mean()), "places": np.asarray(places), "surface": np.asarray(heights)}
+
+
+@functools.cache
+def _looking(options: tuple):
+    """One program for all networks of a frame."""
+
+    def look(apply, images, labels, key):
+        loss = lambda image, label: optax.softmax_cross_entropy_with_integer_labels(apply(image[None])[0], label)
+        top = landscape.top_eigenvalues(keys.named(key, "eigenvalues"), loss, images, labels, 10)
+        return top, *landscape.surface(keys.named(key, "surface"), loss, images[0], labels[0], 0.2, 15)
+
+    return jax.jit(look, compiler_options=dict(options))
 
 
 def numbers_of(config: ConfigDict, seeds: list[int], found, verdicts) -> dict[str, Any]:
