@@ -7,7 +7,8 @@ from framework import runs
 def test_the_tour_gives_each_system_its_own_settings_and_its_own_seed(monkeypatch, tmp_path):
     seen = []
 
-    def execute(system, config, path):
+    def execute(system, config, path, tensorboard):
+        assert tensorboard
         nodes = config.get("data", {}).get("nodes")
         seen.append((runs.name_of(system), config.preset, config.seed, config.seeds, nodes, path.name))
         return runs.Outcome(path, {"number": 1}, [], ran=True)
@@ -16,7 +17,7 @@ def test_the_tour_gives_each_system_its_own_settings_and_its_own_seed(monkeypatc
     config = tour.get_config("default")
     config.seed, config.seeds, config.causal_prior.data.nodes = 7, 3, 12
     names = [runs.name_of(system) for system in tour.SYSTEMS]
-    assert tour.main(config, runs.Run(tmp_path)) == {name: {"number": 1} for name in names}
+    assert tour.main(config, runs.Run(tmp_path, follow=lambda: None)) == {name: {"number": 1} for name in names}
     assert seen[0] == ("causal_prior", "default", 7, 3, 12, "causal_prior")
     assert [(*one[:4], one[5]) for one in seen] == [(name, "default", 7, 3, name) for name in names]
 
