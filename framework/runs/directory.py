@@ -103,6 +103,16 @@ def open_run(path: Path, config: dict[str, Any], resume: str = "auto", tensorboa
       ValueError: if the directory is in use, was made with another config, or does not fit `resume`; if tensorboardX,
         where it is asked for, is not installed.
       OSError: if the directory cannot be written.
+
+    Example:
+      >>> import tempfile
+      >>> from pathlib import Path
+      >>> from framework import runs
+      >>> with tempfile.TemporaryDirectory() as folder, runs.open_run(Path(folder), {"seed": 0}) as run:
+      ...     run.log([{"step": 1, "seed": 0, "loss": 0.5}])
+      ...     run.finish({"loss": 0.5})
+      ...     print(run.result())
+      {'loss': 0.5}
     """
     config = files.plain(config)
     metrics, folder = path / "metrics.jsonl", path / "tensorboard"
