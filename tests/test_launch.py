@@ -175,6 +175,7 @@ def test_experiments_are_listed_a_line_each(launch):
         (["tour"], "'tour' is not a flag"),
         (["--compare=a"], "at least 2 run directories"),
         (["--compare=a,b"], "a holds no complete run"),
+        (["--compare=a,./a"], "different run directories"),
         (["--resume=must"], "holds no run to take up"),
         (["--jax_platforms=bogus"], "JAX has no such device"),
         (["--config", "no where.py"], "no experiment file no where.py"),

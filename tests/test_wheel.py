@@ -13,7 +13,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = ("framework", "pyproject.toml", "README.md", "LICENSE")
-PROGRAM = '''
+PROGRAM = """
 import jax
 import numpy as np
 
@@ -36,7 +36,7 @@ if __name__ == "__main__":
     print(len(causal.read_answers(causal.recorded("asia")).names))
     print(np.argwhere(learned(np.stack([x, x**3 + e], axis=1)).graph).tolist())
     print(served(20).latency.shape, bool((served(20).latency > 0).all()))
-'''
+"""
 MISTAKES = {  # a line -> what a type checker says of it
     "causal.fit(np.eye(3), causal.Config())": 'incompatible type "Config"; expected "Knowledge | None"',
     "ssd.simulate(ssd.presets.mqsim_default(), 5)": 'incompatible type "int"; expected "Load"',

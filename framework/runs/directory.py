@@ -43,7 +43,7 @@ class Run:
         return self.path / name
 
     def log(self, rows: Sequence[dict[str, Any]]) -> None:
-        """Appends rows to `metrics.jsonl`; each has a `step` and a `seed`."""
+        """Appends rows to `metrics.jsonl`; each has a `step`, a `seed`, and words that tell it from others of both."""
         if not rows:
             return
         lines = "".join(json.dumps(files.plain(row)) + "\n" for row in rows)

@@ -1,7 +1,11 @@
+import itertools
+import json
+
 import pytest
 
 from experiments import tour
 from framework import runs
+from tests import browser
 
 
 def test_the_tour_gives_each_system_its_own_settings_and_its_own_seed(monkeypatch, tmp_path):
@@ -36,3 +40,18 @@ def test_without_flags_the_tour_ends_with_one_page_and_a_table(launch, tmp_path)
     assert sorted(set(rows)) == sorted(runs.name_of(system) for system in tour.SYSTEMS)
     assert rows == sorted(rows, key=[runs.name_of(system) for system in tour.SYSTEMS].index)
     assert "runs/tour-smoke/report.html" in output
+    for metrics in folder.rglob("metrics.jsonl"):
+        places = [place(json.loads(line)) for line in metrics.read_text().splitlines()]
+        assert len(set(places)) == len(places), metrics
+    if browser.executable():
+        with browser.opened(tmp_path / "profile") as opened:
+            for report, width in itertools.product(folder.rglob("report.html"), (400, 1400)):
+                opened.open(report, width)
+                found = opened.look()
+                assert opened.errors() == []
+                assert (found["wide"] <= width, found["broken"], found["hidden"]) == (True, 0, 0), report
+
+
+def place(row):
+    """What tells a row from all others: its step, its seed and its words."""
+    return tuple((key, value) for key, value in row.items() if key in ("step", "seed") or isinstance(value, str))
