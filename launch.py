@@ -8,6 +8,7 @@ python launch.py --list
 import importlib
 import importlib.util
 import itertools
+import shutil
 import sys
 import traceback
 from pathlib import Path
@@ -28,6 +29,7 @@ WORKDIR = flags.DEFINE_string("workdir", None, "the run directory; by default ru
 SEEDS = flags.DEFINE_integer("seeds", None, "run the seeds seed .. seed + N - 1", lower_bound=1)
 RESUME = flags.DEFINE_enum("resume", "auto", runs.RESUME, "whether to take up the run that the directory holds")
 LIST = flags.DEFINE_bool("list", False, "name the experiments, a line each, and end")
+TENSORBOARD = flags.DEFINE_bool("tensorboard", False, "write the metrics as event files too: WORKDIR/tensorboard")
 COMPARE = flags.DEFINE_list("compare", [], "complete run directories to put side by side, and end")
 jax.config.config_with_absl()
 
@@ -35,7 +37,8 @@ jax.config.config_with_absl()
 def main(argv: list[str]) -> None:
     """What the flags ask for."""
     if LIST.value:
-        print(runs.listing(_load(path) for path in sorted((ROOT / "experiments").glob("[!_]*.py"))))
+        width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+        print(runs.listing((_load(path) for path in sorted((ROOT / "experiments").glob("[!_]*.py"))), width))
         return
     if COMPARE.value:
         output = Path(WORKDIR.value or "runs/comparison")
@@ -50,7 +53,7 @@ def main(argv: list[str]) -> None:
     if SEEDS.value is not None:
         config.seeds = SEEDS.value
     workdir = Path(WORKDIR.value or f"runs/{runs.name_of(experiment)}-{config.preset}")
-    print(runs.summary(runs.execute(experiment, config, workdir, RESUME.value)))
+    print(runs.summary(runs.execute(experiment, config, workdir, RESUME.value, TENSORBOARD.value)))
 
 
 def parse(argv: list[str]) -> list[str]:

@@ -165,12 +165,13 @@ def curves(config: ConfigDict, run: runs.Run, given: Pages, name: str, channels:
     history = jnp.zeros((looks, len(SEEN), *cases))
     begun = masters, jax.tree.map(copied, first.workers), jnp.zeros((), jnp.int32), history
     phase = f"{name}-{channels}"
+    arms = [f"every {period} at {rate:g}" for period, rate in settings]
 
     def rows(done: int, seen: dict[str, np.ndarray]) -> list[dict[str, Any]]:
         place = {"step": done * per_look, "phase": phase}
         return [
-            place | {"period": period, "rate": rate, "seed": seed, "accuracy": float(value)}
-            for (period, rate), own in zip(settings, seen["centre"][-1].T, strict=True)
+            place | {"arm": arm, "period": period, "rate": rate, "seed": seed, "accuracy": float(value)}
+            for arm, (period, rate), own in zip(arms, settings, seen["centre"][-1].T, strict=True)
             for seed, value in zip(seeds, own, strict=True)
         ]
 

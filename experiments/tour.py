@@ -46,4 +46,5 @@ def _outcome(system: runs.Experiment, config: ConfigDict, run: runs.Run) -> runs
     """A system's outcome: by running it the first time, by reading it from then on."""
     name = runs.name_of(system)
     shared = {"preset": config.preset, "seed": config.seed, "seeds": config.seeds}
-    return runs.execute(system, ConfigDict(shared | config[name].to_dict()), run.child(name))
+    settings = ConfigDict(shared | config[name].to_dict())
+    return runs.execute(system, settings, run.child(name), tensorboard=run.follow is not None)

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.runs import event_files
+
 EXPERIMENTS = Path(__file__).parents[1] / "experiments"
 TOY = '''
 """Adding up takes a while.
@@ -14,6 +16,7 @@ TOY = '''
 A toy that is slow enough to be killed.
 """
 import time
+from functools import partial
 import jax, jax.numpy as jnp
 from ml_collections import ConfigDict
 from framework import runs
@@ -29,12 +32,12 @@ def step(state, fixed):
     return (jnp.sin(x) + jax.random.normal(draw, x.shape), key), {"mean": x.mean()}
 
 def main(config, run):
-    def rows(done, metrics):
+    def rows(phase, done, metrics):
         time.sleep(config.pause)
-        return [{"step": done, "seed": config.seed, "mean": metrics["mean"][-1]}]
+        return [{"step": done, "seed": config.seed, "phase": phase, "mean": metrics["mean"][-1]}]
     start = (jnp.zeros(3), jax.random.key(config.seed))
-    x, _ = runs.drive(run, "walk", step, start, None, 60, 3, rows, save_every=0.2)
-    y, _ = runs.drive(run, "again", step, (x, jax.random.key(1)), None, 30, 3, rows, save_every=0.2)
+    x, _ = runs.drive(run, "walk", step, start, None, 60, 3, partial(rows, "walk"), save_every=0.2)
+    y, _ = runs.drive(run, "again", step, (x, jax.random.key(1)), None, 30, 3, partial(rows, "again"), save_every=0.2)
     return {"sum": float(y.sum()), "seeds": config.seeds}
 '''
 
@@ -80,17 +83,21 @@ def test_the_smoke_study_runs_and_its_directory_is_whole(launch, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_killed_run_ends_with_the_same_result_and_metrics(toy, start, launch, tmp_path):
+def test_a_killed_run_ends_with_the_same_result_metrics_and_events(toy, start, launch, tmp_path, extra):
+    extra("tensorboardX", "logs")
     assert launch(f"--config={toy}", "--workdir=whole", "--config.pause=0.0")[0] == 0
     for rows in (2, 9, 21, 27):
-        process = start(f"--config={toy}", "--workdir=killed")
+        process = start(f"--config={toy}", "--workdir=killed", "--tensorboard")
         wait_for(tmp_path / "killed" / "metrics.jsonl", rows, process)
         process.kill()
         process.communicate()
         assert not (tmp_path / "killed" / "result.json").exists()
-    assert launch(f"--config={toy}", "--workdir=killed", "--resume=must")[0] == 0
+    assert launch(f"--config={toy}", "--workdir=killed", "--resume=must", "--tensorboard")[0] == 0
     for name in ("result.json", "metrics.jsonl"):
         assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    events = event_files.read(tmp_path / "killed" / "tensorboard")
+    assert events == event_files.expected(tmp_path / "killed" / "metrics.jsonl")
+    assert set(events) == {"walk/seed-0", "again/seed-0"}
 
 
 @pytest.mark.slow
@@ -168,6 +175,7 @@ def test_experiments_are_listed_a_line_each(launch):
         (["tour"], "'tour' is not a flag"),
         (["--compare=a"], "at least 2 run directories"),
         (["--compare=a,b"], "a holds no complete run"),
+        (["--compare=a,./a"], "different run directories"),
         (["--resume=must"], "holds no run to take up"),
         (["--jax_platforms=bogus"], "JAX has no such device"),
         (["--config", "no where.py"], "no experiment file no where.py"),
@@ -176,6 +184,14 @@ def test_experiments_are_listed_a_line_each(launch):
 )
 def test_bad_flags_are_refused_on_one_line(refused, flags, what):
     assert what in refused(*flags)
+
+
+@pytest.mark.slow
+def test_event_files_without_their_package_are_refused(toy, refused, launch_environment, tmp_path, monkeypatch):
+    (tmp_path / "tensorboardX.py").write_text("raise ModuleNotFoundError")
+    monkeypatch.setitem(launch_environment, "PYTHONPATH", str(tmp_path))
+    monkeypatch.setitem(launch_environment, "PYTHONDONTWRITEBYTECODE", "1")
+    assert "pip install '.[logs]'" in refused(f"--config={toy}", "--workdir=run", "--tensorboard")
 
 
 @pytest.mark.slow

@@ -31,6 +31,16 @@ class Knowledge:
       ValueError: if an entry lies outside of [0, 1], the shapes are not square and equal, the names do not fit, or the
         hard knowledge contradicts itself: an edge both required and forbidden (by a tier, for one), or a cycle of
         required edges. Traced arrays are taken as they are.
+
+    Example:
+      >>> from framework import causal
+      >>> known = causal.Knowledge(names=("rain", "wet"), required=[("rain", "wet")])
+      >>> known.required.tolist()
+      [[False, True], [False, False]]
+      >>> causal.Knowledge(names=("rain", "wet"), required=[("rain", "wet")], tiers=[["wet"], ["rain"]])
+      Traceback (most recent call last):
+      ...
+      ValueError: knowledge contradicts itself: rain -> wet is both required and forbidden
     """
 
     edges: Any = None  # K, [d, d] in [0, 1]: the belief in an edge i -> j

@@ -89,6 +89,16 @@ def fit(
       ValueError: if x is not `[n, d]` with at least 3 rows, holds NaN or infinity or a constant or duplicate column,
         or the knowledge is of other columns.
 
+    Example:
+      >>> from framework import causal
+      >>> x, e, f = np.random.default_rng(0).normal(size=(3, 500))
+      >>> table = np.stack([x, 2 * x + e, x - 1.5 * e + f], axis=1)
+      >>> result = causal.fit(table)
+      >>> np.argwhere(result.graph).tolist()
+      [[0, 1], [0, 2], [1, 2]]
+      >>> np.allclose(result.weights, [[0, 2, 4], [0, 0, -1.5], [0, 0, 0]], atol=0.1)
+      True
+
     Reference: arXiv 2209.08037 and arXiv 2311.11212.
     """
     x, knowledge, names = inputs.check(x, knowledge, config)

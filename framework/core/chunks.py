@@ -23,6 +23,13 @@ def advance(step: Step, state: State, fixed: Any, length: int, options: Options 
 
     Returns:
       The state after the last step, and the metrics with leaves `[length, ...]`.
+
+    Example:
+      >>> from framework import core
+      >>> double = lambda state, fixed: (2 * state, {"before": state})
+      >>> state, metrics = core.advance(double, 1, None, length=4)
+      >>> int(state), metrics["before"].tolist()
+      (16, [1, 2, 4, 8])
     """
     return _compiled(options)(step, state, fixed, length)
 

@@ -12,6 +12,13 @@ def named(key: Key, name: str) -> Key:
     """The key of one purpose, `fold_in(key, crc32(name))`.
 
     Adding a purpose leaves the draws of all others as they were, which `split` does not.
+
+    Example:
+      >>> from framework.core import keys
+      >>> key = jax.random.key(0)
+      >>> noise, weights = keys.named(key, "noise"), keys.named(key, "weights")
+      >>> bool(noise == weights), bool(noise == keys.named(key, "noise"))
+      (False, True)
     """
     return jax.random.fold_in(key, zlib.crc32(name.encode()))
 
@@ -30,6 +37,12 @@ def for_seeds(seed: int, count: int = 1) -> Key:
 
     Raises:
       ValueError: if `seed` is negative or `count` is less than 1.
+
+    Example:
+      >>> from framework.core import keys
+      >>> seeds = keys.for_seeds(3, count=2)
+      >>> seeds.shape, bool(seeds[1] == jax.random.key(4))
+      ((2,), True)
     """
     seed, count = operator.index(seed), operator.index(count)
     if seed < 0 or count < 1 or seed + count > 2**32:

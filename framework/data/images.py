@@ -38,6 +38,12 @@ def digits(split: str = "all") -> ImageSet:
     Raises:
       ValueError: for another split.
 
+    Example:
+      >>> from framework import data
+      >>> train = data.digits("train")
+      >>> train.images.shape, train.labels[:4].tolist(), train.maximum
+      ((1437, 8, 8, 1), [0, 1, 2, 3], 16)
+
     Reference: Kaynak (1995), the UCI "Optical Recognition of Handwritten Digits" test set.
     """
     splits = {"all": slice(None), "train": slice(None, 1437), "test": slice(1437, None)}

@@ -38,6 +38,15 @@ def genotype(alphas: Alphas) -> Genotype:
 
     Raises:
       ValueError: if alphas have another shape or are not finite.
+
+    Example:
+      >>> from framework.nas import darts
+      >>> alphas = darts.init_alphas(jax.random.key(0))._replace(reduce=np.zeros((14, 8)))
+      >>> found = darts.genotype(alphas)
+      >>> found.reduce[:2]
+      (('max_pool_3x3', 0), ('max_pool_3x3', 1))
+      >>> darts.from_json(darts.to_json(found)) == found
+      True
     """
     cells = [_parsed(np.asarray(each, float), name) for name, each in zip(Alphas._fields, alphas, strict=True)]
     concat = tuple(range(INPUTS, STATES))

@@ -22,6 +22,11 @@ def kendall(x: jax.Array, y: jax.Array) -> jax.Array:
 
     Raises:
       ValueError: if they are not as many.
+
+    Example:
+      >>> from framework.nas import rank_fidelity
+      >>> round(float(rank_fidelity.kendall(jnp.array([1, 2, 3, 4]), jnp.array([1, 3, 2, 4]))), 3)
+      0.667
     """
     if x.shape != y.shape or x.ndim != 1:
         raise ValueError(f"two rankings must be [N] each, got {x.shape} and {y.shape}")

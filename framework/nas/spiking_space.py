@@ -105,6 +105,14 @@ def space(
     Raises:
       ValueError: for numbers out of their range, an unknown name, or an image too small for the pools.
 
+    Example:
+      >>> from framework.nas import autosnn
+      >>> space = autosnn.space(channels=4, image=(16, 16, 1))
+      >>> space.slots, space.size
+      (5, 3125)
+      >>> space.named([0, 1, 2, 3, 4])
+      ('skip_connect', 'SCB_k3', 'SCB_k5', 'SRB_k3', 'SRB_k5')
+
     Reference: arXiv 2201.12738, table 1 and figure 4.
     """
     if channels < 1 or len(image) != 3 or min(image) < 1:

@@ -101,6 +101,11 @@ def accuracy(logits: Callable[[jax.Array], jax.Array], images: Any, labels: Any,
 
     Raises:
       ValueError: if N is neither.
+
+    Example:
+      >>> from framework.networks import training
+      >>> float(training.accuracy(lambda images: images, np.eye(4), np.array([0, 1, 2, 0])))
+      0.75
     """
     batch = min(batch, len(images))
     if not len(images) or len(images) % batch:

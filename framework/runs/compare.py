@@ -1,18 +1,20 @@
 """Several complete runs side by side: one table, one figure."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from framework.runs import files, report
+from framework.runs.directory import Run
 
 
 def compare(directories: Sequence[Path], output: Path) -> str:
-    """Writes `comparison.csv` and `comparison.png` of the numbers that all runs share.
+    """Writes `comparison.csv` of the numbers that all runs share, and `comparison.png` of those that differ.
 
     Args:
-      directories: complete run directories, at least 2.
+      directories: complete run directories, at least 2; they go by what tells their paths apart.
       output: the folder to write to.
 
     Returns:
@@ -20,45 +22,57 @@ def compare(directories: Sequence[Path], output: Path) -> str:
 
     Raises:
       FileNotFoundError: if a directory holds no complete run.
-      ValueError: if there are fewer than 2 directories, or no number that all have.
+      ValueError: if there are fewer than 2 directories, one is named twice, or there is no number that all have.
     """
-    if len(directories) < 2:
-        raise ValueError(f"--compare needs at least 2 run directories, got {len(directories)}")
-    numbers = {str(path): _numbers(path) for path in directories}
+    numbers = {label: _numbers(path) for label, path in _labelled(directories).items()}
     shared = [name for name in next(iter(numbers.values())) if all(name in found for found in numbers.values())]
     if not shared:
         raise ValueError(f"the runs {', '.join(numbers)} share no number")
     header = ("number", *numbers)
     lines = [(name, *(found[name] for found in numbers.values())) for name in shared]
     files.write_csv(output / "comparison.csv", header, lines)
-    files.write_bytes(output / "comparison.png", _picture(numbers, shared))
-    return report.text_table(header, [(line[0], *(f"{value:.4g}" for value in line[1:])) for line in lines])
+    differing = [name for name, *values in lines if len(set(values)) > 1]
+    files.write_bytes(output / "comparison.png", _picture(numbers, differing or shared))
+    return report.text_table(header, [(line[0], *map(report.number, line[1:])) for line in lines])
+
+
+def _labelled(directories: Sequence[Path]) -> dict[str, Path]:
+    """Each directory by its path below the deepest folder that holds them all."""
+    places = [path.resolve() for path in directories]
+    if len(places) < 2:
+        raise ValueError(f"--compare needs at least 2 run directories, got {len(places)}")
+    twice = [str(path) for path, place in zip(directories, places, strict=True) if places.count(place) > 1]
+    if twice:
+        raise ValueError(f"--compare needs different run directories, got {twice[0]} twice")
+    above = os.path.commonpath([place.parent for place in places])
+    return {place.relative_to(above).as_posix(): path for path, place in zip(directories, places, strict=True)}
 
 
 def _numbers(path: Path) -> dict[str, float]:
-    if not (path / "result.json").exists():
+    result = Run(path).result()
+    if result is None:
         raise FileNotFoundError(f"{path} holds no complete run (no result.json)")
-    return report.scalars(files.read_json(path / "result.json"))
+    return report.scalars(result)
 
 
-def _picture(numbers: dict[str, dict[str, float]], shared: Sequence[str]) -> bytes:
+def _picture(numbers: dict[str, dict[str, float]], drawn: Sequence[str]) -> bytes:
     from matplotlib.figure import Figure
 
     from framework.runs import figures
 
-    columns = min(4, len(shared))
-    lines = -(-len(shared) // columns)
+    columns = min(4, len(drawn))
+    lines = -(-len(drawn) // columns)
     figure = Figure(figsize=(3.2 * columns, 0.9 * lines + 0.32 * lines * len(numbers)), layout="constrained")
     axes = np.ravel(figure.subplots(lines, columns))
-    for axis in axes[len(shared) :]:
+    for axis in axes[len(drawn) :]:
         axis.set_axis_off()
-    for place, (axis, name) in enumerate(zip(axes, shared, strict=False)):
+    for place, (axis, name) in enumerate(zip(axes, drawn, strict=False)):
         values = [found[name] for found in numbers.values()]
         axis.barh(range(len(values)), values, color=figures.PALETTE[: len(values)], height=0.7)
-        labels = [Path(path).name for path in numbers] if place % columns == 0 else [""] * len(values)
+        labels = [figures.plain(label) if place % columns == 0 else "" for label in numbers]
         axis.set_yticks(range(len(values)), labels, fontsize=8)
-        axis.set_title(name, fontsize=9, color=figures.INK)
+        axis.set_title(figures.plain(name), fontsize=9, color=figures.INK)
         axis.tick_params(labelsize=8, length=0)
         axis.invert_yaxis()
         axis.spines[["top", "right"]].set_visible(False)
-    return figures.to_png(figure, f"The numbers that {', '.join(numbers)} share")
+    return figures.to_png(figure, f"Numbers of {', '.join(numbers)}")

@@ -5,11 +5,12 @@ import dataclasses
 import fcntl
 import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from framework.runs import files, machine
+from framework.runs.tensorboard import follower, is_current
 
 RESUME = ("auto", "never", "must")
 _OWN = ("config.json", "meta.json", ".config.json.partial", ".meta.json.partial")  # what opening a run writes
@@ -20,6 +21,7 @@ class Run:
     """An open run directory, handed to an experiment's `main`."""
 
     path: Path
+    follow: Callable[[], None] | None = None  # brings TensorBoard's files up to date with the metrics, where wanted
 
     def result(self) -> dict[str, Any] | None:
         """The final numbers if the run is complete."""
@@ -41,7 +43,7 @@ class Run:
         return self.path / name
 
     def log(self, rows: Sequence[dict[str, Any]]) -> None:
-        """Appends rows to `metrics.jsonl`; each has a `step` and a `seed`."""
+        """Appends rows to `metrics.jsonl`; each has a `step`, a `seed`, and words that tell it from others of both."""
         if not rows:
             return
         lines = "".join(json.dumps(files.plain(row)) + "\n" for row in rows)
@@ -49,6 +51,7 @@ class Run:
             file.write(lines)
             file.flush()
             os.fsync(file.fileno())
+        self._follow()
 
     def metrics_size(self) -> int:
         """Bytes of metrics so far."""
@@ -58,6 +61,7 @@ class Run:
         """Forgets the rows after the first `size` bytes: those that a killed run wrote after its last checkpoint."""
         if self.metrics_size() > size:
             os.truncate(self._metrics, size)
+            self._follow()
 
     def save_csv(self, name: str, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
         """Writes a table into the directory."""
@@ -77,9 +81,13 @@ class Run:
     def _metrics(self) -> Path:
         return self.path / "metrics.jsonl"
 
+    def _follow(self) -> None:
+        if self.follow is not None:
+            self.follow()
+
 
 @contextlib.contextmanager
-def open_run(path: Path, config: dict[str, Any], resume: str = "auto") -> Iterator[Run]:
+def open_run(path: Path, config: dict[str, Any], resume: str = "auto", tensorboard: bool = False) -> Iterator[Run]:
     """Opens a run directory, new or to be taken up again, and holds its lock.
 
     If the work fails with an error about its input before it wrote anything, what this call wrote is removed again. A
@@ -89,12 +97,26 @@ def open_run(path: Path, config: dict[str, Any], resume: str = "auto") -> Iterat
       path: the directory; it and its parents are made as needed.
       config: what determines the result, as plain JSON values.
       resume: `auto` takes an unfinished run up; `never` refuses a directory with a run in it, `must` one without.
+      tensorboard: whether `tensorboard/` follows the metrics; a complete run without it gets it.
 
     Raises:
-      ValueError: if the directory is in use, was made with another config, or does not fit `resume`.
+      ValueError: if the directory is in use, was made with another config, or does not fit `resume`; if tensorboardX,
+        where it is asked for, is not installed.
       OSError: if the directory cannot be written.
+
+    Example:
+      >>> import tempfile
+      >>> from pathlib import Path
+      >>> from framework import runs
+      >>> with tempfile.TemporaryDirectory() as folder, runs.open_run(Path(folder), {"seed": 0}) as run:
+      ...     run.log([{"step": 1, "seed": 0, "loss": 0.5}])
+      ...     run.finish({"loss": 0.5})
+      ...     print(run.result())
+      {'loss': 0.5}
     """
     config = files.plain(config)
+    metrics, folder = path / "metrics.jsonl", path / "tensorboard"
+    follow = follower(metrics, folder) if tensorboard else None
     if path.exists() and not path.is_dir():
         raise NotADirectoryError(f"{path} is a file; a run wants a directory")
     if resume == "must" and not (path / "config.json").exists():
@@ -102,18 +124,21 @@ def open_run(path: Path, config: dict[str, Any], resume: str = "auto") -> Iterat
     made = [parent for parent in (path, *path.parents) if not parent.exists()]
     path.mkdir(parents=True, exist_ok=True)
     with _lock(path):
-        run = Run(path)
+        run = Run(path, follow)
         fresh = not (path / "config.json").exists()
         if fresh:
             _require_empty(path)
         else:
             _require_same(path, config, resume)
         if run.result() is not None:
+            if follow is not None and not is_current(metrics, folder):
+                follow()
             yield run
             return
         try:
             files.write_json(path / "config.json", config)
             files.write_json(path / "meta.json", [*_launches(path), machine.begin_launch()])
+            run._follow()
             yield run
         except (ValueError, OSError):
             if fresh:

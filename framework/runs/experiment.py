@@ -37,14 +37,16 @@ class Outcome(NamedTuple):
     ran: bool  # False where the result was there already
 
 
-def execute(experiment: Experiment, config: Any, path: Path, resume: str = "auto") -> Outcome:
+def execute(
+    experiment: Experiment, config: Any, path: Path, resume: str = "auto", tensorboard: bool = False
+) -> Outcome:
     """Runs an experiment, or takes it up where it was killed; a complete run is read and left as it is.
 
     Args:
       experiment: the module.
       config: its ConfigDict.
       path: the run directory.
-      resume: see `open_run`.
+      resume, tensorboard: see `open_run`.
 
     Raises:
       ValueError, OSError: for bad input, as the experiment and `open_run` do.
@@ -53,7 +55,7 @@ def execute(experiment: Experiment, config: Any, path: Path, resume: str = "auto
     experiment.get_config(config.preset)
     settings = {"experiment": name, **_plain(config)}
     settings["files"] = fingerprints(settings)
-    with open_run(path, settings, resume) as run:
+    with open_run(path, settings, resume, tensorboard) as run:
         result = run.result()
         if result is not None:
             return Outcome(path, result, _sections(experiment, run, config, result), ran=False)
@@ -94,9 +96,16 @@ def summary(outcome: Outcome) -> str:
     return f"{report.terminal(outcome.sections)}\n\n{state}report: {outcome.path / 'report.html'}"
 
 
-def listing(experiments: Iterable[Experiment]) -> str:
-    """One line an experiment: its name and its claim."""
-    return "\n".join(f"{name_of(experiment):14}  {claim_of(experiment)}" for experiment in experiments)
+def listing(experiments: Iterable[Experiment], width: int | None = None) -> str:
+    """One line an experiment: its name and its claim, cut between words where it is longer than `width`."""
+    named = [(name_of(experiment), claim_of(experiment)) for experiment in experiments]
+    column = max(len(name) for name, _ in named) + 2
+    lines = [f"{name:{column}}{claim}" for name, claim in named]
+    return "\n".join(line if width is None or len(line) <= width else _cut(line, width) for line in lines)
+
+
+def _cut(line: str, width: int) -> str:
+    return f"{line[: width - 4].rpartition(' ')[0]} ..."
 
 
 def one_line(error: Exception) -> str:

@@ -3,11 +3,12 @@
 import base64
 import html
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 CAPTION = "Description"  # the text chunk of a PNG that holds its caption
+LEAST = 0.28  # pixels of the page for a pixel of a figure, which has 144 an inch: below that nobody reads its letters
 Expected = dict[str, tuple[float, float]]  # name -> (value, spread)
 
 
@@ -37,7 +38,7 @@ def scalars(result: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 def rows(section: Section) -> list[tuple[str, str, str, str]]:
     """(name, measured, expected, verdict) of each number; the last two empty where nothing is expected."""
     return [
-        (name, _number(value), *_judge(value, section.expected.get(name))) for name, value in section.numbers.items()
+        (name, number(value), *_judge(value, section.expected.get(name))) for name, value in section.numbers.items()
     ]
 
 
@@ -76,24 +77,38 @@ def _section(section: Section) -> str:
     pictures = "".join(_figure(path) for path in section.figures)
     more = f'<p><a href="{html.escape(section.link)}">the whole report</a></p>' if section.link else ""
     return (
-        f"<section id='{name}'><h2>{name}</h2>{_paragraphs(section.claim)}{pictures}{_table(section)}"
+        f"<section id='{name}'><h2>{name}</h2>{_paragraphs(section.claim)}{pictures}{_tables(section)}"
         f"{_paragraphs(section.note)}{more}</section>"
     )
 
 
-def _table(section: Section) -> str:
-    """The numbers, with those of one kind on one row: `shd.prior` stands in row shd, column prior."""
-    cells = {}
+def _tables(section: Section) -> str:
+    """The numbers, `shd.prior` in row shd and column prior; kinds with the same columns share a table.
+
+    A table with more columns than rows is turned, so that it is narrow.
+    """
+    kinds: dict[str, dict[str, str]] = {}
     for name, value, expected, verdict in rows(section):
         kind, _, column = name.rpartition(".")
-        cells[(kind, column) if kind else (column, "")] = _cell(value, expected, verdict)
-    kinds, columns = (list(dict.fromkeys(places)) for places in zip(*cells, strict=True)) if cells else ([], [])
-    head = "".join(f"<th>{html.escape(column)}</th>" for column in ["", *columns])
+        kinds.setdefault(kind or column, {})[column if kind else ""] = _cell(value, expected, verdict)
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for kind, cells in kinds.items():
+        groups.setdefault(tuple(cells), []).append(kind)
+    tables = ""
+    for columns, members in groups.items():
+        if len(columns) > len(members):
+            tables += _table(columns, members, lambda column, kind: kinds[kind][column])
+        else:
+            tables += _table(members, columns, lambda kind, column: kinds[kind][column])
+    return f"<div class=numbers>{tables}</div>"
+
+
+def _table(lines: Sequence[str], columns: Sequence[str], cell: Callable[[str, str], str]) -> str:
+    head = "".join(f"<th>{html.escape(column)}</th>" for column in ["", *columns]) if any(columns) else ""
     body = "".join(
-        f"<tr><th>{html.escape(kind)}</th>" + "".join(cells.get((kind, c), "<td></td>") for c in columns) + "</tr>"
-        for kind in kinds
+        f"<tr><th>{html.escape(line)}</th>{''.join(cell(line, column) for column in columns)}</tr>" for line in lines
     )
-    return f"<table><tr>{head}</tr>{body}</table>"
+    return f"<div class=wide><table><tr>{head}</tr>{body}</table></div>"
 
 
 def _cell(value: str, expected: str, verdict: str) -> str:
@@ -107,10 +122,13 @@ def _figure(path: Path) -> str:
     from PIL import Image
 
     content = path.read_bytes()
-    caption = html.escape(Image.open(io.BytesIO(content)).info.get(CAPTION, "")) or html.escape(path.stem)
+    with Image.open(io.BytesIO(content)) as picture:
+        caption = html.escape(picture.info.get(CAPTION, "")) or html.escape(path.stem)
+        least = round(LEAST * picture.width)
     data = base64.b64encode(content).decode()
     return (
-        f'<figure><img alt="{caption}" src="data:image/png;base64,{data}"><figcaption>{caption}</figcaption></figure>'
+        f'<figure><div class=wide><img alt="{caption}" style="min-width: {least}px" src="data:image/png;base64,{data}">'
+        f"</div><figcaption>{caption}</figcaption></figure>"
     )
 
 
@@ -118,15 +136,18 @@ def _paragraphs(text: str) -> str:
     return "".join(f"<p>{html.escape(part)}</p>" for part in text.strip().split("\n\n") if part.strip())
 
 
-def _number(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+def number(value: Any) -> str:
+    """A number as a reader wants it: four digits, and no power of ten where whole digits do."""
+    if not isinstance(value, float):
+        return str(value)
+    return f"{value:,.0f}" if 1e4 <= abs(value) < 1e9 else f"{value:.4g}"
 
 
 def _judge(value: Any, expected: tuple[float, float] | None) -> tuple[str, str]:
     if expected is None or not isinstance(value, int | float):
         return "", ""
     middle, spread = expected
-    return f"{middle:.4g} ± {spread:.2g}", "as expected" if abs(value - middle) <= spread else "outside"
+    return f"{number(float(middle))} ± {spread:.2g}", "as expected" if abs(value - middle) <= spread else "outside"
 
 
 _PAGE = """<!doctype html>
@@ -135,19 +156,23 @@ _PAGE = """<!doctype html>
 <style>
 :root {{ color-scheme: light; }}
 body {{ font: 16px/1.55 system-ui, sans-serif; color: #1d2733; background: #f6f8fa; margin: 0; }}
-main {{ max-width: 62rem; margin: 0 auto; padding: 2rem 1.2rem 4rem; }}
+main {{ overflow-wrap: break-word; max-width: 62rem; margin: 0 auto; padding: 2rem 1.2rem 4rem; }}
 h1 {{ font-size: 1.7rem; margin: 0 0 .4rem; }}
 h2 {{ font-size: 1.25rem; margin: 0 0 .3rem; }}
 section {{ background: #fff; border: 1px solid #dde3e9; border-radius: 10px; padding: 1.4rem; margin: 1.4rem 0; }}
 figure {{ margin: 1.2rem 0; }}
-img {{ max-width: 100%; max-height: 30rem; width: auto; height: auto; display: block; margin: 0 auto; }}
+img {{ max-width: 100%; max-height: 30rem; object-fit: contain; display: block; margin: 0 auto; }}
 figcaption {{ color: #566270; font-size: .9rem; text-align: center; margin-top: .4rem; }}
-table {{ border-collapse: collapse; font-size: .93rem; display: block; overflow-x: auto; margin: 1rem 0; }}
-th, td {{ text-align: left; padding: .3rem 1.2rem .3rem 0; border-bottom: 1px solid #edf1f4; white-space: nowrap; }}
+.wide {{ overflow-x: auto; }}
+.numbers {{ display: flex; flex-wrap: wrap; gap: 1rem 2.5rem; margin: 1.2rem 0; }}
+.numbers > div {{ max-width: 100%; }}
+table {{ border-collapse: collapse; font-size: .93rem; }}
+th, td {{ text-align: left; vertical-align: top; padding: .3rem 1rem .3rem 0; border-bottom: 1px solid #edf1f4; }}
 th {{ color: #566270; font-weight: 600; }}
-td {{ font-variant-numeric: tabular-nums; }}
-small {{ margin-left: .4rem; }}
+td {{ font-variant-numeric: tabular-nums; white-space: nowrap; }}
+small {{ display: block; }}
 .ok {{ color: #3c7a3f; }} .off {{ color: #b3541e; font-weight: 600; }}
+@media (max-width: 30rem) {{ main {{ padding: 1rem .6rem 2rem; }} section {{ padding: 1rem; }} }}
 a {{ color: #2a6f97; }}
 </style></head>
 <body><main><h1>{title}</h1>{intro}{navigation}{body}</main></body></html>

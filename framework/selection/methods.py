@@ -113,6 +113,14 @@ def choose(
     Raises:
       ValueError: for another name, a trait that the method needs and is not there, one of another length, or fewer
         points than asked for.
+
+    Example:
+      >>> from framework import selection
+      >>> traits = selection.Traits(labels=np.array([0, 0, 1, 1]), entropy=np.array([0.1, 0.2, 0.3, 0.4]))
+      >>> sorted(selection.choose("entropy_top", jax.random.key(0), 2, traits).tolist())
+      [2, 3]
+      >>> sorted(selection.choose("entropy_top", jax.random.key(0), 2, traits, balanced=True).tolist())
+      [1, 3]
     """
     if name not in METHODS:
         raise ValueError(f"a method of selection must be one of {', '.join(METHODS)}; got {name!r}")

@@ -40,6 +40,12 @@ def select(
     Raises:
       ValueError: if there are fewer points than asked for, or fewer that have a probability above 0; if one is
         negative, infinite or NaN; unless just one of `probabilities` and `count` is given.
+
+    Example:
+      >>> from framework import selection
+      >>> chosen = selection.select(jax.random.key(0), 2, jnp.array([0.0, 0.5, 0.0, 0.1]))
+      >>> sorted(chosen.tolist())
+      [1, 3]
     """
     if (probabilities is None) == (count is None):
         raise ValueError("select takes the probabilities of the points, or their count where all are alike; just one")

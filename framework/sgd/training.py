@@ -100,6 +100,16 @@ def run(
 
     Raises:
       ValueError: for devices that do not divide the workers, an empty shard, or fewer than one step.
+
+    Example:
+      >>> import optax
+      >>> from framework import sgd
+      >>> samples = jnp.arange(8.0)
+      >>> loss = lambda centre, batch: jnp.mean((centre - batch) ** 2) / 2
+      >>> rule = sgd.synchronous(optax.sgd(1.0))
+      >>> state = sgd.run(rule, loss, jnp.zeros(()), samples, workers=2, batch=4)
+      >>> float(state.centre)  # one step to the mean of all
+      3.5
     """
     devices = placement.devices_for(workers, devices)
     data = _used(data, workers, batch)

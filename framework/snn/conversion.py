@@ -74,6 +74,19 @@ def convert(
       ValueError: for an unknown name, a layer without a spiking form, weights or images that are not finite, or images
         that the input code cannot carry; names the layer.
 
+    Example:
+      >>> from framework import data, snn
+      >>> images = data.digits("train").images[:50] / 16.0
+      >>> layers = (snn.layer.flatten(), snn.layer.dense(16), snn.layer.dense(10))
+      >>> params = snn.init(jax.random.key(0), layers, images.shape[1:])
+      >>> bursts = snn.convert(layers, params, images, hidden_code=snn.coding.burst(threshold=0.125))
+      >>> outputs = snn.run(bursts, images, steps=32)
+      >>> outputs.logits.shape, outputs.spikes.shape
+      ((32, 50, 10), (32, 50, 1))
+      >>> same = outputs.logits[-1].argmax(-1) == snn.forward(layers, params, images)[0].argmax(-1)
+      >>> bool(same.mean() > 0.9)
+      True
+
     Reference: `neuron`: the program of Park et al.; `layer`: Rueckauer et al. 2017; `ceiling`: Bu et al., arXiv
     2303.04347.
     """

@@ -32,6 +32,12 @@ def arctan(alpha: Number = 2.0) -> Surrogate:
     Raises:
       ValueError: if `alpha` is not positive.
 
+    Example:
+      >>> from framework import snn
+      >>> spike = snn.surrogate.arctan(alpha=2.0)
+      >>> spike(jnp.array([-0.5, 0.0, 0.5])).tolist(), float(jax.grad(spike)(0.0))
+      ([0.0, 1.0, 1.0], 1.0)
+
     Reference: Fang et al., arXiv 2007.05785.
     """
     return _surrogate(_arctan, "alpha of arctan", alpha)

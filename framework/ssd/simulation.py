@@ -49,6 +49,14 @@ def simulate(design: Design, load: Load, check: bool = True) -> Report:
       ValueError: if the load is not valid or reaches past the end of the device, or 64-bit times would have to cross a
         transformation of a 32-bit caller.
       InvariantError: if the simulation contradicts itself.
+
+    Example:
+      >>> from framework import ssd
+      >>> load = ssd.load.closed(jax.random.key(0), requests=50, queue_depth=1)
+      >>> slow = ssd.presets.mqsim_default(read_us=100.0)
+      >>> fast = slow.replace(read_us=60.0)
+      >>> set((ssd.simulate(slow, load).latency - ssd.simulate(fast, load).latency).tolist())
+      {40000}
     """
     if not isinstance(design, Design) or not isinstance(load, Load):
         raise ValueError(

@@ -1,13 +1,18 @@
+import itertools
+import json
+
 import pytest
 
 from experiments import tour
 from framework import runs
+from tests import browser
 
 
 def test_the_tour_gives_each_system_its_own_settings_and_its_own_seed(monkeypatch, tmp_path):
     seen = []
 
-    def execute(system, config, path):
+    def execute(system, config, path, tensorboard):
+        assert tensorboard
         nodes = config.get("data", {}).get("nodes")
         seen.append((runs.name_of(system), config.preset, config.seed, config.seeds, nodes, path.name))
         return runs.Outcome(path, {"number": 1}, [], ran=True)
@@ -16,7 +21,7 @@ def test_the_tour_gives_each_system_its_own_settings_and_its_own_seed(monkeypatc
     config = tour.get_config("default")
     config.seed, config.seeds, config.causal_prior.data.nodes = 7, 3, 12
     names = [runs.name_of(system) for system in tour.SYSTEMS]
-    assert tour.main(config, runs.Run(tmp_path)) == {name: {"number": 1} for name in names}
+    assert tour.main(config, runs.Run(tmp_path, follow=lambda: None)) == {name: {"number": 1} for name in names}
     assert seen[0] == ("causal_prior", "default", 7, 3, 12, "causal_prior")
     assert [(*one[:4], one[5]) for one in seen] == [(name, "default", 7, 3, name) for name in names]
 
@@ -35,3 +40,18 @@ def test_without_flags_the_tour_ends_with_one_page_and_a_table(launch, tmp_path)
     assert sorted(set(rows)) == sorted(runs.name_of(system) for system in tour.SYSTEMS)
     assert rows == sorted(rows, key=[runs.name_of(system) for system in tour.SYSTEMS].index)
     assert "runs/tour-smoke/report.html" in output
+    for metrics in folder.rglob("metrics.jsonl"):
+        places = [place(json.loads(line)) for line in metrics.read_text().splitlines()]
+        assert len(set(places)) == len(places), metrics
+    if browser.executable():
+        with browser.opened(tmp_path / "profile") as opened:
+            for report, width in itertools.product(folder.rglob("report.html"), (400, 1400)):
+                opened.open(report, width)
+                found = opened.look()
+                assert opened.errors() == []
+                assert (found["wide"] <= width, found["broken"], found["hidden"]) == (True, 0, 0), report
+
+
+def place(row):
+    """What tells a row from all others: its step, its seed and its words."""
+    return tuple((key, value) for key, value in row.items() if key in ("step", "seed") or isinstance(value, str))

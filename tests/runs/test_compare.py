@@ -1,3 +1,5 @@
+import sys
+
 import pytest
 from PIL import Image
 
@@ -20,6 +22,22 @@ def test_runs_are_put_side_by_side(tmp_path):
         assert picture.size[0] > 300
 
 
+def test_runs_go_by_what_tells_their_paths_apart(tmp_path):
+    runs = [finished(tmp_path / "grid" / name / "smoke", x=number) for number, name in enumerate(("near", "far"))]
+    assert compare(runs, tmp_path / "out").split()[:3] == ["number", "near/smoke", "far/smoke"]
+
+
+def test_the_figure_shows_the_numbers_that_differ(tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(
+        sys.modules["framework.runs.compare"], "_picture", lambda numbers, names: drawn.append(names) or b""
+    )
+    a, b = (finished(tmp_path / name, rows=30, shd=shd) for name, shd in (("a", 3.0), ("b", 4.0)))
+    compare([a, b], tmp_path / "out")
+    compare([a, finished(tmp_path / "c", rows=30, shd=3.0)], tmp_path / "out")
+    assert drawn == [["shd"], ["rows", "shd"]]
+
+
 def test_an_unfinished_run_cannot_be_compared(tmp_path):
     a = finished(tmp_path / "a", x=1)
     with pytest.raises(FileNotFoundError, match="no complete run"):
@@ -30,5 +48,7 @@ def test_one_run_or_strangers_cannot_be_compared(tmp_path):
     a, b = finished(tmp_path / "a", x=1), finished(tmp_path / "b", y=1)
     with pytest.raises(ValueError, match="at least 2"):
         compare([a], tmp_path / "out")
+    with pytest.raises(ValueError, match=r"different run directories, got .*a twice"):
+        compare([a, b, a], tmp_path / "out")
     with pytest.raises(ValueError, match="share no number"):
         compare([a, b], tmp_path / "out")

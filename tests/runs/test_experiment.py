@@ -62,6 +62,13 @@ def test_experiments_are_listed_by_name_and_claim():
     assert runs.listing([study()]).split(maxsplit=1) == ["doubling", "Doubling doubles, always."]
 
 
+@pytest.mark.parametrize("width", [24, 30, 37])
+def test_a_listing_keeps_to_its_width_and_ends_between_words(width):
+    whole, line = runs.listing([study()]), runs.listing([study()], width)
+    assert len(line) <= width
+    assert line == whole or (line.endswith(" ...") and whole.startswith(line[:-4] + " "))
+
+
 @pytest.mark.parametrize(
     ("error", "line"),
     [

@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 
 from framework.runs import Section, figures, files, report
+from tests import browser
 
 
 @pytest.fixture
@@ -35,6 +36,27 @@ def test_the_terminal_shows_the_expected_numbers_or_all(section):
     assert "rows" in everything
     assert "expected" not in everything
     assert "outside" in report.terminal([section])
+
+
+def test_large_numbers_are_written_out():
+    numbers = (53308.2, -81299.0, 1e12, 0.00012346, 2000)
+    assert [report.number(value) for value in numbers] == ["53,308", "-81,299", "1e+12", "0.0001235", "2000"]
+
+
+def cells(page):
+    """The tables of a page, as rows of texts."""
+    plain = lambda row: [re.sub("<.*?>", "", cell) for cell in re.findall("<t[hd]>.*?</t[hd]>", row)]
+    return [[plain(row) for row in table.split("</tr>")[:-1]] for table in re.findall("<table>(.*?)</table>", page)]
+
+
+def test_kinds_with_the_same_columns_share_a_table_and_wide_ones_are_turned(section):
+    result = {"rows": 3, "shd": {"a": 1, "b": 2, "c": 3}, "f1": {"a": 4, "b": 5, "c": 6}, "time": {"x": 7}, "seeds": 8}
+    page = report.page("title", "", [section._replace(numbers=report.scalars(result), expected={})])
+    assert cells(page) == [
+        [[], ["rows", "3"], ["seeds", "8"]],
+        [["", "shd", "f1"], ["a", "1", "4"], ["b", "2", "5"], ["c", "3", "6"]],
+        [["", "x"], ["time", "7"]],
+    ]
 
 
 class Reader(HTMLParser):
@@ -78,3 +100,45 @@ def test_the_same_figure_is_the_same_file():
 def test_a_figure_carries_its_caption(section):
     with Image.open(section.figures[0]) as picture:
         assert picture.info[report.CAPTION] == "Caption with <angle> & ampersand"
+
+
+@pytest.fixture
+def wide_section(section, tmp_path):
+    """What hardly fits a page: nine panels side by side, forty long names, a word that cannot be broken."""
+    picture = tmp_path / "figures" / "wide.png"
+    panels = figures.matrices({f"method {i}": np.eye(3) for i in range(9)}, "abc")
+    files.write_bytes(picture, figures.to_png(panels, "Nine panels"))
+    numbers = {f"structural_hamming_distance.method_{i}": 1e5 * i for i in range(40)}
+    numbers |= {f"seconds.{size}_nodes_and_more": 1.5 for size in range(12)}
+    claim = f"A path that cannot be broken: {'long_' * 30}."
+    return section._replace(title="wide", claim=claim, numbers=numbers, figures=(*section.figures, picture))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(browser.executable() is None, reason="no Chromium is installed")
+def test_in_a_browser_the_page_is_without_fault_on_a_phone_and_on_a_desk(section, wide_section, tmp_path):
+    page = tmp_path / "report.html"
+    page.write_text(report.page("title", "intro", [section, wide_section]))
+    with browser.opened(tmp_path / "profile") as opened:
+        for width in (400, 1400):
+            opened.open(page, width)
+            found = opened.look()
+            assert opened.errors() == []
+            assert (found["width"], found["figures"], found["broken"], found["hidden"]) == (width, 3, 0, 0)
+            assert found["wide"] <= width
+            assert found["smallest"] >= 12
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(browser.executable() is None, reason="no Chromium is installed")
+def test_the_browser_tells_a_page_with_faults(tmp_path):
+    page = tmp_path / "report.html"
+    page.write_text(
+        '<p style="font-size: 5px; width: 900px">small</p><img src="data:image/png;base64,AAAA">'
+        '<script>console.error("a"); missing()</script><script src="nowhere.js"></script>'
+    )
+    with browser.opened(tmp_path / "profile") as opened:
+        opened.open(page, 400)
+        found = opened.look()
+    assert len(opened.errors()) == 3
+    assert (found["wide"] > 400, found["broken"], found["smallest"]) == (True, 1, 5)

@@ -1,0 +1,31 @@
+"""The API pages that pdoc makes of the docstrings."""
+
+import importlib
+import inspect
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import framework
+
+ROOT = Path(__file__).resolve().parents[1]
+OWN_PART = ("Import of ArrayTree failed", "Import of Node failed")  # types that hold themselves: pdoc knows none
+
+
+@pytest.mark.slow
+def test_pages_are_made_without_a_complaint_and_show_every_public_name(extra, tmp_path):
+    extra("pdoc", "docs")
+    command = [sys.executable, "-m", "pdoc", "framework", "-d", "google", "-o", str(tmp_path)]
+    made = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert made.returncode == 0, made.stderr
+    complaints = [line for line in made.stderr.splitlines() if not any(known in line for known in OWN_PART)]
+    assert complaints == []
+    for room in framework.ROOMS:
+        names = importlib.import_module(f"framework.{room}")
+        page = (tmp_path / "framework" / f"{room}.html").read_text()
+        for name in names.__all__:
+            module = inspect.ismodule(getattr(names, name))
+            assert (f'href="{room}/{name}.html"' if module else f'id="{name}"') in page, f"{room}.{name}"
+    assert '<span class="gp">&gt;&gt;&gt; </span>' in (tmp_path / "framework" / "causal.html").read_text()
