@@ -72,7 +72,7 @@ KINDS = {
 def picture(result, what, widths=None):
     """The graph of a fit beside the truth."""
     distance = int(causal.metrics.compare(truth, result.graph)["shd"])
-    return figures.graph(causal.to_networkx(result, names, truth), f"{what}: {distance} edges wrong", KINDS, widths)
+    return figures.graph(causal.to_networkx(result, names, truth), f"{what}; edges wrong: {distance}", KINDS, widths)
 
 
 alone = causal.fit(table, config=config)

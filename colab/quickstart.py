@@ -137,7 +137,7 @@ for path in outcome.sections[0].figures:
     display(Image(path, width=720))
 
 # %% [markdown]
-# The column beside `measured` is what the study's authors found over other seeds, with its spread. From here:
+# The column beside `measured` is what this project found over other seeds, with its spread. From here:
 #
 # - the other notebooks: `causal`, `spiking`, `robust_search`, `storage`;
 # - `!python launch.py --list` names all studies, `!python launch.py` runs the tour;

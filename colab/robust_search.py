@@ -76,7 +76,8 @@ left.stairs(bins.heights / len(entropy), bins.edges, fill=True, color="#dde3e9",
 left.set(xlabel="log10 of the entropy (nats)", ylabel="share of the images")
 left.legend(frameon=False, loc="upper left")
 hardest = np.argsort(-entropy)[:10]
-right.imshow(images[hardest, :, :, 0].reshape(2, 5, 8, 8).transpose(0, 2, 1, 3).reshape(16, 40), cmap="gray_r")
+tiles = np.pad(images[hardest, :, :, 0], ((0, 0), (1, 1), (1, 1))).reshape(2, 5, 10, 10)
+right.imshow(tiles.transpose(0, 2, 1, 3).reshape(20, 50), cmap="gray_r")
 right.set_title("the ten least sure of", fontsize=11)
 right.set_axis_off()
 plt.show()

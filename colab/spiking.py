@@ -81,6 +81,7 @@ for colour, (name, network) in zip(figures.PALETTE, networks.items(), strict=Fal
 for axis, label in ((left, "time steps"), (right, "spikes an image, of hidden layers")):
     axis.axhline(100 * reference, color=figures.MUTED, linewidth=0.9)
     axis.set(xscale="log", xlabel=label, ylim=(40, 100))
+right.set_xlim(left=100)
 left.set_ylabel("test accuracy (%)")
 left.legend(frameon=False)
 plt.show()
@@ -155,6 +156,7 @@ axis.legend(frameon=False, loc="lower right")
 plt.show()
 
 # %% [markdown]
-# The weights are shared and the training short: in the full study what is found is trained from scratch and judged on
-# test images (`python launch.py --config=experiments/autosnn.py`, 3,125 networks). A converted or trained network
-# leaves as a NIR file for other programs (`snn.to_nir`), and recordings of event cameras come in by `data.read_events`.
+# The weights are shared and the training is short, so that accuracies are low: in the full study what is found is
+# trained from scratch and judged on test images (`python launch.py --config=experiments/autosnn.py`, 3,125 networks). A
+# converted or trained network leaves as a NIR file for other programs (`snn.to_nir`), and recordings of event cameras
+# come in by `data.read_events`.

@@ -120,7 +120,10 @@ def jupyter(tmp_path, launch_environment, extra):
     described = json.dumps(kernel | {"display_name": "Python 3", "language": "python"})
     (tmp_path / "kernels" / "python3" / "kernel.json").write_text(described)
     folders = ("JUPYTER_PATH", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR")
-    own = dict.fromkeys(folders, str(tmp_path)) | {"PYTHONPATH": str(ROOT)}
+    own = dict.fromkeys(folders, str(tmp_path)) | {
+        "PYTHONPATH": str(ROOT),
+        "XLA_FLAGS": os.environ.get("XLA_FLAGS", ""),
+    }
     return {name: value for name, value in (launch_environment | own).items() if not name.startswith("PYTEST_")}
 
 
