@@ -26,25 +26,12 @@ def write_graph(run: runs.Run, study: Study, result: causal.Result, confidence: 
     header = ("source", "target", "weight", "confidence")
     rows = [(study.names[i], study.names[j], result.weights[i, j], confidence[i, j]) for i, j in edges]
     run.save_csv("graph.csv", header, rows)
-    drawn = causal.to_networkx(result, study.names)
-    _mark(drawn, study)
+    drawn = causal.to_networkx(result, study.names, study.truths[0] if study.truths else None)
+    if not study.truths:
+        nx.set_edge_attributes(drawn, "found", "kind")
     widths = {(a, b): frequency for a, b, _, frequency in rows}
     caption = "The learned graph; the wider an edge, the more bootstrap resamples bear it out."
     run.save_figure("graph", figures.graph(drawn, f"{len(edges)} edges", KINDS, widths), caption)
-
-
-def _mark(drawn: nx.DiGraph, study: Study) -> None:
-    """Gives each edge its kind, and adds those that are missing."""
-    if not study.truths:
-        nx.set_edge_attributes(drawn, "found", "kind")
-        return
-    true = {(study.names[i], study.names[j]) for i, j in np.argwhere(study.truths[0])}
-    for a, b in list(drawn.edges):
-        kind = "correct" if (a, b) in true else "reversed" if (b, a) in true else "extra"
-        drawn.edges[a, b]["kind"] = kind
-    drawn.add_edges_from(
-        (a, b, {"kind": "missing"}) for a, b in true if not drawn.has_edge(a, b) | drawn.has_edge(b, a)
-    )
 
 
 def draw_adjacency(run: runs.Run, study: Study, results: Mapping[str, causal.Result]) -> None:

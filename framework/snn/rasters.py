@@ -48,6 +48,30 @@ def totals(of: Callable[[jax.Array], jax.Array] = lambda payload: payload) -> Me
     return Meter(jnp.zeros, lambda total, payload: total + of(payload), lambda total: total)
 
 
+def raster(steps: int) -> Meter:
+    """The payloads themselves, for a picture or a statistic that is no meter: memory for every step of every neuron.
+
+    Args:
+      steps: T, as many as are simulated; of later ones nothing is kept, and of missing ones zeros.
+
+    Returns:
+      A `Meter` of `[T, ...]`.
+
+    Raises:
+      ValueError: if `steps` is less than 1.
+    """
+    _check("raster: steps", steps)
+
+    def init(shape: tuple[int, ...]) -> tuple[jax.Array, jax.Array]:
+        return jnp.zeros((), int), jnp.zeros((steps, *shape))
+
+    def step(state: tuple[jax.Array, jax.Array], payload: jax.Array) -> tuple[jax.Array, jax.Array]:
+        time, kept = state
+        return time + 1, kept.at[time].set(payload, mode="drop")
+
+    return Meter(init, step, lambda state: state[1])
+
+
 def together(meters: Mapping[str, Meter]) -> Meter:
     """Several statistics of the same payloads, as a dict by their names."""
     return Meter(

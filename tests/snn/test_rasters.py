@@ -65,6 +65,16 @@ def test_several_statistics_are_those_of_each_alone():
     np.testing.assert_array_equal(found["totals"], payloads.sum(0))
 
 
+def test_a_raster_keeps_what_was_sent_and_what_does_not_fit_is_left_out(payloads):
+    np.testing.assert_array_equal(rasters.measure(rasters.raster(60), payloads), payloads)
+    np.testing.assert_array_equal(rasters.measure(rasters.raster(40), payloads), payloads[:40])
+    longer = rasters.measure(rasters.raster(70), payloads)
+    assert longer.shape == (70, 4, 10)
+    assert not longer[60:].any()
+    with pytest.raises(ValueError, match="raster: steps must be at least 1"):
+        rasters.raster(0)
+
+
 @pytest.mark.slow
 def test_three_neurons_by_hand():
     raster = trains([0, 1, 2, 7], [3], [0, 4, 5, 8, 9], steps=10)
