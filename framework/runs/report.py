@@ -11,6 +11,14 @@ CAPTION = "Description"  # the text chunk of a PNG that holds its caption
 Expected = dict[str, tuple[float, float]]  # name -> (value, spread)
 
 
+class Lines(NamedTuple):
+    """Lines of cells under a header; a line may lead to a page of its own."""
+
+    header: tuple[str, ...]
+    cells: Sequence[tuple[Any, ...]]
+    links: Sequence[str]  # one a line, or ""
+
+
 class Section(NamedTuple):
     """One study: its claim, its numbers beside the expected ones, its figures."""
 
@@ -21,6 +29,7 @@ class Section(NamedTuple):
     figures: tuple[Path, ...]
     note: str = ""  # what a reader has to bear in mind
     link: str = ""  # a page or folder with more
+    table: Lines | None = None  # many runs, a line each
 
 
 def scalars(result: dict[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -37,7 +46,7 @@ def scalars(result: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 def rows(section: Section) -> list[tuple[str, str, str, str]]:
     """(name, measured, expected, verdict) of each number; the last two empty where nothing is expected."""
     return [
-        (name, _number(value), *_judge(value, section.expected.get(name))) for name, value in section.numbers.items()
+        (name, number(value), *_judge(value, section.expected.get(name))) for name, value in section.numbers.items()
     ]
 
 
@@ -77,23 +86,44 @@ def _section(section: Section) -> str:
     more = f'<p><a href="{html.escape(section.link)}">the whole report</a></p>' if section.link else ""
     return (
         f"<section id='{name}'><h2>{name}</h2>{_paragraphs(section.claim)}{pictures}{_table(section)}"
-        f"{_paragraphs(section.note)}{more}</section>"
+        f"{_lines(section.table)}{_paragraphs(section.note)}{more}</section>"
     )
 
 
 def _table(section: Section) -> str:
     """The numbers, with those of one kind on one row: `shd.prior` stands in row shd, column prior."""
+    if not section.numbers:
+        return ""
     cells = {}
     for name, value, expected, verdict in rows(section):
         kind, _, column = name.rpartition(".")
         cells[(kind, column) if kind else (column, "")] = _cell(value, expected, verdict)
-    kinds, columns = (list(dict.fromkeys(places)) for places in zip(*cells, strict=True)) if cells else ([], [])
+    kinds, columns = (list(dict.fromkeys(places)) for places in zip(*cells, strict=True))
     head = "".join(f"<th>{html.escape(column)}</th>" for column in ["", *columns])
     body = "".join(
         f"<tr><th>{html.escape(kind)}</th>" + "".join(cells.get((kind, c), "<td></td>") for c in columns) + "</tr>"
         for kind in kinds
     )
     return f"<table><tr>{head}</tr>{body}</table>"
+
+
+def _lines(table: Lines | None) -> str:
+    if table is None:
+        return ""
+    head = "".join(f"<th>{html.escape(name)}</th>" for name in table.header)
+    body = "".join(
+        f"<tr>{''.join(f'<td>{cell}</td>' for cell in (_linked(first, link), *map(_escaped, rest)))}</tr>"
+        for (first, *rest), link in zip(table.cells, table.links, strict=True)
+    )
+    return f"<table><tr>{head}</tr>{body}</table>"
+
+
+def _linked(value: Any, link: str) -> str:
+    return f'<a href="{html.escape(link)}">{_escaped(value)}</a>' if link else _escaped(value)
+
+
+def _escaped(value: Any) -> str:
+    return html.escape(number(value))
 
 
 def _cell(value: str, expected: str, verdict: str) -> str:
@@ -118,7 +148,8 @@ def _paragraphs(text: str) -> str:
     return "".join(f"<p>{html.escape(part)}</p>" for part in text.strip().split("\n\n") if part.strip())
 
 
-def _number(value: Any) -> str:
+def number(value: Any) -> str:
+    """A value as a table shows it."""
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
