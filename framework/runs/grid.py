@@ -79,20 +79,16 @@ def _values(expression: str, text: str) -> list[Any]:
         if isinstance(tree, ast.Call) and isinstance(tree.func, ast.Name) and tree.func.id == "range":
             if tree.keywords:
                 raise ValueError("range takes no names")
-            values = range(*map(ast.literal_eval, tree.args))
-            return _not_empty(expression, list(values[: MOST + 1]))
-        values = ast.literal_eval(tree)
+            values = list(range(*map(ast.literal_eval, tree.args))[: MOST + 1])
+        else:
+            values = ast.literal_eval(tree)
     except (SyntaxError, ValueError, TypeError, MemoryError, RecursionError):
         raise ValueError(f"--sweep={expression}: neither a literal list nor a range; {FORM}") from None
     if not isinstance(values, list | tuple):
-        raise ValueError(f"--sweep={expression}: a {type(values).__name__}, not a list; {FORM}")
-    return _not_empty(expression, list(values))
-
-
-def _not_empty(expression: str, values: list[Any]) -> list[Any]:
+        raise ValueError(f"--sweep={expression}: of type {type(values).__name__}, not a list; {FORM}")
     if not values:
         raise ValueError(f"--sweep={expression}: an empty grid; give at least one value")
-    return values
+    return list(values)
 
 
 def _leaves(settings: dict[str, Any], prefix: str = "") -> list[str]:
