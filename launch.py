@@ -2,11 +2,10 @@
 
 python launch.py
 python launch.py --config=experiments/causal_prior.py:smoke --workdir=runs/x --config.prior.weight=0.1
+python launch.py --sweep='config.seed=range(5)' --sweep='config.causal_prior.prior.weight=[0,0.1]'
 python launch.py --list
 """
 
-import importlib
-import importlib.util
 import itertools
 import shutil
 import sys
@@ -31,6 +30,10 @@ RESUME = flags.DEFINE_enum("resume", "auto", runs.RESUME, "whether to take up th
 LIST = flags.DEFINE_bool("list", False, "name the experiments, a line each, and end")
 TENSORBOARD = flags.DEFINE_bool("tensorboard", False, "write the metrics as event files too: WORKDIR/tensorboard")
 COMPARE = flags.DEFINE_list("compare", [], "complete run directories to put side by side, and end")
+SWEEP = flags.DEFINE_multi_string("sweep", [], "a grid: config.KEY=[VALUE, VALUE] or config.KEY=range(N), a flag a key")
+EXECUTOR = flags.DEFINE_enum("executor", "process", ("process", "ray"), "where the points of a sweep run")
+RAY_ADDRESS = flags.DEFINE_string("ray_address", None, "a Ray cluster: HOST:PORT, or auto; by default one is started")
+RAY_GPUS = flags.DEFINE_float("ray_gpus", 0.0, "GPUs that a point takes of the Ray cluster", lower_bound=0.0)
 jax.config.config_with_absl()
 
 
@@ -38,22 +41,35 @@ def main(argv: list[str]) -> None:
     """What the flags ask for."""
     if LIST.value:
         width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-        print(runs.listing((_load(path) for path in sorted((ROOT / "experiments").glob("[!_]*.py"))), width))
+        paths = sorted((ROOT / "experiments").glob("[!_]*.py"))
+        print(runs.listing((runs.load(path, ROOT) for path in paths), width))
         return
     if COMPARE.value:
         output = Path(WORKDIR.value or "runs/comparison")
         print(f"{runs.compare([Path(directory) for directory in COMPARE.value], output)}\n\nfigure and table: {output}")
         return
-    try:
-        jax.devices()
-    except (RuntimeError, AssertionError) as error:
-        raise ValueError(f"JAX has no such device: {str(error).partition(' (set')[0]}") from None
-    runs.enable_compilation_cache()
-    experiment, config = _load(_config_path()), CONFIG.value
+    if EXECUTOR.value == "process":  # elsewhere the workers compute, and this process takes no device
+        runs.require_devices()
+        runs.enable_compilation_cache()
+    experiment, config = runs.load(_config_path(), ROOT), CONFIG.value
     if SEEDS.value is not None:
         config.seeds = SEEDS.value
-    workdir = Path(WORKDIR.value or f"runs/{runs.name_of(experiment)}-{config.preset}")
-    print(runs.summary(runs.execute(experiment, config, workdir, RESUME.value, TENSORBOARD.value)))
+    sweeps = bool(SWEEP.value) or EXECUTOR.value == "ray"
+    name = f"{runs.name_of(experiment)}-{config.preset}{'-sweep' if sweeps else ''}"
+    workdir = Path(WORKDIR.value or f"runs/{name}")
+    if sweeps:
+        _sweep(experiment, config, workdir)
+    else:
+        print(runs.summary(runs.execute(experiment, config, workdir, RESUME.value, TENSORBOARD.value)))
+
+
+def _sweep(experiment: runs.Experiment, config, workdir: Path) -> None:
+    """Runs the grid; that some of its points failed is said after the numbers of the others."""
+    ray = runs.on_ray(_config_path(), ROOT, RAY_ADDRESS.value, RAY_GPUS.value) if EXECUTOR.value == "ray" else None
+    swept = runs.sweep(experiment, config, SWEEP.value, workdir, RESUME.value, ray)
+    print(runs.overview(swept))
+    if swept.failed:
+        raise ValueError(runs.failure(swept))
 
 
 def parse(argv: list[str]) -> list[str]:
@@ -76,16 +92,6 @@ def parse(argv: list[str]) -> list[str]:
 
 def _config_path() -> Path:
     return Path(config_flags.get_config_filename(flags.FLAGS["config"]).partition(":")[0])
-
-
-def _load(path: Path) -> runs.Experiment:
-    """The module of an experiment's file: the project's own by name, a file from elsewhere by its path."""
-    if path.resolve().parent == ROOT / "experiments":
-        return importlib.import_module(f"experiments.{path.stem}")
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    module = sys.modules[path.stem] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def _guarded(work, mendable: tuple[type[Exception], ...]):

@@ -145,6 +145,22 @@ def test_runs_are_compared(toy, launch, tmp_path):
 
 
 @pytest.mark.slow
+def test_a_killed_sweep_ends_with_the_table_of_a_whole_one(toy, start, launch, tmp_path):
+    flags = (f"--config={toy}", "--sweep=config.seed=range(3)", "--sweep=config.pause=[0.05]")
+    process = start(*flags, "--workdir=killed")
+    wait_for(tmp_path / "killed" / "seed=1,pause=0.05" / "metrics.jsonl", 3, process)
+    process.kill()
+    process.communicate()
+    assert launch(*flags, "--workdir=killed", "--resume=must")[0] == 0
+    assert launch(*flags, "--workdir=whole")[0] == 0
+    assert (tmp_path / "killed" / "sweep.csv").read_bytes() == (tmp_path / "whole" / "sweep.csv").read_bytes()
+    assert launch(f"--config={toy}", "--config.seed=2", "--config.pause=0.05", "--workdir=single")[0] == 0
+    for name in ("result.json", "metrics.jsonl"):
+        single = (tmp_path / "single" / name).read_bytes()
+        assert (tmp_path / "killed" / "seed=2,pause=0.05" / name).read_bytes() == single
+
+
+@pytest.mark.slow
 def test_experiments_are_listed_a_line_each(launch):
     code, output, _ = launch("--list")
     assert code == 0
@@ -180,6 +196,8 @@ def test_experiments_are_listed_a_line_each(launch):
         (["--jax_platforms=bogus"], "JAX has no such device"),
         (["--config", "no where.py"], "no experiment file no where.py"),
         (["--config="], "no experiment file"),
+        (["--sweep=config.sed=[1]"], "config.sed is no setting; did you mean config.seed"),
+        (["--executor=ray"], "a sweep wants a grid"),
     ],
 )
 def test_bad_flags_are_refused_on_one_line(refused, flags, what):

@@ -3,10 +3,12 @@
 from framework.runs.compare import compare
 from framework.runs.directory import RESUME, Run, open_run
 from framework.runs.drive import drive
-from framework.runs.experiment import Experiment, Outcome, execute, listing, name_of, one_line, summary
-from framework.runs.machine import enable_compilation_cache, require_memory
+from framework.runs.experiment import Experiment, Outcome, execute, listing, load, name_of, one_line, summary
+from framework.runs.machine import enable_compilation_cache, require_devices, require_memory
 from framework.runs.pace import paced
+from framework.runs.ray_executor import on_ray
 from framework.runs.report import Section
+from framework.runs.sweep import Swept, failure, overview, sweep
 
 __all__ = [
     "RESUME",
@@ -14,15 +16,22 @@ __all__ = [
     "Outcome",
     "Run",
     "Section",
+    "Swept",
     "compare",
     "drive",
     "enable_compilation_cache",
     "execute",
+    "failure",
     "listing",
+    "load",
     "name_of",
+    "on_ray",
     "one_line",
     "open_run",
+    "overview",
     "paced",
+    "require_devices",
     "require_memory",
     "summary",
+    "sweep",
 ]

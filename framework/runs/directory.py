@@ -117,33 +117,64 @@ def open_run(path: Path, config: dict[str, Any], resume: str = "auto", tensorboa
     config = files.plain(config)
     metrics, folder = path / "metrics.jsonl", path / "tensorboard"
     follow = follower(metrics, folder) if tensorboard else None
+    with hold(path, "config.json", _OWN, resume) as fresh:
+        run = Run(path, follow)
+        if not fresh:
+            _require_same(path, config)
+        if run.result() is None:
+            files.write_json(path / "config.json", config)
+            files.write_json(path / "meta.json", [*_launches(path), machine.begin_launch()])
+            run._follow()
+        elif follow is not None and not is_current(metrics, folder):
+            follow()
+        yield run
+
+
+@contextlib.contextmanager
+def hold(path: Path, mark: str, own: Sequence[str], resume: str) -> Iterator[bool]:
+    """Holds a directory's lock, new or to be taken up again; yields whether it is new.
+
+    If the work on a new one fails with an error about its input before it wrote more than `own`, all is removed again.
+
+    Args:
+      path: the directory; it and its parents are made as needed.
+      mark: the file that a directory that is not new holds.
+      own: the files that opening the directory writes.
+      resume: see `open_run`.
+
+    Raises:
+      ValueError: if the directory is in use, does not fit `resume`, or holds other files.
+      OSError: if the directory cannot be written.
+    """
     if path.exists() and not path.is_dir():
         raise NotADirectoryError(f"{path} is a file; a run wants a directory")
-    if resume == "must" and not (path / "config.json").exists():
+    if resume == "must" and not (path / mark).exists():
         raise ValueError(f"--resume=must, but {path} holds no run to take up")
     made = [parent for parent in (path, *path.parents) if not parent.exists()]
     path.mkdir(parents=True, exist_ok=True)
     with _lock(path):
-        run = Run(path, follow)
-        fresh = not (path / "config.json").exists()
+        fresh = not (path / mark).exists()
         if fresh:
-            _require_empty(path)
-        else:
-            _require_same(path, config, resume)
-        if run.result() is not None:
-            if follow is not None and not is_current(metrics, folder):
-                follow()
-            yield run
-            return
+            _require_empty(path, own)
+        elif resume == "never":
+            raise ValueError(f"--resume=never, but {path} holds a run; give another --workdir")
         try:
-            files.write_json(path / "config.json", config)
-            files.write_json(path / "meta.json", [*_launches(path), machine.begin_launch()])
-            run._follow()
-            yield run
+            yield fresh
         except (ValueError, OSError):
             if fresh:
-                _remove_if_hardly_begun(path, made)
+                _remove_if_hardly_begun(path, made, own)
             raise
+
+
+def in_use(path: Path) -> bool:
+    """Whether a process holds the lock of a run directory."""
+    try:
+        with _lock(path):
+            return False
+    except FileNotFoundError:
+        return False
+    except ValueError:
+        return True
 
 
 @contextlib.contextmanager
@@ -160,22 +191,20 @@ def _lock(path: Path) -> Iterator[None]:
         os.close(handle)
 
 
-def _require_empty(path: Path) -> None:
+def _require_empty(path: Path, own: Sequence[str]) -> None:
     """A directory without a run may hold nothing but what a launch killed at its very start left."""
-    others = sorted(child.name for child in path.iterdir() if child.name not in _OWN)
+    others = sorted(child.name for child in path.iterdir() if child.name not in own)
     if others:
         raise ValueError(
             f"{path} holds other files ({', '.join(others[:3])}) and no run; give a new or empty --workdir"
         )
 
 
-def _require_same(path: Path, config: dict[str, Any], resume: str) -> None:
+def _require_same(path: Path, config: dict[str, Any]) -> None:
     before = files.read_json(path / "config.json")
     if before != config:
         keys = ", ".join(differing(before, config))
         raise ValueError(f"{path} was made with another config ({keys}); give another --workdir")
-    if resume == "never":
-        raise ValueError(f"--resume=never, but {path} holds a run; give another --workdir")
 
 
 def differing(before: Any, after: Any, key: str = "") -> list[str]:
@@ -195,9 +224,9 @@ def _launches(path: Path) -> list[dict[str, Any]]:
     return launches if isinstance(launches, list) else []
 
 
-def _remove_if_hardly_begun(path: Path, made: Sequence[Path]) -> None:
-    """Removes what `open_run` wrote, and the directories that it made, where there is nothing else."""
-    if all(child.name in _OWN for child in path.iterdir()):
+def _remove_if_hardly_begun(path: Path, made: Sequence[Path], own: Sequence[str]) -> None:
+    """Removes what `hold` and its caller wrote, and the directories made, where there is nothing else."""
+    if all(child.name in own for child in path.iterdir()):
         for child in path.iterdir():
             child.unlink()
         for directory in made:

@@ -1,8 +1,11 @@
 """One experiment into one run directory: its `main`, its report, its result, in this order."""
 
 import hashlib
+import importlib
+import importlib.util
 import inspect
 import json
+import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -53,9 +56,7 @@ def execute(
     """
     name = name_of(experiment)
     experiment.get_config(config.preset)
-    settings = {"experiment": name, **_plain(config)}
-    settings["files"] = fingerprints(settings)
-    with open_run(path, settings, resume, tensorboard) as run:
+    with open_run(path, settings_of(experiment, config), resume, tensorboard) as run:
         result = run.result()
         if result is not None:
             return Outcome(path, result, _sections(experiment, run, config, result), ran=False)
@@ -65,6 +66,27 @@ def execute(
         files.write_text(path / "report.html", report.page(f"{name}, {config.preset}", intro, sections))
         run.finish(result)
     return Outcome(path, result, sections, ran=True)
+
+
+def load(path: Path, root: Path) -> Experiment:
+    """The module of an experiment's file: the project's own by name, a file from elsewhere by its path.
+
+    Args:
+      path: the file.
+      root: the folder of the project, that of `experiments`.
+    """
+    if path.resolve().parent == root / "experiments":
+        return importlib.import_module(f"experiments.{path.stem}")
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = sys.modules[path.stem] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def settings_of(experiment: Experiment, config: Any) -> dict[str, Any]:
+    """What determines the result of a run, as plain values: the experiment, its config, the files that this names."""
+    settings = {"experiment": name_of(experiment), **_plain(config)}
+    return {**settings, "files": fingerprints(settings)}
 
 
 def fingerprints(settings: dict[str, Any]) -> dict[str, str]:

@@ -164,6 +164,44 @@ def lines(
     return figure
 
 
+def panels(values: Mapping[str, Mapping[str, Mapping[float | str, Sequence[float]]]], xlabel: str) -> Figure:
+    """A panel a measure: single measurements as points, a line a method through their means.
+
+    Args:
+      values: measure to method to place along the x axis to measurements; a method may be "".
+      xlabel: the axis of the places, which are numbers or names.
+    """
+    methods = list(dict.fromkeys(method for found in values.values() for method in found))
+    places = list(dict.fromkeys(place for found in values.values() for line in found.values() for place in line))
+    numeric = not any(isinstance(place, str) for place in places)
+    at = {place: place if numeric else position for position, place in enumerate(places)}
+    columns = min(3, len(values))
+    rows = -(-len(values) // columns)
+    figure = Figure(figsize=(4.1 * columns + 0.6, 3.1 * rows + 0.4), layout="constrained")
+    axes = np.ravel(figure.subplots(rows, columns))
+    for axis in axes[len(values) :]:
+        axis.set_axis_off()
+    for axis, (measure, found) in zip(axes, values.items(), strict=False):
+        for method, line in found.items():
+            colour = PALETTE[methods.index(method) % len(PALETTE)]
+            means = sorted((at[place], float(np.mean(single))) for place, single in line.items())
+            axis.plot(*zip(*means, strict=True), color=colour, linewidth=1.6)
+            dots = [(at[place], value) for place, single in line.items() for value in single]
+            axis.scatter(*zip(*dots, strict=True), s=16, color=colour, alpha=0.6, linewidths=0)
+        if not numeric:
+            axis.set_xticks(range(len(places)), [plain(place) for place in places], fontsize=9)
+        axis.set_title(plain(measure), fontsize=10, color=INK)
+        axis.spines[["top", "right"]].set_visible(False)
+        axis.grid(axis="y", color="#dde3e9", linewidth=0.8)
+        axis.set_axisbelow(True)
+    figure.supxlabel(plain(xlabel), fontsize=10, color=INK)
+    if methods != [""]:
+        colours = [PALETTE[place % len(PALETTE)] for place in range(len(methods))]
+        handles = [Line2D([], [], color=c, label=plain(m)) for c, m in zip(colours, methods, strict=True)]
+        figure.legend(handles=handles, loc="outside upper center", ncols=min(len(methods), 5), frameon=False)
+    return figure
+
+
 def grouped_bars(values: Mapping[str, Mapping[str, tuple[float, float] | None]], ylabel: str) -> Figure:
     """Groups of bars: one bar a method, with its standard error and its number above.
 

@@ -34,6 +34,18 @@ def end_launch(launch: dict[str, Any]) -> dict[str, Any]:
     return {**launch, "end": _now()}
 
 
+def require_devices() -> None:
+    """Refuses to go on where JAX has no device of the platform that it was asked for.
+
+    Raises:
+      ValueError: if there is none.
+    """
+    try:
+        jax.devices()
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(f"JAX has no such device: {str(error).partition(' (set')[0]}") from None
+
+
 def enable_compilation_cache() -> None:
     """Keeps compiled programs from run to run in a directory that only this user can open.
 

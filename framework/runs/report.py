@@ -12,6 +12,14 @@ LEAST = 0.28  # pixels of the page for a pixel of a figure, which has 144 an inc
 Expected = dict[str, tuple[float, float]]  # name -> (value, spread)
 
 
+class Lines(NamedTuple):
+    """Lines of cells under a header; a line may lead to a page of its own."""
+
+    header: tuple[str, ...]
+    cells: Sequence[tuple[Any, ...]]
+    links: Sequence[str]  # one a line, or ""
+
+
 class Section(NamedTuple):
     """One study: its claim, its numbers beside the expected ones, its figures."""
 
@@ -22,6 +30,7 @@ class Section(NamedTuple):
     figures: tuple[Path, ...]
     note: str = ""  # what a reader has to bear in mind
     link: str = ""  # a page or folder with more
+    table: Lines | None = None  # many runs, a line each
 
 
 def scalars(result: dict[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -78,7 +87,7 @@ def _section(section: Section) -> str:
     more = f'<p><a href="{html.escape(section.link)}">the whole report</a></p>' if section.link else ""
     return (
         f"<section id='{name}'><h2>{name}</h2>{_paragraphs(section.claim)}{pictures}{_tables(section)}"
-        f"{_paragraphs(section.note)}{more}</section>"
+        f"{_lines(section.table)}{_paragraphs(section.note)}{more}</section>"
     )
 
 
@@ -109,6 +118,25 @@ def _table(lines: Sequence[str], columns: Sequence[str], cell: Callable[[str, st
         f"<tr><th>{html.escape(line)}</th>{''.join(cell(line, column) for column in columns)}</tr>" for line in lines
     )
     return f"<div class=wide><table><tr>{head}</tr>{body}</table></div>"
+
+
+def _lines(table: Lines | None) -> str:
+    if table is None:
+        return ""
+    head = "".join(f"<th>{html.escape(name)}</th>" for name in table.header)
+    body = "".join(
+        f"<tr>{''.join(f'<td>{cell}</td>' for cell in (_linked(first, link), *map(_escaped, rest)))}</tr>"
+        for (first, *rest), link in zip(table.cells, table.links, strict=True)
+    )
+    return f"<div class=wide><table><tr>{head}</tr>{body}</table></div>"
+
+
+def _linked(value: Any, link: str) -> str:
+    return f'<a href="{html.escape(link)}">{_escaped(value)}</a>' if link else _escaped(value)
+
+
+def _escaped(value: Any) -> str:
+    return html.escape(number(value))
 
 
 def _cell(value: str, expected: str, verdict: str) -> str:

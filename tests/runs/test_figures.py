@@ -109,3 +109,11 @@ def test_names_of_many_bars_stand_one_word_a_line():
     assert few.axes[0].get_xticklabels()[0].get_text() == "arm 0"
     assert many.axes[0].get_xticklabels()[0].get_text() == "arm\n0"
     assert many.get_figwidth() < 3 * few.get_figwidth()
+
+
+@pytest.mark.parametrize("places", [(0, 0.5), ("er", "None")])
+def test_panels_draw_every_measurement_and_the_line_of_their_means(places):
+    line = {place: [3.0 * number, 3.0 * number + 2] for number, place in enumerate(places)}
+    axis = figures.panels({"shd": {"a": line, "b": line}}, "weight").axes[0]
+    assert [list(drawn.get_ydata()) for drawn in axis.get_lines()] == [[1.0, 4.0]] * 2
+    assert sorted(axis.collections[0].get_offsets()[:, 1]) == [0.0, 2.0, 3.0, 5.0]
