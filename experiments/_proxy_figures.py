@@ -76,6 +76,8 @@ def draw_cells(run: runs.Run, cells: Mapping[str, Mapping[str, Any]], steps: Map
                 label=f"{rule}, {kind}",
             )
     axis.set_xscale("log")
+    axis.set_xticks(steps, map(str, steps))
+    axis.minorticks_off()
     axis.set_xlabel("steps of the search", color=figures.INK)
     axis.set_ylabel("accuracy of the found cells, retrained (%)", color=figures.INK)
     axis.spines[["top", "right"]].set_visible(False)
