@@ -76,7 +76,8 @@ def draw_cells(run: runs.Run, cells: Mapping[str, Mapping[str, Any]], steps: Map
                 label=f"{rule}, {kind}",
             )
     axis.set_xscale("log")
-    axis.set_xticks(steps, map(str, steps))
+    taken = sorted({count for each in steps.values() for count in each.values()})
+    axis.set_xticks(taken, map(str, taken))
     axis.minorticks_off()
     axis.set_xlabel("steps of the search", color=figures.INK)
     axis.set_ylabel("accuracy of the found cells, retrained (%)", color=figures.INK)

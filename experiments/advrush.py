@@ -6,7 +6,7 @@ are trained against PGD and attacked. The numbers are means over the seeds; `gai
 seed, and `gain_interval` half of its 95 % interval.
 
     python launch.py --config=experiments/advrush.py:smoke         a minute: digits
-    python launch.py --config=experiments/advrush.py               42 minutes on 2 busy cores: digits, 5 seeds, AutoAttack
+    python launch.py --config=experiments/advrush.py               42 minutes (busy cores): digits, 5 seeds, AutoAttack
     python launch.py --config=experiments/advrush.py:paper         days of a GPU: the paper's protocol, CIFAR-10
 
 Images are in [0, 1] and not normalised. On digits gamma, h and epsilon are this project's own, chosen before any test
