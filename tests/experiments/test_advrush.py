@@ -1,6 +1,7 @@
 import json
 
 import jax
+import numpy as np
 import pytest
 
 from experiments import advrush
@@ -71,3 +72,17 @@ def test_the_paper_preset_is_the_papers_protocol():
     net = darts.supernet(search.channels, search.cells, 10, form=search.form)
     shapes = jax.eval_shape(lambda key: supernet.init(key, net), jax.random.key(0))
     assert supernet.parameter_count(shapes) == 1_930_618
+
+
+@pytest.mark.long
+def test_the_paper_preset_takes_two_real_steps(tmp_path):
+    """Of both searches, regularised from the first one on, on images as TFDS gives them."""
+    config = advrush.get_config("paper")
+    config.search.epochs, config.search.warmup = 1, 0
+    rng = np.random.default_rng(0)
+    train = rng.random((128, 32, 32, 3)).astype(np.float32), rng.integers(0, 10, 128)
+    found = advrush.searches(config, runs.Run(tmp_path), train, [0])
+    assert set(found) == {("darts", 0), ("advrush", 0)}
+    rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert [(row["phase"], row["step"]) for row in rows] == [("search darts", 2), ("search advrush", 2)]
+    assert rows[0]["curvature"] == 0 < rows[1]["curvature"]

@@ -1,10 +1,14 @@
 import json
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from experiments import _autosnn_data, autosnn
 from framework import runs
+from framework.core.chunks import advance
+from framework.nas import autosnn as search
 from framework.runs import report
 
 
@@ -105,6 +109,23 @@ def test_the_paper_preset_has_the_papers_sizes():
     )
     assert (config.search.rounds, config.search.pool, config.search.top, config.retrain.all) == (20, 20, 10, True)
     assert not config.search.exact
+
+
+@pytest.mark.long
+def test_the_paper_preset_takes_two_real_steps():
+    """Of the supernet's training, as the study makes it, on images as TFDS gives them."""
+    config = autosnn.get_config("paper")
+    rng, settings = np.random.default_rng(0), config.space
+    part = _autosnn_data.Part(rng.random((192, 32, 32, 3)).astype(np.float32), rng.integers(0, 10, 192))
+    dynamics = search.Dynamics(settings.steps, settings.neuron, statistics=settings.statistics)
+    options = {"macro": settings.macro, "candidates": tuple(settings.candidates), "dynamics": dynamics}
+    trainer = autosnn._trainer(
+        config, part, search.space(settings.channels, (32, 32, 3), 10, **options), config.training
+    )
+    state, seen = advance(trainer.step, trainer.init(jax.random.key(0), 192), tuple(map(jnp.asarray, part)), 2)
+    assert int(state.inner.step) == 2
+    assert np.isfinite(seen["loss"]).all()
+    assert (seen["spikes"] > 0).all()
 
 
 @pytest.mark.long
