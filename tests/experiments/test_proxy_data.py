@@ -26,9 +26,10 @@ def proxy(**changes):
 
 
 @pytest.mark.long
-def test_smoke_shows_every_part(launch, tmp_path):
+def test_smoke_shows_every_part(pytestconfig, launch, tmp_path):
     """Through the command line, once: numbers, tables and pictures."""
-    code, output, errors = launch("--config=experiments/proxy_data.py:smoke", f"--workdir={tmp_path}/run")
+    file = pytestconfig.rootpath / "experiments" / "proxy_data.py"
+    code, output, errors = launch(f"--config={file}:smoke", f"--workdir={tmp_path}/run")
     assert code == 0, errors
     assert "tau" in output
     run = tmp_path / "run"
