@@ -39,6 +39,7 @@ jax.config.config_with_absl()
 
 def main(argv: list[str]) -> None:
     """What the flags ask for."""
+    _require_together()
     if LIST.value:
         width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
         paths = sorted((ROOT / "experiments").glob("[!_]*.py"))
@@ -61,6 +62,14 @@ def main(argv: list[str]) -> None:
         _sweep(experiment, config, workdir)
     else:
         print(runs.summary(runs.execute(experiment, config, workdir, RESUME.value, TENSORBOARD.value)))
+
+
+def _require_together() -> None:
+    """Refuses flags that another one would leave without effect."""
+    if EXECUTOR.value != "ray" and (RAY_ADDRESS.value or RAY_GPUS.value):
+        raise ValueError("--ray_address and --ray_gpus are for --executor=ray")
+    if TENSORBOARD.value and SWEEP.value:
+        raise ValueError("--tensorboard is for one run: sweep without it, then launch a point again with it")
 
 
 def _sweep(experiment: runs.Experiment, config, workdir: Path) -> None:

@@ -198,6 +198,8 @@ def test_experiments_are_listed_a_line_each(launch):
         (["--config="], "no experiment file"),
         (["--sweep=config.sed=[1]"], "config.sed is no setting; did you mean config.seed"),
         (["--executor=ray"], "a sweep wants a grid"),
+        (["--ray_address=auto"], "--ray_address and --ray_gpus are for --executor=ray"),
+        (["--sweep=config.seed=[1]", "--tensorboard"], "--tensorboard is for one run"),
     ],
 )
 def test_bad_flags_are_refused_on_one_line(refused, flags, what):
