@@ -12,6 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from framework.core.files import naming
+
 FILES = "events.out.tfevents.*"
 
 
@@ -93,7 +95,7 @@ def _append(folder: Path, stamp: int, rows: list[dict[str, Any]]) -> None:
             begin = Event(wall_time=now, session_log=SessionLog(status=SessionLog.START))
             found = [Event(wall_time=now, file_version="brain.Event:2"), begin, *found]
         path.parent.mkdir(parents=True, exist_ok=True)
-        with open(path, "ab") as file:
+        with naming(path), open(path, "ab") as file:
             file.write(b"".join(_record(event.SerializeToString()) for event in found))
 
 
