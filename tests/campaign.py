@@ -345,13 +345,17 @@ MOUNTING = ("full disk", "read-only")
 TRIES = {"kill": 10}  # of a study, where it is not 2
 
 
+def flags_of(name: str) -> tuple[str, ...]:
+    """The flags of a study."""
+    file = ROOT / "experiments" / f"{name}.py"
+    return (f"--config={file}:smoke", *(f"--config.{setting}" for setting in STUDIES[name]))
+
+
 def run_of(name: str, faults: dict[str, int], cache: Path, seed: int) -> None:
     """Puts one study through its faults, a line of output each."""
     environment = os.environ | {"XDG_CACHE_HOME": str(cache), "JAX_PLATFORMS": "cpu", "XLA_FLAGS": ""}
-    file = f"--config={ROOT / 'experiments' / f'{name}.py'}:smoke"
     with tempfile.TemporaryDirectory(prefix=f"{name}-") as folder:
-        flags = (file, *(f"--config.{setting}" for setting in STUDIES[name]))
-        bench = prepare(flags, Path(folder), environment, seed)
+        bench = prepare(flags_of(name), Path(folder), environment, seed)
         print(f"{name}: {bench.whole.seconds:.1f} s, {bench.whole.operations}", flush=True)
         for fault, tries in faults.items():
             counts = collections.Counter(FAULTS[fault](bench, tries))

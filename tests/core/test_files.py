@@ -1,3 +1,4 @@
+import errno
 import os
 
 import pytest
@@ -24,3 +25,13 @@ def test_a_write_that_fails_leaves_the_old_file_whole(tmp_path, monkeypatch, bro
         write_bytes(path, b"new")
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_full_disk_is_told_with_the_file(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match=r"x\.bin") as caught:
+        write_bytes(tmp_path / "x.bin", b"new")
+    assert caught.value.filename == str(tmp_path / "x.bin")
