@@ -16,6 +16,7 @@ from ml_collections import ConfigDict
 
 from framework import data, runs, selection
 from framework.core import keys
+from framework.core.devices import TOGETHER
 from framework.networks import resnet, training
 from framework.selection import Traits, difficulty, dynamics, entropy_file, uncertainty
 
@@ -181,5 +182,5 @@ def _trained(base: ConfigDict, run: runs.Run, images: data.ImageSet, seed: int, 
     rows = lambda done, seen: [
         {"step": done, "seed": seed, "phase": phase} | {name: float(values[-1]) for name, values in seen.items()}
     ]
-    state = runs.drive(run, phase, epoch, state, given, base.epochs, 1, rows, options=options)
+    state = runs.drive(run, phase, epoch, state, given, base.epochs, 1, rows, options=options, split=TOGETHER)
     return state.training.params, state.seen, state.el2n

@@ -32,6 +32,7 @@ from experiments import _proxies as proxies
 from framework import attacks, data, runs
 from framework.attacks import training as hardened
 from framework.core import keys
+from framework.core.devices import TOGETHER
 from framework.nas import advrush, augmentation, bilevel, curvature, darts, landscape, network
 from framework.networks import training
 from framework.runs import files
@@ -204,7 +205,9 @@ def driven(config: ConfigDict, run: runs.Run, phase: tuple[str, str, int], step,
         | {name: float(values[-1]) for name, values in seen.items()}
     ]
     options = COMPILE[config.compile]
-    return runs.drive(run, f"{what}-{method}-{seed}", step, state, fixed, steps, epoch, rows, options=options)
+    return runs.drive(
+        run, f"{what}-{method}-{seed}", step, state, fixed, steps, epoch, rows, options=options, split=TOGETHER
+    )
 
 
 def looked_at(judge, net: darts.Supernet, of: advrush.Regulariser, state: darts.State, learned: darts.Data) -> Searched:

@@ -29,10 +29,12 @@ class Checkpoint:
 def save(directory: Path, step: int, state: Any, meta: dict[str, Any]) -> None:
     """Saves a pytree of arrays with plain JSON values beside it; older checkpoints but one are dropped.
 
-    An interrupt from the keyboard waits until the checkpoint is whole.
+    An interrupt from the keyboard waits until the checkpoint is whole. Of several processes the first alone saves.
     """
     import orbax.checkpoint as ocp
 
+    if jax.process_index() > 0:
+        return
     with _interrupt_waits(), _manager(directory) as manager:
         leaves = {name: _to_numpy(leaf) for name, leaf in _named_leaves(state)}
         manager.save(step, args=ocp.args.Composite(state=ocp.args.StandardSave(leaves), meta=ocp.args.JsonSave(meta)))
@@ -86,7 +88,11 @@ def _interrupt_waits() -> Iterator[None]:
 def _manager(directory: Path):
     import orbax.checkpoint as ocp
 
-    options = ocp.CheckpointManagerOptions(max_to_keep=KEPT, enable_async_checkpointing=False)
+    directory.mkdir(parents=True, exist_ok=True)
+    options = ocp.CheckpointManagerOptions(max_to_keep=KEPT, enable_async_checkpointing=False, create=False)
+    if jax.process_count() > 1:
+        own = jax.process_index()  # waits for no other
+        options.multiprocessing_options = ocp.options.MultiprocessingOptions(own, {own}, f"process-{own}")
     return ocp.CheckpointManager(directory.resolve(), options=options)
 
 
