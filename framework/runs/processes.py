@@ -28,8 +28,12 @@ def meet(address: str | None = None, count: int | None = None, number: int | Non
         JAX finds them itself: on TPUs, under Slurm, Open MPI and Kubernetes.
 
     Raises:
-      ValueError: if JAX cannot tell where the others are.
+      ValueError: for what is no address or no such process; if JAX cannot tell where the others are.
     """
+    if address and not address.rpartition(":")[2].isdigit():
+        raise ValueError(f"coordinator_address must be HOST:PORT, got {address!r}")
+    if count is not None and number is not None and not 0 <= number < count:
+        raise ValueError(f"process_id must be 0 to {count - 1}, got {number}")
     where = address or os.environ.get("JAX_COORDINATOR_ADDRESS") or "the coordinator that JAX detected"
 
     def give_up() -> None:
@@ -49,8 +53,9 @@ def meet(address: str | None = None, count: int | None = None, number: int | Non
             address, count, number, initialization_timeout=int(4 * PATIENCE), shutdown_timeout_seconds=60
         )
     except (ValueError, RuntimeError, OSError) as error:
+        why = str(error).splitlines()[0].rstrip(".")
         raise ValueError(
-            f"--distributed: {str(error).splitlines()[0]} Give --coordinator_address, --num_processes and --process_id"
+            f"--distributed: {why}; give --coordinator_address, --num_processes and --process_id"
         ) from None
     finally:
         timer.cancel()
