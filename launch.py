@@ -7,10 +7,22 @@ python launch.py --list
 """
 
 import itertools
+import os
 import shutil
+import signal
 import sys
-import traceback
 from pathlib import Path
+
+if __name__ == "__main__":  # before the imports, which take seconds
+
+    def stop(number: int, _) -> None:
+        """Ends at once, as by a kill, which a run survives: an exception would wait for threads, or be swallowed."""
+        what = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}[number]
+        os.write(2, f"\n{what}; the same command takes the run up where it stopped\n".encode())
+        os._exit(128 + number)
+
+    signal.signal(signal.SIGINT, stop)
+    signal.signal(signal.SIGTERM, stop)
 
 import jax
 from absl import app, flags, logging
@@ -115,23 +127,6 @@ def _config_path() -> Path:
     return Path(config_flags.get_config_filename(flags.FLAGS["config"]).partition(":")[0])
 
 
-def _guarded(work, mendable: tuple[type[Exception], ...]):
-    """Turns what a user can mend into one line on stderr and exit code 2; `--verbosity=1` shows the trace as well."""
-
-    def call(argv: list[str]):
-        try:
-            return work(argv)
-        except KeyboardInterrupt:
-            print("\ninterrupted; the same command takes the run up where it stopped", file=sys.stderr)
-            sys.exit(130)
-        except mendable as error:
-            if flags.FLAGS["verbosity"].value > 0:
-                traceback.print_exc()
-            print(f"error: {runs.one_line(error)}", file=sys.stderr)
-            sys.exit(2)
-
-    return call
-
-
 if __name__ == "__main__":
-    app.run(_guarded(main, (ValueError, OSError, MemoryError)), flags_parser=_guarded(parse, (Exception,)))
+    verbose = lambda: flags.FLAGS["verbosity"].value > 0  # --verbosity=1 shows the trace of an error as well
+    app.run(runs.guarded(main, verbose), flags_parser=runs.guarded(parse, verbose, (Exception,)))

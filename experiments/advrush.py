@@ -197,9 +197,8 @@ def searches(config: ConfigDict, run: runs.Run, train, seeds: list[int]) -> dict
             epoch = len(learned.labels) // settings.batch
             state = driven(config, run, ("search", method, seed), searcher.step, start, learned, steps, epoch)
             found[method, seed] = looked_at(judge, net, of, state, learned)
-            files.write_text(
-                run.path / "genotypes" / f"{method}-{seed}.json", darts.to_json(darts.genotype(state.alphas)) + "\n"
-            )
+            file = run.file(f"genotypes/{method}-{seed}.json")
+            files.write_text(file, darts.to_json(darts.genotype(state.alphas)) + "\n")
     return found
 
 
@@ -283,7 +282,7 @@ def attacked(config: ConfigDict, run: runs.Run, name: str, apply, test, key) -> 
     """Accuracy after each attack, each on all images; from its file where a killed run left one."""
     path = run.path / "verdicts" / f"{name}.json"
     if path.exists():
-        return files.read_json(path)
+        return files.read_object(path, "remove it, and the same command makes it anew")
     epsilon, batch = config.epsilon, min(250, len(test[1]))
     step = config.training.step_size
     made = {
@@ -300,7 +299,7 @@ def attacked(config: ConfigDict, run: runs.Run, name: str, apply, test, key) -> 
         else:
             seen = attacks.evaluate(key, made[each](), apply, *test, batch=batch).accuracy
             accuracy |= {"clean": seen["clean"], each: list(seen.values())[-1]}
-    files.write_json(path, accuracy)
+    files.write_json(run.file(f"verdicts/{name}.json"), accuracy)
     return accuracy
 
 

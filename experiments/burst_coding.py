@@ -179,12 +179,12 @@ def _simulated(config, run: runs.Run, given: Sets, layers, params, codes, name: 
     """A curve; taken from its file where a killed run left one."""
     path = run.path / "curves" / f"{name}.json"
     if path.exists():
-        return Curve(**files.read_json(path))
+        return Curve(**files.read_object(path, "remove it, and the same command makes it anew"))
     options = {"scale": config.scale, "percentile": config.percentile} | options
     spiking = networks.converted(given, layers, params, codes, **options)
     key = keys.named(jax.random.key(seed), "simulation")
     found = networks.curve(spiking, given.test, config.steps, key)
-    files.write_json(path, found._asdict())
+    files.write_json(run.file(f"curves/{name}.json"), found._asdict())
     return found
 
 

@@ -10,36 +10,7 @@ import pytest
 from tests.runs import event_files
 
 EXPERIMENTS = Path(__file__).parents[1] / "experiments"
-TOY = '''
-"""Adding up takes a while.
-
-A toy that is slow enough to be killed.
-"""
-import time
-from functools import partial
-import jax, jax.numpy as jnp
-from ml_collections import ConfigDict
-from framework import runs
-
-EXPECTED = {}
-
-def get_config(preset="default"):
-    return ConfigDict({"preset": preset, "seed": 0, "seeds": 1, "pause": 0.1})
-
-def step(state, fixed):
-    x, key = state
-    key, draw = jax.random.split(key)
-    return (jnp.sin(x) + jax.random.normal(draw, x.shape), key), {"mean": x.mean()}
-
-def main(config, run):
-    def rows(phase, done, metrics):
-        time.sleep(config.pause)
-        return [{"step": done, "seed": config.seed, "phase": phase, "mean": metrics["mean"][-1]}]
-    start = (jnp.zeros(3), jax.random.key(config.seed))
-    x, _ = runs.drive(run, "walk", step, start, None, 60, 3, partial(rows, "walk"), save_every=0.2)
-    y, _ = runs.drive(run, "again", step, (x, jax.random.key(1)), None, 30, 3, partial(rows, "again"), save_every=0.2)
-    return {"sum": float(y.sum()), "seeds": config.seeds}
-'''
+TOY = (Path(__file__).parent / "toy.py").read_text()
 
 
 @pytest.fixture
@@ -101,13 +72,14 @@ def test_a_killed_run_ends_with_the_same_result_metrics_and_events(toy, start, l
 
 
 @pytest.mark.slow
-def test_an_interrupt_leaves_a_directory_that_can_be_taken_up(toy, start, launch, tmp_path):
+@pytest.mark.parametrize(("number", "what"), [(signal.SIGINT, "interrupted"), (signal.SIGTERM, "terminated")])
+def test_a_signal_to_stop_leaves_a_directory_that_can_be_taken_up(toy, start, launch, tmp_path, number, what):
     process = start(f"--config={toy}", "--workdir=run")
     wait_for(tmp_path / "run" / "metrics.jsonl", 3, process)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     _, errors = process.communicate()
-    assert process.returncode == 130
-    assert errors.strip() == "interrupted; the same command takes the run up where it stopped"
+    assert process.returncode == 128 + number
+    assert errors.strip() == f"{what}; the same command takes the run up where it stopped"
     assert launch(f"--config={toy}", "--workdir=run")[0] == 0
 
 

@@ -5,9 +5,12 @@ Leaves are stored as NumPy arrays, typed keys as their data, so that a restore d
 
 import contextlib
 import dataclasses
+import logging
+import os
+import re
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,19 +32,27 @@ class Checkpoint:
 def save(directory: Path, step: int, state: Any, meta: dict[str, Any]) -> None:
     """Saves a pytree of arrays with plain JSON values beside it; older checkpoints but one are dropped.
 
-    An interrupt from the keyboard waits until the checkpoint is whole. Of several processes the first alone saves.
+    Checkpoints of later steps, which `restore_latest` passed over, are dropped as well. An interrupt from the keyboard
+    waits until the checkpoint is whole. Of several processes the first alone saves.
+
+    Raises:
+      OSError: if it cannot be written.
     """
     import orbax.checkpoint as ocp
 
     if jax.process_index() > 0:
         return
-    with _interrupt_waits(), _manager(directory) as manager:
+    with _interrupt_waits(), _errors_of_the_disk(directory), _manager(directory) as manager:
+        for later in (other for other in manager.all_steps() if other >= step):  # orbax would not go back behind them
+            manager.delete(later)
         leaves = {name: _to_numpy(leaf) for name, leaf in _named_leaves(state)}
         manager.save(step, args=ocp.args.Composite(state=ocp.args.StandardSave(leaves), meta=ocp.args.JsonSave(meta)))
         manager.wait_until_finished()
 
 
-def restore_latest(directory: Path, like: Any) -> Checkpoint | None:
+def restore_latest(
+    directory: Path, like: Any, fits: Callable[[dict[str, Any]], bool] = lambda meta: True
+) -> Checkpoint | None:
     """The newest checkpoint that can be read, or None where there is none.
 
     A step that a damaged disk or a cut file made unreadable is passed over for the one before it.
@@ -49,6 +60,7 @@ def restore_latest(directory: Path, like: Any) -> Checkpoint | None:
     Args:
       directory: where `save` wrote.
       like: a pytree with the structure, shapes and dtypes of the state; its values are not read.
+      fits: of the values saved beside the state, whether that checkpoint may be taken.
 
     Raises:
       ValueError: if the newest readable checkpoint is of another structure than `like`.
@@ -57,7 +69,7 @@ def restore_latest(directory: Path, like: Any) -> Checkpoint | None:
         return None
     import orbax.checkpoint as ocp
 
-    with _manager(directory) as manager:
+    with _in_silence(), _manager(directory) as manager:
         for step in sorted(manager.all_steps(), reverse=True):
             try:
                 restored = manager.restore(
@@ -65,7 +77,8 @@ def restore_latest(directory: Path, like: Any) -> Checkpoint | None:
                 )
             except Exception:  # noqa: BLE001  (orbax and tensorstore raise many kinds for a damaged file)
                 continue
-            return Checkpoint(step, _rebuild(like, restored["state"], directory), dict(restored["meta"]))
+            if fits(restored["meta"]):
+                return Checkpoint(step, _rebuild(like, restored["state"], directory), dict(restored["meta"]))
     return None
 
 
@@ -83,6 +96,31 @@ def _interrupt_waits() -> Iterator[None]:
         signal.signal(signal.SIGINT, previous)
     if pressed:
         raise KeyboardInterrupt
+
+
+@contextlib.contextmanager
+def _errors_of_the_disk(directory: Path) -> Iterator[None]:
+    """Says in one line what tensorstore found the disk to refuse: a full one, for example."""
+    try:
+        with _in_silence():
+            yield
+    except ValueError as error:
+        number = re.search(r"os_error_code=\\?'(\d+)", str(error))
+        if number is None:
+            raise
+        raise OSError(int(number[1]), os.strerror(int(number[1])), str(directory)) from error
+
+
+@contextlib.contextmanager
+def _in_silence() -> Iterator[None]:
+    """Without the traces that orbax logs of each of its threads: what it raises says the same."""
+    logger = logging.getLogger("absl")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def _manager(directory: Path):

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from framework.core.files import naming
 from framework.runs import files, machine, processes
 from framework.runs.tensorboard import follower, is_current
 
@@ -22,24 +23,33 @@ class Run:
 
     path: Path
     follow: Callable[[], None] | None = None  # brings TensorBoard's files up to date with the metrics, where wanted
+    inode: int | None = None  # of the directory that was opened
 
     def result(self) -> dict[str, Any] | None:
         """The final numbers if the run is complete."""
-        if not (self.path / "result.json").exists():
-            return None
-        result = files.read_json(self.path / "result.json")
-        if not isinstance(result, dict):
-            raise ValueError(f"{self.path / 'result.json'} is damaged: it holds no object; give another --workdir")
-        return result
+        path = self.path / "result.json"
+        return files.read_object(path, "remove it, and the same command makes it anew") if path.exists() else None
 
     def finish(self, result: dict[str, Any]) -> None:
         """Writes the final numbers, the last file of a run; they may depend on seed and config only."""
-        *before, launch = files.read_json(self.path / "meta.json")
-        files.write_json(self.path / "meta.json", [*before, machine.end_launch(launch)])
-        files.write_json(self.path / "result.json", result)
+        *before, launch = _launches(self.path) or [machine.begin_launch()]
+        files.write_json(self.file("meta.json"), [*before, machine.end_launch(launch)])
+        files.write_json(self.file("result.json"), result)
 
     def child(self, name: str) -> Path:
         """The directory of a run inside this one."""
+        return self.file(name)
+
+    def file(self, name: str) -> Path:
+        """The path of a file of the run that is about to be written.
+
+        Raises:
+          FileNotFoundError: if the directory was moved or removed since it was opened: writing would make it anew.
+        """
+        if self.inode is not None and not (self.path.exists() and self.path.stat().st_ino == self.inode):
+            raise FileNotFoundError(
+                f"{self.path} was moved or removed while the run was going; with --workdir at its new place it goes on"
+            )
         return self.path / name
 
     def log(self, rows: Sequence[dict[str, Any]]) -> None:
@@ -47,7 +57,8 @@ class Run:
         if not rows:
             return
         lines = "".join(json.dumps(files.plain(row)) + "\n" for row in rows)
-        with open(self._metrics, "a", encoding="utf-8") as file:
+        path = self.file("metrics.jsonl")
+        with naming(path), open(path, "a", encoding="utf-8") as file:
             file.write(lines)
             file.flush()
             os.fsync(file.fileno())
@@ -65,13 +76,13 @@ class Run:
 
     def save_csv(self, name: str, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
         """Writes a table into the directory."""
-        files.write_csv(self.path / name, header, rows)
+        files.write_csv(self.file(name), header, rows)
 
     def save_figure(self, name: str, figure, caption: str) -> None:
         """Writes a matplotlib figure, with its caption inside, as a PNG: `figures/adjacency`, or `graph` at the top."""
         from framework.runs import figures
 
-        files.write_bytes(self.path / f"{name}.png", figures.to_png(figure, caption))
+        files.write_bytes(self.file(f"{name}.png"), figures.to_png(figure, caption))
 
     def figures(self) -> tuple[Path, ...]:
         """The figures so far: those at the top, then those of the folder, each by name."""
@@ -135,7 +146,7 @@ def _opened(path: Path, config: dict[str, Any], resume: str, tensorboard: bool =
     metrics, folder = path / "metrics.jsonl", path / "tensorboard"
     follow = follower(metrics, folder) if tensorboard else None
     with hold(path, "config.json", _OWN, resume) as fresh:
-        run = Run(path, follow)
+        run = Run(path, follow, path.stat().st_ino)
         if not fresh:
             _require_same(path, config)
         if run.result() is None:
@@ -178,7 +189,7 @@ def hold(path: Path, mark: str, own: Sequence[str], resume: str) -> Iterator[boo
         try:
             yield fresh
         except (ValueError, OSError):
-            if fresh:
+            if fresh and path.exists():
                 _remove_if_hardly_begun(path, made, own)
             raise
 
@@ -203,6 +214,9 @@ def _lock(path: Path) -> Iterator[None]:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise ValueError(f"{path} is in use by another run; wait for it, or give another --workdir") from None
+        except OSError as error:
+            reason = f"{error.strerror} for a run (flock); give a --workdir on another file system than that of"
+            raise OSError(error.errno, reason, str(path)) from None
         yield
     finally:
         os.close(handle)
@@ -218,7 +232,7 @@ def _require_empty(path: Path, own: Sequence[str]) -> None:
 
 
 def _require_same(path: Path, config: dict[str, Any]) -> None:
-    before = files.read_json(path / "config.json")
+    before = files.read_object(path / "config.json", "give another --workdir")
     if before != config:
         keys = ", ".join(differing(before, config))
         raise ValueError(f"{path} was made with another config ({keys}); give another --workdir")

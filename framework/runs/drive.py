@@ -11,7 +11,7 @@ from tqdm import tqdm
 from framework.core import chunks
 from framework.core.devices import Options, Split
 from framework.core.types import Metrics, State, Step
-from framework.runs import checkpoints
+from framework.runs import checkpoints, files
 from framework.runs.directory import Run
 from framework.runs.machine import require_memory
 
@@ -36,7 +36,8 @@ def drive(
     """Takes `steps` steps in chunks, from the newest checkpoint of the phase if there is one.
 
     Where it is killed and called again with the same arguments, it ends with the same state and the same metrics, bit
-    for bit on one CPU machine: a checkpoint knows how many bytes of metrics belong to it.
+    for bit on one CPU machine: a checkpoint knows how many bytes of metrics belong to it. One that cannot be read, or
+    whose metrics are not all there, is passed over, if need be back to the beginning of the phase.
 
     Args:
       run: the open run directory.
@@ -58,22 +59,16 @@ def drive(
 
     Raises:
       ValueError: if the work cannot fit.
+      OSError: if the run directory is gone, or cannot be written.
     """
     require_memory(memory, phase)
-    directory = run.path / "checkpoints" / phase
-    done, last = 0, checkpoints.restore_latest(directory, state)
-    if last is None:
-        checkpoints.save(directory, 0, state, {"metrics_size": run.metrics_size()})
-    else:
-        done, state = last.step, last.state
-        if done < steps:
-            run.truncate_metrics(last.meta["metrics_size"])
+    done, state = taken_up(run, phase, state, steps)
     saved, first, said = time.monotonic(), None, False
     with tqdm(total=steps, initial=done, desc=phase, unit="step", disable=None, leave=False) as bar:
         for now, reached, metrics in chunks(step, state, fixed, steps, chunk, done, options, split):
             run.log(rows(now, jax.device_get(metrics)))
             if now == steps or time.monotonic() - saved >= save_every:
-                checkpoints.save(directory, now, reached, {"metrics_size": run.metrics_size()})
+                checkpoints.save(run.file(f"checkpoints/{phase}"), now, reached, {"metrics_size": run.metrics_size()})
                 saved = time.monotonic()
             bar.update(now - bar.n)
             first = first or (now, time.monotonic())  # the first chunk also compiles
@@ -83,6 +78,22 @@ def drive(
                 said = True
             state = reached
     return state
+
+
+def taken_up(run: Run, phase: str, state: State, steps: int) -> tuple[int, State]:
+    """The steps that a phase has taken and where it stands, the metrics cut back to this."""
+    all_there = lambda meta: meta["metrics_size"] <= run.metrics_size()
+    last = checkpoints.restore_latest(run.path / "checkpoints" / phase, state, all_there)
+    beginning = run.file(f"checkpoints/{phase}.json")
+    if last is not None:
+        if last.step < steps:
+            run.truncate_metrics(last.meta["metrics_size"])
+        return last.step, last.state
+    if beginning.exists():
+        run.truncate_metrics(files.read_object(beginning, "give another --workdir")["metrics_size"])
+    else:
+        files.write_json(beginning, {"metrics_size": run.metrics_size()})
+    return 0, state
 
 
 def _say_what_is_to_come(phase: str, seconds: float, memory: int) -> None:

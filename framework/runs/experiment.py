@@ -63,7 +63,7 @@ def execute(
         result = files.plain(experiment.main(config, run))
         sections = _sections(experiment, run, config, result)
         intro = claim_of(experiment) if len(sections) > 1 else ""
-        files.write_text(path / "report.html", report.page(f"{name}, {config.preset}", intro, sections))
+        files.write_text(run.file("report.html"), report.page(f"{name}, {config.preset}", intro, sections))
         run.finish(result)
     return Outcome(path, result, sections, ran=True)
 

@@ -48,6 +48,21 @@ def read_json(path: Path) -> Any:
         raise ValueError(f"{path}, {error}") from None
 
 
+def read_object(path: Path, advice: str) -> dict[str, Any]:
+    """Reads a JSON file that holds an object.
+
+    Raises:
+      ValueError: if it is damaged; ends with the advice.
+    """
+    try:
+        found = read_json(path)
+    except ValueError as error:
+        raise ValueError(f"{error}; {advice}") from None
+    if not isinstance(found, dict):
+        raise ValueError(f"{path} is damaged: it holds no object; {advice}")
+    return found
+
+
 def plain(value: Any, where: str = "") -> Any:
     """Arrays, NumPy and JAX scalars as the lists and numbers that JSON and CSV hold."""
     if isinstance(value, dict):

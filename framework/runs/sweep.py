@@ -17,10 +17,10 @@ from framework.runs import files, report, sweep_report
 from framework.runs.directory import Run, differing, hold
 from framework.runs.experiment import Experiment, claim_of, execute, name_of, one_line, settings_of
 from framework.runs.grid import Point, points, read
+from framework.runs.guard import MENDABLE
 from framework.runs.sweep_report import Line, Table
 
 OWN = ("sweep.json", ".sweep.json.partial")  # what opening a sweep writes
-MENDABLE = (ValueError, OSError, MemoryError)  # what a user can mend: the other points go on
 
 Executor = Callable[[Sequence[Point], Path], Iterable[tuple[Point, str]]]  # runs points; each with its error, or ""
 
@@ -67,7 +67,7 @@ def sweep(
     wanted = points(config, grid)
     asked = _asked(experiment, wanted[0], grid)
     with hold(path, OWN[0], OWN, resume) as fresh:
-        before = None if fresh else files.read_json(path / OWN[0])
+        before = None if fresh else files.read_object(path / OWN[0], "give another --workdir")
         if before is not None:
             _require_whole(path / OWN[0], before)
             _require_same(path, before, asked)
@@ -139,6 +139,8 @@ def _require_whole(path: Path, before: Any) -> None:
 
 def _require_same(path: Path, before: dict[str, Any], asked: dict[str, Any]) -> None:
     """An earlier sweep of the directory may have had fewer values, and differ in nothing else."""
+    if not all(isinstance(before.get(part), dict) for part in asked):
+        raise ValueError(f"{path / OWN[0]} is damaged: it holds no config and grid; give another --workdir")
     keys = differing({"sweep": sorted(before["grid"])}, {"sweep": sorted(asked["grid"])})
     differences = keys or differing(before["config"], asked["config"])
     if differences:

@@ -13,6 +13,7 @@ from framework.core import devices
 from framework.core.devices import Options
 from framework.runs import checkpoints
 from framework.runs.directory import Run
+from framework.runs.drive import taken_up
 
 
 def tasks(
@@ -44,14 +45,8 @@ def tasks(
     """
     shape = jax.eval_shape(task, jax.ShapeDtypeStruct((), np.int32), fixed)
     found = jax.tree.map(lambda leaf: np.zeros((count, *leaf.shape), leaf.dtype), shape)
-    directory, done = run.path / "checkpoints" / phase, 0
-    last = checkpoints.restore_latest(directory, found)
-    if last is None:
-        checkpoints.save(directory, 0, found, {"metrics_size": run.metrics_size()})
-    else:
-        done, found = last.step, jax.tree.map(np.array, last.state)
-        if done < count:
-            run.truncate_metrics(last.meta["metrics_size"])
+    done, found = taken_up(run, phase, found, count)
+    found = jax.tree.map(np.array, found)
     several, saved = _several(task, options), time.monotonic()
     fixed = devices.place(fixed, None) if jax.device_count() > 1 else fixed
     with tqdm(total=count, initial=done, desc=phase, unit="task", disable=None, leave=False) as bar:
@@ -63,7 +58,7 @@ def tasks(
                 run.log([rows(int(i), jax.tree.map(lambda leaf, i=i: leaf[i], found)) for i in numbers])
             done = int(numbers[-1]) + 1
             if done == count or time.monotonic() - saved >= save_every:
-                checkpoints.save(directory, done, found, {"metrics_size": run.metrics_size()})
+                checkpoints.save(run.file(f"checkpoints/{phase}"), done, found, {"metrics_size": run.metrics_size()})
                 saved = time.monotonic()
             bar.update(done - bar.n)
     return found

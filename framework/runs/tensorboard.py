@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from framework.core.files import parse_json
+from framework.core.files import naming, parse_json
 
 FILES = "events.out.tfevents.*"
 
@@ -106,7 +106,7 @@ def _append(folder: Path, stamp: int, rows: list[dict[str, Any]]) -> None:
             begin = Event(wall_time=now, session_log=SessionLog(status=SessionLog.START))
             found = [Event(wall_time=now, file_version="brain.Event:2"), begin, *found]
         path.parent.mkdir(parents=True, exist_ok=True)
-        with open(path, "ab") as file:
+        with naming(path), open(path, "ab") as file:
             file.write(b"".join(_record(event.SerializeToString()) for event in found))
 
 

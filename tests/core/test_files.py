@@ -1,3 +1,4 @@
+import errno
 import io
 import json
 import os
@@ -110,3 +111,13 @@ def test_archives_of_another_kind_are_refused(tmp_path):
         read_arrays(tmp_path / "a.npy")
     with pytest.raises(FileNotFoundError):
         read_arrays(tmp_path / "none.npz")
+
+
+def test_a_full_disk_is_told_with_the_file(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match=r"x\.bin") as caught:
+        write_bytes(tmp_path / "x.bin", b"new")
+    assert caught.value.filename == str(tmp_path / "x.bin")

@@ -1,3 +1,4 @@
+import resource
 import shutil
 import signal
 from typing import NamedTuple
@@ -68,6 +69,38 @@ def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(tmp_path, state,
         restored = checkpoints.restore_latest(tmp_path, state)
         assert restored.meta == {"step": 1}
         same(restored.state, state)
+
+
+def test_one_that_is_saved_after_a_damaged_one_counts(tmp_path, state):
+    """Of its step, or of one before it."""
+    for again in (2, 1):
+        checkpoints.save(tmp_path, 2, state, {})
+        (tmp_path / "2" / "_CHECKPOINT_METADATA").write_bytes(b"")
+        shutil.rmtree(tmp_path / "2" / "state")
+        checkpoints.save(tmp_path, again, state, {"again": again})
+        with jax.enable_x64(True):
+            assert checkpoints.restore_latest(tmp_path, state).meta == {"again": again}
+
+
+def test_one_whose_values_do_not_fit_is_passed_over(tmp_path, state):
+    for step in (1, 2):
+        checkpoints.save(tmp_path, step, state, {"size": step})
+    with jax.enable_x64(True):
+        assert checkpoints.restore_latest(tmp_path, state, lambda meta: meta["size"] < 2).step == 1
+        assert checkpoints.restore_latest(tmp_path, state, lambda meta: meta["size"] < 1) is None
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # of writes still under way
+def test_what_the_disk_refuses_is_said_with_the_place_and_nothing_else(tmp_path, state, capfd):
+    large = state._replace(weights=jax.random.normal(state.key, (30_000,)))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, limits[1]))
+    try:
+        with pytest.raises(OSError, match=r"File too large: .*checkpoint-of-a-phase"):
+            checkpoints.save(tmp_path / "checkpoint-of-a-phase", 1, large, {})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert capfd.readouterr() == ("", "")
 
 
 def test_a_checkpoint_of_another_structure_is_refused(tmp_path, state):

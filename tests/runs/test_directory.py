@@ -1,4 +1,6 @@
+import errno
 import json
+import os
 import subprocess
 import sys
 
@@ -133,6 +135,56 @@ def test_a_damaged_record_of_launches_is_begun_anew(tmp_path, content):
     (tmp_path / "meta.json").write_text(content)
     complete(tmp_path)
     assert len(json.loads((tmp_path / "meta.json").read_text())) == 1
+
+
+def test_a_record_of_launches_that_is_damaged_meanwhile_does_not_cost_the_result(tmp_path):
+    with open_run(tmp_path, CONFIG) as run:
+        (tmp_path / "meta.json").write_text("[{")
+        run.finish({"answer": 42})
+    assert run.result() == {"answer": 42}
+    assert [launch["end"] is None for launch in json.loads((tmp_path / "meta.json").read_text())] == [False]
+
+
+@pytest.mark.parametrize(
+    ("name", "advice"), [("config.json", "give another --workdir"), ("result.json", "remove it, and the same command")]
+)
+@pytest.mark.parametrize("content", ["", '{"answ', "[]"])
+def test_a_damaged_file_is_named_with_what_can_be_done(tmp_path, name, advice, content):
+    complete(tmp_path)
+    (tmp_path / name).write_text(content)
+    with pytest.raises(ValueError, match=rf"{name}.*; {advice}"), open_run(tmp_path, CONFIG):
+        pass
+
+
+def test_a_file_system_without_locks_is_told(tmp_path, monkeypatch):
+    def without(*_):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(directory.fcntl, "flock", without)
+    with pytest.raises(OSError, match=r"No locks available for a run \(flock\).*--workdir.*run'"):
+        complete(tmp_path / "run")
+
+
+def writing_elsewhere(path, write):
+    """A run whose directory is moved away before it writes."""
+    with open_run(path, CONFIG) as run:
+        path.rename(path.with_name("away"))
+        write(run)
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda run: run.log([{"step": 1}]),
+        lambda run: run.save_csv("a.csv", ("a",), []),
+        lambda run: run.finish({}),
+        lambda run: run.child("a"),
+    ],
+)
+def test_a_directory_that_was_moved_away_is_not_made_anew(tmp_path, write):
+    with pytest.raises(FileNotFoundError, match="was moved or removed"):
+        writing_elsewhere(tmp_path / "run", write)
+    assert [path.name for path in tmp_path.iterdir()] == ["away"]
 
 
 @pytest.mark.parametrize("kept", ["checkpoints", "system/checkpoints", "system/result.json"])

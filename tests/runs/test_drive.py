@@ -1,4 +1,6 @@
 import json
+import os
+import shutil
 
 import jax
 import jax.numpy as jnp
@@ -66,6 +68,59 @@ def test_rows_after_the_last_checkpoint_are_forgotten_and_written_anew(tmp_path,
     driven(tmp_path, start)
     steps = [json.loads(line)["step"] for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert steps == [5, 10, 15, 20, 25, 30, 35, 40]
+
+
+def two_phases(path, start):
+    """Two phases of eight rows each, one after the other: the metrics, and the steps of either that were taken."""
+    seen = {"first": [], "second": []}
+
+    def of(phase):
+        return lambda done, metrics: seen[phase].append(done) or [{"phase": phase} | rows(done, metrics)[0]]
+
+    with open_run(path, {"seed": 0}) as run:
+        for phase in seen:
+            drive(run, phase, step, start, 0.1, 40, 5, of(phase), save_every=0.0)
+    return (path / "metrics.jsonl").read_text(), seen
+
+
+@pytest.mark.parametrize("size", [0, 130, 1000])
+def test_metrics_that_were_cut_are_made_anew(tmp_path, start, size):
+    """130 bytes are one row and a half, 1000 reach into the second phase: checkpoints behind the cut do not count."""
+    whole, _ = two_phases(tmp_path, start)
+    assert len(whole.splitlines()[0]) < 130 < 1000 < len(whole)
+    (tmp_path / "metrics.jsonl").write_text(whole[:size])
+    again, seen = two_phases(tmp_path, start)
+    assert again == whole
+    assert seen["first"][:1] == ([] if size > len(whole) // 2 else [5])
+    assert two_phases(tmp_path, start) == (whole, {"first": [], "second": []})
+
+
+@pytest.mark.parametrize("damaged", [("40",), ("35", "40")])
+def test_rows_of_a_later_phase_outlive_damage_to_the_checkpoints_of_an_earlier_one(tmp_path, start, damaged):
+    whole, _ = two_phases(tmp_path, start)
+    for name in damaged:
+        for path in (tmp_path / "checkpoints" / "first" / name).rglob("*"):
+            if path.is_file():
+                os.truncate(path, path.stat().st_size // 2)
+    again, seen = two_phases(tmp_path, start)
+    assert again == whole
+    assert seen["first"] == list(range(40 if len(damaged) == 1 else 5, 41, 5))
+    assert two_phases(tmp_path, start) == (whole, {"first": [], "second": []})
+
+
+def test_a_beginning_that_cannot_be_read_is_refused(tmp_path, start):
+    two_phases(tmp_path, start)
+    shutil.rmtree(tmp_path / "checkpoints" / "second")
+    (tmp_path / "checkpoints" / "second.json").write_text("")
+    with pytest.raises(ValueError, match=r"second\.json.*give another --workdir"):
+        two_phases(tmp_path, start)
+
+
+def test_a_directory_that_is_moved_away_is_not_made_anew(tmp_path, start):
+    moved = lambda done, metrics: (tmp_path / "a").exists() and (tmp_path / "a").rename(tmp_path / "b") and []
+    with pytest.raises(FileNotFoundError, match="was moved or removed"), open_run(tmp_path / "a" / "run", {}) as run:
+        drive(run, "walk", step, start, 0.1, 40, 5, moved, save_every=0.0)
+    assert [path.name for path in tmp_path.iterdir()] == ["b"]
 
 
 def test_a_finished_phase_leaves_the_rows_of_later_ones_alone(tmp_path, start):

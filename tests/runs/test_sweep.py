@@ -96,6 +96,15 @@ def test_a_grid_may_grow_and_only_grow(tmp_path):
     assert contents(tmp_path) == before
 
 
+@pytest.mark.parametrize("content", ["", '{"config": {', "[]", "{}", '{"config": [], "grid": {}}'])
+def test_a_damaged_record_of_the_sweep_is_refused(tmp_path, content):
+    experiment = study()
+    swept(experiment, tmp_path)
+    (tmp_path / "sweep.json").write_text(content)
+    with pytest.raises(ValueError, match=r"sweep\.json.*give another --workdir"):
+        swept(experiment, tmp_path)
+
+
 def test_a_point_that_fails_stops_no_other_and_is_tried_again(tmp_path):
     outcome = swept(study(fails=lambda config: config.factor == 2), tmp_path)
     assert sorted(outcome.failed) == [f"factor=2,seed={seed}" for seed in range(3)]

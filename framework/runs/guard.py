@@ -1,0 +1,37 @@
+"""What a user can mend, told on one line in place of a trace."""
+
+import functools
+import sys
+import traceback
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
+from framework.runs.experiment import one_line
+
+P = ParamSpec("P")
+R = TypeVar("R")
+MENDABLE = (ValueError, OSError, MemoryError)  # what a user can mend
+
+
+def guarded(
+    work: Callable[P, R], verbose: Callable[[], bool], mendable: tuple[type[Exception], ...] = MENDABLE
+) -> Callable[P, R]:
+    """The same work, which ends the program with exit code 2 and a line `error: ...` on stderr for what can be mended.
+
+    Args:
+      work: what is to be done.
+      verbose: whether the trace is wanted as well.
+      mendable: the errors that a user can mend.
+    """
+
+    @functools.wraps(work)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return work(*args, **kwargs)
+        except mendable as error:
+            if verbose():
+                traceback.print_exc()
+            print(f"error: {one_line(error)}", file=sys.stderr)
+            sys.exit(2)
+
+    return call

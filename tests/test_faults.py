@@ -1,0 +1,30 @@
+"""The fault campaign as tests: of a toy for the gate, of every study for before a release. See `tests/campaign.py`."""
+
+import pytest
+
+from tests import campaign
+
+TOY = campaign.ROOT / "tests" / "toy.py"
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory, launch_environment):
+    flags = (f"--config={TOY}", "--config.pause=0.01")
+    return campaign.prepare(flags, tmp_path_factory.mktemp("toy"), launch_environment, seed=0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fault", [fault for fault in campaign.FAULTS if fault not in ("any file cut", "no flock")])
+def test_after_a_fault_the_same_command_ends_with_the_same_files(toy, fault):
+    if fault in campaign.MOUNTING and not campaign.can_mount():
+        pytest.skip("this user may not mount a file system")
+    found = list(campaign.FAULTS[fault](toy, 1))
+    assert found
+    assert set(found) <= {campaign.SAME, campaign.REFUSED}
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("study", campaign.STUDIES)
+def test_a_study_that_was_killed_ten_times_ends_with_the_same_files(study, tmp_path, launch_environment):
+    bench = campaign.prepare(campaign.flags_of(study), tmp_path, launch_environment, seed=0)
+    assert list(campaign.kill(bench, 10)) == [campaign.SAME] * 10
