@@ -209,10 +209,8 @@ def driven(config: ConfigDict, run: runs.Run, phase: tuple[str, str, int], step,
         {"step": done, "seed": seed, "phase": f"{what} {method}"}
         | {name: float(values[-1]) for name, values in seen.items()}
     ]
-    options = COMPILE[config.compile]
-    return runs.drive(
-        run, f"{what}-{method}-{seed}", step, state, fixed, steps, epoch, rows, options=options, split=TOGETHER
-    )
+    name, options = f"{what}-{method}-{seed}", COMPILE[config.compile]
+    return runs.drive(run, name, step, state, fixed, steps, epoch, rows, options=options, split=TOGETHER)
 
 
 def looked_at(judge, net: darts.Supernet, of: advrush.Regulariser, state: darts.State, learned: darts.Data) -> Searched:

@@ -11,31 +11,9 @@ from typing import Any
 
 Make = Callable[[Random], bytes]
 
+_WRITTEN = "0 -0 -1 1 2 3 7 0.5 -0.5 1e3 1e-320 1e999 -1e999 nan NaN -inf Infinity 1_0 0x10 1e 1,5 +2"
 NUMBERS = [
-    *[
-        "0",
-        "-0",
-        "-1",
-        "1",
-        "2",
-        "3",
-        "7",
-        "0.5",
-        "-0.5",
-        "1e3",
-        "1e-320",
-        "1e999",
-        "-1e999",
-        "nan",
-        "NaN",
-        "-inf",
-        "Infinity",
-        "1_0",
-        "0x10",
-        "1e",
-        "1,5",
-        "+2",
-    ],
+    *_WRITTEN.split(),
     *(str(2**bits + by) for bits in (31, 32, 53, 63, 64) for by in (-1, 0, 1)),
     *("9" * digits for digits in (18, 30, 5000)),
     *("\u0663", "\uff11", "\u00bd"),  # digits of other scripts, and what is none
