@@ -44,6 +44,10 @@ TENSORBOARD = flags.DEFINE_bool("tensorboard", False, "write the metrics as even
 COMPARE = flags.DEFINE_list("compare", [], "complete run directories to put side by side, and end")
 SWEEP = flags.DEFINE_multi_string("sweep", [], "a grid: config.KEY=[VALUE, VALUE] or config.KEY=range(N), a flag a key")
 EXECUTOR = flags.DEFINE_enum("executor", "process", ("process", "ray"), "where the points of a sweep run")
+DISTRIBUTED = flags.DEFINE_bool("distributed", False, "take part in a run of several processes, each launched so")
+COORDINATOR = flags.DEFINE_string("coordinator_address", None, "HOST:PORT of process 0, where JAX cannot detect it")
+PROCESSES = flags.DEFINE_integer("num_processes", None, "how many processes the run has, likewise", lower_bound=1)
+PROCESS = flags.DEFINE_integer("process_id", None, "which of them this is, from 0 on, likewise", lower_bound=0)
 RAY_ADDRESS = flags.DEFINE_string("ray_address", None, "a Ray cluster: HOST:PORT, or auto; by default one is started")
 RAY_GPUS = flags.DEFINE_float("ray_gpus", 0.0, "GPUs that a point takes of the Ray cluster", lower_bound=0.0)
 jax.config.config_with_absl()
@@ -61,6 +65,8 @@ def main(argv: list[str]) -> None:
         output = Path(WORKDIR.value or "runs/comparison")
         print(f"{runs.compare([Path(directory) for directory in COMPARE.value], output)}\n\nfigure and table: {output}")
         return
+    if DISTRIBUTED.value:
+        runs.processes.meet(COORDINATOR.value, PROCESSES.value, PROCESS.value)
     if EXECUTOR.value == "process":  # elsewhere the workers compute, and this process takes no device
         runs.require_devices()
         runs.enable_compilation_cache()
@@ -72,14 +78,20 @@ def main(argv: list[str]) -> None:
     workdir = Path(WORKDIR.value or f"runs/{name}")
     if sweeps:
         _sweep(experiment, config, workdir)
-    else:
-        print(runs.summary(runs.execute(experiment, config, workdir, RESUME.value, TENSORBOARD.value)))
+        return
+    outcome = runs.execute(experiment, config, workdir, RESUME.value, TENSORBOARD.value)
+    if runs.processes.is_first():
+        print(runs.summary(outcome))
 
 
 def _require_together() -> None:
     """Refuses flags that another one would leave without effect."""
     if EXECUTOR.value != "ray" and (RAY_ADDRESS.value or RAY_GPUS.value):
         raise ValueError("--ray_address and --ray_gpus are for --executor=ray")
+    if not DISTRIBUTED.value and (COORDINATOR.value, PROCESSES.value, PROCESS.value) != (None, None, None):
+        raise ValueError("--coordinator_address, --num_processes and --process_id are for --distributed")
+    if DISTRIBUTED.value and (SWEEP.value or EXECUTOR.value == "ray"):
+        raise ValueError("--distributed is for one run: --executor=ray spreads a sweep over machines")
     if TENSORBOARD.value and SWEEP.value:
         raise ValueError("--tensorboard is for one run: sweep without it, then launch a point again with it")
 

@@ -1,15 +1,18 @@
 """The networks of the study of burst coding: their data, their training, their simulation."""
 
+import functools
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jax import lax
 from ml_collections import ConfigDict
 
 from framework import data, runs, snn
-from framework.core import keys
+from framework.core import devices, keys
+from framework.core.devices import TOGETHER, Split
 from framework.networks import training
 from framework.snn import architectures, coding, layer, meters, neuron
 from framework.snn.layer import Layer
@@ -118,7 +121,9 @@ def trained(config: ConfigDict, run: runs.Run, given: Sets, layers: tuple[Layer,
         return [{"step": done, "seed": seed, "phase": phase} | last]
 
     steps = _steps(config.training, len(part.labels))
-    params = runs.drive(run, phase, trainer.step, state, fixed, steps, CHUNK, rows, memory=memory).params
+    params = runs.drive(
+        run, phase, trainer.step, state, fixed, steps, CHUNK, rows, memory=memory, split=TOGETHER
+    ).params
     logits = jax.jit(lambda images: snn.forward(layers, params, unit_interval(images, part.maximum), unit)[0])
     return params, training.accuracy(logits, given.test.images, given.test.labels, BATCH)
 
@@ -130,16 +135,30 @@ def converted(given: Sets, layers, params, pair: tuple[coding.Code, coding.Code]
 
 def curve(spiking: snn.Spiking, part: data.ImageSet, steps: int, key) -> Curve:
     """Accuracy, spikes and synaptic operations over time, on all images of a set."""
-    sums = None
-    for start in range(0, len(part.labels), BATCH):
-        images = unit_interval(part.images[start : start + BATCH], part.maximum)
-        outputs = snn.run(spiking, images, steps, jax.random.fold_in(key, start))
-        seen = _summed(outputs, part.labels[start : start + BATCH])
-        sums = seen if sums is None else jax.tree.map(jnp.add, sums, seen)
-    return Curve(*(np.round(np.asarray(each, float) / len(part.labels), 9).tolist() for each in sums))
+    count = len(part.labels)
+    size, fixed = min(BATCH, count), (spiking, part.images, part.labels, part.maximum, key)
+    starts = np.arange(0, count - size + 1, size)
+    blocks = np.split(starts, range(jax.device_count(), len(starts), jax.device_count()))
+    seen = [_watched(size, steps)(block, fixed) for block in blocks]
+    if count % size:
+        seen.append(_watched(count % size, steps)(starts[-1:] + size, fixed))
+    sums = jax.tree.map(lambda *parts: sum(np.asarray(each, float).sum(0) for each in parts), *seen)
+    return Curve(*(np.round(each / count, 9).tolist() for each in sums))
 
 
-@jax.jit
+@functools.lru_cache(maxsize=8)
+def _watched(size: int, steps: int):
+    """The sums of each batch that begins at one of the given images, `[batches, ...]`; a device takes a batch."""
+
+    def batch(start, fixed):
+        spiking, images, labels, maximum, key = fixed
+        images, labels = (lax.dynamic_slice_in_dim(each, start, size) for each in (images, labels))
+        outputs = snn.run(spiking, unit_interval(images, maximum), steps, jax.random.fold_in(key, start))
+        return _summed(outputs, labels)
+
+    return devices.spread(lambda starts, fixed: lax.map(lambda start: batch(start, fixed), starts), in_axes=(0, None))
+
+
 def _summed(outputs: snn.simulation.Outputs, labels: jax.Array) -> Curve:
     """Sums over the images, of what has come so far."""
     right = jnp.round(meters.accuracy_over_time(outputs.logits, labels) * len(labels))
@@ -184,7 +203,7 @@ def surrogate_trained(config: ConfigDict, run: runs.Run, given: Sets, unit, step
         for i, seed in enumerate(seeds)
     ]
     fixed = (jnp.asarray(part.images[:count]), jnp.asarray(part.labels[:count]))
-    params = runs.drive(run, phase, step, states, fixed, _steps(settings, count), CHUNK, rows).params
+    params = runs.drive(run, phase, step, states, fixed, _steps(settings, count), CHUNK, rows, split=Split()).params
     fan = np.array([*settings.hidden[1:], classes], np.float32)
 
     @jax.jit

@@ -1,6 +1,5 @@
 """Where the problems of the causal study come from: drawn tables, bnlearn networks, and tables of one's own."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -12,6 +11,7 @@ from tqdm import tqdm
 from framework import causal, data, runs
 from framework.causal import bif, elicitation, endpoint, graphs, synthetic
 from framework.core import keys
+from framework.core.files import parse_json
 
 
 class Study(NamedTuple):
@@ -137,7 +137,7 @@ def _descriptions(path: str, names: tuple[str, ...]) -> Mapping[str, str]:
     if not path:
         return {name: name for name in names}
     try:
-        described = json.loads(Path(path).read_text(encoding="utf-8"))
+        described = parse_json(Path(path).read_bytes())
     except ValueError as error:
         raise ValueError(f"{path}: not JSON ({error}); wanted is an object of column and description") from None
     if not isinstance(described, dict) or set(described) != set(names):

@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from framework import data, runs, sgd, ssd
 from framework.core import keys
+from framework.core.devices import TOGETHER
 from framework.sgd import placement
 from framework.sgd.rule import gathered, mean
 from framework.ssd import controllers, isp
@@ -176,7 +177,8 @@ def curves(config: ConfigDict, run: runs.Run, given: Pages, name: str, channels:
         ]
 
     step = _look(name, channels, per_look, config.rules, devices)
-    ended = runs.drive(run, phase, step, begun, fixed, looks, max(looks // 8, 1), rows)
+    split = TOGETHER if devices == jax.device_count() else None
+    ended = runs.drive(run, phase, step, begun, fixed, looks, max(looks // 8, 1), rows, split=split)
     shape = (len(SEEN), len(studied), len(config.rates), len(seeds), looks)
     history = np.asarray(ended[-1]).transpose(1, 3, 2, 0).reshape(shape)
     time, joules = {}, {}

@@ -16,6 +16,7 @@ from ml_collections import ConfigDict
 
 from framework import data, runs, selection
 from framework.core import keys
+from framework.core.devices import TOGETHER
 from framework.networks import resnet, training
 from framework.selection import Traits, difficulty, dynamics, entropy_file, uncertainty
 
@@ -78,10 +79,13 @@ def rows(config: ConfigDict, run: runs.Run, count: int = 0) -> np.ndarray | slic
         return slice(None)
     if config.data.get("events"):
         raise ValueError("proxy.fraction must be 1 for recordings of event cameras: proxies are chosen from images")
-    images = data.images(config.data.name, "train", config.data.dir or None)
-    kept = slice(count or None)
-    images = images._replace(images=images.images[kept], labels=images.labels[kept], ids=images.ids[kept])
-    return indices(config.proxy, run, images, config.seed)
+    return indices(config.proxy, run, pictures(config.data, "train", count), config.seed)
+
+
+def pictures(settings: ConfigDict, split: str, count: int = 0) -> data.ImageSet:
+    """The first `count` images (0: all) of a split of the set `name` in `dir`, pooled to `side` where one is given."""
+    images = data.images(settings.name, split, settings.dir or None, count)
+    return data.pooled(images, settings.side) if settings.get("side") else images
 
 
 def chosen(rule: str, key, size: int, traits: Traits, balanced: bool = False, bin_width: float = 0.5) -> np.ndarray:
@@ -181,5 +185,5 @@ def _trained(base: ConfigDict, run: runs.Run, images: data.ImageSet, seed: int, 
     rows = lambda done, seen: [
         {"step": done, "seed": seed, "phase": phase} | {name: float(values[-1]) for name, values in seen.items()}
     ]
-    state = runs.drive(run, phase, epoch, state, given, base.epochs, 1, rows, options=options)
+    state = runs.drive(run, phase, epoch, state, given, base.epochs, 1, rows, options=options, split=TOGETHER)
     return state.training.params, state.seen, state.el2n

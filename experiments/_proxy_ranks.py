@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -15,13 +15,6 @@ from framework.nas import nasbench201 as space
 from framework.networks import training
 
 Part = tuple[Any, Any]  # images [N, h, w, c] as a network takes them, labels [N]
-
-
-class Scores(NamedTuple):
-    """Accuracies so far, a training at a time."""
-
-    accuracy: jax.Array  # [trainings]
-    done: jax.Array  # [] int32
 
 
 def batches(rows: np.ndarray, epochs: int, batch: int, seed: int) -> np.ndarray:
@@ -63,12 +56,11 @@ def fitted(loss: Callable, params: Any, plan: jax.Array, steps: jax.Array, rate:
 
 
 def scored(
-    run: runs.Run, phase: str, step: Callable, count: int, fixed: Any, seed: int, options: Any = ()
+    run: runs.Run, phase: str, task: Callable, count: int, fixed: Any, seed: int, options: Any = ()
 ) -> np.ndarray:
-    """Accuracies of `count` trainings, a checkpoint between them: [count]."""
-    rows = lambda done, seen: [{"step": done, "seed": seed, "phase": phase, "accuracy": float(seen["accuracy"][-1])}]
-    start = Scores(jnp.zeros(count), jnp.zeros((), jnp.int32))
-    return np.asarray(runs.drive(run, phase, step, start, fixed, count, 1, rows, options=options).accuracy)
+    """Accuracies of `count` trainings: [count]."""
+    row = lambda number, accuracy: {"step": number + 1, "seed": seed, "phase": phase, "accuracy": float(accuracy)}
+    return runs.tasks(run, phase, task, count, fixed, row, options=options)
 
 
 def drawn(key, count: int) -> list[space.Architecture]:
@@ -113,11 +105,11 @@ def accuracies(
 
 @functools.cache
 def _training(net: space.Config, rate: float) -> Callable:
-    """A step of `scored`: one architecture, one seed."""
+    """The task of one architecture and one seed."""
 
-    def step(state: Scores, fixed: Any) -> tuple[Scores, dict]:
+    def task(number: jax.Array, fixed: Any) -> jax.Array:
         architectures, plans, steps, train, test, seeds = fixed
-        which, place = jnp.divmod(state.done, len(seeds))
+        which, place = jnp.divmod(number, len(seeds))
         architecture = architectures[which]
 
         def loss(params, images, labels):
@@ -126,7 +118,6 @@ def _training(net: space.Config, rate: float) -> Callable:
 
         params = space.init(jax.random.fold_in(jax.random.key(0), seeds[place]), net)
         params = fitted(loss, params, plans[place], steps, rate, train)
-        right = (space.forward(params, architecture, test[0], train=True)[0].argmax(-1) == test[1]).mean()
-        return Scores(state.accuracy.at[state.done].set(right), state.done + 1), {"accuracy": right}
+        return (space.forward(params, architecture, test[0], train=True)[0].argmax(-1) == test[1]).mean()
 
-    return step
+    return task

@@ -10,8 +10,9 @@ import numpy as np
 import optax
 from jax import lax
 
-from experiments._proxy_ranks import Part, Scores, fitted, scored
+from experiments._proxy_ranks import Part, fitted, scored
 from framework import runs
+from framework.core.devices import Split
 from framework.nas import bilevel, darts
 
 CHUNK = 10  # steps of a search between two looks
@@ -48,9 +49,8 @@ def searched(
         {"step": done, "seed": seed + i, "phase": phase} | {name: float(values[-1, i]) for name, values in seen.items()}
         for i in range(len(parts))
     ]
-    alphas = runs.drive(
-        run, phase, step, states, given, bilevel.steps_of(config, half), CHUNK, logged, options=options
-    ).alphas
+    steps, split = bilevel.steps_of(config, half), Split(fixed=0)
+    alphas = runs.drive(run, phase, step, states, given, steps, CHUNK, logged, options=options, split=split).alphas
     return [darts.genotype(jax.tree.map(lambda leaf, i=i: leaf[i], alphas)) for i in range(len(parts))]
 
 
@@ -94,18 +94,17 @@ def retrained(
 
 @functools.cache
 def _retraining(net: darts.Supernet, rate: float) -> Callable:
-    """A step of `scored`: one cell; norms by the test images."""
+    """The task of one cell; norms by the test images."""
 
-    def step(state: Scores, fixed: Any) -> tuple[Scores, dict]:
+    def task(number: jax.Array, fixed: Any) -> jax.Array:
         cells, plan, train, test, start = fixed
-        alphas = jax.tree.map(lambda leaf: leaf[state.done], cells)
+        alphas = jax.tree.map(lambda leaf: leaf[number], cells)
 
         def loss(params, images, labels):
             logits, moved = darts.apply(net, params, alphas, images, train=True)
             return optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean(), moved
 
         params = fitted(loss, start, plan, len(plan), rate, train)
-        right = (darts.apply(net, params, alphas, test[0], train=True)[0].argmax(-1) == test[1]).mean()
-        return Scores(state.accuracy.at[state.done].set(right), state.done + 1), {"accuracy": right}
+        return (darts.apply(net, params, alphas, test[0], train=True)[0].argmax(-1) == test[1]).mean()
 
-    return step
+    return task

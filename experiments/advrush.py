@@ -8,10 +8,13 @@ seed, and `gain_interval` half of its 95 % interval.
     python launch.py --config=experiments/advrush.py:smoke         a minute: digits
     python launch.py --config=experiments/advrush.py               42 minutes (busy cores): digits, 5 seeds, AutoAttack
     python launch.py --config=experiments/advrush.py:paper         days of a GPU: the paper's protocol, CIFAR-10
+    python launch.py --config=experiments/advrush.py:jpeg          an hour of one core: JPEG CIFAR-10, reduced, 5 seeds
 
 Images are in [0, 1] and not normalised. On digits gamma, h and epsilon are this project's own, chosen before any test
-image was seen: h moves a pixel by one of its sixteen grey levels, epsilon is .1. `paper` takes the paper's numbers; the
-paper's own tables were trained on CIFAR-10, and nothing here is compared with them.
+image was seen: h moves a pixel by one of its sixteen grey levels, epsilon is .1. On JPEG CIFAR-10, which is lossy and
+here 2,000 training images pooled to 8x8, epsilon is 8/255, h moves a pixel as far as the paper's h moves those of 32x32
+images, .027 (so h shrinks with the side), and gamma is that of digits. `paper` takes the paper's numbers; the paper's
+own tables were trained on CIFAR-10, and nothing here is compared with them.
 
 Reference: Mok, Na, Choe and Yoon, "AdvRush: Searching for Adversarially Robust Neural Architectures", ICCV 2021,
 arXiv 2108.01289.
@@ -29,9 +32,10 @@ from ml_collections import ConfigDict, config_dict
 
 from experiments import _advrush_figures as pictures
 from experiments import _proxies as proxies
-from framework import attacks, data, runs
+from framework import attacks, runs
 from framework.attacks import training as hardened
 from framework.core import keys
+from framework.core.devices import TOGETHER
 from framework.nas import advrush, augmentation, bilevel, curvature, darts, landscape, network
 from framework.networks import training
 from framework.runs import files
@@ -54,23 +58,26 @@ ATTACKS = ("fgsm", "pgd-20", "pgd-100", "apgd-ce", "autoattack")
 COMPILE = {"fast": (("xla_backend_optimization_level", 0),), "well": ()}
 FEW = {1: (0,), 2: (1,)}  # which cells of a small network reduce
 WATCHED = 32  # images whose curvature is measured
-_SIZES = ("seeds", "name", "test", "attacks")
+_SIZES = ("seeds", "name", "train", "side", "test", "attacks")
 _SEARCH = ("channels", "cells", "epochs", "warmup", "batch", "alpha_rate", "gamma", "h", "augment")
 _TRAINING = ("channels", "cells", "epochs", "batch", "rate", "epsilon", "step_size", "augment")
 SIZES = {
-    "smoke": (1, "digits", 100, ("pgd-20",)),
-    "default": (5, "digits", 100, ("fgsm", "pgd-20", "autoattack")),
-    "paper": (1, "cifar10", 10000, ("fgsm", "pgd-20", "pgd-100", "apgd-ce", "autoattack")),
+    "smoke": (1, "digits", 0, 0, 100, ("pgd-20",)),
+    "default": (5, "digits", 0, 0, 100, ("fgsm", "pgd-20", "autoattack")),
+    "paper": (1, "cifar10", 0, 0, 10000, ("fgsm", "pgd-20", "pgd-100", "apgd-ce", "autoattack")),
+    "jpeg": (5, "cifar10_jpeg", 2000, 8, 100, ("pgd-20", "autoattack")),
 }
 SEARCHES = {
     "smoke": (2, 1, 2, 1, 64, 3e-3, 1.0, 0.5, False),
     "default": (4, 2, 20, 12, 64, 3e-3, 1.0, 0.5, False),
     "paper": (16, 8, 60, 50, 32, 3e-4, 0.01, 1.5, True),
+    "jpeg": (4, 2, 20, 12, 64, 3e-3, 1.0, 0.375, False),
 }
 TRAINED = {
     "smoke": (4, 2, 4, 64, 0.1, 0.1, 0.03, False),
     "default": (6, 2, 15, 64, 0.1, 0.1, 0.03, False),
     "paper": (36, 20, 200, 64, 0.1, 0.031, 0.01, True),
+    "jpeg": (6, 2, 15, 64, 0.1, 8 / 255, 0.01, False),
 }
 
 
@@ -85,7 +92,7 @@ class Searched(NamedTuple):
 
 
 def get_config(preset: str = "default") -> ConfigDict:
-    """The settings of a preset: `smoke`, `default` or `paper`."""
+    """The settings of a preset: `smoke`, `default`, `paper` or `jpeg`."""
     if preset not in SIZES:
         raise ValueError(f"advrush has no preset {preset!r}: take one of {', '.join(SIZES)}")
     size = dict(zip(_SIZES, SIZES[preset], strict=True))
@@ -95,7 +102,13 @@ def get_config(preset: str = "default") -> ConfigDict:
             "preset": preset,
             "seed": 0,
             "seeds": config_dict.placeholder(int),  # searches of each method; as many as the preset has
-            "data": {"name": size["name"], "dir": "", "test": size["test"]},  # digits, or a set of TFDS
+            "data": {
+                "name": size["name"],  # digits, or a set of TFDS
+                "dir": "",  # the TFDS folder
+                "train": size["train"],  # images, the first ones; 0 takes all
+                "test": size["test"],  # likewise
+                "side": size["side"],  # that images are pooled to; 0 leaves them as they are
+            },
             "search": {
                 **dict(zip(_SEARCH, SEARCHES[preset], strict=True)),
                 "order": 1,  # 2: with the weights' step unrolled
@@ -112,7 +125,7 @@ def get_config(preset: str = "default") -> ConfigDict:
             "proxy": proxies.settings(),  # the part of the training images that the searches see
             "attacks": size["attacks"],
             "compile": "fast" if preset == "smoke" else "well",  # fast: programs of half the speed, for short runs
-            "epsilon": 0.031 if large else 0.1,
+            "epsilon": TRAINED[preset][_TRAINING.index("epsilon")],  # of the attacks that judge
         }
     )
 
@@ -121,7 +134,7 @@ def main(config: ConfigDict, run: runs.Run) -> dict[str, Any]:
     """Searches, trains, attacks; writes numbers, genotypes and figures."""
     check(config)
     train, test = sets(config)
-    seen = proxies.rows(config, run)
+    seen = proxies.rows(config, run, config.data.train)
     count = dict(zip(_SIZES, SIZES[config.preset], strict=True))["seeds"] if config.seeds is None else config.seeds
     seeds = list(range(config.seed, config.seed + len(keys.for_seeds(config.seed, count))))
     found = searches(config, run, tuple(part[seen] for part in train), seeds)
@@ -135,7 +148,7 @@ def main(config: ConfigDict, run: runs.Run) -> dict[str, Any]:
     pictures.draw_cells(run, {method: genotypes[method, seeds[0]] for method in METHODS})
     pictures.draw_surface(run, judged)
     pictures.draw_verdicts(run, verdicts)
-    return numbers_of(config, seeds, found, verdicts) | {"note": _note(test)}
+    return numbers_of(config, seeds, found, verdicts) | {"note": _note(config, train, test)}
 
 
 def check(config: ConfigDict) -> None:
@@ -156,14 +169,8 @@ def check(config: ConfigDict) -> None:
 
 def sets(config: ConfigDict) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
     """Training and test images in [0, 1] with their labels."""
-    parts = []
-    for split in ("train", "test"):
-        whole = data.images(config.data.name, split, config.data.dir or None)
-        count = config.data.test if split == "test" else len(whole.labels)
-        if not 1 <= count <= len(whole.labels):
-            raise ValueError(f"data.test must be 1 to {len(whole.labels)} images, got {count}")
-        parts.append((whole.images[:count].astype(np.float32) / whole.maximum, whole.labels[:count]))
-    return tuple(parts)
+    both = [proxies.pictures(config.data, split, config.data[split]) for split in ("train", "test")]
+    return tuple((each.images.astype(np.float32) / each.maximum, each.labels) for each in both)
 
 
 def halves(images: np.ndarray, labels: np.ndarray) -> bilevel.Data:
@@ -202,8 +209,8 @@ def driven(config: ConfigDict, run: runs.Run, phase: tuple[str, str, int], step,
         {"step": done, "seed": seed, "phase": f"{what} {method}"}
         | {name: float(values[-1]) for name, values in seen.items()}
     ]
-    options = COMPILE[config.compile]
-    return runs.drive(run, f"{what}-{method}-{seed}", step, state, fixed, steps, epoch, rows, options=options)
+    name, options = f"{what}-{method}-{seed}", COMPILE[config.compile]
+    return runs.drive(run, name, step, state, fixed, steps, epoch, rows, options=options, split=TOGETHER)
 
 
 def looked_at(judge, net: darts.Supernet, of: advrush.Regulariser, state: darts.State, learned: darts.Data) -> Searched:
@@ -336,5 +343,7 @@ def numbers_of(config: ConfigDict, seeds: list[int], found, verdicts) -> dict[st
     return numbers
 
 
-def _note(test: tuple[np.ndarray, np.ndarray]) -> str:
-    return f"{len(test[1])} test images of {'x'.join(map(str, test[0].shape[1:]))}, in [0, 1]."
+def _note(config: ConfigDict, train, test) -> str:
+    note = f"{len(train[1]):,} training and {len(test[1]):,} test images of {'x'.join(map(str, test[0].shape[1:]))}"
+    lossy = " JPEG CIFAR-10 is lossy: not comparable with CIFAR-10." if "jpeg" in config.data.name else ""
+    return f"{note}, in [0, 1].{lossy}"

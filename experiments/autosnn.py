@@ -34,6 +34,7 @@ from experiments import _proxies as proxies
 from experiments._autosnn_data import Part, Sets
 from framework import runs
 from framework.core import keys
+from framework.core.devices import TOGETHER, Split
 from framework.nas import autosnn, enumeration, evolution, spiking_export, spiking_meters, spiking_training
 from framework.nas.spiking_blocks import CANDIDATES
 from framework.snn import interchange
@@ -217,14 +218,13 @@ def _driven(run: runs.Run, trainer, part: Part, settings: ConfigDict, key, phase
     fixed = tuple(map(jnp.asarray, part))
     epoch = len(part.labels) // settings.batch  # all pieces are as long, or the last one would be compiled anew
     steps, memory = settings.epochs * epoch, 8 * part.images.nbytes
-    return runs.drive(run, phase, trainer.step, state, fixed, steps, epoch, rows, memory=memory)
+    return runs.drive(run, phase, trainer.step, state, fixed, steps, epoch, rows, memory=memory, split=TOGETHER)
 
 
 def _table(run: runs.Run, supernet, part: Part, seed: int) -> autosnn.Scores:
     """Every architecture's scores, also as a file."""
     fixed, phase = (supernet, *map(jnp.asarray, part)), f"all-{seed}"
-    state, steps = enumeration.init(supernet), enumeration.steps(supernet)
-    table = enumeration.finish(runs.drive(run, phase, enumeration.step, state, fixed, steps, 1))
+    table = enumeration.joined(runs.tasks(run, phase, enumeration.part, enumeration.parts(supernet), fixed))
     choices = np.asarray(supernet.space.architecture(np.arange(supernet.space.size)))
     names = ["".join(map(str, each)) for each in choices]
     rows = [(name, *row) for name, row in zip(names, np.stack(table, axis=1).tolist(), strict=True)]
@@ -270,7 +270,8 @@ def _searched(config, run, space, known, reference: float, seed: int) -> dict[fl
 
     fixed = (known, lambdas, jnp.float32(reference))
     step = _rounds(space, _searcher(config, "evolution"), isinstance(known, autosnn.Scores))
-    reached = runs.drive(run, f"search-{seed}", step, start, fixed, config.search.rounds, 1, rows)
+    split = Split(fixed=(None, 0, None))
+    reached = runs.drive(run, f"search-{seed}", step, start, fixed, config.search.rounds, 1, rows, split=split)
     apart = jax.tree.map(
         lambda leaf: leaf.reshape(len(cases), len(own), *leaf.shape[1:]), jax.vmap(evolution.finish)(reached)
     )

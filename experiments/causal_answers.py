@@ -34,7 +34,7 @@ from experiments import _answers_figures as pictures
 from framework import causal, runs
 from framework.causal import equivalence, metrics, physics, sortability
 from framework.causal.answers import CHOICES, recorded, select
-from framework.core import keys
+from framework.core import devices, keys
 
 # Mean over batches of seeds (8, 5, 2), and their spread: 2.6 standard deviations, 8 for the two of paper, at least .05.
 EXPECTED = {
@@ -273,12 +273,14 @@ def _stacked(group: list[Subject], variants: Iterable[str]) -> causal.Knowledge:
     return causal.Knowledge(field("edges"), field("confidence"))
 
 
-@jax.jit
-def _fits(tables: np.ndarray, priors: causal.Knowledge, weights, learner: causal.Config) -> causal.Result:
+def _each_fit(tables: np.ndarray, priors: causal.Knowledge, weights, learner: causal.Config) -> causal.Result:
     fit = lambda x, prior, weight: causal.fit(x, prior, learner, prior_weight=weight)
     of_table = jax.vmap(fit, in_axes=(None, 0, None if weights is None else 0))
     of_system = jax.vmap(of_table, in_axes=(0, None, None))
     return jax.vmap(of_system, in_axes=(0, 0, None))(tables, priors, weights)
+
+
+_fits = devices.spread(_each_fit, in_axes=(0, 0, None, None))
 
 
 def _graphs(tables: np.ndarray, priors: causal.Knowledge, weights, learner: causal.Config) -> np.ndarray:

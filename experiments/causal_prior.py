@@ -36,7 +36,7 @@ from experiments import _causal_problems as problems
 from experiments._causal_problems import Study
 from framework import causal, runs
 from framework.causal import equivalence, intervention, metrics, moments, ranking, sortability
-from framework.core import keys
+from framework.core import devices, keys
 
 # Mean and twice the standard deviation over batches of seeds: 10 for smoke, 5 for default.
 EXPECTED = {
@@ -214,7 +214,7 @@ def _paper_arms(run: runs.Run, mode: str, study: Study, learner: causal.Config) 
     return fits
 
 
-_finish = jax.jit(jax.vmap(causal.finish, in_axes=(0, 0, None)))
+_finish = devices.spread(jax.vmap(causal.finish, in_axes=(0, 0, None)), in_axes=(0, 0, None))
 
 
 def _step(states: causal.State, fixed: tuple[causal.Problem, causal.Config]):
@@ -227,7 +227,8 @@ def _solve(run: runs.Run, phase: str, given: list[causal.Problem], learner: caus
     states = jax.vmap(causal.init, in_axes=(0, None))(batch, learner)
     size = len(given[0].covariance)
     memory = causal.memory(int(given[0].samples), size, learner, len(given))
-    states = runs.drive(run, phase, _step, states, (batch, learner), learner.steps, CHUNK, rows, memory=memory)
+    fixed, split = (batch, learner), devices.Split(fixed=(0, None))
+    states = runs.drive(run, phase, _step, states, fixed, learner.steps, CHUNK, rows, memory=memory, split=split)
     results = _finish(states, batch, learner)
     if np.any(results.status):
         raise ValueError(f"{phase}: {causal.STATUS[int(np.max(results.status))]}")

@@ -4,6 +4,7 @@ import contextlib
 import importlib
 import importlib.util
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -80,6 +81,24 @@ def start(tmp_path, launch_environment):
         command = [sys.executable, str(ROOT / "launch.py"), *map(str, arguments)]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
         return subprocess.Popen(command, cwd=tmp_path, env=launch_environment, **pipes)
+
+    return begin
+
+
+@pytest.fixture
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("localhost", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.fixture
+def start_two(start, free_port):
+    """Starts two processes that make one run: each with `own` flags beside those that they share."""
+
+    def begin(*arguments: str | Path, own: tuple[tuple[str | Path, ...], ...] = ((), ())) -> list[subprocess.Popen]:
+        meeting = ("--distributed", f"--coordinator_address=localhost:{free_port}", "--num_processes=2")
+        return [start(*arguments, *meeting, f"--process_id={number}", *own[number]) for number in range(2)]
 
     return begin
 

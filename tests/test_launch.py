@@ -154,6 +154,7 @@ def test_experiments_are_listed_a_line_each(launch):
     ("flags", "what"),
     [
         (["--bogus=1"], "Unknown command line flag 'bogus'"),
+        (["--config.causal_prior.data.rows=5"], "there is no setting 'rows' there"),
         (["--config.causal_prior.data.node=5"], 'Did you mean "nodes" instead of "node"'),
         (["--config.causal_priors.data.nodes=5"], 'Did you mean "causal_prior"'),
         (["--config.causal_prior.data.nodes=many"], "invalid literal for int()"),

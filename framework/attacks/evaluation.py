@@ -8,6 +8,7 @@ import numpy as np
 
 from framework.attacks import inputs, losses
 from framework.attacks.attack import Apply, Attack
+from framework.core import devices
 from framework.core.types import Key
 
 Watch = Callable[[str, int, int], None]  # (attack, images done, images in all)
@@ -34,7 +35,8 @@ def evaluate(
     """The worst that attacks do to each image; only images that are still right go on to the next attack.
 
     The last batch is filled up, so that every attack is compiled once, whatever is left; attacks that differ in numbers
-    alone share a program. Each image has its own random draws: neither the batch nor its neighbours change a verdict.
+    alone share a program. Several devices share a batch out. Each image has its own random draws: neither the batch nor
+    its neighbours change a verdict.
 
     Args:
       key: a typed key; the i-th attack and the j-th image draw from their own.
@@ -68,7 +70,7 @@ def evaluate(
     for place, attack in enumerate(attacks):
         left, own = np.flatnonzero(robust), jax.random.fold_in(key, place)
         for done, rows, count in batches(left, min(batch, len(images))):
-            adversarial, right = _attacked(attack, own, rows, apply, images[rows], labels[rows])
+            adversarial, right = _attacked((rows, images[rows], labels[rows]), attack, own, apply)
             broken = ~np.asarray(right)[:count]
             found[rows[:count][broken]] = np.asarray(adversarial)[:count][broken]
             robust[rows[:count][broken]] = False
@@ -97,7 +99,7 @@ def clean(apply: Apply, images: np.ndarray, labels: np.ndarray, batch: int) -> n
 def outputs(apply: Apply, images: np.ndarray, batch: int) -> np.ndarray:
     """Logits of all images, `[N, classes]`."""
     parts = batches(np.arange(len(images)), min(batch, len(images)))
-    return np.concatenate([np.asarray(_logits(traced(apply), images[rows]))[:count] for _, rows, count in parts])
+    return np.concatenate([np.asarray(_logits(images[rows], traced(apply)))[:count] for _, rows, count in parts])
 
 
 def batches(rows: np.ndarray, size: int) -> Iterator[tuple[int, np.ndarray, int]]:
@@ -107,15 +109,18 @@ def batches(rows: np.ndarray, size: int) -> Iterator[tuple[int, np.ndarray, int]
         yield start + len(own), np.concatenate([own, np.repeat(own[:1], size - len(own))]), len(own)
 
 
-@jax.jit
-def _logits(apply: Apply, images: jax.Array) -> jax.Array:
+def _answers(images: jax.Array, apply: Apply) -> jax.Array:
     return apply(images)
 
 
-@jax.jit
-def _attacked(
-    attack: Attack, key: Key, rows: jax.Array, apply: Apply, images: jax.Array, labels: jax.Array
+def _found(
+    given: tuple[jax.Array, jax.Array, jax.Array], attack: Attack, key: Key, apply: Apply
 ) -> tuple[jax.Array, jax.Array]:
     """Images, and which of them are right still; the image in row i of all draws from the i-th key."""
+    rows, images, labels = given
     found = attack(jax.vmap(jax.random.fold_in, (None, 0))(key, rows), apply, images, labels)
     return found, losses.correct(apply(found), labels)
+
+
+_logits = devices.spread(_answers, in_axes=(0, None))
+_attacked = devices.spread(_found, in_axes=(0, None, None, None))

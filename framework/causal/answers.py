@@ -3,7 +3,6 @@
 Some come with the package, in `priors/`: what is recorded there of a domain needs neither a model nor a network.
 """
 
-import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,9 +11,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from framework.causal.knowledge import Knowledge
+from framework.core.files import parse_json
 
 CHOICES = ("a->b", "b->a", "none", "unknown")
 _PRIORS = Path(__file__).with_name("priors")
+_MOST = 2**31  # samples
 _FORWARD, _BACKWARD, _NONE, _UNKNOWN = range(4)
 
 
@@ -58,13 +59,14 @@ def read_answers(path: str | os.PathLike, names: Sequence[str] | None = None) ->
     Raises:
       FileNotFoundError: if there is no such file.
       ValueError: if it is not JSON of that form, an answer is not one of `CHOICES`, is about an unknown column or of a
-        sample that has no wording, or the columns are not `names`.
+        sample that has no wording, a pair is answered twice in a sample, or the columns are not `names`.
     """
     domain, columns, wordings, rows, caveat = _parts(path)
     if names is not None and set(columns) != set(names):
         raise ValueError(
             f"{path}: the answers are about other columns ({', '.join(columns)}) than the data ({', '.join(names)})"
         )
+    seen = set()
     for a, b, choice, sample in rows:
         if choice not in CHOICES or a not in columns or b not in columns or a == b or not _numbered(sample, wordings):
             count = f"from 0 to {len(wordings) - 1}, as many as there are wordings" if wordings else "from 0 on"
@@ -72,6 +74,9 @@ def read_answers(path: str | os.PathLike, names: Sequence[str] | None = None) ->
                 f"{path}: cannot read the answer {choice!r} about {a!r} and {b!r} in sample {sample!r}; wanted is one "
                 f"of {', '.join(CHOICES)} about two of {', '.join(columns)}, with samples numbered {count}"
             )
+        if (question := (sample, *sorted((a, b)))) in seen:
+            raise ValueError(f"{path}: the question about {a!r} and {b!r} in sample {sample} is answered twice")
+        seen.add(question)
     return Answers(
         domain=domain,
         names=columns,
@@ -130,19 +135,17 @@ def vote(answers: Answers) -> Knowledge:
 def _numbered(sample: Any, wordings: Sequence[str]) -> bool:
     """Whether something is the number of a sample; of one with a wording, where there are any."""
     whole = isinstance(sample, int) and not isinstance(sample, bool)
-    return whole and sample >= 0 and (not wordings or sample < len(wordings))
+    return whole and 0 <= sample < (len(wordings) or _MOST)
 
 
 def _parts(path: str | os.PathLike) -> tuple[str, tuple[str, ...], tuple[str, ...], list[tuple], str]:
     """Domain, columns, wordings, rows (a, b, answer, sample) and caveat of a file of the right form."""
     try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
+        content = parse_json(Path(path).read_bytes())
         domain, variables, wordings = content["domain"], content["variables"], content.get("wordings", [])
         rows = [(row["a"], row["b"], row["answer"], row["sample"]) for row in content["answers"]]
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: not a text file in UTF-8 (byte {error.start})") from None
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{path}, line {error.lineno}: not JSON ({error.msg})") from None
+    except ValueError as error:
+        raise ValueError(f"{path}, {error}") from None
     except (KeyError, TypeError) as error:
         wanted = "fields domain, variables and answers, with rows of sample, a, b and answer"
         raise ValueError(f"{path}: not an answer file ({error}); wanted are the {wanted}") from None
@@ -151,7 +154,9 @@ def _parts(path: str | os.PathLike) -> tuple[str, tuple[str, ...], tuple[str, ..
         raise ValueError(f"{path}: not an answer file; its variables must be the names of columns, each once")
     if not isinstance(wordings, list) or not _texts(wordings):
         raise ValueError(f"{path}: not an answer file; its wordings must be a list of texts, one a sample")
-    return domain, columns, tuple(wordings), rows, str(content.get("caveat", ""))
+    if not _texts([domain, caveat := content.get("caveat", "")]):
+        raise ValueError(f"{path}: not an answer file; its domain and its caveat must be texts")
+    return domain, columns, tuple(wordings), rows, caveat
 
 
 def _texts(values: Sequence) -> bool:

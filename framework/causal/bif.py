@@ -1,6 +1,7 @@
 """Discrete Bayesian networks: reading BIF files as the bnlearn repository writes them, and sampling from them."""
 
 import gzip
+import io
 import math
 import os
 import re
@@ -22,6 +23,7 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _MARKS = frozenset("{}()[],;|")
 _NUMERALS = frozenset("0123456789+-.eE")
 _TOLERANCE = 1e-3  # some files of the repository are rounded
+_LARGEST = 2**26  # bytes of a text; a compressed file of 64 KiB can claim as many
 
 
 class Network(NamedTuple):
@@ -58,7 +60,14 @@ def read_network(path: str | os.PathLike) -> Network:
     """
     content = Path(path).read_bytes()
     try:
-        text = (gzip.decompress(content) if content.startswith(b"\x1f\x8b") else content).decode()
+        if content.startswith(b"\x1f\x8b"):
+            with gzip.open(io.BytesIO(content)) as file:
+                content = file.read(_LARGEST + 1)
+        if len(content) > _LARGEST:
+            raise ValueError(
+                f"{path}: a text of more than {_LARGEST:,} bytes; no network of the repository has as many"
+            )
+        text = content.decode()
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise ValueError(f"{path}: cannot be decompressed ({error})") from None
     except UnicodeDecodeError as error:

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from framework.causal.answers import CHOICES, read_answers
-from framework.core.files import write_bytes
+from framework.core.files import parse_json, write_bytes
 
 LETTERS = "ABCD"  # stand for the `CHOICES`, in their order
 WORDINGS = (
@@ -36,7 +36,7 @@ WORDINGS = (
 Ask = Callable[[str], str]  # prompt -> reply
 Content = dict[str, Any]  # of an answer file
 
-_LEAD = r"(?:(?:the|my)\s+)?(?:(?:final|correct|best)\s+)?(?:answer|choice|option)\b(?:\s+is\b)?\s*[:=]?\s*"
+_LEAD = r"(?:(?:the|my)\s+)?(?:(?:final|correct|best)\s+)?(?:answer|choice|option)\b(?:\s+is\b)?\s*(?:[:=]\s*)?"
 _STATED = re.compile(
     rf"(?P<lead>{_LEAD})?[(\[]?(?P<letter>[A-Z])\b[)\]]?[.:]?(?:\s+(?P<words>.+))?", re.I | re.A | re.S
 )
@@ -270,7 +270,7 @@ def _cached(asked: Questionnaire, cache: str | os.PathLike | None, source: str |
     if cache is None or not Path(cache).exists():
         return None
     read_answers(cache)  # refuses what is not an answer file
-    content = json.loads(Path(cache).read_text(encoding="utf-8"))
+    content = parse_json(Path(cache).read_bytes())
     wanted = _content(asked, {}, source or content.get("source"))
     for field in ("domain", "context", "variables", "wordings", "source"):
         # as text, since the order of the columns counts too

@@ -117,8 +117,11 @@ def from_edges(edges: Sequence[tuple[str, str]], names: Sequence[str]) -> np.nda
 
 def find_cycle(graph: np.ndarray, names: Sequence[str]) -> str:
     """A cycle of the graph written out, `a -> b -> a`, or the empty string where there is none."""
+    directed = nx.DiGraph()
+    directed.add_nodes_from(range(len(graph)))
+    directed.add_edges_from(np.argwhere(graph).tolist())
     try:
-        edges = nx.find_cycle(nx.from_numpy_array(np.asarray(graph, int), create_using=nx.DiGraph))
+        edges = nx.find_cycle(directed)
     except nx.NetworkXNoCycle:
         return ""
     return " -> ".join(names[i] for i in [*(edge[0] for edge in edges), edges[0][0]])

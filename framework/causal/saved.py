@@ -4,7 +4,6 @@ import dataclasses
 import io
 import json
 import os
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +12,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from framework.causal import mlp, moments
-from framework.causal.learner import Result
-from framework.core.files import write_bytes
+from framework.causal.config import SCORES
+from framework.causal.learner import STATUS, Result
+from framework.core.files import parse_json, read_arrays, write_bytes
 
 _STATIC = ("names", "transform", "score")
 
@@ -48,18 +48,17 @@ def load(path: str | os.PathLike) -> Result:
       ValueError: if it is not a saved result.
     """
     try:
-        with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
-            content = dict(archive)
-        static = json.loads(str(content.pop("static")))
+        content = read_arrays(path)
+        static = parse_json(str(content.pop("static")))
         layers = {name.partition(".")[2]: leaf for name, leaf in content.items() if name.startswith("network.")}
         names = None if static["names"] is None else tuple(static["names"])
         arrays = {name: content[name] for name in _arrays()}
         network = mlp.Network(**layers) if layers else None
-        return Result(**arrays, network=network, names=names, transform=static["transform"], score=static["score"])
-    except FileNotFoundError:
-        raise
-    except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as error:
+        result = Result(**arrays, network=network, names=names, transform=static["transform"], score=static["score"])
+        _check(result)
+    except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path}: not a saved result of causal.fit ({error})") from None
+    return result
 
 
 def predict(result: Result, x: Any) -> np.ndarray:
@@ -100,6 +99,27 @@ def _predicted(result: Result, x: jax.Array) -> jax.Array:
         return jax.nn.sigmoid(expected)
     expected = expected * result.scale + result.location
     return jnp.exp(expected) - moments.LOG_SHIFT if result.transform == "log_standardize" else expected
+
+
+def _check(result: Result) -> None:
+    """Whether the parts of a result go together."""
+    size, names = np.shape(result.graph)[-1], result.names
+    shapes = dict.fromkeys(("weights", "graph", "uncut"), (size, size)) | dict.fromkeys(("location", "scale"), (size,))
+    parts = {name: (getattr(result, name), shape) for name, shape in shapes.items()} | {"status": (result.status, ())}
+    if (result.network is None) == (result.score == "mlp"):
+        raise ValueError(f"the score {result.score!r} and the network do not go together")
+    if result.network is not None:
+        hidden = np.shape(result.network.first)[-1]
+        wanted = ((size, size, hidden), (size, hidden), (size, hidden), (size,))
+        parts |= {f"network.{k}": part for k, *part in zip(mlp.Network._fields, result.network, wanted, strict=True)}
+    for name, (value, shape) in parts.items():
+        kinds = {"graph": "b", "status": "iu"}.get(name, "f")
+        if value.shape != shape or value.dtype.kind not in kinds or not np.isfinite(value).all():
+            raise ValueError(f"{name} must be finite numbers {shape}, got {value.dtype}{value.shape}")
+    if names is not None and (len(set(names)) != size or not all(isinstance(name, str) for name in names)):
+        raise ValueError(f"{size} columns have other names than one each")
+    if result.score not in SCORES or result.transform not in moments.TRANSFORMS or not 0 <= result.status < len(STATUS):
+        raise ValueError("its score, transform or status is none of this program's")
 
 
 def _arrays() -> list[str]:

@@ -1,6 +1,6 @@
-"""What every room may use: types, key streams, the chunked scan, curvature, and convolutions in loops."""
+"""What every room may use: types, key streams, the chunked scan, many devices, curvature, and convolutions in loops."""
 
-from framework.core import convolutions, curvature, keys
+from framework.core import convolutions, curvature, devices, keys
 from framework.core.chunks import advance, chunks
 from framework.core.types import Batch, Key, Loss, Metrics, Params, Step
 
@@ -15,5 +15,6 @@ __all__ = [
     "chunks",
     "convolutions",
     "curvature",
+    "devices",
     "keys",
 ]

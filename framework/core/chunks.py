@@ -5,13 +5,16 @@ from collections.abc import Iterator
 from typing import Any
 
 import jax
+from jax.sharding import PartitionSpec as P
 
+from framework.core import devices
+from framework.core.devices import Options, Split
 from framework.core.types import Metrics, State, Step
 
-Options = tuple[tuple[str, Any], ...]  # of the compiler, such as ("xla_backend_optimization_level", 0)
 
-
-def advance(step: Step, state: State, fixed: Any, length: int, options: Options = ()) -> tuple[State, Metrics]:
+def advance(
+    step: Step, state: State, fixed: Any, length: int, options: Options = (), split: Split | None = None
+) -> tuple[State, Metrics]:
     """`length` steps in one compiled scan.
 
     Args:
@@ -20,6 +23,7 @@ def advance(step: Step, state: State, fixed: Any, length: int, options: Options 
       fixed: a pytree of what stays the same (data, a Config); an argument, so that new data compile nothing.
       length: how many steps, at least 1.
       options: of the compiler, where it is not to be left alone.
+      split: how the devices divide the work, where there are several.
 
     Returns:
       The state after the last step, and the metrics with leaves `[length, ...]`.
@@ -31,19 +35,45 @@ def advance(step: Step, state: State, fixed: Any, length: int, options: Options 
       >>> int(state), metrics["before"].tolist()
       (16, [1, 2, 4, 8])
     """
-    return _compiled(options)(step, state, fixed, length)
+    if split is None or jax.device_count() == 1:
+        return _compiled(options)(step, state, fixed, length)
+    rows = devices.rows_of(state, split.state)
+    placed = devices.place(state, split.state), devices.place(fixed, split.fixed)
+    if split.together:
+        with jax.set_mesh(devices.mesh()):
+            reached = _compiled(options)(step, *placed, length)
+    else:
+        reached = _compiled(options, split)(step, *placed, length)
+    state, metrics = reached
+    return devices.whole(state, split.state, rows), _rows_behind(devices.whole(metrics, None, None), split, rows)
 
 
 @functools.cache
-def _compiled(options: Options):
+def _compiled(options: Options, split: Split | None = None):
     def scan(step, state, fixed, length):
-        return jax.lax.scan(lambda carry, _: step(carry, fixed), state, length=length)
+        every = lambda state, fixed: jax.lax.scan(lambda carry, _: step(carry, fixed), state, length=length)
+        if split is None:
+            return every(state, fixed)
+        metrics = None if split.metrics is None else P(None, devices.AXIS)
+        return devices.cut(every, (split.state, split.fixed), (split.state, metrics))(state, fixed)
 
     return jax.jit(scan, static_argnums=(0, 3), compiler_options=dict(options))
 
 
+def _rows_behind(metrics: Metrics, split: Split, rows: int | None) -> Metrics:
+    """Metrics `[length, rows, ...]` without the copies that filled the devices up."""
+    return metrics if split.metrics is None else jax.tree.map(lambda leaf: leaf[:, :rows], metrics)
+
+
 def chunks(
-    step: Step, state: State, fixed: Any, steps: int, chunk: int, done: int = 0, options: Options = ()
+    step: Step,
+    state: State,
+    fixed: Any,
+    steps: int,
+    chunk: int,
+    done: int = 0,
+    options: Options = (),
+    split: Split | None = None,
 ) -> Iterator[tuple[int, State, Metrics]]:
     """Drives `step` from `done` to `steps` in pieces of `chunk` steps.
 
@@ -60,8 +90,10 @@ def chunks(
         raise ValueError(f"a chunk must hold at least 1 step, got {chunk}")
     if not 0 <= done <= steps:
         raise ValueError(f"steps already taken must lie between 0 and {steps}, got {done}")
+    if split and jax.device_count() > 1:
+        fixed = devices.place(fixed, split.fixed)
     while done < steps:
         length = min(chunk - done % chunk, steps - done)
-        state, metrics = advance(step, state, fixed, length, options)
+        state, metrics = advance(step, state, fixed, length, options, split)
         done += length
         yield done, state, metrics

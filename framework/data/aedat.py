@@ -73,7 +73,7 @@ def _event_streams(description: str) -> dict[int, tuple[int, int]]:
     for node in tree.iterfind("./node/node"):
         if node.findtext("attr[@key='typeIdentifier']") == "EVTS":
             name, sides = node.get("name", ""), [node.findtext(_SIDE.format(axis), "") for axis in "YX"]
-            if not all(number.isdecimal() for number in (name, *sides)):
+            if not all(number.isdecimal() and len(number) < 9 for number in (name, *sides)):
                 raise ValueError(f"the header's event stream {name!r} has no number or no sensor size")
             streams[int(name)] = int(sides[0]), int(sides[1])
     if not streams:

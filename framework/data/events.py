@@ -15,6 +15,7 @@ from framework.data import aedat
 EVENT = np.dtype([("x", np.int16), ("y", np.int16), ("t", np.int64), ("p", np.bool_)])
 _KINDS = {".bin": "bin", ".dat": "dat", ".aedat4": "aedat4"}
 _OVERFLOW_ROW, _OVERFLOW = 240, 2**13  # an ATIS "event" in this row says that the clock has moved on by so many us
+_WIDEST = 2**15  # rows or columns that an int16 can count
 _DAT_TYPES = (0, 12)  # two-dimensional change detections; the second is the newer name of the first
 
 
@@ -152,7 +153,9 @@ def _read_dat(raw: bytes) -> tuple[tuple[np.ndarray, ...], tuple[int, int] | Non
     t, packed = np.frombuffer(raw, "<u4", offset=start + 2).reshape(-1, 2).T
     columns = packed & 0x3FFF, packed >> 14 & 0x3FFF, t, packed >> 28 & 1
     sides = header.get("height", ""), header.get("width", "")
-    return columns, (int(sides[0]), int(sides[1])) if all(side.isdecimal() for side in sides) else None
+    if not all(side.isdecimal() for side in sides):
+        return columns, None
+    return columns, (int(sides[0][:9]), int(sides[1][:9]))  # longer numbers are too wide anyway
 
 
 def _whole(raw: bytes, start: int, each: int) -> None:
@@ -167,6 +170,8 @@ def _whole(raw: bytes, start: int, each: int) -> None:
 def _check(x: np.ndarray, y: np.ndarray, t: np.ndarray, p: np.ndarray, size: tuple[int, int]) -> None:
     """All events lie on the sensor, in the order of time, with polarity 0 or 1."""
     height, width = size
+    if not 0 < min(size) <= max(size) <= _WIDEST:
+        raise ValueError(f"a sensor has 1 to {_WIDEST:,} rows and columns, got {height}x{width}")
     for name, axis, limit in (("x", x, width), ("y", y, height)):
         if axis.min() < 0 or axis.max() >= limit:
             k = np.argmax((axis < 0) | (axis >= limit))

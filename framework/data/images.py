@@ -60,30 +60,32 @@ def digits(split: str = "all") -> ImageSet:
     )
 
 
-def images(name: str, split: str = "train", directory: str | os.PathLike | None = None) -> ImageSet:
+def images(name: str, split: str = "train", directory: str | os.PathLike | None = None, count: int = 0) -> ImageSet:
     """An image set by name: `digits`, or any labelled set of TFDS that was prepared once as array_record or parquet.
 
     Args:
       name: a TFDS name (`mnist`, `cifar10`, ...), or `digits`.
       split: a split of the set, slices included (`train`, `test[:100]`).
       directory: the TFDS folder that holds it; by default `$TFDS_DATA_DIR`, then the shared data.
+      count: how many of its first images, none else being read; 0 takes all.
 
     Returns:
-      All images of the split, decoded, in the order of the files. The ids are the set's feature `id`, or else the split
+      The images of the split, decoded, in the order of the files. The ids are the set's feature `id`, or else the split
       and the position in it, such as `train/00017`.
 
     Raises:
       FileNotFoundError: if the set is not there; says which command prepares it.
-      ValueError: if the split is unknown or the set holds no labelled images of one size.
+      ValueError: if the split is unknown, has fewer images, or the set holds no labelled images of one size.
     """
     if name == "digits":
-        return digits(split)
+        return first(digits(split), count)
     directory = Path(directory or os.environ.get("TFDS_DATA_DIR") or shared_path("tfds")).expanduser()
     builder = _builder(name, directory)
     shape = _image_shape(builder, name)
     source = builder.as_data_source(split=split)
-    count = len(source)
-    pixels, labels, ids = np.zeros((count, *shape), np.uint8), np.zeros(count, np.int32), _positions(builder, split)
+    count = _count(count, len(source), name, split)
+    pixels, labels = np.zeros((count, *shape), np.uint8), np.zeros(count, np.int32)
+    ids = _positions(builder, split)[:count]
     for start in range(0, count, _BLOCK):
         block = range(start, min(start + _BLOCK, count))
         for position, record in zip(block, source.__getitems__(list(block)), strict=True):
@@ -92,6 +94,45 @@ def images(name: str, split: str = "train", directory: str | os.PathLike | None 
                 ids[position] = record["id"].decode()
     classes = builder.info.features["label"].num_classes
     return ImageSet(pixels, labels, np.array(ids), name, split, classes, 255, f"TFDS {builder.info.full_name}")
+
+
+def first(images: ImageSet, count: int) -> ImageSet:
+    """The first images of a set.
+
+    Args:
+      images: the set.
+      count: how many; 0 takes all.
+
+    Raises:
+      ValueError: if there are fewer.
+    """
+    kept = slice(_count(count, len(images.labels), images.name, images.split))
+    return images._replace(images=images.images[kept], labels=images.labels[kept], ids=images.ids[kept])
+
+
+def pooled(images: ImageSet, side: int) -> ImageSet:
+    """Smaller images: zeros around them up to the next multiple of `side`, then means over squares, rounded.
+
+    Args:
+      images: of any size; smaller ones only get zeros around them.
+      side: of the new images, at least 1.
+
+    Raises:
+      ValueError: for a side below 1.
+
+    Example:
+      >>> from framework import data
+      >>> data.pooled(data.digits("test"), 4).images.shape
+      (360, 4, 4, 1)
+    """
+    if side < 1:
+        raise ValueError(f"images are pooled to a side of at least 1, got {side}")
+    count, height, width, channels = images.images.shape
+    factor = -(-max(height, width) // side)
+    down, across = factor * side - height, factor * side - width
+    pads = ((0, 0), (down // 2, down - down // 2), (across // 2, across - across // 2), (0, 0))
+    blocks = np.pad(images.images, pads).reshape(count, side, factor, side, factor, channels)
+    return images._replace(images=blocks.mean((2, 4)).round().astype(np.uint8))
 
 
 def prepare(name: str, directory: str | os.PathLike) -> Path:
@@ -117,6 +158,12 @@ def prepare(name: str, directory: str | os.PathLike) -> Path:
             f"preparing {name} needs TensorFlow, which only this step does; in the checkout: pip install '.[prepare]'"
         ) from error
     return Path(builder.data_dir)
+
+
+def _count(wanted: int, there: int, name: str, split: str) -> int:
+    if not 0 <= wanted <= there:
+        raise ValueError(f"{name} ({split}) has {there:,} images, {wanted:,} are asked for; 0 takes all")
+    return wanted or there
 
 
 def _builder(name: str, directory: Path):

@@ -22,6 +22,7 @@ import optax
 from jax import lax
 
 from framework.core import keys
+from framework.core.devices import over_batch
 from framework.core.types import Key, Metrics, Params
 from framework.nas import advrush, augmentation, curvature, space, supernet
 from framework.nas.advrush import Regulariser
@@ -289,7 +290,7 @@ def _batches(config: Config, state: State, data: Data, epoch: jax.Array) -> tupl
         drawn = images[rows]
         if config.augment:
             drawn = augmentation.shifted_and_mirrored(keys.named(key, name), drawn)
-        batches.append((drawn, labels[rows]))
+        batches.append(over_batch((drawn, labels[rows])))
     return tuple(batches)
 
 

@@ -13,7 +13,6 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from framework.core.types import Metrics
 from framework.nas import spiking_network as chain
 from framework.nas import spiking_supernet
 from framework.nas.spiking_network import Outputs
@@ -22,7 +21,7 @@ from framework.nas.spiking_supernet import Supernet
 from framework.nas.spiking_training import check_labels
 
 BATCH = 500  # images at a time
-AHEAD = 2  # slots that `step` goes through by itself: with five candidates 25 steps make the table
+AHEAD = 2  # slots that the beginning of a `part` settles: with five candidates 25 parts make the table
 
 
 class Scores(NamedTuple):
@@ -30,13 +29,6 @@ class Scores(NamedTuple):
 
     accuracy: jax.Array  # [...], in [0, 1]
     spikes: jax.Array  # [...], an image, of all neurons and max pools in all steps
-
-
-class State(NamedTuple):
-    """Where an enumeration stands."""
-
-    table: Scores  # [inner, outer]: the architecture of index inner * outer's size + outer
-    done: jax.Array  # [] int32, beginnings that are through
 
 
 @partial(jax.jit, static_argnames="batch")
@@ -114,36 +106,29 @@ def subtree(of: Supernet, beginning: jax.Array, images: Any, labels: Any, batch:
     return jax.tree.map(lambda table: table.transpose().ravel(), found)
 
 
-def init(of: Supernet) -> State:
-    """Before the first step."""
-    outer = len(of.space.candidates) ** _ahead(of)
-    nothing = jnp.full((of.space.size // outer, outer), jnp.nan, jnp.float32)
-    return State(Scores(nothing, nothing), jnp.zeros((), jnp.int32))
-
-
-def steps(of: Supernet) -> int:
-    """How many steps make the table."""
+def parts(of: Supernet) -> int:
+    """How many pieces make the table, for who wants to look in between or has several devices: `part` by `part`."""
     return len(of.space.candidates) ** _ahead(of)
 
 
-def step(state: State, fixed: tuple[Supernet, Any, Any]) -> tuple[State, Metrics]:
-    """One beginning with all that follows it; for who drives an enumeration and wants to look in between.
+def part(number: jax.Array, fixed: tuple[Supernet, Any, Any]) -> Scores:
+    """The architectures of one beginning.
 
     Args:
-      state: of `init`.
+      number: `[]` int32, of the beginning, from 0 to `parts(of) - 1`; may be traced.
       fixed: the supernet, images, labels.
+
+    Returns:
+      `Scores` of `[space.size / parts(of)]`, for `joined`.
     """
     of, images, labels = fixed
     base = len(of.space.candidates)
-    beginning = state.done // base ** jnp.arange(_ahead(of)) % base
-    found = subtree(of, beginning, images, labels)
-    table = jax.tree.map(lambda whole, part: whole.at[:, state.done].set(part), state.table, found)
-    return State(table, state.done + 1), {"best": found.accuracy.max()}
+    return subtree(of, number // base ** jnp.arange(_ahead(of)) % base, images, labels)
 
 
-def finish(state: State) -> Scores:
-    """The whole table, `[space.size]`."""
-    return jax.tree.map(jnp.ravel, state.table)
+def joined(every: Scores) -> Scores:
+    """The whole table, `[space.size]`, from all parts, `[parts, ...]`."""
+    return jax.tree.map(lambda table: table.T.ravel(), every)
 
 
 def _ahead(of: Supernet) -> int:

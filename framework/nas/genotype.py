@@ -5,12 +5,14 @@ Reference: Liu, Simonyan and Yang, arXiv 1806.09055, section 2.4, with the tie r
 
 import json
 import math
+import operator
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import networkx as nx
 import numpy as np
 
+from framework.core.files import parse_json
 from framework.nas.space import EDGES, INPUTS, NODES, OPERATIONS, STATES, Alphas
 
 Cell = tuple[tuple[str, int], ...]  # (operation, source state), two a node, in the order of the nodes
@@ -103,23 +105,25 @@ def from_json(text: str | Mapping[str, Any]) -> Genotype:
       ValueError: if it is not JSON, a field is missing, or `check` finds fault.
     """
     try:
-        fields = json.loads(text) if isinstance(text, str) else dict(text)
-    except json.JSONDecodeError as error:
+        fields = parse_json(text) if isinstance(text, str) else dict(text)
+    except (ValueError, TypeError) as error:
         raise ValueError(f"a genotype must be JSON: {error}") from None
     missing = [key for key in _KEYS if key not in fields] if isinstance(fields, dict) else _KEYS
     if missing:
         raise ValueError(f"a genotype must have the fields {', '.join(_KEYS)}; {missing[0]!r} is missing")
     try:
-        return check(
-            Genotype(
-                *(
-                    tuple(map(int, fields[key])) if "concat" in key else tuple((str(o), int(s)) for o, s in fields[key])
-                    for key in _KEYS
-                )
-            )
-        )
-    except TypeError as error:
+        parts = [_states(fields[key]) if "concat" in key else _edges(fields[key]) for key in _KEYS]
+    except (TypeError, ValueError) as error:
         raise ValueError(f"a genotype's cells must be lists of [operation, source]: {error}") from None
+    return check(Genotype(*parts))
+
+
+def _states(numbers: Sequence[int]) -> tuple[int, ...]:
+    return tuple(int(operator.index(number)) for number in numbers)
+
+
+def _edges(pairs: Sequence[Sequence]) -> Cell:
+    return tuple((operation, *_states([source])) for operation, source in pairs)
 
 
 def to_networkx(cell: Cell, concat: Sequence[int] = tuple(range(INPUTS, STATES))) -> nx.MultiDiGraph:

@@ -11,7 +11,7 @@ import csv
 import itertools
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import jax
@@ -63,12 +63,12 @@ def from_text(text: str) -> Architecture:
     Raises:
       ValueError: if the name is no name of an architecture.
     """
-    words = re.findall(r"([a-z0-9_]+)~\d", text)
+    words = [edge.partition("~")[0] for edge in re.split(r"[|+]+", text.strip("|"))]
     if len(words) != len(EDGES) or not set(words) <= set(OPERATIONS):
-        raise ValueError(f"{text!r} names no architecture of six operations out of {', '.join(OPERATIONS)}")
+        raise ValueError(f"{text[:200]!r} names no architecture of six operations out of {', '.join(OPERATIONS)}")
     architecture = tuple(OPERATIONS.index(word) for word in words)
     if to_text(architecture) != text:
-        raise ValueError(f"{text!r} names no architecture: its edges are those of {to_text(architecture)}")
+        raise ValueError(f"{text[:200]!r} names no architecture: its edges are those of {to_text(architecture)}")
     return architecture
 
 
@@ -77,19 +77,36 @@ def read_table(path: str | os.PathLike, column: str = "cifar10-test") -> dict[Ar
 
     Raises:
       FileNotFoundError: if there is no such file.
-      ValueError: if a column is missing or a row holds no architecture and number; with the line.
+      ValueError: if it is no such table or has no row, a column is missing or stands twice, or a row holds no
+        architecture and accuracy, or an architecture that stood there before; with the line.
     """
+    table: dict[Architecture, float] = {}
     with open(path, newline="", encoding="utf-8") as file:
-        rows = csv.DictReader(file)
-        if missing := {"cellstr", column} - set(rows.fieldnames or ()):
-            raise ValueError(f"{path}: the header has no column {sorted(missing)[0]!r}, only {rows.fieldnames}")
-        table = {}
-        for row in rows:
-            try:
-                table[from_text(row["cellstr"])] = float(row[column])
-            except (TypeError, ValueError) as error:
-                raise ValueError(f"{path}, line {rows.line_num}: {error}") from None
+        rows = csv.DictReader(file, restval="", strict=True)
+        try:
+            for name in ("cellstr", column):
+                if (count := list(rows.fieldnames or ()).count(name)) != 1:
+                    many = f"{count} columns" if count else "no column"
+                    raise ValueError(f"the header has {many} {name!r}, not one: {rows.fieldnames}"[:400])
+            for row in rows:
+                architecture, accuracy = _row(row, column)
+                if architecture in table:
+                    raise ValueError(f"{to_text(architecture)} stands twice")
+                table[architecture] = accuracy
+        except (ValueError, csv.Error) as error:
+            raise ValueError(f"{path}, line {rows.line_num}: {error}") from None
+    if not table:
+        raise ValueError(f"{path}: no row; rows of an architecture and its accuracy are wanted")
     return table
+
+
+def _row(row: Mapping[str, str], column: str) -> tuple[Architecture, float]:
+    if None in row:
+        raise ValueError("more cells than the header has")
+    accuracy = float(row[column])
+    if not 0 <= accuracy <= 100 or "_" in row[column]:
+        raise ValueError(f"an accuracy lies in 0 to 100 per cent, got {row[column][:80]!r}")
+    return from_text(row["cellstr"]), accuracy
 
 
 def init(key: Key, config: Config) -> Params:

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from framework.core.files import read_arrays
 from framework.core.types import Params
 from framework.networks import resnet
 
@@ -23,7 +24,8 @@ def from_torch(arrays: Mapping[str, np.ndarray], config: resnet.Config = resnet.
       config: of the network.
 
     Raises:
-      ValueError: if an array is missing, has another shape, or belongs to no part of the network.
+      ValueError: if an array is missing, has another shape, is not of finite numbers, or belongs to no part of the
+        network.
     """
     wanted = names(config)
     if missing := [name for name in wanted if name not in arrays]:
@@ -33,7 +35,11 @@ def from_torch(arrays: Mapping[str, np.ndarray], config: resnet.Config = resnet.
     shapes = jax.eval_shape(lambda: resnet.init(jax.random.key(0), config))
 
     def leaf(path: tuple, like: jax.ShapeDtypeStruct) -> jax.Array:
-        found = _turned(np.asarray(arrays[name := _name(path)], np.float32))
+        given = np.asarray(arrays[name := _name(path)])
+        with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite
+            found = _turned(given.astype(np.float32)) if given.dtype.kind in "fiu" else np.array(np.nan)
+        if not np.isfinite(found).all():
+            raise ValueError(f"{name} must be finite numbers")
         if found.shape != like.shape:
             raise ValueError(f"{name} must become an array of {like.shape}, got {found.shape}")
         return jnp.asarray(found)
@@ -44,8 +50,7 @@ def from_torch(arrays: Mapping[str, np.ndarray], config: resnet.Config = resnet.
 def load(path: str | os.PathLike, config: resnet.Config = resnet.Config()) -> Params:
     """Parameters from an `.npz` of torch's arrays; errors as `from_torch`, with the file's name."""
     try:
-        with np.load(path, allow_pickle=False) as arrays:
-            return from_torch(arrays, config)
+        return from_torch(read_arrays(path), config)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
 

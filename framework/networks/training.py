@@ -10,6 +10,7 @@ import optax
 from jax import lax
 
 from framework.core import keys
+from framework.core.devices import over_batch
 from framework.core.types import Key, Metrics, Params
 
 RUNNING = ("mean", "var", "mask")  # names of leaves that no gradient moves
@@ -35,6 +36,8 @@ class Trainer(NamedTuple):
 
 def trainer(loss: Loss, optimizer: optax.GradientTransformation, batch: int) -> Trainer:
     """Steps of an optimiser over batches drawn without replacement; what fills no batch waits for the next epoch.
+
+    Devices that take its steps `TOGETHER` (`core.devices`) share out every batch.
 
     Args:
       loss: (params, images, labels, key) -> (scalar, (params with their running statistics moved, metrics)). Leaves
@@ -62,7 +65,8 @@ def trainer(loss: Loss, optimizer: optax.GradientTransformation, batch: int) -> 
         order = lax.cond(place == 0, lambda: jax.random.permutation(fresh, count), lambda: state.order)
         chosen = lax.dynamic_slice_in_dim(order, place * batch, batch)
         own = keys.named(jax.random.fold_in(state.key, state.step), "loss")
-        measured = jax.value_and_grad(loss, has_aux=True)(state.params, images[chosen], labels[chosen], own)
+        shared = over_batch((images[chosen], labels[chosen]))
+        measured = jax.value_and_grad(loss, has_aux=True)(state.params, *shared, own)
         (value, (moved, metrics)), gradient = measured
         updates, state_of = optimizer.update(gradient, state.optimizer, state.params)
         stepped = optax.apply_updates(state.params, updates)

@@ -1,5 +1,6 @@
 """Runs: a directory that survives a kill, its checkpoints, metrics, figures and report. Knows no science."""
 
+from framework.runs import processes
 from framework.runs.compare import compare
 from framework.runs.directory import RESUME, Run, open_run
 from framework.runs.drive import drive
@@ -10,6 +11,7 @@ from framework.runs.pace import paced
 from framework.runs.ray_executor import on_ray
 from framework.runs.report import Section
 from framework.runs.sweep import Swept, failure, overview, sweep
+from framework.runs.tasks import tasks
 
 __all__ = [
     "RESUME",
@@ -32,8 +34,10 @@ __all__ = [
     "open_run",
     "overview",
     "paced",
+    "processes",
     "require_devices",
     "require_memory",
     "summary",
     "sweep",
+    "tasks",
 ]

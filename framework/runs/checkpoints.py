@@ -35,13 +35,15 @@ def save(directory: Path, step: int, state: Any, meta: dict[str, Any]) -> None:
     """Saves a pytree of arrays with plain JSON values beside it; older checkpoints but one are dropped.
 
     Checkpoints of later steps, which `restore_latest` passed over, are dropped as well. An interrupt from the keyboard
-    waits until the checkpoint is whole.
+    waits until the checkpoint is whole. Of several processes the first alone saves.
 
     Raises:
       OSError: if it cannot be written.
     """
     import orbax.checkpoint as ocp
 
+    if jax.process_index() > 0:
+        return
     with _interrupt_waits(), _errors_of_the_disk(directory), _manager(directory) as manager:
         for later in (other for other in manager.all_steps() if other >= step):  # orbax would not go back behind them
             manager.delete(later)
@@ -131,7 +133,11 @@ def _in_silence() -> Iterator[None]:
 def _manager(directory: Path):
     import orbax.checkpoint as ocp
 
-    options = ocp.CheckpointManagerOptions(max_to_keep=KEPT, enable_async_checkpointing=False)
+    directory.mkdir(parents=True, exist_ok=True)
+    options = ocp.CheckpointManagerOptions(max_to_keep=KEPT, enable_async_checkpointing=False, create=False)
+    if jax.process_count() > 1:
+        own = jax.process_index()  # waits for no other
+        options.multiprocessing_options = ocp.options.MultiprocessingOptions(own, {own}, f"process-{own}")
     return ocp.CheckpointManager(directory.resolve(), options=options)
 
 

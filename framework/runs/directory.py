@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from framework.core.files import naming
-from framework.runs import files, machine
+from framework.runs import files, machine, processes
 from framework.runs.tensorboard import follower, is_current
 
 RESUME = ("auto", "never", "must")
@@ -102,7 +102,8 @@ def open_run(path: Path, config: dict[str, Any], resume: str = "auto", tensorboa
     """Opens a run directory, new or to be taken up again, and holds its lock.
 
     If the work fails with an error about its input before it wrote anything, what this call wrote is removed again. A
-    complete run is opened without a change: `Run.result` tells.
+    complete run is opened without a change: `Run.result` tells. Of several processes the first alone opens the
+    directory; the others are given a copy of their own, so that all find the same files and none writes twice.
 
     Args:
       path: the directory; it and its parents are made as needed.
@@ -125,6 +126,22 @@ def open_run(path: Path, config: dict[str, Any], resume: str = "auto", tensorboa
       ...     print(run.result())
       {'loss': 0.5}
     """
+    if not processes.is_first():
+        with processes.follow(path.name) as copy, _opened(copy, files.read_json(copy / "config.json"), "auto") as run:
+            yield run
+        return
+    with contextlib.ExitStack() as stack:
+        try:
+            run = stack.enter_context(_opened(path, config, resume, tensorboard))
+        except (ValueError, OSError) as error:
+            processes.lead_astray(error)
+            raise
+        processes.lead(path)
+        yield run
+
+
+@contextlib.contextmanager
+def _opened(path: Path, config: dict[str, Any], resume: str, tensorboard: bool = False) -> Iterator[Run]:
     config = files.plain(config)
     metrics, folder = path / "metrics.jsonl", path / "tensorboard"
     follow = follower(metrics, folder) if tensorboard else None

@@ -9,7 +9,7 @@ import jax
 from tqdm import tqdm
 
 from framework.core import chunks
-from framework.core.chunks import Options
+from framework.core.devices import Options, Split
 from framework.core.types import Metrics, State, Step
 from framework.runs import checkpoints, files
 from framework.runs.directory import Run
@@ -31,6 +31,7 @@ def drive(
     save_every: float = 5.0,
     memory: int = 0,
     options: Options = (),
+    split: Split | None = None,
 ) -> State:
     """Takes `steps` steps in chunks, from the newest checkpoint of the phase if there is one.
 
@@ -50,6 +51,8 @@ def drive(
       save_every: seconds that pass at least between two checkpoints; the last step always has one.
       memory: bytes that the work needs, estimated; what cannot fit is refused, and said of long work.
       options: of the compiler; see `core.advance`.
+      split: how several devices divide the work; without one, each process does it all on its first. Checkpoints hold
+        whole arrays, so that another number of devices can take them up.
 
     Returns:
       The state after the last step.
@@ -59,10 +62,10 @@ def drive(
       OSError: if the run directory is gone, or cannot be written.
     """
     require_memory(memory, phase)
-    done, state = _taken_up(run, phase, state, steps)
+    done, state = taken_up(run, phase, state, steps)
     saved, first, said = time.monotonic(), None, False
     with tqdm(total=steps, initial=done, desc=phase, unit="step", disable=None, leave=False) as bar:
-        for now, reached, metrics in chunks(step, state, fixed, steps, chunk, done, options):
+        for now, reached, metrics in chunks(step, state, fixed, steps, chunk, done, options, split):
             run.log(rows(now, jax.device_get(metrics)))
             if now == steps or time.monotonic() - saved >= save_every:
                 checkpoints.save(run.file(f"checkpoints/{phase}"), now, reached, {"metrics_size": run.metrics_size()})
@@ -77,7 +80,7 @@ def drive(
     return state
 
 
-def _taken_up(run: Run, phase: str, state: State, steps: int) -> tuple[int, State]:
+def taken_up(run: Run, phase: str, state: State, steps: int) -> tuple[int, State]:
     """The steps that a phase has taken and where it stands, the metrics cut back to this."""
     all_there = lambda meta: meta["metrics_size"] <= run.metrics_size()
     last = checkpoints.restore_latest(run.path / "checkpoints" / phase, state, all_there)
@@ -95,5 +98,5 @@ def _taken_up(run: Run, phase: str, state: State, steps: int) -> tuple[int, Stat
 
 def _say_what_is_to_come(phase: str, seconds: float, memory: int) -> None:
     """A line on stderr at the start of long work, whether or not there is a bar to see."""
-    if seconds > LONG:
+    if seconds > LONG and jax.process_index() == 0:
         tqdm.write(f"{phase}: about {seconds:.0f} s to go, {memory / 2**20:,.0f} MiB of memory", file=sys.stderr)

@@ -140,7 +140,11 @@ def one_line(error: Exception) -> str:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     if any(line.startswith("Traceback") for line in lines):
         return lines[-1].partition("Error: ")[2] or lines[-1]
-    return " ".join(lines) or type(error).__name__
+    line = " ".join(lines)
+    missing = line.strip("'\"")
+    if missing != line and missing.isidentifier():  # all that ml_collections says where no other name comes near
+        return f"there is no setting {missing!r} there; get_config in the experiment's file lists them all"
+    return line or type(error).__name__
 
 
 def name_of(experiment: Experiment) -> str:

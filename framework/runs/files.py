@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from framework.core.files import write_bytes
+from framework.core.files import parse_json, write_bytes
 
 
 def write_text(path: Path, content: str) -> None:
@@ -40,14 +40,12 @@ def read_json(path: Path) -> Any:
     """Reads a JSON file.
 
     Raises:
-      ValueError: if it is not JSON; names the file and the line.
+      ValueError: if it is not JSON, or none that a run writes; names the file and the line.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: not a text file in UTF-8 (byte {error.start})") from None
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{path}, line {error.lineno}: not JSON ({error.msg})") from None
+        return parse_json(path.read_bytes())
+    except ValueError as error:
+        raise ValueError(f"{path}, {error}") from None
 
 
 def read_object(path: Path, advice: str) -> dict[str, Any]:

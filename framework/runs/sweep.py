@@ -69,6 +69,7 @@ def sweep(
     with hold(path, OWN[0], OWN, resume) as fresh:
         before = None if fresh else files.read_object(path / OWN[0], "give another --workdir")
         if before is not None:
+            _require_whole(path / OWN[0], before)
             _require_same(path, before, asked)
         pending = [point for point in wanted if not (path / point.name / "result.json").exists()]
         if pending or before != asked:
@@ -128,6 +129,12 @@ def _asked(experiment: Experiment, first: Point, grid: dict[str, list[Any]]) -> 
         del holder[name]
         shared["files"].pop(key, None)
     return {"config": shared, "grid": files.plain(grid)}
+
+
+def _require_whole(path: Path, before: Any) -> None:
+    grid = before.get("grid") if isinstance(before, dict) else None
+    if not isinstance(grid, dict) or "config" not in before or not all(isinstance(v, list) for v in grid.values()):
+        raise ValueError(f"{path} is damaged: it holds no config and grid; give another --workdir")
 
 
 def _require_same(path: Path, before: dict[str, Any], asked: dict[str, Any]) -> None:

@@ -4,7 +4,6 @@ A series is what has one seed and the same words (phase, arm, ...): one folder b
 draws the series of a number over each other. Its values are float32; the time of an event is when it was written.
 """
 
-import json
 import re
 import struct
 import time
@@ -12,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from framework.core.files import naming
+from framework.core.files import naming, parse_json
 
 FILES = "events.out.tfevents.*"
 
@@ -28,7 +27,7 @@ def follower(metrics: Path, folder: Path) -> Callable[[], None]:
       folder: where the event files are.
 
     Raises:
-      ValueError: if the package tensorboardX is not installed.
+      ValueError: if the package tensorboardX is not installed; when called, if a row is damaged.
     """
     _require_package()
     read, stamp = None, 0  # bytes of whole rows that the files hold; what tells these files from those before
@@ -40,7 +39,7 @@ def follower(metrics: Path, folder: Path) -> Callable[[], None]:
                 file.unlink()
             read, stamp = 0, time.time_ns()
         rows = _whole_lines(metrics, read)
-        _append(folder, stamp, [json.loads(line) for line in rows.splitlines()])
+        _append(folder, stamp, [_row(metrics, line) for line in rows.split(b"\n")[:-1]])
         read += len(rows)
 
     return follow
@@ -75,6 +74,18 @@ def _whole_lines(path: Path, begin: int) -> bytes:
     return lines[: lines.rfind(b"\n") + 1]
 
 
+def _row(metrics: Path, line: bytes) -> dict[str, Any]:
+    """One row; it is refused where it is none of `Run.log`."""
+    try:
+        row = parse_json(line)
+        known = isinstance(row, dict) and all(type(row.get(name)) is int for name in ("step", "seed"))
+    except ValueError:
+        known = False
+    if not known or not all(abs(row[name]) < 2**63 for name in ("step", "seed")):
+        raise ValueError(f"{metrics}: a damaged row, {line[:80].decode('utf-8', 'replace')!r}; give another --workdir")
+    return row
+
+
 def _append(folder: Path, stamp: int, rows: list[dict[str, Any]]) -> None:
     """Adds rows to the files of this stamp, each to that of its series."""
     from tensorboardX.proto.event_pb2 import Event, SessionLog
@@ -101,7 +112,7 @@ def _append(folder: Path, stamp: int, rows: list[dict[str, Any]]) -> None:
 
 def _series(row: dict[str, Any]) -> Path:
     """The folder of a row's series: its words, each made fit for a file's name, and its seed."""
-    words = [re.sub(r"[^\w.+=-]+", "_", value) for value in row.values() if isinstance(value, str)]
+    words = [re.sub(r"^\.*$|[^\w.+=-]+", "_", value) for value in row.values() if isinstance(value, str)]
     return Path(*words, f"seed-{row['seed']}")
 
 

@@ -18,6 +18,8 @@ import numpy as np
 from framework.core import files
 from framework.selection.inputs import check_entropy
 
+_WHOLE = re.compile(r"-?[0-9]{1,18}")  # what int64 holds
+
 
 class EntropyList(NamedTuple):
     """The entropies of a data set in the order of its own indices, 0 to N - 1."""
@@ -80,10 +82,12 @@ def indices_of(ids: Sequence[str]) -> np.ndarray:
     Raises:
       ValueError: if an id does not end in a number, or a number comes twice.
     """
-    ends = [re.search(r"(\d+)$", str(name)) for name in ids]
-    if None in ends:
-        raise ValueError(f"the id {str(ids[ends.index(None)])!r} does not end in an index, as train_16399 does")
-    indices = np.array([int(end[1]) for end in ends], np.int64)
+    names = [str(name) for name in ids]
+    ends = [name[len(name.rstrip("0123456789")) :] for name in names]
+    for name, end in zip(names, ends, strict=True):
+        if not _WHOLE.fullmatch(end):
+            raise ValueError(f"the id {name[:80]!r} does not end in an index of at most 18 digits, as train_16399 does")
+    indices = np.array([int(end) for end in ends], np.int64)
     values, counts = np.unique(indices, return_counts=True)
     if (counts > 1).any():
         raise ValueError(f"two ids end in the index {values[counts.argmax()]}; each point must have its own")
@@ -100,10 +104,11 @@ def _lines(path: str | os.PathLike) -> list[str]:
 def _row(line: str, path: str | os.PathLike, number: int) -> tuple[int, float, int]:
     cells = line.split("\t")
     try:
-        index, entropy, label = int(cells[0]), float(cells[1]), int(cells[2])
-    except (ValueError, IndexError):
+        entropy = float(cells[1])
+        index, label = (int(_WHOLE.fullmatch(cell)[0]) for cell in (cells[0], cells[2]))
+    except (ValueError, IndexError, TypeError):
         raise ValueError(f"{path}, line {number}: {line[:80]!r} is not 'index <tab> entropy <tab> class'") from None
-    if len(cells) != 3 or not 0 < entropy < np.inf:
+    if len(cells) != 3 or "_" in line or not 0 < entropy < np.inf:
         raise ValueError(
             f"{path}, line {number}: one positive, finite entropy between two tabs is wanted, got {line[:80]!r}"
         )

@@ -19,6 +19,7 @@ from framework.core.types import Key
 from framework.selection.inputs import check_size, check_vector, known
 
 _ALMOST_ONE = 1 - 2.0**-24
+_WORD = 32  # bits
 _BITS = 31  # of a float32 that is not negative; in the order of its values
 
 
@@ -32,7 +33,7 @@ def select(
       size: k, how many; static.
       probabilities: `[N]`, not negative, of any sum; None draws all alike.
       count: N, where there are no probabilities.
-      shuffle: in random order, so that any part is a selection of its own; else by index, in two thirds of the time.
+      shuffle: in random order, so that any part is a selection of its own; else by index, in four fifths of the time.
 
     Returns:
       `[k]` int32, each in `[0, N)`, no two the same.
@@ -87,7 +88,7 @@ def _select(key: Key, probabilities: jax.Array | None, size: int, count: int, sh
         return jnp.zeros(0, jnp.int32)
     bits = jax.random.bits(key, (count + size * shuffle,))
     chosen = _earliest(_clocks(bits[:count], probabilities), size)
-    return lax.sort_key_val(bits[count:], chosen)[1] if shuffle else chosen
+    return _shuffled(bits[count:], chosen) if shuffle else chosen
 
 
 def _clocks(bits: jax.Array, rates: jax.Array | None) -> jax.Array:
@@ -106,19 +107,49 @@ def _earliest(clocks: jax.Array, size: int) -> jax.Array:
     The bound is found bit by bit: floats that are not negative are in the order of their bits.
     """
     bits = lax.bitcast_convert_type(clocks, jnp.int32)
+    bits = jnp.pad(bits, (0, -len(bits) % _WORD), constant_values=2**_BITS - 1)
+
+    def count(chosen: jax.Array) -> jax.Array:
+        """The same as `chosen.sum()`, in a third of the time: compilers add up rows of bytes as vectors."""
+        return chosen.reshape(_WORD, -1).sum(0, dtype=jnp.int8).sum(dtype=jnp.int32)
 
     def lower(place: jax.Array, bound: jax.Array) -> jax.Array:
         """`bound` stays the greatest number of the bits so far that fewer than `size` clocks lie below."""
         tried = bound | (1 << (_BITS - 1 - place))
-        return jnp.where((bits < tried).sum(dtype=jnp.int32) < size, tried, bound)
+        return jnp.where(count(bits < tried) < size, tried, bound)
 
     bound = lax.fori_loop(0, _BITS, lower, jnp.zeros((), jnp.int32))
     below, tied = bits < bound, bits == bound
-    room = size - below.sum(dtype=jnp.int32)
-    within = lax.cond(tied.sum(dtype=jnp.int32) == room, lambda: tied, lambda: tied & (jnp.cumsum(tied) <= room))
-    taken = below | within
-    places = jnp.where(taken, jnp.cumsum(taken) - 1, size)
-    return jnp.zeros(size, jnp.int32).at[places].set(jnp.arange(len(clocks), dtype=jnp.int32), mode="drop")
+    room = size - count(below)
+    within = lax.cond(count(tied) == room, lambda: tied, lambda: tied & (jnp.cumsum(tied) <= room))
+    return _places(below | within, size)
+
+
+def _places(taken: jax.Array, size: int) -> jax.Array:
+    """The indices of the `size` true ones, ascending: first the word that each is a bit of, then its place in it."""
+    bits = taken.reshape(-1, _WORD).astype(jnp.uint32)
+    words = (bits << jnp.arange(_WORD, dtype=jnp.uint32)).sum(1, dtype=jnp.uint32)
+    ends = jnp.cumsum(_ones(words))
+    wanted = jnp.arange(size, dtype=jnp.int32)
+    row = jnp.searchsorted(ends, wanted, side="right").astype(jnp.int32)
+    word, place = words[row], jnp.zeros(size, jnp.int32)
+    left = wanted - (ends[row] - _ones(word))  # true ones of the word that come before the wanted one
+    for half in (16, 8, 4, 2, 1):
+        lower = _ones((word >> place.astype(jnp.uint32)) & jnp.uint32((1 << half) - 1))
+        beyond = left >= lower
+        left, place = left - beyond * lower, place + half * beyond
+    return _WORD * row + place
+
+
+def _ones(words: jax.Array) -> jax.Array:
+    return lax.population_count(words).astype(jnp.int32)
+
+
+def _shuffled(bits: jax.Array, chosen: jax.Array) -> jax.Array:
+    """The chosen in the order of their random bits; packed together, as pairs would take five times as long."""
+    with jax.enable_x64(True):
+        packed = (bits.astype(jnp.uint64) << 32) | chosen.astype(jnp.uint64)
+        return lax.sort(packed).astype(jnp.uint32).astype(jnp.int32)
 
 
 def _check(probabilities: jax.Array, size: int) -> None:

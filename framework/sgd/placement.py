@@ -7,17 +7,17 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-import numpy as np
-from jax.sharding import AxisType, Mesh
 from jax.sharding import PartitionSpec as P
 
-AXIS = "workers"
+from framework.core.devices import AXIS, mesh
+
 FORMS = ("pmap", "shard_map")
 
 
 def devices_for(workers: int, devices: int | None = None) -> int:
-    """How many devices to take: the largest number there is that divides the workers, all of several processes, or
-    the one that is asked for.
+    """How many devices to take: the largest number there is that divides the workers, or the one that is asked for.
+
+    Several processes take all they have, or where that does not divide the workers, each does all the work on one.
 
     Raises:
       ValueError: if the number does not divide the workers, or is not there.
@@ -26,7 +26,7 @@ def devices_for(workers: int, devices: int | None = None) -> int:
     if devices is None:
         if jax.process_count() == 1:
             return max(count for count in range(1, there + 1) if not workers % count)
-        devices = there  # several processes take all they have
+        return there if not workers % there else 1
     if not 1 <= devices <= there:
         raise ValueError(f"devices must be 1 to {there}, as many as there are, got {devices}")
     if workers % devices:
@@ -51,8 +51,8 @@ def spread(function: Callable, devices: int, form: str = "pmap") -> Callable:
     """
     if form not in FORMS:
         raise ValueError(f"form must be one of {', '.join(FORMS)}, got {form!r}")
-    if jax.process_count() > 1 and devices != jax.device_count():
-        raise ValueError(f"{jax.process_count()} processes take all their {jax.device_count()} devices, got {devices}")
+    if jax.process_count() > 1 and devices not in (1, jax.device_count()):
+        raise ValueError(f"{jax.process_count()} processes take 1 or all {jax.device_count()} devices, got {devices}")
     if devices == 1:
         return jax.jit(lambda shared, own: function(shared, own, None))
     mapped = lambda shared, own: function(shared, own, AXIS)
@@ -72,9 +72,10 @@ def _pmapped(mapped: Callable, devices: int) -> Callable:
 
 
 def _shard_mapped(mapped: Callable, devices: int) -> Callable:
-    mesh = Mesh(np.array(_chosen(devices)), (AXIS,), axis_types=(AxisType.Auto,))
     # what collectives make equal on all devices cannot be proved so, hence no check
-    return jax.jit(jax.shard_map(mapped, mesh=mesh, in_specs=(P(), P(AXIS)), out_specs=(P(), P(AXIS)), check_vma=False))
+    return jax.jit(
+        jax.shard_map(mapped, mesh=mesh(devices), in_specs=(P(), P(AXIS)), out_specs=(P(), P(AXIS)), check_vma=False)
+    )
 
 
 def _chosen(devices: int) -> list[jax.Device]:

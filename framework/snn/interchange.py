@@ -13,6 +13,7 @@ import numpy as np
 from framework.snn.nir_graph import FIELDS, OPTIONAL, Graph, Node, check, node
 
 _LARGEST = 2**31  # bytes of an array; a damaged or hostile file can claim anything
+_SMALL, _DEFLATED = 2**16, 1032  # bytes that need not be stored, and how many times more than that gzip can hold
 _DEEPEST = 16  # graphs within each other
 _TEXTS, _OBJECT = b"GCOL\x01\0\0\0", 16  # a collection of texts begins so; bytes in front of it and of each text
 _DAMAGED = (OSError, KeyError, AttributeError, TypeError, RuntimeError, IndexError, OverflowError, MemoryError)
@@ -33,7 +34,8 @@ def load(path: str | os.PathLike) -> Graph:
     try:
         _check_texts(path.read_bytes())
         with h5py.File(path, "r") as file:
-            graph = _read(h5py, _member(h5py, file, "node", ""), "", 0)
+            seen: set[int] = set()
+            graph = _read(h5py, _member(h5py, file, "node", "", seen), "", 0, seen)
     except ValueError as error:
         raise ValueError(f"{path}: {_line(error)}") from None
     except _DAMAGED as error:
@@ -79,38 +81,43 @@ def _check_texts(raw: bytes) -> None:
         start = raw.find(_TEXTS, start + 1)
 
 
-def _read(h5py, group, name: str, depth: int) -> Node | Graph:
+def _read(h5py, group, name: str, depth: int, seen: set[int]) -> Node | Graph:
     """One node of a file with all that is in it."""
-    kind = _value(_member(h5py, group, "type", name))
+    kind = _value(_member(h5py, group, "type", name, seen))
     if kind != "NIRGraph":
         wanted = [field for field in (*FIELDS.get(kind, ()), OPTIONAL.get(kind, "")) if field and field in group]
         try:
-            return node(kind, **{field: _value(_member(h5py, group, field, name)) for field in wanted})
+            return node(kind, **{field: _value(_member(h5py, group, field, name, seen)) for field in wanted})
         except ValueError as error:
             raise ValueError(f"node {name!r} of type {kind!r}: {error}") from None
     if depth == _DEEPEST:
         raise ValueError(f"node {name!r}: more than {_DEEPEST} graphs within each other")
-    inner = _member(h5py, group, "nodes", name)
-    edges = np.atleast_2d(_member(h5py, group, "edges", name)[()]).reshape(-1, 2)
+    inner = _member(h5py, group, "nodes", name, seen)
+    edges = np.atleast_2d(_member(h5py, group, "edges", name, seen)[()]).reshape(-1, 2)
     path = f"{name}/" if name else ""
     return Graph(
-        {key: _read(h5py, _member(h5py, inner, key, path + key), path + key, depth + 1) for key in inner},
+        {k: _read(h5py, _member(h5py, inner, k, path + k, seen), path + k, depth + 1, seen) for k in inner},
         tuple((_text(a), _text(b)) for a, b in edges.tolist()),
     )
 
 
-def _member(h5py, group, key: str, name: str):
-    """A member of a group, which must lie in the same file and be of bounded size."""
+def _member(h5py, group, key: str, name: str, seen: set[int]):
+    """A member of a group, which must lie in the same file, at this place alone, and be no larger than it can be."""
     link = group.get(key, getlink=True)
     if not isinstance(link, h5py.HardLink):
         raise ValueError(f"node {name!r} has no {key!r} of its own" if name else f"no {key!r} in the file")
     found = group[key]
+    place = h5py.h5o.get_info(found.id).addr
+    if place in seen:  # a few links to a group of links to a group ... would be read for ever
+        raise ValueError(f"node {name!r}: {key!r} stands at another place in the file, too")
+    seen.add(place)
     if isinstance(found, h5py.Dataset):
         if found.external or found.is_virtual:
             raise ValueError(f"node {name!r}: {key!r} lies in another file")
         if found.dtype.kind not in "fiuS" and h5py.check_string_dtype(found.dtype) is None:
             raise ValueError(f"node {name!r}: {key!r} holds neither numbers nor text")
-        if found.nbytes > _LARGEST:
+        stored = min(found.id.get_storage_size(), found.file.id.get_filesize())
+        if found.nbytes > min(_LARGEST, _SMALL + _DEFLATED * stored):
             raise ValueError(f"node {name!r}: {key!r} claims {found.nbytes:,} bytes")
     return found
 

@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from framework.core.files import write_bytes
+from framework.core.files import parse_json, write_bytes
 from framework.snn import coding, conversion, encoding, neuron
 from framework.snn import layer as described
 from framework.snn.conversion import Spiking
@@ -159,7 +159,7 @@ def _restore(path: Path) -> dict[str, Any]:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    whole = json.loads(path.read_bytes())
+    whole = parse_json(path.read_bytes())
     if whole["format"] != FORMAT:
         raise ValueError(f"{path.name} has the format {whole['format']!r}, not {FORMAT!r}")
     if whole["digest"] != _digest(_canonical(whole["network"])):

@@ -1,7 +1,7 @@
 """Many designs under one load: any mixture, grouped by structure, one program a group."""
 
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
+from framework.core import devices
 from framework.ssd import report, requests, simulation
 from framework.ssd.coupled import Script
 from framework.ssd.design import Design
@@ -57,7 +58,7 @@ def sweep(designs: Sequence[Design], load: Load) -> Summary:
     found = Summary(*(np.zeros(len(designs)) for _ in Summary._fields))
     with (
         tqdm(total=len(designs), desc="sweep", unit="design", disable=None, leave=False) as bar,
-        ThreadPoolExecutor(WORKERS) as pool,
+        ThreadPoolExecutor(WORKERS if jax.process_count() == 1 else 1) as pool,  # all processes in the same order
     ):
         for members, summary in pool.map(lambda job: _run(*job), _jobs(designs, groups, load)):
             for whole, part in zip(found, summary, strict=True):
@@ -87,10 +88,12 @@ def _run(
     stacked = jax.tree.map(
         lambda varies, *leaves: np.array(leaves if varies else leaves[0], np.float64), varying, *designs
     )
+    leaves, structure = jax.tree.flatten(stacked)
+    axes = tuple(0 if leaf.ndim else None for leaf in leaves)
     with jax.enable_x64(True):
-        summary, status = _summaries(
-            stacked, *simulation.stripped(load), prepared.planned, prepared.script, prepared.steps, prepared.late
-        )
+        summaries = _summaries(structure, axes, prepared.steps, prepared.late)
+        given = *simulation.stripped(load), prepared.planned, prepared.script
+        summary, status = summaries(tuple(leaves), *given)
     status = np.asarray(status)[: len(chunk)]
     if status.any():
         first = int(np.argmax(status > 0))
@@ -98,21 +101,19 @@ def _run(
     return chunk, Summary(*(np.asarray(each)[: len(chunk)] for each in summary))
 
 
-@functools.partial(jax.jit, static_argnames=("steps", "late"))
-def _summaries(
-    designs: Design, load: Load, depth: jax.Array, planned: Plan, script: Script, steps: int, late: bool
-) -> tuple[Summary, jax.Array]:
-    """One program for all designs of a structure; with the status of each."""
+@functools.lru_cache(maxsize=64)
+def _summaries(structure: Any, axes: tuple[int | None, ...], steps: int, late: bool) -> Callable:
+    """One program for all designs of a structure, shared out over the devices: `Summary` and status of each."""
 
-    def one(design: Design) -> tuple[Summary, jax.Array]:
+    def one(leaves: tuple, load: Load, depth: jax.Array, planned: Plan, script: Script) -> tuple[Summary, jax.Array]:
+        design = structure.unflatten(leaves)
         times, status = simulation.run(design, load, depth, script, steps, late, record=False)
         made = report.make_report(design, load, planned, times, status)
         latencies = made.mean_us, _percentile(made.latency, 99), made.max_us
         return Summary(*latencies, made.iops, made.bandwidth, made.write_amplification, made.energy.total), status
 
-    leaves, structure = jax.tree.flatten(designs)
-    axes = [0 if leaf.ndim else None for leaf in leaves]
-    return jax.vmap(lambda leaves: one(structure.unflatten(leaves)), in_axes=(axes,))(leaves)
+    in_axes = (axes, None, None, None, None)
+    return devices.spread(jax.vmap(one, in_axes=in_axes), in_axes=in_axes)
 
 
 def _percentile(latency: jax.Array, percent: float) -> jax.Array:

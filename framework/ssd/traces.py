@@ -17,7 +17,8 @@ from framework.ssd.geometry import SECTOR
 from framework.ssd.requests import READ, TRIM, WRITE, Load, check, wrap
 
 MAXIMUM_LINE = 120  # characters of a bad line that an error repeats
-_NUMBER = re.compile(r"\d{1,18}")
+_NUMBER = re.compile(r"[0-9]{1,18}")
+_LARGEST = 2**62  # ns or bytes; the end of a request then fits 64 bits, too
 
 
 class Record(NamedTuple):
@@ -50,6 +51,8 @@ def read_trace(
     """
     if format not in FORMATS:
         raise ValueError(f"unknown trace format {format!r}: take one of {', '.join(FORMATS)}")
+    if limit < 0:
+        raise ValueError(f"limit must be at least 1 request, or 0 for all, got {limit}")
     records, lines = [], []
     for number, record in _records(Path(path), FORMATS[format]):
         if records and record.arrival < records[-1].arrival:
@@ -71,15 +74,17 @@ def _load(path, design: Design, records: list[Record], lines: list[int], wrapped
     begin, end = offset // SECTOR * SECTOR, -(-(offset + size) // SECTOR) * SECTOR
     load = Load(arrival - arrival[0], begin, end - begin, kind.astype(np.int32))
     past = end > design.capacity
-    if wrapped:
-        load = wrap(load, design.capacity)
-    elif past.any():
+    if past.any() and not wrapped:
         first = int(np.argmax(past))
         raise ValueError(
             f"{path}, line {lines[first]}: the request ends at byte {end[first]}, past the device's end of "
             f"{design.capacity}; take a larger device, or wrap addresses"
         )
-    check(load, design.capacity)
+    try:
+        load = wrap(load, design.capacity) if wrapped else load
+        check(load, design.capacity)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
     return load
 
 
@@ -102,6 +107,8 @@ def _records(path: Path, format: Format) -> Iterator[tuple[int, Record]]:
                 continue
             try:
                 record = format.parse(line.rstrip("\r\n"))
+                if record is not None and max(record) >= _LARGEST:
+                    raise ValueError(f"times and bytes must be below {_LARGEST}")
             except ValueError as error:
                 shown = line.rstrip("\r\n")[:MAXIMUM_LINE]
                 raise ValueError(f"{path}, line {number}: {error}, got {shown!r}; {format.expected}") from None

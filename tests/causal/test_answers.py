@@ -187,3 +187,30 @@ def test_the_votes_of_the_samples_make_the_vote_of_all(file):
 def test_a_sample_that_nobody_answered_is_refused(file):
     with pytest.raises(ValueError, match="no answers about test in sample 7: the samples are 0, 1, 2, 3"):
         recorded_answers.select(causal.read_answers(file(SAID)), samples=[0, 7])
+
+
+def test_a_question_answered_twice_is_refused_whichever_way_round(tmp_path):
+    said = [("x", "y", "a->b"), ("y", "x", "a->b")]
+    rows = [{"sample": 0, "a": a, "b": b, "answer": answer} for a, b, answer in said]
+    with pytest.raises(ValueError, match="the question about 'y' and 'x' in sample 0 is answered twice"):
+        causal.read_answers(write(tmp_path / "answers.json", [], answers=rows))
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"domain": 3}, "its domain and its caveat must be texts"),
+        ({"caveat": None}, "its domain and its caveat must be texts"),
+        ({"answers": [{"sample": 2**70, "a": "x", "b": "y", "answer": "none"}]}, "cannot read the answer"),
+    ],
+)
+def test_fields_of_another_kind_are_refused(file, fields, message):
+    with pytest.raises(ValueError, match=message):
+        causal.read_answers(file([], **fields))
+
+
+def test_columns_named_twice_are_refused(tmp_path):
+    path = tmp_path / "answers.json"
+    path.write_text('{"domain": "d", "variables": {"x": "", "y": "", "x": ""}, "answers": []}')
+    with pytest.raises(ValueError, match=r"answers\.json, the field 'x' stands twice"):
+        causal.read_answers(path)

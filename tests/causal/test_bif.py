@@ -276,3 +276,8 @@ def test_a_damaged_file_is_refused_or_still_a_sound_network(read, place, length,
     except ValueError:
         return
     assert is_sound(network)
+
+
+def test_a_small_file_of_endless_text_is_refused(read):
+    with pytest.raises(ValueError, match="a text of more than 67,108,864 bytes"):
+        read(gzip.compress(b" " * 2**24) * 5)

@@ -419,3 +419,10 @@ def test_knowledge_is_the_same_whichever_column_was_named_first(tmp_path):
         priors.append(vote(read_answers(tmp_path / f"{seed}.json")))
     for field in dataclasses.fields(priors[0]):
         np.testing.assert_array_equal(getattr(priors[0], field.name), getattr(priors[1], field.name))
+
+
+def test_a_reply_of_nothing_but_spaces_is_read_at_once():
+    """In time that grows with its length; with its square, this would take minutes."""
+    question = elicitation.questionnaire("d", "c", {"a": "", "b": ""}).questions[0]
+    assert elicitation.read_reply(question, "The answer is" + " " * 50_000 + "7") is None
+    assert elicitation.read_reply(question, "The answer is" + " " * 50_000 + ": A") == "a->b"

@@ -77,3 +77,25 @@ def test_archives_of_other_things_and_missing_files_are_refused(x, tmp_path):
         causal.load(tmp_path / "absent.npz")
     with pytest.raises(ValueError, match=r"is saved as \.npz"):
         causal.save(causal.fit(x, None, CONFIGS["center"]), tmp_path / "fit.pkl")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("weights", np.zeros((3, 2)), r"weights must be finite numbers \(3, 3\)"),
+        ("weights", np.full((3, 3), np.nan), "weights must be finite"),
+        ("graph", np.ones((3, 3)), "graph must be finite numbers"),
+        ("status", np.array(7), "its score, transform or status"),
+        ("static", np.array('{"names": ["a", "a", "b"], "transform": "center", "score": "golem_ev"}'), "other names"),
+        ("static", np.array('{"names": null, "transform": "x", "score": "golem_ev"}'), "its score, transform"),
+        ("static", np.array('{"names": null, "transform": "center", "score": "mlp"}'), "'mlp' and the network"),
+    ],
+)
+def test_results_whose_parts_do_not_fit_are_refused(tmp_path, name, value, message):
+    graph = np.triu(np.ones((3, 3), bool), 1)
+    parts = {"uncut": graph * 1.0, "network": None, "status": np.int32(0), "location": np.zeros(3), "scale": np.ones(3)}
+    causal.save(causal.Result(graph * 1.0, graph, **parts), tmp_path / "fit.npz")
+    with np.load(tmp_path / "fit.npz") as content:
+        np.savez(tmp_path / "fit.npz", **dict(content) | {name: value})
+    with pytest.raises(ValueError, match=rf"fit\.npz: not a saved result of causal\.fit .*{message}"):
+        causal.load(tmp_path / "fit.npz")

@@ -195,3 +195,10 @@ def test_any_bytes_are_read_or_refused_in_one_line(tmp_path_factory, kind):
         assert "\n" not in refusal(path, kind)
 
     attempt()
+
+
+@pytest.mark.parametrize("height", ["0", "32769", "9" * 30, "9" * 5000])
+def test_a_sensor_that_no_event_could_number_is_refused(written, height):
+    raw = packed_dat(recorded().events, f"% Height {height}\n% Width 7\n".encode())
+    with pytest.raises(ValueError, match="a sensor has 1 to 32,768 rows and columns"):
+        read_events(written(raw, ".dat"))

@@ -64,6 +64,30 @@ def test_an_unknown_split_is_refused(shared):
         data.images("mnist", "validation", shared("tfds"))
 
 
+def test_the_first_images_are_those_of_the_whole_and_no_more_are_asked_for_than_there_are(shared):
+    digits = data.images("digits", "test", count=7)
+    np.testing.assert_array_equal(digits.images, data.digits("test").images[:7])
+    assert list(digits.ids) == list(data.first(data.digits("test"), 7).ids)
+    few, whole = (data.images("mnist", split, shared("tfds"), count) for split, count in (("test", 3), ("test[:5]", 0)))
+    np.testing.assert_array_equal(few.images, whole.images[:3])
+    assert list(few.ids) == ["test/00000", "test/00001", "test/00002"]
+    with pytest.raises(ValueError, match=r"digits \(test\) has 360 images, 361 are asked for; 0 takes all"):
+        data.images("digits", "test", count=361)
+    with pytest.raises(ValueError, match=r"mnist \(test\[:5\]\) has 5 images, -1 are asked for"):
+        data.images("mnist", "test[:5]", shared("tfds"), -1)
+
+
+def test_images_are_pooled_with_zeros_around_them():
+    images = data.digits("test")
+    small = data.pooled(images, 4).images
+    np.testing.assert_array_equal(small, images.images.reshape(-1, 4, 2, 4, 2, 1).mean((2, 4)).round())
+    wide = data.pooled(images, 12).images
+    np.testing.assert_array_equal(wide[:, 2:10, 2:10], images.images)
+    assert wide.sum() == images.images.sum()
+    with pytest.raises(ValueError, match="a side of at least 1, got 0"):
+        data.pooled(images, 0)
+
+
 class Grid(tfds.core.GeneratorBasedBuilder):
     """A tiny set without images, which TFDS prepares without TensorFlow."""
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from experiments import advrush
-from framework import runs
+from framework import data, runs
 from framework.nas import darts, supernet
 
 
@@ -38,11 +38,32 @@ def test_the_smoke_study_searches_trains_and_attacks_and_survives_a_kill(experim
     assert (code, "complete already" in output) == (0, True)
 
 
+@pytest.mark.long
+def test_a_tenth_of_the_images_chosen_by_entropy_is_searched_in_a_tenth_of_the_steps(experiment, launch, tmp_path):
+    base = ("--config.proxy.base.epochs=1", "--config.proxy.base.width=4")
+    code, _, errors = launch(
+        experiment, "--workdir=run", "--config.proxy.fraction=0.1", "--config.proxy.rule=P1", *base
+    )
+    assert code == 0, errors
+    last = {}
+    for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines():
+        row = json.loads(line)
+        last[row["phase"]] = row["step"]
+    config = advrush.get_config("smoke")
+    assert last["base"] == 1
+    for method in advrush.METHODS:
+        assert last[f"search {method}"] == config.search.epochs * (143 // 2 // config.search.batch)
+        assert last[f"train {method}"] == config.training.epochs * (1437 // config.training.batch)
+
+
 @pytest.mark.parametrize(
     ("key", "value", "what"),
     [
         ("data.name", "nowhere", "no data set 'nowhere'"),
-        ("data.test", 0, "data.test must be 1 to 360 images, got 0"),
+        ("data.test", 361, "digits (test) has 360 images, 361 are asked for"),
+        ("data.train", 1438, "digits (train) has 1,437 images, 1,438 are asked for"),
+        ("data.side", -4, "pooled to a side of at least 1, got -4"),
+        ("data.side", 6, "multiples of 4"),
         ("attacks", ("cw",), "attacks must be some of fgsm, pgd-20"),
         ("training.kind", "free", "training.kind must be one of adversarial, trades, standard"),
         ("epsilon", 0.0, "epsilon must be above 0, got 0.0"),
@@ -60,6 +81,23 @@ def test_bad_settings_are_refused_before_any_work(key, value, what, tmp_path):
         runs.execute(advrush, config, tmp_path / "run")
     assert what in runs.one_line(caught.value)
     assert not (tmp_path / "run").exists()
+
+
+def test_the_first_images_are_taken_as_small_as_asked():
+    config = advrush.get_config("smoke")
+    config.data.train, config.data.test, config.data.side = 20, 10, 4
+    for (images, labels), split in zip(advrush.sets(config), ("train", "test"), strict=True):
+        whole = data.digits(split)
+        means = whole.images[: len(labels)].reshape(-1, 4, 2, 4, 2, 1).mean((2, 4)).round() / 16
+        np.testing.assert_allclose(images, means)
+        np.testing.assert_array_equal(labels, whole.labels[: len(labels)])
+
+
+def test_the_jpeg_preset_steps_as_far_as_the_paper_does_in_each_pixel():
+    small, paper = advrush.get_config("jpeg"), advrush.get_config("paper")
+    moved = lambda config, side: config.search.h / np.sqrt(3 * side**2)
+    assert moved(small, small.data.side) == pytest.approx(moved(paper, 32))
+    assert small.epsilon == small.training.epsilon == 8 / 255
 
 
 def test_the_paper_preset_is_the_papers_protocol():

@@ -3,12 +3,12 @@ import numpy as np
 import pytest
 
 from experiments import _proxies as proxies
+from experiments import _proxy_images as images
 from experiments import _proxy_ranks as ranks
 from experiments import _proxy_search as search
 from experiments import advrush, autosnn, proxy_data
-from experiments._proxy_images import pooled
 from framework import data, runs
-from framework.nas import darts
+from framework.nas import darts, nasbench201
 from framework.runs import files
 from framework.selection import entropy_file
 
@@ -47,6 +47,44 @@ def test_smoke_shows_every_part(pytestconfig, launch, tmp_path):
         assert "normal_concat" in row
     listed = (run / "entropy-digits.csv").read_text().splitlines()
     assert [int(line.split(",")[0]) for line in listed[1:]] == list(range(1400))
+
+
+@pytest.mark.long
+def test_the_study_killed_at_several_moments_ends_with_the_same_result(pytestconfig, killed, launch, tmp_path):
+    flags = (f"--config={pytestconfig.rootpath / 'experiments' / 'proxy_data.py'}:smoke", "--config.seed=3")
+    assert launch(*flags, "--workdir=whole")[0] == 0
+    killed(*flags, "--workdir=killed", after=(6, 8, 10, 12))
+    assert launch(*flags, "--workdir=killed")[0] == 0
+    for name in ("result.json", "metrics.jsonl", "ranks.csv", "cells.csv", "entropy-digits.csv"):
+        assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+@pytest.mark.long
+def test_the_paper_preset_takes_two_real_steps(run):
+    """Of the base network, of a ranked one and of a search, on images as TFDS gives them; compiled fast."""
+    config = proxy_data.get_config("paper")
+    rng, fast, settings = np.random.default_rng(0), proxies.COMPILE["fast"], config.ranks
+    settings.test = config.search.test = 16
+    pixels = rng.integers(0, 256, (2 * settings.batch, 32, 32, 3)).astype(np.uint8)
+    labels = rng.integers(0, 10, len(pixels)).astype(np.int32)
+    whole = data.ImageSet(pixels, labels, np.arange(len(pixels)).astype(str), "cifar10", "train", 10, 255, "random")
+    config.proxy.base.epochs, config.proxy.base.batch = 1, settings.batch
+    traits = proxies.judged(config.proxy.base, run, whole, 0, "base", options=fast)
+    assert np.isfinite(traits.entropy).all()
+    train, test, _ = images.parts(images.Prepared(whole, whole, traits), settings)
+    net = nasbench201.Config(settings.channels, settings.cells, 10, 3)
+    plan = ranks.batches(np.arange(len(labels)), 1, settings.batch, seed=0)[None]
+    assert plan.shape == (1, 2, settings.batch)
+    drawn = ranks.drawn(jax.random.key(0), 1)
+    found = ranks.accuracies(run, "ranks", net, settings.rate, drawn, plan, 2, train, test, 0, fast)
+    assert 0 <= found.item() <= 1
+    settings = config.search
+    net = darts.supernet(settings.channels, settings.cells, 10)
+    part = rng.permutation(len(labels))[None, : 4 * settings.batch]
+    cell, *_ = search.searched(run, "search", net, darts.Config(1, settings.batch), part, train, 0, fast)
+    assert darts.check(cell)
+    rows = [row for row in run.path.joinpath("metrics.jsonl").read_text().splitlines() if '"search"' in row]
+    assert len(rows) == 1
 
 
 @pytest.mark.parametrize(
@@ -110,15 +148,6 @@ def test_a_base_network_tells_all_traits_and_a_killed_one_goes_on(run, digits):
     assert (traits.el2n <= 2**0.5).all()
     again = proxies.judged(proxy().base, run, digits, 0, "base")  # from its checkpoint
     np.testing.assert_array_equal(again.entropy, traits.entropy)
-
-
-def test_images_are_pooled_with_zeros_around_them():
-    images = data.digits("test")
-    small = pooled(images, 4).images
-    np.testing.assert_array_equal(small, images.images.reshape(-1, 4, 2, 4, 2, 1).mean((2, 4)).round())
-    wide = pooled(images, 12).images
-    np.testing.assert_array_equal(wide[:, 2:10, 2:10], images.images)
-    assert wide.sum() == images.images.sum()
 
 
 def test_batches_see_each_row_once_an_epoch():

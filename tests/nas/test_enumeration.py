@@ -44,13 +44,10 @@ def test_a_network_of_its_own_with_inherited_weights_has_the_supernets_scores(ta
     assert np.sum(outputs.spikes) / len(images) == pytest.approx(float(table.spikes[index]), rel=1e-6)
 
 
-def test_steps_make_the_table_of_one_call(table, supernet, halves):
-    state = enumeration.init(supernet)
-    step = jax.jit(enumeration.step)
-    for _ in range(enumeration.steps(supernet)):
-        state, metrics = step(state, (supernet, *map(jnp.asarray, halves)))
-        assert set(metrics) == {"best"}
-    found = enumeration.finish(state)
+def test_parts_make_the_table_of_one_call(table, supernet, halves):
+    part, fixed = jax.jit(enumeration.part), (supernet, *map(jnp.asarray, halves))
+    parts = [part(number, fixed) for number in range(enumeration.parts(supernet))]
+    found = enumeration.joined(jax.tree.map(lambda *each: np.stack(each), *parts))
     np.testing.assert_array_equal(found.accuracy, table.accuracy)
     np.testing.assert_array_equal(found.spikes, table.spikes)
 

@@ -120,3 +120,19 @@ def test_health_tells_a_collapsed_search():
     assert darts.health(Alphas(collapsed, undecided)).skips == 8
     assert darts.health(Alphas(undecided, undecided)).entropy == pytest.approx(1)
     assert darts.health(Alphas(collapsed, collapsed)).entropy == pytest.approx(0, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [(1.9, "'float' object"), ("1", "'str' object"), (float("inf"), "'float' object"), (None, "'NoneType' object")],
+)
+def test_a_source_that_is_no_whole_number_is_refused_and_not_rounded(source, message):
+    fields = KNOWN._asdict() | {"normal": [["skip_connect", source], *CELL[1:]]}
+    with pytest.raises(ValueError, match=f"lists of .operation, source.: {message}"):
+        darts.from_json(fields)
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"normal": 1, "normal": 2}', None, 3])
+def test_what_is_no_json_of_one_genotype_is_refused(text):
+    with pytest.raises(ValueError, match="a genotype must be JSON"):
+        darts.from_json(text)

@@ -122,3 +122,23 @@ def test_bad_names_and_tables_are_refused(tmp_path):
         space.read_table(path)
     with pytest.raises(ValueError, match="no column 'cifar100'"):
         space.read_table(path, "cifar100")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (f"cellstr,cifar10-test\n{NAME},nan\n", "line 2: an accuracy lies in 0 to 100 per cent, got 'nan'"),
+        (f"cellstr,cifar10-test\n{NAME},5_0\n", "line 2: an accuracy lies in 0 to 100 per cent"),
+        (f"cellstr,cifar10-test\n{NAME},50\n{NAME},51\n", "line 3: .* stands twice"),
+        (f"cellstr,cifar10-test\n{NAME},50,1\n", "line 2: more cells than the header has"),
+        (f"cellstr,cifar10-test,cifar10-test\n{NAME},50,60\n", "2 columns 'cifar10-test', not one"),
+        ("cellstr,cifar10-test\n", "no row"),
+        (f"cellstr,cifar10-test\n{'a' * 200_000},50\n", "field larger than field limit"),
+        (f"cellstr,cifar10-test\n{'a' * 100_000},50\n", "line 2: 'aaaa.* names no architecture"),
+    ],
+)
+def test_tables_that_would_mislead_are_refused(tmp_path, text, message):
+    (tmp_path / "table.csv").write_text(text)
+    with pytest.raises(ValueError, match=message) as error:
+        space.read_table(tmp_path / "table.csv")
+    assert str(tmp_path) in str(error.value)

@@ -120,3 +120,12 @@ def test_nothing_is_left_where_nothing_could_be_run(tmp_path):
     with pytest.raises(ValueError, match="6 of 6 points failed"):
         swept(study(fails=lambda config: True), tmp_path / "new" / "sweep")
     assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(
+    "content", ["0", "[]", "{}", '{"config": {}, "grid": []}', '{"config": {}, "grid": {"seed": 1}}']
+)
+def test_a_damaged_sweep_json_is_refused_by_name(tmp_path, content):
+    (tmp_path / "sweep.json").write_text(content)
+    with pytest.raises(ValueError, match=r"sweep\.json is damaged"):
+        swept(study(), tmp_path)

@@ -103,3 +103,17 @@ def test_without_the_package_nothing_is_begun(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match=r"pip install '.\[logs\]'"):
         runs.open_run(tmp_path / "run", {}, tensorboard=True).__enter__()
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("line", ["x", "[]", '{"step": 1}', '{"step": 1, "seed": "../.."}', '{"step": 1.5, "seed": 0}'])
+def test_a_damaged_row_is_refused_with_the_file(tmp_path, line):
+    (tmp_path / "metrics.jsonl").write_text(f"{line}\n")
+    with pytest.raises(ValueError, match=r"metrics\.jsonl: a damaged row"):
+        follower(tmp_path / "metrics.jsonl", tmp_path / "tensorboard")()
+
+
+def test_no_word_leads_out_of_the_folder(tmp_path):
+    with runs.open_run(tmp_path / "run", {}, tensorboard=True) as run:
+        run.log([{"step": 1, "seed": 0, "phase": "..", "arm": "..", "part": "..", "loss": 0.5}])
+    assert list(tmp_path.iterdir()) == [tmp_path / "run"]
+    assert read(tmp_path / "run" / "tensorboard").keys() == {"_/_/_/seed-0"}

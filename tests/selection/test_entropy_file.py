@@ -77,3 +77,17 @@ def test_indices_come_from_the_ids_of_the_data_set():
         indices_of(["first"])
     with pytest.raises(ValueError, match="two ids end in the index 7"):
         entropy_file.indices_of(["a_7", "b_007"])
+
+
+@pytest.mark.parametrize(
+    "row", ["0\t0.5\t9223372036854775808", "0\t0.5\t1_0", "0\t0_0.5\t1", "\u0660\t0.5\t1", "0\t0.5\t1.0"]
+)
+def test_numbers_that_int64_cannot_hold_or_only_python_reads_are_refused(path, row):
+    path.write_text(f"{row}\n")
+    with pytest.raises(ValueError, match="line 1: "):
+        read(path)
+
+
+def test_ids_whose_index_int64_cannot_hold_are_refused():
+    with pytest.raises(ValueError, match="does not end in an index of at most 18 digits"):
+        indices_of(["train/00017", "train/9223372036854775808"])

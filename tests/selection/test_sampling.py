@@ -7,6 +7,7 @@ import pytest
 
 from framework import selection
 from framework.core import keys
+from framework.selection import sampling
 
 SEEDS = 1000
 
@@ -105,6 +106,15 @@ def test_blocks_vmap_and_jit_draw_what_single_calls_draw():
     np.testing.assert_array_equal(selection.proxies(seeds, 8, p, block=2), single)
     np.testing.assert_array_equal(jax.vmap(lambda key: selection.select(key, 8, p))(seeds), single)
     np.testing.assert_array_equal(jax.jit(selection.select, static_argnums=1)(seeds[0], 8, jnp.asarray(p)), single[0])
+
+
+@pytest.mark.parametrize(("count", "size"), [(1, 1), (31, 31), (32, 5), (33, 20), (1000, 100)])
+def test_the_earliest_clocks_are_those_of_a_stable_sort(count, size):
+    """Of equal clocks the first; among them such as never ring."""
+    clocks = np.random.default_rng(0).integers(0, 12, count).astype(np.float32) / 10
+    clocks[::7] = np.inf
+    wanted = np.sort(np.argsort(clocks, kind="stable")[:size])
+    np.testing.assert_array_equal(sampling._earliest(jnp.asarray(clocks), size), wanted)
 
 
 @pytest.mark.parametrize(

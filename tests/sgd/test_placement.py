@@ -1,6 +1,5 @@
 import json
 import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -51,11 +50,8 @@ def test_both_forms_of_placement_give_the_same_on_2_4_and_8_devices(found):
 
 
 @pytest.mark.slow
-def test_two_processes_give_what_one_gives(found):
-    with socket.socket() as probe:
-        probe.bind(("localhost", 0))
-        port = probe.getsockname()[1]
-    arguments = (json.dumps({"pmap": [2]}), f"localhost:{port}", 2)
+def test_two_processes_give_what_one_gives(found, free_port):
+    arguments = (json.dumps({"pmap": [2]}), f"localhost:{free_port}", 2)
     both = [start(1, *arguments, number) for number in range(2)]
     for seen in [centres(process) for process in both]:
         assert len(seen) == len(RULES)

@@ -279,3 +279,23 @@ def test_damaged_files_are_read_or_refused_in_one_line(shared, tmp_path, nir):
         assert "\n" not in (refusal(path) or "")
     path.write_bytes(raw[: len(raw) // 2])
     assert "not a NIR file" in refusal(path)
+
+
+def test_links_that_lead_round_are_refused_at_once(damaged):
+    """Five links to the whole graph in each of sixteen depths would be 5^16 graphs."""
+
+    def change(_, file):
+        for k in range(5):
+            file[f"node/nodes/again{k}"] = file["node"]
+
+    with pytest.raises(ValueError, match="stands at another place in the file, too"):
+        load(damaged(change))
+
+
+def test_an_array_of_which_nothing_is_stored_is_refused(damaged):
+    def change(group, _):
+        del group["scale"]
+        group.create_dataset("scale", shape=(2**28,), chunks=(1024,), dtype="f4")
+
+    with pytest.raises(ValueError, match="'scale' claims 1,073,741,824 bytes"):
+        load(damaged(change))

@@ -111,3 +111,22 @@ def test_the_traces_of_mqsim_are_replayed_to_the_last_request(shared, name, requ
 
 def test_formats_have_a_fixture_each():
     assert set(LINES) == set(traces.FORMATS)
+
+
+@pytest.mark.parametrize(
+    ("form", "line", "message"),
+    [
+        ("mqsim", "0 0 999999999999999999 8 1", "line 1: times and bytes must be below"),
+        ("blkparse", " 8,0 1 1 999999999999.0 697 Q R 8 + 8 [dd]", "line 1: times and bytes must be below"),
+        ("mqsim", "0 0 0 999999999999 1", "a.trace: request 0 of .* bytes is larger than the device"),
+        ("mqsim", "0 0 0 8 1\n9999999999999999 0 0 8 1", "a.trace: arrivals must be 0 to"),
+    ],
+)
+def test_numbers_beyond_64_bits_or_the_device_are_refused_with_the_file(design, written, form, line, message):
+    with pytest.raises(ValueError, match=message):
+        traces.read_trace(written(line), design, form, wrapped=True)
+
+
+def test_a_limit_below_zero_is_refused(design, written):
+    with pytest.raises(ValueError, match="limit must be at least 1 request, or 0 for all, got -1"):
+        traces.read_trace(written("0 0 0 8 1"), design, limit=-1)

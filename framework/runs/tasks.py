@@ -1,0 +1,70 @@
+"""Independent pieces of long work, a device each, with a checkpoint between them."""
+
+import functools
+import time
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+from tqdm import tqdm
+
+from framework.core import devices
+from framework.core.devices import Options
+from framework.runs import checkpoints
+from framework.runs.directory import Run
+from framework.runs.drive import taken_up
+
+
+def tasks(
+    run: Run,
+    phase: str,
+    task: Callable[[jax.Array, Any], Any],
+    count: int,
+    fixed: Any,
+    rows: Callable[[int, Any], dict[str, Any]] | None = None,
+    save_every: float = 5.0,
+    options: Options = (),
+) -> Any:
+    """`task(i, fixed)` for i in 0 .. count - 1, as many at a time as there are devices.
+
+    Killed and called again it goes on behind the last checkpoint, on whatever number of devices.
+
+    Args:
+      run: the open run directory.
+      phase: a name of its own in the run, for the checkpoints and the bar.
+      task: (`[]` int32, fixed) -> a pytree of arrays, traceable; the same object in every call, or it is compiled anew.
+      count: how many, at least 1.
+      fixed: what all tasks are given.
+      rows: (i, what came of it) -> a row for `metrics.jsonl`.
+      save_every: seconds that pass at least between two checkpoints.
+      options: of the compiler.
+
+    Returns:
+      What came of all, NumPy, leaves `[count, ...]`.
+    """
+    shape = jax.eval_shape(task, jax.ShapeDtypeStruct((), np.int32), fixed)
+    found = jax.tree.map(lambda leaf: np.zeros((count, *leaf.shape), leaf.dtype), shape)
+    done, found = taken_up(run, phase, found, count)
+    found = jax.tree.map(np.array, found)
+    several, saved = _several(task, options), time.monotonic()
+    fixed = devices.place(fixed, None) if jax.device_count() > 1 else fixed
+    with tqdm(total=count, initial=done, desc=phase, unit="task", disable=None, leave=False) as bar:
+        while done < count:
+            numbers = np.arange(done, min(done + jax.device_count(), count), dtype=np.int32)
+            results = jax.device_get(several(numbers, fixed))
+            jax.tree.map(lambda whole, part, at=numbers: whole.__setitem__(at, part), found, results)
+            if rows is not None:
+                run.log([rows(int(i), jax.tree.map(lambda leaf, i=i: leaf[i], found)) for i in numbers])
+            done = int(numbers[-1]) + 1
+            if done == count or time.monotonic() - saved >= save_every:
+                checkpoints.save(run.file(f"checkpoints/{phase}"), done, found, {"metrics_size": run.metrics_size()})
+                saved = time.monotonic()
+            bar.update(done - bar.n)
+    return found
+
+
+@functools.lru_cache(maxsize=16)
+def _several(task: Callable, options: Options) -> Callable:
+    every = lambda numbers, fixed: jax.lax.map(lambda number: task(number, fixed), numbers)
+    return devices.spread(every, in_axes=(0, None), options=options)

@@ -1,0 +1,24 @@
+"""Spoilt files and texts, some here and thousands in the campaign: read rightly, or refused in one line."""
+
+import os
+
+import pytest
+
+from tests.fuzz.campaign import campaign, faults
+from tests.fuzz.readers import ROOMS
+
+INPUTS = int(os.environ.get("SEXTANT_FUZZ", "40"))  # a reader; the slow ones take fewer
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_spoilt_input_is_read_rightly_or_refused_in_one_line(room):
+    """In a process of little memory: none may die, hang, claim too much, raise something else or accept nonsense."""
+    found = campaign(room, INPUTS, timeout=600.0)
+    assert sum(sum(each["outcomes"].values()) for each in found) >= 10
+    assert not faults(found)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("room", ROOMS)
+def test_thousands_of_spoilt_inputs_are_read_rightly_or_refused_in_one_line(room):
+    assert not faults(campaign(room, 4000))

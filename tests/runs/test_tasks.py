@@ -1,0 +1,48 @@
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from framework.runs import open_run, tasks
+
+
+def cube(number, offset):
+    return {"cube": number**3 + offset, "both": jnp.stack([number, -number])}
+
+
+def done(path, until=None):
+    """Seven tasks, or a failure like a kill after `until` of them; what came of them, and which were logged now."""
+    seen = []
+
+    def row(number, found):
+        if number == until:
+            raise KeyboardInterrupt
+        seen.append(number)
+        return {"step": number, "seed": 0, "cube": found["cube"]}
+
+    with open_run(path, {"seed": 0}) as run:
+        return tasks(run, "cubes", cube, 7, 0.5, row, save_every=0.0), seen
+
+
+def test_what_comes_of_them_is_that_of_a_loop(tmp_path):
+    found, seen = done(tmp_path)
+    np.testing.assert_array_equal(found["cube"], np.arange(7) ** 3 + 0.5)
+    np.testing.assert_array_equal(found["both"], [[i, -i] for i in range(7)])
+    assert seen == list(range(7))
+
+
+@pytest.mark.parametrize("until", [0, 3, 6])
+def test_interrupted_and_taken_up_nothing_is_lost_or_done_twice(tmp_path, until):
+    done(tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        done(tmp_path / "cut", until)
+    found, seen = done(tmp_path / "cut")
+    np.testing.assert_array_equal(found["cube"], np.arange(7) ** 3 + 0.5)
+    assert seen == list(range(until, 7))
+    assert (tmp_path / "cut/metrics.jsonl").read_text() == (tmp_path / "whole/metrics.jsonl").read_text()
+
+
+def test_complete_they_are_read_again(tmp_path):
+    done(tmp_path)
+    found, seen = done(tmp_path)
+    np.testing.assert_array_equal(found["cube"], np.arange(7) ** 3 + 0.5)
+    assert not seen

@@ -1,0 +1,127 @@
+"""Runs of several processes through the command line, over gloo; what they end with is what one process ends with."""
+
+import json
+import numbers
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.slow
+
+ROOT = Path(__file__).resolve().parents[1]
+SMALL = {
+    "causal_prior": ("--config.bootstrap=5", "--seeds=3"),
+    "ssd_trace": (),
+    "isp_ml": (),
+    "burst_coding": (),
+    "autosnn": (),
+    "advrush": (),
+    "proxy_data": (),
+    "causal_answers": (),
+}
+QUICK = ("causal_prior",)
+
+
+def flags(experiment: str) -> tuple[str, ...]:
+    return (f"--config={ROOT}/experiments/{experiment}.py:smoke", *SMALL[experiment])
+
+
+def leaves(tree: Any, place: str = "") -> dict[str, Any]:
+    """The numbers and words of a result by their places."""
+    if isinstance(tree, dict | list):
+        items = tree.items() if isinstance(tree, dict) else enumerate(tree)
+        return {at: leaf for key, below in items for at, leaf in leaves(below, f"{place}.{key}").items()}
+    return {place: tree}
+
+
+def assert_same_numbers(path, other) -> None:
+    found, wanted = (leaves(json.loads((each / "result.json").read_text())) for each in (path, other))
+    assert found.keys() == wanted.keys()
+    for place, value in wanted.items():
+        if isinstance(value, numbers.Number):
+            assert found[place] == pytest.approx(value, rel=1e-6, abs=1e-6), place
+        else:
+            assert found[place] == value, place
+
+
+def ended(processes) -> list[tuple[int, str, str]]:
+    """(exit code, stdout, stderr) of each, without what the libraries below JAX say on the way."""
+    spoken = [process.communicate(timeout=900) for process in processes]
+    said = lambda text: "\n".join(line for line in text.splitlines() if not line.startswith("[Gloo]"))
+    return [(process.returncode, *map(said, each)) for process, each in zip(processes, spoken, strict=True)]
+
+
+@pytest.mark.parametrize(
+    "experiment", [pytest.param(name, marks=() if name in QUICK else pytest.mark.long) for name in SMALL]
+)
+def test_two_processes_end_with_what_one_ends_with(experiment, start_two, launch, tmp_path):
+    own = tuple((f"--workdir={tmp_path / name}",) for name in ("first", "second"))
+    (code, output, errors), (other, silence, _) = ended(
+        start_two(*flags(experiment), "--jax_num_cpu_devices=1", own=own)
+    )
+    assert (code, other) == (0, 0), errors
+    assert "report.html" in output
+    assert not silence
+    assert not (tmp_path / "second").exists()
+    code, _, errors = launch(*flags(experiment), "--jax_num_cpu_devices=2", f"--workdir={tmp_path / 'alone'}")
+    assert code == 0, errors
+    assert_same_numbers(tmp_path / "first", tmp_path / "alone")
+
+
+def test_killed_a_run_goes_on_with_another_number_of_devices(start_two, launch, tmp_path):
+    whole = (*flags("causal_prior"), "--jax_num_cpu_devices=1", f"--workdir={tmp_path / 'whole'}")
+    assert launch(*whole)[0] == 0
+    where = f"--workdir={tmp_path / 'cut'}"
+    processes = start_two(*flags("causal_prior"), where, "--jax_num_cpu_devices=1")
+    while not any((tmp_path / "cut" / "checkpoints").glob("*/[1-9]*")):
+        assert all(process.poll() is None for process in processes)
+        time.sleep(0.1)
+    for process in processes:
+        process.send_signal(signal.SIGKILL)
+    ended(processes)
+    assert not (tmp_path / "cut" / "result.json").exists()
+    code, _, errors = launch(*flags("causal_prior"), where, "--jax_num_cpu_devices=3", "--resume=must")
+    assert code == 0, errors
+    assert_same_numbers(tmp_path / "cut", tmp_path / "whole")
+    assert rows(tmp_path / "cut") == rows(tmp_path / "whole")
+
+
+def rows(path: Path) -> list[tuple]:
+    lines = (path / "metrics.jsonl").read_text().splitlines()
+    return [(row["phase"], row["step"], row["arm"], row["seed"]) for row in map(json.loads, lines)]
+
+
+def test_what_the_first_process_refuses_all_refuse(start_two, tmp_path):
+    (tmp_path / "other.txt").write_text("not a run")
+    processes = start_two(*flags("causal_prior"), f"--workdir={tmp_path}", "--jax_num_cpu_devices=1")
+    for code, _, errors in ended(processes):
+        assert code == 2
+        assert "holds other files" in errors.splitlines()[-1], errors
+        assert errors.splitlines()[-1].startswith("error: ")
+
+
+def test_a_coordinator_that_cannot_be_reached_is_said_in_one_line_within_a_minute(refused, free_port):
+    begun = time.monotonic()
+    where = f"localhost:{free_port}"
+    line = refused("--distributed", f"--coordinator_address={where}", "--num_processes=2", "--process_id=1")
+    assert f"process 1 of 2 has not met all others at {where}" in line
+    assert time.monotonic() - begun < 75  # with what the start of Python takes on a busy machine
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--num_processes=2"], "are for --distributed"),
+        (["--distributed", "--sweep=config.seed=[0,1]"], "--executor=ray spreads a sweep over machines"),
+        (["--distributed"], "give --coordinator_address, --num_processes and --process_id"),
+        (
+            ["--distributed", "--coordinator_address=localhost:1", "--num_processes=2", "--process_id=2"],
+            "process_id must be 0 to 1, got 2",
+        ),
+    ],
+)
+def test_flags_that_make_no_run_of_several_processes_are_refused(refused, arguments, message):
+    assert message in refused(*arguments)
