@@ -30,6 +30,7 @@ ROOT = Path(__file__).resolve().parents[1]
 SAME, REFUSED = "same", "refused"
 OWN_OF_A_LAUNCH = ("meta.json", "checkpoints", "tensorboard")  # files that may differ from run to run
 LONGEST = 900  # seconds of a launch
+ROW = 4  # kills of one run at most
 BEGUN = 0.25  # seconds of processors after which Python itself has begun
 
 # Every phase of each study, in the smallest size that keeps the paths of the code.
@@ -158,17 +159,20 @@ def afterwards(bench: Bench, run: Path, first: str) -> str:
 
 
 def kill(bench: Bench, tries: int) -> Iterator[str]:
-    """kill -9 at moments drawn over the length of the whole run; each launch after it is killed too, until one ends."""
-    killed = 0
-    while killed < tries:
-        run, kills, ended = new(bench.folder, "killed"), 0, None
-        while ended is None:
-            process = begin(bench.flags, run, bench.environment)
-            if killed + kills < tries and reaches(process, bench.rng.uniform(0, bench.whole.seconds)):
+    """kill -9 at random moments of what is left of the run, some times in a row, before a launch may end."""
+    while tries > 0:
+        run, left, kills = new(bench.folder, "killed"), bench.whole.seconds, 0
+        for _ in range(min(tries, ROW)):
+            process, moment = begin(bench.flags, run, bench.environment), bench.rng.uniform(0, left)
+            if reaches(process, moment):
                 process.kill()
-            found = end(process)
-            ended, kills = (None, kills + 1) if found.code == -signal.SIGKILL else (found, kills)
-        killed += kills
+            ended = end(process)
+            if ended.code != -signal.SIGKILL:
+                break
+            left, kills = max(left - moment, 0.3 * bench.whole.seconds), kills + 1
+        else:
+            ended = launched(bench, run)
+        tries -= kills
         yield from [judged(bench, run, ended)] * kills
 
 
