@@ -31,7 +31,7 @@ SAME, REFUSED = "same", "refused"
 OWN_OF_A_LAUNCH = ("meta.json", "checkpoints", "tensorboard")  # files that may differ from run to run
 LONGEST = 900  # seconds of a launch
 ROW = 4  # kills of one run at most
-BEGUN = 0.25  # seconds of processors after which Python itself has begun
+BEGUN = 0.5  # seconds of processors after which Python itself has begun
 
 # Every phase of each study, in the smallest size that keeps the paths of the code.
 SMALL = {
@@ -251,7 +251,7 @@ def vanish(bench: Bench, tries: int) -> Iterator[str]:
     for _ in range(tries):
         run = new(bench.folder, "vanished")
         process = begin(bench.flags, run, bench.environment)
-        while not (run / "meta.json").exists():
+        while process.poll() is None and not (run / "meta.json").exists():
             time.sleep(0.01)
         reaches(process, bench.rng.uniform(0.3, 0.9) * bench.whole.seconds)
         away = run.parent.rename(run.parent.with_suffix(".away"))
