@@ -311,7 +311,7 @@ def copied(bench: Bench, run: Path) -> Path:
 
 def damaged(bench: Bench, run: Path, file: Path, empty: bool = False) -> Iterator[str]:
     """What becomes of a run after one of its files was cut; where that is refused, the line must name the file."""
-    size = 0 if empty else bench.rng.randrange(file.stat().st_size)
+    size = 0 if empty else bench.rng.randrange(max(file.stat().st_size - 1, 1))  # the last byte may be but a new line
     name = f"{file.relative_to(run)} cut to {size} of {file.stat().st_size}"
     os.truncate(file, size)
     ended = launched(bench, run)
