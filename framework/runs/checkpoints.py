@@ -99,7 +99,7 @@ def _interrupt_waits() -> Iterator[None]:
     finally:
         signal.signal(signal.SIGINT, previous)
     if pressed:
-        raise KeyboardInterrupt
+        signal.raise_signal(signal.SIGINT)
 
 
 @contextlib.contextmanager
