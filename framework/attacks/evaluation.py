@@ -1,5 +1,6 @@
 """Attacks one after another on the images that withstood those before, in batches of one shape."""
 
+import functools
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -8,6 +9,7 @@ import numpy as np
 
 from framework.attacks import inputs, losses
 from framework.attacks.attack import Apply, Attack
+from framework.core.chunks import Options
 from framework.core.types import Key
 
 Watch = Callable[[str, int, int], None]  # (attack, images done, images in all)
@@ -30,6 +32,7 @@ def evaluate(
     *,
     batch: int = 250,
     watch: Watch | None = None,
+    options: Options = (),
 ) -> Evaluation:
     """The worst that attacks do to each image; only images that are still right go on to the next attack.
 
@@ -45,6 +48,7 @@ def evaluate(
       labels: `[N]`, integers in [0, classes).
       batch: images at a time, at least 1.
       watch: called after each batch, to show progress.
+      options: of the compiler; see `core.advance`.
 
     Returns:
       An `Evaluation`. An image whose logits are NaN is never robust.
@@ -63,12 +67,12 @@ def evaluate(
     attacks = (attacks,) if isinstance(attacks, Attack) else tuple(attacks)
     images, labels = inputs.checked(images, labels, batch)
     apply = traced(apply)
-    found, robust = images.copy(), clean(apply, images, labels, batch)
+    found, robust, attacked = images.copy(), clean(apply, images, labels, batch), _attacked(options)
     accuracy = {"clean": float(robust.mean())}
     for place, attack in enumerate(attacks):
         left, own = np.flatnonzero(robust), jax.random.fold_in(key, place)
         for done, rows, count in batches(left, min(batch, len(images))):
-            adversarial, right = _attacked(attack, own, rows, apply, images[rows], labels[rows])
+            adversarial, right = attacked(attack, own, rows, apply, images[rows], labels[rows])
             broken = ~np.asarray(right)[:count]
             found[rows[:count][broken]] = np.asarray(adversarial)[:count][broken]
             robust[rows[:count][broken]] = False
@@ -112,10 +116,11 @@ def _logits(apply: Apply, images: jax.Array) -> jax.Array:
     return apply(images)
 
 
-@jax.jit
-def _attacked(
-    attack: Attack, key: Key, rows: jax.Array, apply: Apply, images: jax.Array, labels: jax.Array
-) -> tuple[jax.Array, jax.Array]:
-    """Images, and which of them are right still; the image in row i of all draws from the i-th key."""
-    found = attack(jax.vmap(jax.random.fold_in, (None, 0))(key, rows), apply, images, labels)
-    return found, losses.correct(apply(found), labels)
+@functools.cache
+def _attacked(options: Options):
+    def attacked(attack: Attack, key: Key, rows: jax.Array, apply: Apply, images: jax.Array, labels: jax.Array):
+        """Images, and which of them are right still; the image in row i of all draws from the i-th key."""
+        found = attack(jax.vmap(jax.random.fold_in, (None, 0))(key, rows), apply, images, labels)
+        return found, losses.correct(apply(found), labels)
+
+    return jax.jit(attacked, compiler_options=dict(options))
