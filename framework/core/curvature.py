@@ -73,9 +73,13 @@ def power_iteration(loss: ScalarLoss, params: Params, key: Key, iterations: int 
     """
     if iterations < 1:
         raise ValueError(f"power iteration needs at least 1 iteration, got {iterations}")
-    start = _normalized(optax.tree.random_like(key, params))
-    vector = jax.lax.fori_loop(0, iterations - 1, lambda _, v: _normalized(hvp(loss, params, v)), start)
-    product = hvp(loss, params, vector)
+
+    def step(_, reached: tuple[Params, Params]) -> tuple[Params, Params]:
+        vector = _normalized(reached[1])
+        return vector, hvp(loss, params, vector)
+
+    start = optax.tree.random_like(key, params)
+    vector, product = jax.lax.fori_loop(0, iterations, step, (start, start))
     value = optax.tree.vdot(vector, product)
     return Eigenpair(value, vector, optax.tree.norm(optax.tree.add_scale(product, -value, vector)))
 
