@@ -30,6 +30,8 @@ ROOT = Path(__file__).resolve().parents[1]
 SAME, REFUSED = "same", "refused"
 OWN_OF_A_LAUNCH = ("meta.json", "checkpoints", "tensorboard")  # files that may differ from run to run
 LONGEST = 900  # seconds of a launch
+ROW = 4  # kills of one run at most
+BEGUN = 0.25  # seconds of processors after which Python itself has begun
 
 # Every phase of each study, in the smallest size that keeps the paths of the code.
 SMALL = {
@@ -38,12 +40,16 @@ SMALL = {
     "burst_coding": ("pairs=('real-rate','phase-burst')", "trained.steps=(2,)", "training.epochs=5"),
     "autosnn": ("search.lambdas=(-0.08,)", "training.epochs=4", "retrain.epochs=4"),
     "advrush": ("training.epochs=1", "data.test=20"),
-    "proxy_data": (),
+    "proxy_data": ("seeds=1", "proxy.base.epochs=2", "ranks.architectures=3"),
     "ssd_trace": ("depths=(4,)", "rates=(40000.0,)", "sweep=8", "depth_requests=200", "sweep_requests=200"),
     "isp_ml": ("data.train=400", "epochs=1", "rule=easgd", "period=4"),
+    "toy": ("pause=0.01",),
 }
 OF_THE_TOUR = [  # seeds are the tour's own
-    f"{name}.{setting}" for name, settings in SMALL.items() for setting in settings if "seeds=" not in setting
+    f"{name}.{setting}"
+    for name, settings in SMALL.items()
+    for setting in settings
+    if name not in ("proxy_data", "toy") and "seeds=" not in setting
 ]
 STUDIES = {"tour": ("seeds=1", *OF_THE_TOUR)} | SMALL
 
@@ -51,7 +57,7 @@ STUDIES = {"tour": ("seeds=1", *OF_THE_TOUR)} | SMALL
 class Whole(NamedTuple):
     """A run that nothing happened to."""
 
-    seconds: float
+    seconds: float  # of processors
     operations: dict[str, int]  # file operations by the kinds of `doomed`
     files: dict[str, bytes]
 
@@ -94,21 +100,28 @@ def launched(bench: Bench, workdir: Path, moment: str = "", **options) -> Ended:
     return end(begin(bench.flags, workdir, bench.environment, moment, **options))
 
 
+def reaches(process: subprocess.Popen, moment: float) -> bool:
+    """Waits until a process has spent so many seconds of processors, whatever else they do; or until it has ended."""
+    while process.poll() is None:
+        spent = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[11:13]
+        if sum(map(int, spent)) >= moment * os.sysconf("SC_CLK_TCK"):
+            return True
+        time.sleep(0.01)
+    return False
+
+
 def prepare(flags: tuple[str, ...], folder: Path, environment: dict[str, str], seed: int) -> Bench:
     """Runs a study twice without a fault: to compile its programs, and to measure it; both must agree."""
-    first, second = (new(folder, name) for name in ("compiled", "whole"))
-    ended = end(begin(flags, first, environment))
-    assert ended.code == 0, ended
-    start = time.monotonic()
-    ended = end(begin(flags, second, environment))
-    seconds = time.monotonic() - start
-    assert ended.code == 0, ended
-    counted = new(folder, "counted")
-    assert end(begin(flags, counted, environment, "any:0")).code == 0
-    whole = Whole(seconds, json.loads((counted.parent / "note.json").read_text()), contents(second))
+    compiled, run = (new(folder, name) for name in ("compiled", "whole"))
+    ended = [end(begin(flags, compiled, environment))]
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    ended.append(end(begin(flags, run, environment, "any:0")))
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert [each.code for each in ended] == [0, 0], ended
+    seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    whole = Whole(seconds, json.loads((run.parent / "note.json").read_text()), contents(run))
     bench = Bench(flags, folder, environment, random.Random(seed), whole)
-    for other in (first, counted):
-        assert judged(bench, other, ended) == SAME, judged(bench, other, ended)
+    assert judged(bench, compiled, ended[0]) == SAME, judged(bench, compiled, ended[0])
     return bench
 
 
@@ -146,21 +159,20 @@ def afterwards(bench: Bench, run: Path, first: str) -> str:
 
 
 def kill(bench: Bench, tries: int) -> Iterator[str]:
-    """kill -9 at moments drawn over the length of the whole run; each launch after it is killed too, until one ends."""
-    killed = 0
-    while killed < tries:
-        run, kills, ended = new(bench.folder, "killed"), 0, None
-        while ended is None:
-            process = begin(bench.flags, run, bench.environment)
-            moment = bench.rng.uniform(0, bench.whole.seconds) if killed + kills < tries else LONGEST
-            try:
-                process.wait(moment)
-            except subprocess.TimeoutExpired:
+    """kill -9 at random moments of what is left of the run, some times in a row, before a launch may end."""
+    while tries > 0:
+        run, left, kills = new(bench.folder, "killed"), bench.whole.seconds, 0
+        for _ in range(min(tries, ROW)):
+            process, moment = begin(bench.flags, run, bench.environment), bench.rng.uniform(0, left)
+            if reaches(process, moment):
                 process.kill()
-                kills += 1
-            killing = end(process)
-            ended = killing if killing.code != -signal.SIGKILL else None
-        killed += kills
+            ended = end(process)
+            if ended.code != -signal.SIGKILL:
+                break
+            left, kills = max(left - moment, 0.3 * bench.whole.seconds), kills + 1
+        else:
+            ended = launched(bench, run)
+        tries -= kills
         yield from [judged(bench, run, ended)] * kills
 
 
@@ -178,11 +190,12 @@ def stop(bench: Bench, tries: int, number: signal.Signals) -> Iterator[str]:
     for _ in range(tries):
         run = new(bench.folder, "stopped")
         process = begin(bench.flags, run, bench.environment)
-        time.sleep(bench.rng.uniform(0.1, 1) * bench.whole.seconds)  # Python itself has begun by then
+        reaches(process, bench.rng.uniform(BEGUN, bench.whole.seconds))
         process.send_signal(number)
         ended = end(process)
         lines = ended.errors.strip().splitlines()
-        if ended.code == 128 + number and len(lines) == 1 and "takes the run up" in lines[0]:
+        told = ended.code == 128 + number and len(lines) == 1 and "takes the run up" in lines[0]
+        if told or (ended.code == -number and (run / "result.json").exists()):  # or Python was at its own end
             yield afterwards(bench, run, SAME)
         else:
             yield judged(bench, run, ended)
@@ -239,12 +252,13 @@ def vanish(bench: Bench, tries: int) -> Iterator[str]:
         run = new(bench.folder, "vanished")
         process = begin(bench.flags, run, bench.environment)
         while not (run / "meta.json").exists():
-            time.sleep(0.05)
-        time.sleep(bench.rng.uniform(0, bench.whole.seconds / 3))
+            time.sleep(0.01)
+        reaches(process, bench.rng.uniform(0.3, 0.9) * bench.whole.seconds)
         away = run.parent.rename(run.parent.with_suffix(".away"))
         first = judged(bench, away / "run", end(process))
-        if run.parent.exists():
-            first = f"{first}, and made {sorted(str(path) for path in run.parent.rglob('*'))[:3]}"
+        made = sorted(str(path) for path in run.parent.rglob("*") if path.is_file())
+        if made:
+            first = f"{first}, and made {made[0]} and {len(made) - 1} others"
         yield afterwards(bench, away / "run", first)
 
 
@@ -271,6 +285,17 @@ def cut_named(bench: Bench, tries: int, name: str, complete: bool) -> Iterator[s
         run = copied(bench, before)
         if (run / name).exists():
             yield from damaged(bench, run, run / name, empty=place == 1)
+
+
+def cut_sweep(bench: Bench, tries: int) -> Iterator[str]:
+    """The record of a sweep, cut at a random byte or emptied."""
+    swept = bench._replace(flags=(*bench.flags, "--sweep=config.seed=[0]"))
+    whole = new(bench.folder, "swept")
+    assert launched(swept, whole).code == 0
+    swept = swept._replace(whole=bench.whole._replace(files=contents(whole)))
+    for place in range(tries):
+        run = copied(bench, whole)
+        yield from damaged(swept, run, run / "sweep.json", empty=place == 1)
 
 
 def late(bench: Bench) -> Path:
@@ -338,6 +363,7 @@ FAULTS: dict[str, Callable[[Bench, int], Iterator[str]]] = {
     "config.json cut": functools.partial(cut_named, name="config.json", complete=False),
     "meta.json cut": functools.partial(cut_named, name="meta.json", complete=False),
     "result.json of a complete run cut": functools.partial(cut_named, name="result.json", complete=True),
+    "sweep.json cut": cut_sweep,
     "config.json of a complete run cut": functools.partial(cut_named, name="config.json", complete=True),
     "meta.json of a complete run cut": functools.partial(cut_named, name="meta.json", complete=True),
 }
@@ -347,7 +373,7 @@ TRIES = {"kill": 10}  # of a study, where it is not 2
 
 def flags_of(name: str) -> tuple[str, ...]:
     """The flags of a study."""
-    file = ROOT / "experiments" / f"{name}.py"
+    file = ROOT / ("tests" if name == "toy" else "experiments") / f"{name}.py"
     return (f"--config={file}:smoke", *(f"--config.{setting}" for setting in STUDIES[name]))
 
 

@@ -5,10 +5,12 @@ Leaves are stored as NumPy arrays, typed keys as their data, so that a restore d
 
 import contextlib
 import dataclasses
+import errno
 import logging
 import os
 import re
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -101,14 +103,19 @@ def _interrupt_waits() -> Iterator[None]:
 @contextlib.contextmanager
 def _errors_of_the_disk(directory: Path) -> Iterator[None]:
     """Says in one line what tensorstore found the disk to refuse: a full one, for example."""
+    before = sys.unraisablehook  # after one write failed, others tell an event loop that orbax has closed, for a while
+    sys.unraisablehook = lambda found: None if "loop is closed" in str(found.exc_value) else before(found)
     try:
         with _in_silence():
             yield
     except ValueError as error:
-        number = re.search(r"os_error_code=\\?'(\d+)", str(error))
+        told = re.search(r"os_error_code=\\?'(\d+)", str(error))
+        number = int(told[1]) if told else errno.ENOENT if str(error).startswith("NOT_FOUND") else None
         if number is None:
             raise
-        raise OSError(int(number[1]), os.strerror(int(number[1])), str(directory)) from error
+        raise OSError(number, os.strerror(number), str(directory)) from error
+    else:
+        sys.unraisablehook = before
 
 
 @contextlib.contextmanager

@@ -131,16 +131,15 @@ def _asked(experiment: Experiment, first: Point, grid: dict[str, list[Any]]) -> 
     return {"config": shared, "grid": files.plain(grid)}
 
 
-def _require_whole(path: Path, before: Any) -> None:
-    grid = before.get("grid") if isinstance(before, dict) else None
-    if not isinstance(grid, dict) or "config" not in before or not all(isinstance(v, list) for v in grid.values()):
+def _require_whole(path: Path, before: dict[str, Any]) -> None:
+    grid = before.get("grid")
+    lists = isinstance(grid, dict) and all(isinstance(values, list) for values in grid.values())
+    if not (lists and isinstance(before.get("config"), dict)):
         raise ValueError(f"{path} is damaged: it holds no config and grid; give another --workdir")
 
 
 def _require_same(path: Path, before: dict[str, Any], asked: dict[str, Any]) -> None:
     """An earlier sweep of the directory may have had fewer values, and differ in nothing else."""
-    if not all(isinstance(before.get(part), dict) for part in asked):
-        raise ValueError(f"{path / OWN[0]} is damaged: it holds no config and grid; give another --workdir")
     keys = differing({"sweep": sorted(before["grid"])}, {"sweep": sorted(asked["grid"])})
     differences = keys or differing(before["config"], asked["config"])
     if differences:

@@ -90,7 +90,6 @@ def test_one_whose_values_do_not_fit_is_passed_over(tmp_path, state):
         assert checkpoints.restore_latest(tmp_path, state, lambda meta: meta["size"] < 1) is None
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # of writes still under way
 def test_what_the_disk_refuses_is_said_with_the_place_and_nothing_else(tmp_path, state, capfd):
     large = state._replace(weights=jax.random.normal(state.key, (30_000,)))
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)

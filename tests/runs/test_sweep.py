@@ -96,15 +96,6 @@ def test_a_grid_may_grow_and_only_grow(tmp_path):
     assert contents(tmp_path) == before
 
 
-@pytest.mark.parametrize("content", ["", '{"config": {', "[]", "{}", '{"config": [], "grid": {}}'])
-def test_a_damaged_record_of_the_sweep_is_refused(tmp_path, content):
-    experiment = study()
-    swept(experiment, tmp_path)
-    (tmp_path / "sweep.json").write_text(content)
-    with pytest.raises(ValueError, match=r"sweep\.json.*give another --workdir"):
-        swept(experiment, tmp_path)
-
-
 def test_a_point_that_fails_stops_no_other_and_is_tried_again(tmp_path):
     outcome = swept(study(fails=lambda config: config.factor == 2), tmp_path)
     assert sorted(outcome.failed) == [f"factor=2,seed={seed}" for seed in range(3)]
@@ -123,9 +114,19 @@ def test_nothing_is_left_where_nothing_could_be_run(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "content", ["0", "[]", "{}", '{"config": {}, "grid": []}', '{"config": {}, "grid": {"seed": 1}}']
+    "content",
+    [
+        "",
+        '{"config": {',
+        "0",
+        "[]",
+        "{}",
+        '{"config": [], "grid": {}}',
+        '{"config": {}, "grid": []}',
+        '{"config": {}, "grid": {"seed": 1}}',
+    ],
 )
 def test_a_damaged_sweep_json_is_refused_by_name(tmp_path, content):
     (tmp_path / "sweep.json").write_text(content)
-    with pytest.raises(ValueError, match=r"sweep\.json is damaged"):
+    with pytest.raises(ValueError, match=r"sweep\.json.*give another --workdir"):
         swept(study(), tmp_path)
