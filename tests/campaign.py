@@ -31,7 +31,7 @@ SAME, REFUSED = "same", "refused"
 OWN_OF_A_LAUNCH = ("meta.json", "checkpoints", "tensorboard")  # files that may differ from run to run
 LONGEST = 900  # seconds of a launch
 ROW = 4  # kills of one run at most
-BEGUN = 0.25  # seconds of processors after which Python itself has begun
+BEGUN = 0.5  # seconds of processors after which Python itself has begun
 
 # Every phase of each study, in the smallest size that keeps the paths of the code.
 SMALL = {
@@ -251,7 +251,7 @@ def vanish(bench: Bench, tries: int) -> Iterator[str]:
     for _ in range(tries):
         run = new(bench.folder, "vanished")
         process = begin(bench.flags, run, bench.environment)
-        while not (run / "meta.json").exists():
+        while process.poll() is None and not (run / "meta.json").exists():
             time.sleep(0.01)
         reaches(process, bench.rng.uniform(0.3, 0.9) * bench.whole.seconds)
         away = run.parent.rename(run.parent.with_suffix(".away"))
@@ -311,7 +311,7 @@ def copied(bench: Bench, run: Path) -> Path:
 
 def damaged(bench: Bench, run: Path, file: Path, empty: bool = False) -> Iterator[str]:
     """What becomes of a run after one of its files was cut; where that is refused, the line must name the file."""
-    size = 0 if empty else bench.rng.randrange(file.stat().st_size)
+    size = 0 if empty else bench.rng.randrange(max(file.stat().st_size - 1, 1))  # the last byte may be but a new line
     name = f"{file.relative_to(run)} cut to {size} of {file.stat().st_size}"
     os.truncate(file, size)
     ended = launched(bench, run)

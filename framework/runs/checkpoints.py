@@ -19,6 +19,8 @@ from typing import Any
 import jax
 import numpy as np
 
+from framework.core.files import naming
+
 KEPT = 2  # checkpoints of a phase that stay on disk
 
 
@@ -106,7 +108,7 @@ def _errors_of_the_disk(directory: Path) -> Iterator[None]:
     before = sys.unraisablehook  # after one write failed, others tell an event loop that orbax has closed, for a while
     sys.unraisablehook = lambda found: None if "loop is closed" in str(found.exc_value) else before(found)
     try:
-        with _in_silence():
+        with naming(directory), _in_silence():
             yield
     except ValueError as error:
         told = re.search(r"os_error_code=\\?'(\d+)", str(error))
