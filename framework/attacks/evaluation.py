@@ -9,7 +9,7 @@ import numpy as np
 
 from framework.attacks import inputs, losses
 from framework.attacks.attack import Apply, Attack
-from framework.core import devices
+from framework.core import devices, keys
 from framework.core.devices import Options
 from framework.core.types import Key
 
@@ -56,7 +56,8 @@ def evaluate(
       An `Evaluation`. An image whose logits are NaN is never robust.
 
     Raises:
-      ValueError: for images, labels or logits that are not as above, or a network that gives NaN on a clean image.
+      ValueError: for a key, images, labels or logits that are not as above, or a network that gives NaN on a clean
+        image.
 
     Example:
       >>> from framework import attacks
@@ -66,6 +67,7 @@ def evaluate(
       >>> found.robust.tolist(), found.images.ravel().round(2).tolist()
       ([False, True], [0.4, 0.9])
     """
+    keys.check(key)
     attacks = (attacks,) if isinstance(attacks, Attack) else tuple(attacks)
     images, labels = inputs.checked(images, labels, batch)
     apply = traced(apply)

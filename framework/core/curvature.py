@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from framework.core import keys
 from framework.core.types import Key, Params
 
 ScalarLoss = Callable[[Params], jax.Array]
@@ -69,10 +70,11 @@ def power_iteration(loss: ScalarLoss, params: Params, key: Key, iterations: int 
       iterations: products, at least 1; the error falls by |second / first eigenvalue| with each.
 
     Raises:
-      ValueError: if `iterations` is less than 1.
+      ValueError: if `iterations` is less than 1, or it is no key.
     """
     if iterations < 1:
         raise ValueError(f"power iteration needs at least 1 iteration, got {iterations}")
+    keys.check(key)
 
     def step(_, reached: tuple[Params, Params]) -> tuple[Params, Params]:
         vector = _normalized(reached[1])
