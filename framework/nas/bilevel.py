@@ -117,12 +117,11 @@ def searcher(net: Supernet, config: Config) -> Searcher:
         check(net, config, data)
         gamma = (of.gamma if of else 0.0) if gamma is None else gamma
         warmup = (of.warmup if of else config.epochs) if warmup is None else warmup
-        return start(key, data.images.shape[-1], gamma, warmup)
+        return start(key, space.init_alphas(keys.named(key, "alphas")), data.images.shape[-1], gamma, warmup)
 
-    @partial(jax.jit, static_argnums=1)
-    def start(key: Key, colours: int, gamma: Any, warmup: Any) -> State:
+    @partial(jax.jit, static_argnums=2)
+    def start(key: Key, alphas: Alphas, colours: int, gamma: Any, warmup: Any) -> State:
         params = supernet.init(keys.named(key, "weights"), net, colours)
-        alphas = space.init_alphas(keys.named(key, "alphas"))
         optimizers = _alpha_optimizer(config).init(alphas), _optimizer(config).init(params)
         numbers = jnp.asarray(gamma, jnp.float32), jnp.asarray(warmup, jnp.int32)
         return State(alphas, params, *optimizers, *numbers, keys.named(key, "search"), jnp.zeros((), jnp.int32))
