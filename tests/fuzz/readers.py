@@ -442,7 +442,7 @@ def _tamper(random: Random, h5py: Any, file: Any, groups: list[str], values: lis
         case 0 if name in file:
             del file[name]
         case 1:
-            file[group][f"link{len(file[group])}"] = file[random.choice(groups)] if groups[0] in file else file
+            file[group][f"link{random.random()}"] = file[random.choice(groups)] if groups[0] in file else file
         case 2 if name in file:
             del file[name]
             sides = random.choice(((2**28,), (2**20,), (2**40,), (2**16, 2**12), (0,), ()))
