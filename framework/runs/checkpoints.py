@@ -49,7 +49,8 @@ def restore_latest(directory: Path, like: Any) -> Checkpoint | None:
       like: a pytree with the structure, shapes and dtypes of the state; its values are not read.
 
     Raises:
-      ValueError: if the newest readable checkpoint is of another structure than `like`.
+      ValueError: if the newest readable checkpoint is of another structure than `like`, or a description nests so deep
+        that none can be read.
     """
     if not directory.exists():
         return None
@@ -87,7 +88,10 @@ def _manager(directory: Path):
     import orbax.checkpoint as ocp
 
     options = ocp.CheckpointManagerOptions(max_to_keep=KEPT, enable_async_checkpointing=False)
-    return ocp.CheckpointManager(directory.resolve(), options=options)
+    try:
+        return ocp.CheckpointManager(directory.resolve(), options=options)
+    except RecursionError:  # of orbax's own reader of JSON
+        raise ValueError(f"{directory}: the description of a checkpoint is damaged; give another --workdir") from None
 
 
 def _named_leaves(tree: Any) -> list[tuple[str, Any]]:
