@@ -179,10 +179,16 @@ def kill(bench: Bench, tries: int) -> Iterator[str]:
 def kill_at(bench: Bench, tries: int, kind: str) -> Iterator[str]:
     """kill -9 before a file operation of a kind, drawn from all there are."""
     for _ in range(tries if bench.whole.operations[kind] else 0):
-        run = new(bench.folder, kind)
-        ended = launched(bench, run, f"{kind}:{bench.rng.randint(1, bench.whole.operations[kind])}")
-        assert ended.code == -signal.SIGKILL, ended
+        run = killed_at(bench, kind, 1, bench.whole.operations[kind])
         yield judged(bench, run, launched(bench, run))
+
+
+def killed_at(bench: Bench, kind: str, first: int, last: int) -> Path:
+    """A run that was killed at one of these file operations; a few more or less there are each time."""
+    while True:
+        run = new(bench.folder, "killed")
+        if launched(bench, run, f"{kind}:{bench.rng.randint(first, last)}").code == -signal.SIGKILL:
+            return run
 
 
 def stop(bench: Bench, tries: int, number: signal.Signals) -> Iterator[str]:
@@ -300,9 +306,7 @@ def cut_sweep(bench: Bench, tries: int) -> Iterator[str]:
 
 def late(bench: Bench) -> Path:
     """A run that was killed late."""
-    run, operations = new(bench.folder, "late"), bench.whole.operations["any"]
-    assert launched(bench, run, f"any:{bench.rng.randint(operations // 2, operations - 8)}").code == -signal.SIGKILL
-    return run
+    return killed_at(bench, "any", bench.whole.operations["any"] // 2, bench.whole.operations["any"] - 8)
 
 
 def copied(bench: Bench, run: Path) -> Path:
