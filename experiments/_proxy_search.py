@@ -87,7 +87,8 @@ def retrained(
 ) -> np.ndarray:
     """Test accuracies of found cells, from the same fresh weights on all images, in the supernet's frame: `[cells]`."""
     cells = jax.tree.map(lambda *leaves: jnp.stack(leaves), *map(one_hot, found))
-    params = darts.init(jax.random.fold_in(jax.random.key(0), seed), net, train[0].shape[-1])
+    key = jax.random.fold_in(jax.random.key(0), seed)
+    params = jax.jit(darts.init, static_argnums=(1, 2))(key, net, train[0].shape[-1])
     fixed = (cells, jnp.asarray(plan), train, test, params)
     return scored(run, phase, _retraining(net, rate), len(found), fixed, seed, options)
 

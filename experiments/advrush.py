@@ -20,7 +20,6 @@ Reference: Mok, Na, Choe and Yoon, "AdvRush: Searching for Adversarially Robust 
 arXiv 2108.01289.
 """
 
-import functools
 from typing import Any, NamedTuple
 
 import jax
@@ -30,13 +29,14 @@ import optax
 import scipy.stats
 from ml_collections import ConfigDict, config_dict
 
+from experiments import _advrush_attacks as judges
 from experiments import _advrush_figures as pictures
 from experiments import _proxies as proxies
 from framework import attacks, runs
 from framework.attacks import training as hardened
 from framework.core import keys
 from framework.core.devices import TOGETHER
-from framework.nas import advrush, augmentation, bilevel, curvature, darts, landscape, network
+from framework.nas import advrush, augmentation, bilevel, curvature, darts, network
 from framework.networks import training
 from framework.runs import files
 
@@ -54,27 +54,24 @@ EXPECTED = {
 }
 METHODS = ("darts", "advrush")
 TRAININGS = ("adversarial", "trades", "standard")
-ATTACKS = ("fgsm", "pgd-20", "pgd-100", "apgd-ce", "autoattack")
-COMPILE = {"fast": (("xla_backend_optimization_level", 0),), "well": ()}
 FEW = {1: (0,), 2: (1,)}  # which cells of a small network reduce
-WATCHED = 32  # images whose curvature is measured
 _SIZES = ("seeds", "name", "train", "side", "test", "attacks")
 _SEARCH = ("channels", "cells", "epochs", "warmup", "batch", "alpha_rate", "gamma", "h", "augment")
 _TRAINING = ("channels", "cells", "epochs", "batch", "rate", "epsilon", "step_size", "augment")
 SIZES = {
-    "smoke": (1, "digits", 0, 0, 100, ("pgd-20",)),
+    "smoke": (1, "digits", 640, 0, 100, ("pgd-20",)),
     "default": (5, "digits", 0, 0, 100, ("fgsm", "pgd-20", "autoattack")),
     "paper": (1, "cifar10", 0, 0, 10000, ("fgsm", "pgd-20", "pgd-100", "apgd-ce", "autoattack")),
     "jpeg": (5, "cifar10_jpeg", 2000, 8, 100, ("pgd-20", "autoattack")),
 }
 SEARCHES = {
-    "smoke": (2, 1, 2, 1, 64, 3e-3, 1.0, 0.5, False),
+    "smoke": (2, 1, 4, 2, 64, 3e-3, 1.0, 0.5, False),
     "default": (4, 2, 20, 12, 64, 3e-3, 1.0, 0.5, False),
     "paper": (16, 8, 60, 50, 32, 3e-4, 0.01, 1.5, True),
     "jpeg": (4, 2, 20, 12, 64, 3e-3, 1.0, 0.375, False),
 }
 TRAINED = {
-    "smoke": (4, 2, 4, 64, 0.1, 0.1, 0.03, False),
+    "smoke": (4, 1, 8, 64, 0.1, 0.1, 0.03, False),
     "default": (6, 2, 15, 64, 0.1, 0.1, 0.03, False),
     "paper": (36, 20, 200, 64, 0.1, 0.031, 0.01, True),
     "jpeg": (6, 2, 15, 64, 0.1, 8 / 255, 0.01, False),
@@ -154,11 +151,11 @@ def main(config: ConfigDict, run: runs.Run) -> dict[str, Any]:
 def check(config: ConfigDict) -> None:
     """Refuses what would fail only after the search."""
     proxies.check(config.proxy)
-    unknown = [name for name in config.attacks if name not in ATTACKS]
+    unknown = [name for name in config.attacks if name not in judges.ATTACKS]
     if unknown or not config.attacks:
-        raise ValueError(f"attacks must be some of {', '.join(ATTACKS)}, got {list(config.attacks)}")
-    if config.compile not in COMPILE:
-        raise ValueError(f"compile must be one of {', '.join(COMPILE)}, got {config.compile!r}")
+        raise ValueError(f"attacks must be some of {', '.join(judges.ATTACKS)}, got {list(config.attacks)}")
+    if config.compile not in proxies.COMPILE:
+        raise ValueError(f"compile must be one of {', '.join(proxies.COMPILE)}, got {config.compile!r}")
     if config.training.kind not in TRAININGS:
         raise ValueError(f"training.kind must be one of {', '.join(TRAININGS)}, got {config.training.kind!r}")
     for name in ("epsilon", "training.epsilon", "training.step_size"):
@@ -188,7 +185,7 @@ def searches(config: ConfigDict, run: runs.Run, train, seeds: list[int]) -> dict
     given = {name: settings[name] for name in ("epochs", "batch", "order", "alpha_rate", "augment")}
     chosen = darts.Config(**given, regulariser=of)
     searcher, steps = darts.searcher(net, chosen), darts.steps_of(chosen, len(learned.labels))
-    judge = jax.jit(_judged, static_argnums=(0, 1), compiler_options=dict(COMPILE[config.compile]))
+    judge = jax.jit(_judged, static_argnums=(0, 1), compiler_options=dict(proxies.COMPILE[config.compile]))
     found = {}
     for method in METHODS:
         warmup = settings.warmup if method == "advrush" else settings.epochs
@@ -209,7 +206,7 @@ def driven(config: ConfigDict, run: runs.Run, phase: tuple[str, str, int], step,
         {"step": done, "seed": seed, "phase": f"{what} {method}"}
         | {name: float(values[-1]) for name, values in seen.items()}
     ]
-    name, options = f"{what}-{method}-{seed}", COMPILE[config.compile]
+    name, options = f"{what}-{method}-{seed}", proxies.COMPILE[config.compile]
     return runs.drive(run, name, step, state, fixed, steps, epoch, rows, options=options, split=TOGETHER)
 
 
@@ -222,8 +219,8 @@ def looked_at(judge, net: darts.Supernet, of: advrush.Regulariser, state: darts.
 
 def _judged(net, of, alphas, params, images, labels):
     loss = bilevel.loss_of(net, train=False)
-    summed = lambda a, x: len(x) * loss(a, params, x, labels[:WATCHED])[0]
-    measure = lambda a: curvature.penalty(summed, a, images[:WATCHED], of.h, of.squared)
+    summed = lambda a, x: len(x) * loss(a, params, x, labels[: judges.WATCHED])[0]
+    measure = lambda a: curvature.penalty(summed, a, images[: judges.WATCHED], of.h, of.squared, everything=True)
     return measure(alphas), loss(alphas, params, images, labels)[1][1]
 
 
@@ -234,18 +231,25 @@ def robustness(config: ConfigDict, run: runs.Run, train, test, genotypes: dict[t
     net = network.network(list(genotypes.values()), settings.channels, settings.cells, classes, **shape)
     trainer, steps = trainer_of(config, net, len(train[1]))
     fixed = tuple(map(jnp.asarray, train))
+
+    @jax.jit
+    def start(key, chosen):
+        params = network.init(keys.named(key, "network"), net, train[0].shape[-1]) | {"chosen": chosen}
+        return trainer.init(params, len(train[1]), keys.named(key, "training"))
+
     logits = lambda params, images: network.apply(net, params, images)[0][0]
     verdicts, judged = {}, {}
     for (method, seed), found in genotypes.items():
         key = jax.random.key(seed)
-        params = network.init(keys.named(key, "network"), net, train[0].shape[-1], found)
-        state = trainer.init(params, len(train[1]), keys.named(key, "training"))
+        state = start(key, network.chosen(net, found))
         epoch = len(train[1]) // settings.batch
         params = driven(config, run, ("train", method, seed), trainer.step, state, fixed, steps, epoch).params
         apply = jax.tree_util.Partial(logits, params)
-        verdicts[method, seed] = attacked(config, run, f"{method}-{seed}", apply, test, keys.named(key, "attacks"))
+        verdicts[method, seed] = judges.attacked(
+            config, run, f"{method}-{seed}", apply, test, keys.named(key, "attacks")
+        )
         if seed == config.seed:
-            judged[method] = landscape_of(config, apply, test, key)
+            judged[method] = judges.landscape_of(config, apply, test, key)
     return verdicts, judged
 
 
@@ -274,50 +278,6 @@ def trainer_of(config: ConfigDict, net: network.Network, count: int) -> tuple[tr
         optax.clip_by_global_norm(5.0), optax.add_decayed_weights(settings.decay), optax.sgd(schedule, 0.9)
     )
     return training.trainer(shifted if settings.augment else loss, optimizer, settings.batch), steps
-
-
-def attacked(config: ConfigDict, run: runs.Run, name: str, apply, test, key) -> dict[str, float]:
-    """Accuracy after each attack, each on all images; from its file where a killed run left one."""
-    path = run.path / "verdicts" / f"{name}.json"
-    if path.exists():
-        return files.read_object(path, "remove it, and the same command makes it anew")
-    epsilon, batch = config.epsilon, min(250, len(test[1]))
-    step = config.training.step_size
-    made = {
-        "fgsm": lambda: attacks.fgsm(epsilon),
-        "pgd-20": lambda: attacks.pgd(epsilon, steps=20, step_size=step),
-        "pgd-100": lambda: attacks.pgd(epsilon, steps=100, step_size=step),
-        "apgd-ce": lambda: attacks.apgd(epsilon),
-    }
-    accuracy = {}
-    for each in config.attacks:
-        if each == "autoattack":
-            robust = attacks.autoattack(key, apply, *test, epsilon=epsilon, batch=batch)[1]
-            accuracy[each] = float(robust.mean())
-        else:
-            seen = attacks.evaluate(key, made[each](), apply, *test, batch=batch).accuracy
-            accuracy |= {"clean": seen["clean"], each: list(seen.values())[-1]}
-    files.write_json(run.file(f"verdicts/{name}.json"), accuracy)
-    return accuracy
-
-
-def landscape_of(config: ConfigDict, apply, test, key) -> dict[str, Any]:
-    """The loss surface around the first test image, and the mean largest eigenvalue around the first ones."""
-    images, labels = jnp.asarray(test[0][:WATCHED]), jnp.asarray(test[1][:WATCHED])
-    top, places, heights = _looking(COMPILE[config.compile])(apply, images, labels, key)
-    return {"eigenvalue": float(top.mean()), "places": np.asarray(places), "surface": np.asarray(heights)}
-
-
-@functools.cache
-def _looking(options: tuple):
-    """One program for all networks of a frame."""
-
-    def look(apply, images, labels, key):
-        loss = lambda image, label: optax.softmax_cross_entropy_with_integer_labels(apply(image[None])[0], label)
-        top = landscape.top_eigenvalues(keys.named(key, "eigenvalues"), loss, images, labels, 10)
-        return top, *landscape.surface(keys.named(key, "surface"), loss, images[0], labels[0], 0.2, 15)
-
-    return jax.jit(look, compiler_options=dict(options))
 
 
 def numbers_of(config: ConfigDict, seeds: list[int], found, verdicts) -> dict[str, Any]:

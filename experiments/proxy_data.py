@@ -58,8 +58,8 @@ SIZES = {
         "sets": ("digits",),
         "images": 1400,
         "side": 8,
-        "ranks": ("digits", 400, 300, 8, 4, 2, 4, 1, 40, 2, 0.1),
-        "search": ("digits", 400, 300, 8, 1, 4, 2, 20, 1, ("random", "P1"), ("equal epochs",)),
+        "ranks": ("digits", 400, 200, 8, 4, 2, 4, 1, 40, 1, 0.1),
+        "search": ("digits", 400, 200, 8, 1, 4, 1, 20, 1, ("random", "P1"), ("equal epochs",)),
     },
     "default": {
         "sets": ("mnist", "cifar10_jpeg"),

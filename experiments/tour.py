@@ -1,4 +1,4 @@
-"""The systems at work, each in its smallest size, on one page; those of `LONG` would take too long.
+"""The systems at work, each in its smallest size, on one page.
 
     python launch.py            or:  python launch.py --config=experiments/tour.py:smoke
 
@@ -10,11 +10,10 @@ from typing import Any
 
 from ml_collections import ConfigDict, config_dict
 
-from experiments import advrush, autosnn, burst_coding, causal_answers, causal_prior, isp_ml, ssd_trace
+from experiments import advrush, autosnn, burst_coding, causal_answers, causal_prior, isp_ml, proxy_data, ssd_trace
 from framework import runs
 
-SYSTEMS = (causal_prior, causal_answers, burst_coding, autosnn, advrush, ssd_trace, isp_ml)
-LONG = ("proxy_data",)  # studies whose smallest size compiles for minutes: not part of the tour yet
+SYSTEMS = (causal_prior, causal_answers, burst_coding, autosnn, advrush, proxy_data, ssd_trace, isp_ml)
 EXPECTED: dict = {}
 
 

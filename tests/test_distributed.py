@@ -5,40 +5,18 @@ import numbers
 import signal
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from tests import campaign, numerics
+
 pytestmark = pytest.mark.slow
 
-ROOT = Path(__file__).resolve().parents[1]
-SMALL = {
-    "causal_prior": ("--config.bootstrap=5", "--seeds=3"),
-    "ssd_trace": (),
-    "isp_ml": (),
-    "burst_coding": (),
-    "autosnn": (),
-    "advrush": (),
-    "proxy_data": (),
-    "causal_answers": (),
-}
 QUICK = ("causal_prior",)
 
 
-def flags(experiment: str) -> tuple[str, ...]:
-    return (f"--config={ROOT}/experiments/{experiment}.py:smoke", *SMALL[experiment])
-
-
-def leaves(tree: Any, place: str = "") -> dict[str, Any]:
-    """The numbers and words of a result by their places."""
-    if isinstance(tree, dict | list):
-        items = tree.items() if isinstance(tree, dict) else enumerate(tree)
-        return {at: leaf for key, below in items for at, leaf in leaves(below, f"{place}.{key}").items()}
-    return {place: tree}
-
-
-def assert_same_numbers(path, other) -> None:
-    found, wanted = (leaves(json.loads((each / "result.json").read_text())) for each in (path, other))
+def assert_same_numbers(path: Path, other: Path) -> None:
+    found, wanted = (numerics.leaves(json.loads((each / "result.json").read_text())) for each in (path, other))
     assert found.keys() == wanted.keys()
     for place, value in wanted.items():
         if isinstance(value, numbers.Number):
@@ -55,27 +33,27 @@ def ended(processes) -> list[tuple[int, str, str]]:
 
 
 @pytest.mark.parametrize(
-    "experiment", [pytest.param(name, marks=() if name in QUICK else pytest.mark.long) for name in SMALL]
+    "experiment", [pytest.param(name, marks=() if name in QUICK else pytest.mark.long) for name in campaign.SMALL]
 )
 def test_two_processes_end_with_what_one_ends_with(experiment, start_two, launch, tmp_path):
     own = tuple((f"--workdir={tmp_path / name}",) for name in ("first", "second"))
     (code, output, errors), (other, silence, _) = ended(
-        start_two(*flags(experiment), "--jax_num_cpu_devices=1", own=own)
+        start_two(*numerics.flags(experiment), "--jax_num_cpu_devices=1", own=own)
     )
     assert (code, other) == (0, 0), errors
     assert "report.html" in output
     assert not silence
     assert not (tmp_path / "second").exists()
-    code, _, errors = launch(*flags(experiment), "--jax_num_cpu_devices=2", f"--workdir={tmp_path / 'alone'}")
+    code, _, errors = launch(*numerics.flags(experiment), "--jax_num_cpu_devices=2", f"--workdir={tmp_path / 'alone'}")
     assert code == 0, errors
     assert_same_numbers(tmp_path / "first", tmp_path / "alone")
 
 
 def test_killed_a_run_goes_on_with_another_number_of_devices(start_two, launch, tmp_path):
-    whole = (*flags("causal_prior"), "--jax_num_cpu_devices=1", f"--workdir={tmp_path / 'whole'}")
+    whole = (*numerics.flags("causal_prior"), "--jax_num_cpu_devices=1", f"--workdir={tmp_path / 'whole'}")
     assert launch(*whole)[0] == 0
     where = f"--workdir={tmp_path / 'cut'}"
-    processes = start_two(*flags("causal_prior"), where, "--jax_num_cpu_devices=1")
+    processes = start_two(*numerics.flags("causal_prior"), where, "--jax_num_cpu_devices=1")
     while not any((tmp_path / "cut" / "checkpoints").glob("*/[1-9]*")):
         assert all(process.poll() is None for process in processes)
         time.sleep(0.1)
@@ -83,7 +61,7 @@ def test_killed_a_run_goes_on_with_another_number_of_devices(start_two, launch, 
         process.send_signal(signal.SIGKILL)
     ended(processes)
     assert not (tmp_path / "cut" / "result.json").exists()
-    code, _, errors = launch(*flags("causal_prior"), where, "--jax_num_cpu_devices=3", "--resume=must")
+    code, _, errors = launch(*numerics.flags("causal_prior"), where, "--jax_num_cpu_devices=3", "--resume=must")
     assert code == 0, errors
     assert_same_numbers(tmp_path / "cut", tmp_path / "whole")
     assert rows(tmp_path / "cut") == rows(tmp_path / "whole")
@@ -96,7 +74,7 @@ def rows(path: Path) -> list[tuple]:
 
 def test_what_the_first_process_refuses_all_refuse(start_two, tmp_path):
     (tmp_path / "other.txt").write_text("not a run")
-    processes = start_two(*flags("causal_prior"), f"--workdir={tmp_path}", "--jax_num_cpu_devices=1")
+    processes = start_two(*numerics.flags("causal_prior"), f"--workdir={tmp_path}", "--jax_num_cpu_devices=1")
     for code, _, errors in ended(processes):
         assert code == 2
         assert "holds other files" in errors.splitlines()[-1], errors

@@ -1,5 +1,6 @@
 """Attacks one after another on the images that withstood those before, in batches of one shape."""
 
+import functools
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -8,7 +9,8 @@ import numpy as np
 
 from framework.attacks import inputs, losses
 from framework.attacks.attack import Apply, Attack
-from framework.core import devices
+from framework.core import devices, keys
+from framework.core.devices import Options
 from framework.core.types import Key
 
 Watch = Callable[[str, int, int], None]  # (attack, images done, images in all)
@@ -31,6 +33,7 @@ def evaluate(
     *,
     batch: int = 250,
     watch: Watch | None = None,
+    options: Options = (),
 ) -> Evaluation:
     """The worst that attacks do to each image; only images that are still right go on to the next attack.
 
@@ -47,12 +50,14 @@ def evaluate(
       labels: `[N]`, integers in [0, classes).
       batch: images at a time, at least 1.
       watch: called after each batch, to show progress.
+      options: of the compiler; see `core.advance`.
 
     Returns:
       An `Evaluation`. An image whose logits are NaN is never robust.
 
     Raises:
-      ValueError: for images, labels or logits that are not as above, or a network that gives NaN on a clean image.
+      ValueError: for a key, images, labels or logits that are not as above, or a network that gives NaN on a clean
+        image.
 
     Example:
       >>> from framework import attacks
@@ -62,15 +67,16 @@ def evaluate(
       >>> found.robust.tolist(), found.images.ravel().round(2).tolist()
       ([False, True], [0.4, 0.9])
     """
+    keys.check(key)
     attacks = (attacks,) if isinstance(attacks, Attack) else tuple(attacks)
     images, labels = inputs.checked(images, labels, batch)
     apply = traced(apply)
-    found, robust = images.copy(), clean(apply, images, labels, batch)
+    found, robust, attacked = images.copy(), clean(apply, images, labels, batch), _attacked(options)
     accuracy = {"clean": float(robust.mean())}
     for place, attack in enumerate(attacks):
         left, own = np.flatnonzero(robust), jax.random.fold_in(key, place)
         for done, rows, count in batches(left, min(batch, len(images))):
-            adversarial, right = _attacked((rows, images[rows], labels[rows]), attack, own, apply)
+            adversarial, right = attacked((rows, images[rows], labels[rows]), attack, own, apply)
             broken = ~np.asarray(right)[:count]
             found[rows[:count][broken]] = np.asarray(adversarial)[:count][broken]
             robust[rows[:count][broken]] = False
@@ -122,5 +128,9 @@ def _found(
     return found, losses.correct(apply(found), labels)
 
 
+@functools.cache
+def _attacked(options: Options) -> Callable:
+    return devices.spread(_found, in_axes=(0, None, None, None), options=options)
+
+
 _logits = devices.spread(_answers, in_axes=(0, None))
-_attacked = devices.spread(_found, in_axes=(0, None, None, None))

@@ -16,6 +16,7 @@ import networkx as nx
 import numpy as np
 
 from framework.causal import graphs
+from framework.core import keys
 from framework.core.types import Key
 
 _WORD = re.compile(r"[{}()\[\],;|]|[^\s{}()\[\],;|]+")
@@ -92,6 +93,7 @@ def sample(network: Network, key: Key, samples: int) -> np.ndarray:
     Returns:
       `[samples, d]` int32, indices into `network.states`. A state of probability 0 is never drawn.
     """
+    keys.check(key)
     size = len(network.names)
     uniform = np.asarray(jax.random.uniform(key, (samples, size), jnp.float32))
     drawn = np.zeros((samples, size), np.int32)

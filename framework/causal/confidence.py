@@ -7,6 +7,7 @@ import jax.numpy as jnp
 
 from framework.causal import inputs, learner
 from framework.causal.knowledge import Knowledge
+from framework.core import keys
 from framework.core.types import Key
 
 
@@ -43,6 +44,7 @@ def bootstrap(
 
     Reference: Friedman, Goldszmidt and Wyner, "Data analysis with Bayesian networks: a bootstrap approach", UAI 1999.
     """
+    keys.check(key)
     x, knowledge, _ = inputs.check(x, knowledge, config)
     counts = resample(key, x.shape[0], resamples)
     with jax.enable_x64(True):

@@ -29,6 +29,7 @@ def cpdag(graph: jax.Array) -> jax.Array:
 
     Reference: Meek, "Causal inference and causal explanation with background knowledge", UAI 1995, arXiv 1302.4972.
     """
+    graphs.require_square(graph=graph)
     graph = jnp.asarray(graph, bool)
     apart = ~(graph | graph.T | np.eye(graph.shape[-1], dtype=bool))
 
@@ -58,6 +59,7 @@ def cpdag_shd(true_graph: jax.Array, estimated_graph: jax.Array) -> jax.Array:
       true_graph: `[d, d]` bool, a DAG.
       estimated_graph: `[d, d]` bool, a DAG.
     """
+    graphs.require_square(true_graph=true_graph, estimated_graph=estimated_graph)
     differs = cpdag(true_graph) != cpdag(estimated_graph)
     return jnp.sum(jnp.triu(differs | differs.T), dtype=jnp.int32)
 
@@ -72,6 +74,7 @@ def skeleton_scores(true_graph: jax.Array, estimated_graph: jax.Array) -> metric
     Returns:
       `precision, recall, f1`, each `[]`; 0 where the denominator is 0.
     """
+    graphs.require_square(true_graph=true_graph, estimated_graph=estimated_graph)
     true, estimated = (jnp.asarray(graph, bool) for graph in (true_graph, estimated_graph))
     scores = metrics.compare(jnp.triu(true | true.T, 1), jnp.triu(estimated | estimated.T, 1))
     return {name: scores[name] for name in ("precision", "recall", "f1")}

@@ -9,8 +9,17 @@ import jax.numpy as jnp
 import networkx as nx
 import numpy as np
 
-from framework.core import extremes
+from framework.core import extremes, keys
 from framework.core.types import Key
+
+
+def require_square(**matrices: Any) -> None:
+    """Raises ValueError unless all matrices are `[d, d]` of one d."""
+    shapes = {name: np.shape(matrix) for name, matrix in matrices.items()}
+    first = next(iter(shapes.values()))
+    if len(first) != 2 or set(shapes.values()) != {(first[0], first[0])}:
+        found = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
+        raise ValueError(f"graphs and weights must be [d, d], all of one size; got {found}")
 
 
 def reachability(graph: jax.Array) -> jax.Array:
@@ -39,12 +48,13 @@ def break_cycles(weights: jax.Array, kept: jax.Array | None = None) -> jax.Array
     Edges on no cycle are never cut, however weak they are; of equally weak ones the first in the matrix goes.
 
     Args:
-      weights: `[d, d]`; entries of 0 are no edges.
+      weights: `[d, d]`; entries of 0 are no edges, and NaN is weaker than any number.
       kept: edges that are never cut, `[d, d]` bool, a DAG; none by default.
 
     Returns:
       `weights` with some entries set to 0, always a DAG.
     """
+    require_square(weights=weights)
     loose = True if kept is None else ~kept
 
     def on_cycle(w: jax.Array) -> jax.Array:
@@ -52,7 +62,8 @@ def break_cycles(weights: jax.Array, kept: jax.Array | None = None) -> jax.Array
 
     def cut(carry: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
         w, cyclic = carry
-        w = jnp.where(greatest(jnp.where(cyclic, -jnp.abs(w), -jnp.inf)), 0, w)
+        strength = jnp.nan_to_num(jnp.abs(w), nan=0.0)  # finite, or nothing would be cut for ever
+        w = jnp.where(greatest(jnp.where(cyclic, -strength, -jnp.inf)), 0, w)
         return w, on_cycle(w)
 
     return jax.lax.while_loop(lambda carry: jnp.any(carry[1]), cut, (weights, on_cycle(weights)))[0]
@@ -84,6 +95,7 @@ def erdos_renyi(key: Key, nodes: int, degree: float) -> jax.Array:
     Raises:
       ValueError: if `nodes` is less than 1 or `degree` is negative.
     """
+    keys.check(key)
     if nodes < 1 or degree < 0:
         raise ValueError(f"a graph needs at least 1 node and 0 edges a node, got {nodes} and {degree}")
     pair_key, order_key = jax.random.split(key)

@@ -29,6 +29,7 @@ def sid(true_graph: jax.Array, estimated_graph: jax.Array) -> jax.Array:
 
     Reference: Peters and Buehlmann, arXiv 1306.1043, definition 6 and condition (*).
     """
+    graphs.require_square(true_graph=true_graph, estimated_graph=estimated_graph)
     true, estimated = jnp.asarray(true_graph, bool), jnp.asarray(estimated_graph, bool)
     itself = np.eye(true.shape[-1], dtype=bool)
     descends = graphs.reachability(true)

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from framework.causal import graphs
+from framework.core import keys
 from framework.core.types import Key
 
 KINDS = ("required", "forbidden")
@@ -62,7 +63,7 @@ class Knowledge:
         size = self.size
         for name in KINDS:
             if getattr(self, name) is not None:
-                object.__setattr__(self, name, np.asarray(getattr(self, name), bool))
+                object.__setattr__(self, name, _truths(name, getattr(self, name)))
         if tiers is not None:
             forbidden = np.zeros((size, size), bool) if self.forbidden is None else self.forbidden
             object.__setattr__(self, "forbidden", forbidden | _against(tiers, self.names, size))
@@ -124,6 +125,8 @@ class Knowledge:
     def _check(self, size: int) -> None:
         if self.names is not None and len(self.names) != size:
             raise ValueError(f"knowledge of {size} columns has {len(self.names)} names")
+        if self.names is not None and len(set(self.names)) != size:
+            raise ValueError(f"knowledge: a name stands twice among the columns {', '.join(self.names)}")
         for name in (*_BELIEFS, *KINDS):
             value = getattr(self, name)
             if value is None:
@@ -197,6 +200,7 @@ def imperfect(key: Key, graph: jax.Array, precision: float, recall: float) -> Kn
     Raises:
       ValueError: if a rate is out of range, or so many false edges do not exist.
     """
+    keys.check(key)
     if not 0 < precision <= 1 or not 0 <= recall <= 1:
         raise ValueError(f"precision must lie in (0, 1] and recall in [0, 1], got {precision} and {recall}")
     graph = np.asarray(graph, bool)
@@ -217,6 +221,14 @@ def imperfect(key: Key, graph: jax.Array, precision: float, recall: float) -> Kn
 def _concrete(value: Any) -> bool:
     """Whether a leaf holds numbers; under a transformation it is a tracer, or a placeholder of JAX's."""
     return isinstance(value, np.ndarray | list | tuple | set | jax.Array) and not isinstance(value, jax.core.Tracer)
+
+
+def _truths(name: str, matrix: Any) -> np.ndarray:
+    """A matrix of True and False, 1 and 0."""
+    found = np.asarray(matrix)
+    if found.dtype.kind not in "biuf" or not np.isin(found, (0, 1)).all():
+        raise ValueError(f"knowledge: {name} must be True or False, 1 or 0, in every entry; NaN is neither")
+    return found.astype(bool)
 
 
 def _named(pair: Any) -> bool:

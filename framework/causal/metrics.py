@@ -3,6 +3,8 @@
 import jax
 import jax.numpy as jnp
 
+from framework.causal import graphs
+
 Scores = dict[str, jax.Array]
 
 
@@ -26,8 +28,12 @@ def compare(true_graph: jax.Array, estimated_graph: jax.Array) -> Scores:
     Returns:
       `shd, edges, true_edges, correct, reversed, extra, missing, fdr, tpr, fpr, precision, recall, f1`, each `[]`.
 
+    Raises:
+      ValueError: if the graphs are not `[d, d]` of one size.
+
     Reference: the measures of arXiv 1803.01422, as its code and DAGMA's count them.
     """
+    graphs.require_square(true_graph=true_graph, estimated_graph=estimated_graph)
     true, estimated = jnp.asarray(true_graph, bool), jnp.asarray(estimated_graph, bool)
     correct = jnp.sum(true & estimated)
     reversals = jnp.sum(estimated & true.T & ~true)

@@ -15,6 +15,7 @@ from collections.abc import Callable
 import jax
 import numpy as np
 
+from framework.core import keys
 from framework.core.types import Key
 
 Noise = Callable[[Key, tuple[int, ...]], jax.Array]  # (key, shape) -> array of that shape
@@ -59,6 +60,7 @@ def unequal_scales(key: Key, nodes: int, low: float = 1.0, high: float = 2.0) ->
 
     Reference: Ng, Ghassami and Zhang, arXiv 2006.10201, and its code.
     """
+    keys.check(key, nodes=nodes)
     return jax.random.uniform(key, (nodes,), minval=low, maxval=high)
 
 

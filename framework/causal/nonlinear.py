@@ -14,6 +14,7 @@ import numpy as np
 
 from framework.causal import graphs, structural
 from framework.causal.noise import Noise
+from framework.core import keys
 from framework.core.types import Key
 
 
@@ -83,6 +84,7 @@ def mlp(key: Key, graph: jax.Array, samples: int, noise: Noise, hidden: int = 10
 
     Reference: Zheng et al., arXiv 1909.13189, section 5, and `simulate_nonlinear_sem` of its code.
     """
+    keys.check(key, samples=samples)
     order = causal_order(graph)
     noise_key, weights_key = jax.random.split(key)
     return _mlp(weights_key, jnp.asarray(graph) != 0, order, noise(noise_key, (samples, len(order))), hidden)
@@ -136,6 +138,7 @@ def gaussian_process(
     Reference: Peters et al., "Causal discovery with continuous additive noise models", JMLR 15 (2014); the case `gp` of
     `simulate_nonlinear_sem` of arXiv 1909.13189's code.
     """
+    keys.check(key, samples=samples)
     order = causal_order(graph)
     noise_key, function_key = jax.random.split(key)
     drawn = noise(noise_key, (samples, len(order)))
@@ -184,6 +187,7 @@ def iscm(key: Key, weights: jax.Array, samples: int, noise: Noise) -> jax.Array:
 
     Reference: Ormaniec et al., "Standardizing structural causal models", ICLR 2025, arXiv 2406.11601, algorithm 1.
     """
+    keys.check(key, samples=samples)
     if samples < 2:
         raise ValueError(f"at least 2 rows are needed to standardise a column, got {samples}")
     order = causal_order(weights)

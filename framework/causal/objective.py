@@ -5,7 +5,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from framework.causal import acyclicity, graphs
+from framework.causal import acyclicity, graphs, inputs
 
 
 def objective(
@@ -20,10 +20,16 @@ def objective(
     Returns:
       (weights `[d, d]`, rows `[n, d]`, centred) -> `[]`, to be differentiated.
 
+    Raises:
+      ValueError: if a number is negative or not finite.
+
     Reference: Zheng et al., "DAGs with NO TEARS", arXiv 1803.01422; the weighting of arXiv 2209.08037.
     """
 
+    inputs.check_numbers(penalty=penalty, mu=mu)
+
     def loss(weights: jax.Array, rows: jax.Array) -> jax.Array:
+        graphs.require_square(weights=weights)
         weights = weights * (1 - jnp.eye(weights.shape[-1], dtype=weights.dtype))
         misfit = 0.5 * jnp.square(rows - rows @ weights).sum(-1).mean()
         return mu * (misfit + penalty * jnp.abs(weights).sum()) + acyclicity.exponential(weights).value
@@ -33,6 +39,8 @@ def objective(
 
 def dag(weights: jax.Array, cut: float | jax.Array = 0.3) -> jax.Array:
     """The graph that weights stand for, `[d, d]` bool: entries above `cut` in size, less the weakest of each cycle."""
+    graphs.require_square(weights=weights)
+    inputs.check_numbers(cut=cut)
     size = weights.shape[-1]
     strong = (jnp.abs(weights) > cut) & ~jnp.eye(size, dtype=bool)
     return graphs.break_cycles(jnp.where(strong, weights, 0)) != 0

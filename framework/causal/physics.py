@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from framework.causal import graphs
+from framework.core import keys
 from framework.core.types import Key
 
 VARIANTS = ("real", "anonymous", "permuted")
@@ -147,6 +148,7 @@ def draw(key: Key, system: System, samples: int, noise: float | jax.Array = 0.0)
     Returns:
       X, `[samples, columns]`; every column is positive where `noise` is 0.
     """
+    keys.check(key, samples=samples)
     input_key, noise_key = jax.random.split(key)
     places = jax.random.uniform(input_key, (len(system.inputs), samples))
     errors = jax.random.normal(noise_key, (len(system.formulas), samples))

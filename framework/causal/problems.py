@@ -94,7 +94,13 @@ def _paths(knowledge: Knowledge | None, field: str) -> jax.Array | None:
 
 
 def memory(rows: int, columns: int, config: Config = Config(), batch: int = 1) -> int:
-    """Bytes that a fit is going to need, to a factor of a few; of a batch of fits, all together."""
+    """Bytes that a fit is going to need, to a factor of a few; of a batch of fits, all together.
+
+    Raises:
+      ValueError: if there is not at least one of each.
+    """
+    if min(rows, columns, batch) < 1:
+        raise ValueError(f"a fit has at least 1 row, 1 column and 1 fit a batch, got {rows}, {columns} and {batch}")
     matrices = 40 + (16 * config.hidden if config.score == "mlp" else 0)
     tables = 4 + (3 * config.hidden if config.score == "mlp" else 0)
     return 8 * batch * (matrices * columns**2 + tables * rows * columns)

@@ -5,6 +5,7 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 
+from framework.core import keys
 from framework.core.types import Key
 
 
@@ -28,6 +29,7 @@ def scale_free(key: Key, nodes: int, degree: int) -> jax.Array:
 
     Reference: Barabasi and Albert, Science 286 (1999), in the directed form of igraph that arXiv 1803.01422 draws from.
     """
+    keys.check(key)
     if nodes < 1 or degree < 0:
         raise ValueError(f"a graph needs at least 1 node and 0 edges a new node, got {nodes} and {degree}")
     return _scale_free(key, nodes, degree)

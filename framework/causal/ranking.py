@@ -4,6 +4,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from framework.causal import graphs
+
 
 @jax.jit
 def auprc(true_graph: jax.Array, weights: jax.Array) -> jax.Array:
@@ -23,6 +25,7 @@ def auprc(true_graph: jax.Array, weights: jax.Array) -> jax.Array:
     Returns:
       `[]`, in [0, 1], of the weights' type; 0 if the true graph has no edge.
     """
+    graphs.require_square(true_graph=true_graph, weights=weights)
     weights = jnp.asarray(weights)
     off_diagonal = ~np.eye(weights.shape[-1], dtype=bool)
     sizes = -jnp.abs(weights[off_diagonal])

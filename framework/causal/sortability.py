@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from framework.causal import inputs
+from framework.core import keys
 from framework.core.types import Key
 
 TOLERANCE = 1e-9
@@ -127,6 +128,7 @@ def r2_sort_regress(x: Any) -> np.ndarray:
 
 def random_sort_regress(key: Key, x: Any) -> np.ndarray:
     """`sort_regress` in a random order: weights, `[d, d]`, of a table `[n, d]`."""
+    keys.check(key)
     return sort_regress(x, jax.random.permutation(key, np.shape(x)[1]))
 
 

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from framework.causal.noise import Noise
+from framework.core import keys
 from framework.core.types import Key
 
 
@@ -19,6 +20,7 @@ def edge_weights(key: Key, graph: jax.Array, low: float = 0.5, high: float = 2.0
     Returns:
       `[d, d]`, 0 where there is no edge.
     """
+    keys.check(key)
     magnitude_key, sign_key = jax.random.split(key)
     magnitude = jax.random.uniform(magnitude_key, graph.shape, minval=low, maxval=high)
     return jnp.where(graph, magnitude * jax.random.rademacher(sign_key, graph.shape, magnitude.dtype), 0.0)
@@ -36,6 +38,7 @@ def linear(key: Key, weights: jax.Array, samples: int, noise: Noise) -> jax.Arra
     Returns:
       X, `[samples, d]`.
     """
+    keys.check(key, samples=samples)
     size = weights.shape[-1]
     drawn = noise(key, (samples, size)).astype(weights.dtype)
     return jnp.linalg.solve((jnp.eye(size, dtype=weights.dtype) - weights).T, drawn.T).T

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from framework.core import keys
 from framework.core.types import Key, Params
 
 ScalarLoss = Callable[[Params], jax.Array]
@@ -69,13 +70,18 @@ def power_iteration(loss: ScalarLoss, params: Params, key: Key, iterations: int 
       iterations: products, at least 1; the error falls by |second / first eigenvalue| with each.
 
     Raises:
-      ValueError: if `iterations` is less than 1.
+      ValueError: if `iterations` is less than 1, or it is no key.
     """
     if iterations < 1:
         raise ValueError(f"power iteration needs at least 1 iteration, got {iterations}")
-    start = _normalized(optax.tree.random_like(key, params))
-    vector = jax.lax.fori_loop(0, iterations - 1, lambda _, v: _normalized(hvp(loss, params, v)), start)
-    product = hvp(loss, params, vector)
+    keys.check(key)
+
+    def step(_, reached: tuple[Params, Params]) -> tuple[Params, Params]:
+        vector = _normalized(reached[1])
+        return vector, hvp(loss, params, vector)
+
+    start = optax.tree.random_like(key, params)
+    vector, product = jax.lax.fori_loop(0, iterations, step, (start, start))
     value = optax.tree.vdot(vector, product)
     return Eigenpair(value, vector, optax.tree.norm(optax.tree.add_scale(product, -value, vector)))
 

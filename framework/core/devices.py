@@ -62,12 +62,19 @@ def spread(function: Callable, in_axes: tuple[Axes, ...], out_axes: Axes = 0, op
     """
     compiled = functools.partial(jax.jit, compiler_options=dict(options))
     alone = compiled(function)
-    apart = functools.cache(lambda: compiled(cut(function, in_axes, out_axes)))
+
+    @functools.cache
+    def apart(structure: Any, axes: tuple[int | None, ...]) -> Callable:
+        return compiled(cut(lambda *leaves: function(*structure.unflatten(leaves)), axes, out_axes))
 
     def call(*given: Any) -> Any:
-        if jax.device_count() == 1 or any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(given)):
+        leaves, structure = jax.tree.flatten(given)
+        if jax.device_count() == 1 or any(isinstance(leaf, jax.core.Tracer) for leaf in leaves):
             return alone(*given)
-        return whole(apart()(*place(given, in_axes)), out_axes, rows_of(given, in_axes))
+        axes = tuple(_axis_of_each(in_axes, given))
+        # leaf by leaf: a class that looks at its arrays would not take those of other processes
+        found = apart(structure, axes)(*map(_placed, leaves, axes))
+        return whole(found, out_axes, rows_of(given, in_axes))
 
     return call
 
@@ -91,8 +98,8 @@ def whole(tree: Any, axes: Axes, rows: int | None) -> Any:
 
 def rows_of(tree: Any, axes: Axes) -> int | None:
     """How many rows the batches of a tree have; None where there is no batch."""
-    found: list[int] = []
-    _by_axis(lambda leaf, axis: found.append(len(leaf)) if axis == 0 else None, axes, tree)
+    each = zip(jax.tree.leaves(tree), _axis_of_each(axes, tree), strict=True)
+    found = [len(leaf) for leaf, axis in each if axis == 0]
     if len(set(found)) > 1:
         raise ValueError(f"batches that go together must be as long as each other, got {found}")
     return found[0] if found else None
@@ -114,6 +121,14 @@ def over_batch(tree: Any) -> Any:
 def _by_axis(function: Callable, axes: Axes, tree: Any) -> Any:
     part = lambda axis, below: jax.tree.map(lambda leaf: function(leaf, axis), below)
     return jax.tree.map(part, axes, tree, is_leaf=lambda axis: axis is None)
+
+
+def _axis_of_each(axes: Axes, tree: Any) -> list[int | None]:
+    """The axis of each leaf, in their order."""
+    found: list[int | None] = []
+    below = lambda axis, part: found.extend([axis] * len(jax.tree.leaves(part)))
+    jax.tree.map(below, axes, tree, is_leaf=lambda axis: axis is None)
+    return found
 
 
 def _spec(axis: Any) -> P:

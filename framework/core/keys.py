@@ -1,5 +1,6 @@
 """Random key streams: one key a purpose, derived by name or by number and never by the order of calls."""
 
+import numbers
 import operator
 import zlib
 
@@ -8,10 +9,24 @@ import jax
 from framework.core.types import Key
 
 
+def check(key: Key, **counts: int) -> None:
+    """Raises ValueError unless it is a key of JAX, no seed, and the counts of what is drawn are whole and above 0."""
+    for name, count in counts.items():
+        if not isinstance(count, numbers.Integral) or count < 1:
+            raise ValueError(f"{name} must be a whole number of at least 1, got {count!r}")
+    dtype = getattr(key, "dtype", None)
+    if dtype is None or not (jax.dtypes.issubdtype(dtype, jax.dtypes.prng_key) or dtype == "uint32"):
+        what = f"{dtype} numbers" if dtype is not None else repr(key)[:80]
+        raise ValueError(f"a random key is wanted, as jax.random.key(0) makes it, got {what}")
+
+
 def named(key: Key, name: str) -> Key:
     """The key of one purpose, `fold_in(key, crc32(name))`.
 
     Adding a purpose leaves the draws of all others as they were, which `split` does not.
+
+    Raises:
+      ValueError: if it is no key.
 
     Example:
       >>> from framework.core import keys
@@ -20,6 +35,7 @@ def named(key: Key, name: str) -> Key:
       >>> bool(noise == weights), bool(noise == keys.named(key, "noise"))
       (False, True)
     """
+    check(key)
     return jax.random.fold_in(key, zlib.crc32(name.encode()))
 
 

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.scipy.ndimage import map_coordinates
 
+from framework.core import keys
 from framework.core.types import Key
 
 BLOCK = 1000  # images distorted at once
@@ -61,8 +62,9 @@ def amplify(key: Key, images: Any, times: int, strength: float = 34.0, smoothnes
       Bytes, `[times * N, ...]`: the originals first, then copy after copy, each in the order of the originals.
 
     Raises:
-      ValueError: for fewer than 1 times, images that are no bytes, or no image.
+      ValueError: for no key, fewer than 1 times, images that are no bytes, or no image.
     """
+    keys.check(key)
     images = np.asarray(images)
     if times < 1:
         raise ValueError(f"amplify: times must be at least 1, got {times}")

@@ -11,6 +11,7 @@ Reference: Mok, Na, Choe and Yoon, "AdvRush: Searching for Adversarially Robust 
 arXiv 2108.01289, and the authors' program (nutellamok/advrush, a15b26a).
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -41,8 +42,12 @@ class Regulariser:
     ramp: tuple[float, ...] = ()  # h of the first epochs, by absolute epoch; then `h`
 
     def __post_init__(self):
-        if self.h < 0 or self.warmup < 0 or any(h < 0 for h in self.ramp):
-            raise ValueError(f"h and warmup must not be negative, got {self.h}, {self.ramp} and {self.warmup}")
+        if self.warmup < 0 or not all(0 <= h < math.inf for h in (self.h, *self.ramp)):
+            raise ValueError(
+                f"h and warmup must be finite and not negative, got {self.h}, {self.ramp} and {self.warmup}"
+            )
+        if not all(map(math.isfinite, (self.gamma, self.scale))):
+            raise ValueError(f"gamma and scale must be finite, got {self.gamma} and {self.scale}")
         if self.kind not in KINDS:
             raise ValueError(f"the kind of curvature must be one of {', '.join(KINDS)}, got {self.kind!r}")
 

@@ -9,7 +9,13 @@ from framework.core.types import Key
 
 
 def shifted_and_mirrored(key: Key, images: jax.Array, reach: int = 4) -> jax.Array:
-    """Each image moved by up to `reach` places each way, zeros coming in, and mirrored every second time."""
+    """Each image moved by up to `reach` places each way, zeros coming in, and mirrored every second time.
+
+    Raises:
+      ValueError: if `reach` is negative.
+    """
+    if reach < 0:
+        raise ValueError(f"images are moved by 0 places or more, got reach={reach}")
     count, height, width, _ = images.shape
     padded = jnp.pad(images, ((0, 0), (reach, reach), (reach, reach), (0, 0)))
     corners = jax.random.randint(keys.named(key, "shift"), (count, 2), 0, 2 * reach + 1)
@@ -22,8 +28,13 @@ def shifted_and_mirrored(key: Key, images: jax.Array, reach: int = 4) -> jax.Arr
 def cutout(key: Key, images: jax.Array, size: int) -> jax.Array:
     """A square of `size` places, anywhere and perhaps partly outside, set to 0 in each image.
 
+    Raises:
+      ValueError: if `size` is negative.
+
     Reference: DeVries and Taylor, arXiv 1708.04552.
     """
+    if size < 0:
+        raise ValueError(f"a square has a side of 0 places or more, got size={size}")
     count, height, width, _ = images.shape
     inside = []
     for name, side in (("row", height), ("column", width)):

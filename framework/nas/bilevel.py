@@ -14,6 +14,7 @@ its schedules, and that the architecture's step comes first.
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -114,11 +115,14 @@ def searcher(net: Supernet, config: Config) -> Searcher:
 
     def init(key: Key, data: Data, gamma: Any = None, warmup: Any = None) -> State:
         check(net, config, data)
-        params = supernet.init(keys.named(key, "weights"), net, data.images.shape[-1])
-        alphas = space.init_alphas(keys.named(key, "alphas"))
-        optimizers = _alpha_optimizer(config).init(alphas), _optimizer(config).init(params)
         gamma = (of.gamma if of else 0.0) if gamma is None else gamma
         warmup = (of.warmup if of else config.epochs) if warmup is None else warmup
+        return start(key, space.init_alphas(keys.named(key, "alphas")), data.images.shape[-1], gamma, warmup)
+
+    @partial(jax.jit, static_argnums=2)
+    def start(key: Key, alphas: Alphas, colours: int, gamma: Any, warmup: Any) -> State:
+        params = supernet.init(keys.named(key, "weights"), net, colours)
+        optimizers = _alpha_optimizer(config).init(alphas), _optimizer(config).init(params)
         numbers = jnp.asarray(gamma, jnp.float32), jnp.asarray(warmup, jnp.int32)
         return State(alphas, params, *optimizers, *numbers, keys.named(key, "search"), jnp.zeros((), jnp.int32))
 

@@ -75,7 +75,7 @@ def penalty(
 
 def _changes(curved: Curved, alphas: Params, images: jax.Array, h, kind: Kind, tiny: float) -> jax.Array:
     """g(x + z) - g(x), or H z, of each image."""
-    gradient = jax.grad(lambda x: curved(alphas, x))
+    gradient = jax.jit(jax.grad(lambda x: curved(alphas, x)))  # traced once for both places
     z = h * jax.lax.stop_gradient(direction(gradient(images), tiny))
     if kind == "exact":
         return jax.jvp(gradient, (images,), (z,))[1]

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from framework.core import keys
@@ -52,7 +53,14 @@ def architectures() -> list[Architecture]:
 
 
 def to_text(architecture: Sequence[int]) -> str:
-    """The table's name: `|nor_conv_3x3~0|+|none~0|skip_connect~1|+|...|`, node after node."""
+    """The table's name: `|nor_conv_3x3~0|+|none~0|skip_connect~1|+|...|`, node after node.
+
+    Raises:
+      ValueError: if it is not of six operations, each a whole number from 0 to 4.
+    """
+    chosen = np.asarray(architecture)
+    if chosen.shape != (len(EDGES),) or not np.isin(chosen, range(len(OPERATIONS))).all():
+        raise ValueError(f"an architecture is {len(EDGES)} numbers from 0 to {len(OPERATIONS) - 1}, got {architecture}")
     words = [f"{OPERATIONS[int(op)]}~{source}" for op, (source, _) in zip(architecture, EDGES, strict=True)]
     return "+".join(f"|{'|'.join(words[node * (node - 1) // 2 : node * (node + 1) // 2])}|" for node in range(1, NODES))
 

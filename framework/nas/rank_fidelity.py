@@ -6,6 +6,7 @@ Reference: Kendall, "The treatment of ties in ranking problems" (1945), for tau-
 import jax
 import jax.numpy as jnp
 
+from framework.core import keys
 from framework.core.types import Key
 
 
@@ -49,9 +50,18 @@ def bootstrap(key: Key, rankings: jax.Array, truth: jax.Array, draws: int = 1000
     Returns:
       `[draws, M]`.
 
+    Raises:
+      ValueError: if shapes do not fit, there is no draw, or it is no key.
+
     Reference: Efron, "Bootstrap methods: another look at the jackknife" (1979).
     """
+    keys.check(key)
     rankings, truth = jnp.asarray(rankings), jnp.asarray(truth)
+    if rankings.ndim != 2 or not rankings.size or truth.shape != rankings.shape[1:] or draws < 1:
+        raise ValueError(
+            f"rankings must be [M, N] and the truth [N], drawn at least once; got {rankings.shape}, {truth.shape} and "
+            f"{draws} draws"
+        )
     count = len(truth)
     rows = jax.random.randint(key, (draws, count), 0, count)
     of_draw = lambda row: jax.vmap(lambda ranking: kendall(ranking[row], truth[row]))(rankings)

@@ -65,12 +65,24 @@ class Space:
         return tuple(sum(isinstance(place, Slot) for place in inner[:cut]) for cut in range(1, len(inner)))
 
     def architecture(self, index: Any) -> jax.Array:
-        """`[...]` indices to `[..., slots]` choices."""
+        """`[...]` indices to `[..., slots]` choices.
+
+        Raises:
+          ValueError: if an index is none of `size`.
+        """
+        _require_within(index, self.size, "an index")
         base = len(self.candidates)
         return jnp.asarray(index)[..., None] // base ** jnp.arange(self.slots) % base
 
     def index(self, architecture: Any) -> jax.Array:
-        """`[..., slots]` choices to `[...]` indices."""
+        """`[..., slots]` choices to `[...]` indices.
+
+        Raises:
+          ValueError: if there is another number of choices than slots, or one is none of the candidates.
+        """
+        if not np.ndim(architecture) or np.shape(architecture)[-1] != self.slots:
+            raise ValueError(f"an architecture has {self.slots} choices, got shape {np.shape(architecture)}")
+        _require_within(architecture, len(self.candidates), "a choice")
         return jnp.asarray(architecture) @ (len(self.candidates) ** jnp.arange(self.slots))
 
     def named(self, architecture: Any) -> tuple[str, ...]:
@@ -160,6 +172,15 @@ def check(of: Space, architecture: Any) -> tuple[int, ...]:
         wanted = f"{of.slots} integers from 0 to {len(of.candidates) - 1} ({', '.join(of.candidates)})"
         raise ValueError(f"an architecture of this space is {wanted}, got {np.asarray(architecture).tolist()}")
     return tuple(found.tolist())
+
+
+def _require_within(numbers: Any, count: int, what: str) -> None:
+    """Whole numbers below `count`; of traced ones nothing is known."""
+    if isinstance(numbers, jax.core.Tracer):
+        return
+    numbers = np.asarray(numbers)
+    if numbers.dtype.kind not in "iu" or ((numbers < 0) | (numbers >= count)).any():
+        raise ValueError(f"{what} of this space is a whole number from 0 to {count - 1:,}, got {numbers.tolist()}")
 
 
 def _stem_for(height: int) -> str:

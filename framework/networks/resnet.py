@@ -130,6 +130,11 @@ def recipe(steps: int, rate: float = 0.1, decay: float = 1e-4) -> optax.Gradient
     """SGD with momentum .9 and weight decay, its rate a tenth from half and a hundredth from three quarters of `steps`.
 
     Published: rate .1, decay 1e-4, batches of 128, 200 epochs.
+
+    Raises:
+      ValueError: for fewer than 1 step, or a rate or decay that is negative or not finite.
     """
+    if steps < 1 or not (0 <= rate < float("inf") and 0 <= decay < float("inf")):
+        raise ValueError(f"a recipe wants 1 step, a finite rate and decay from 0 on, got {steps}, {rate} and {decay}")
     schedule = optax.piecewise_constant_schedule(rate, {steps // 2: 0.1, steps * 3 // 4: 0.1})
     return optax.chain(optax.add_decayed_weights(decay), optax.sgd(schedule, momentum=0.9))

@@ -86,11 +86,13 @@ def require_classes(labels: Any, classes: int) -> None:
     """Refuses labels that are no classes; under a transformation nothing is known of them.
 
     Raises:
-      ValueError: if a label lies outside of 0 to `classes` - 1.
+      ValueError: if labels are no whole numbers, or one lies outside of 0 to `classes` - 1.
     """
     if isinstance(labels, jax.core.Tracer):
         return
     labels = np.asarray(labels)
+    if not np.issubdtype(labels.dtype, np.integer):
+        raise ValueError(f"labels must be whole numbers from 0 to {classes - 1}, got {labels.dtype}")
     if len(labels) and not (labels.min() >= 0 and labels.max() < classes):
         raise ValueError(f"labels must lie between 0 and {classes - 1}, got {labels.min()} to {labels.max()}")
 
@@ -104,13 +106,18 @@ def accuracy(logits: Callable[[jax.Array], jax.Array], images: Any, labels: Any,
       batch: images at a time.
 
     Raises:
-      ValueError: if N is neither.
+      ValueError: if N is neither, `batch` is less than 1, or there are not N labels.
 
     Example:
       >>> from framework.networks import training
       >>> float(training.accuracy(lambda images: images, np.eye(4), np.array([0, 1, 2, 0])))
       0.75
     """
+    if batch < 1 or np.shape(labels) != (len(images),):
+        raise ValueError(
+            f"{len(images)} images need as many labels, [N], and a batch at least 1 image; got labels of "
+            f"{np.shape(labels)} and a batch of {batch}"
+        )
     batch = min(batch, len(images))
     if not len(images) or len(images) % batch:
         raise ValueError(f"{len(images)} images are no multiple of a batch of {batch}")

@@ -67,7 +67,8 @@ def restore_latest(
       fits: of the values saved beside the state, whether that checkpoint may be taken.
 
     Raises:
-      ValueError: if the newest readable checkpoint is of another structure than `like`.
+      ValueError: if the newest readable checkpoint is of another structure than `like`, or a description nests so deep
+        that none can be read.
     """
     if not directory.exists():
         return None
@@ -140,7 +141,10 @@ def _manager(directory: Path):
     if jax.process_count() > 1:
         own = jax.process_index()  # waits for no other
         options.multiprocessing_options = ocp.options.MultiprocessingOptions(own, {own}, f"process-{own}")
-    return ocp.CheckpointManager(directory.resolve(), options=options)
+    try:
+        return ocp.CheckpointManager(directory.resolve(), options=options)
+    except RecursionError:  # of orbax's own reader of JSON
+        raise ValueError(f"{directory}: the description of a checkpoint is damaged; give another --workdir") from None
 
 
 def _named_leaves(tree: Any) -> list[tuple[str, Any]]:

@@ -8,9 +8,11 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from framework.core.types import Params
+from framework.selection.inputs import check_labels
 
 
 def el2n(logits: jax.Array, labels: jax.Array) -> jax.Array:
@@ -22,7 +24,13 @@ def el2n(logits: jax.Array, labels: jax.Array) -> jax.Array:
 
     Returns:
       `[N]` in `[0, sqrt 2]`.
+
+    Raises:
+      ValueError: if the labels are not as many whole numbers below the number of classes.
     """
+    if np.ndim(logits) < 2:
+        raise ValueError(f"logits must be [..., N, classes], got shape {np.shape(logits)}")
+    check_labels(labels, *np.shape(logits)[-2:])
     error = jax.nn.softmax(logits) - jax.nn.one_hot(labels, logits.shape[-1])
     norms = jnp.sqrt((error**2).sum(-1))
     return norms.mean(tuple(range(norms.ndim - 1)))

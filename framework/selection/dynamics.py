@@ -7,6 +7,9 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+
+from framework.selection.inputs import check_labels
 
 
 class State(NamedTuple):
@@ -33,7 +36,14 @@ def update(state: State, indices: jax.Array, logits: jax.Array, labels: jax.Arra
       indices: `[B]` int, no two the same.
       logits: `[B, classes]`.
       labels: `[B]` int.
+
+    Raises:
+      ValueError: if there are not as many of each, or a label or an index lies outside of its range.
     """
+    if np.ndim(logits) != 2:
+        raise ValueError(f"logits must be [B, classes], got shape {np.shape(logits)}")
+    check_labels(labels, *np.shape(logits))
+    check_labels(indices, len(logits), len(state.looks))
     own = jnp.take_along_axis(logits, labels[:, None], -1)[:, 0]
     others = jnp.where(jax.nn.one_hot(labels, logits.shape[-1], dtype=bool), -jnp.inf, logits).max(-1)
     right = own > others

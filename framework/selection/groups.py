@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from framework.core import keys
 from framework.core.types import Key
 from framework.selection.inputs import check_size, known
 
@@ -89,6 +90,7 @@ def class_balanced(choose: Choose, labels: jax.Array) -> Choose:
     members = [np.flatnonzero(labels == label) for label in range(labels.max(initial=-1) + 1)]
 
     def balanced(key: Key, size: int, points: Any) -> jax.Array:
+        keys.check(key)
         check_size(size, len(labels))
         with jax.ensure_compile_time_eval():
             quotas = np.asarray(shares(np.array([len(each) for each in members], np.int32), size))

@@ -12,7 +12,10 @@ def known(value: Any) -> bool:
 
 
 def check_size(size: int, count: int) -> None:
-    """Raises ValueError unless 0 to `count` points are asked for."""
+    """Raises ValueError unless 0 to `count` points are asked for, a whole number of them."""
+    for number in (size, count):
+        if not isinstance(number, int | np.integer):
+            raise ValueError(f"points come in whole numbers, got {number!r}")
     if not 0 <= size <= count:
         raise ValueError(f"a selection must hold 0 to {count:,} points, as many as there are; asked for {size:,}")
 
@@ -23,6 +26,17 @@ def check_vector(values: Any, name: str) -> None:
         raise ValueError(f"{name} must be one number a point, [N], got shape {np.shape(values)}")
     if known(values) and np.isnan(values := np.asarray(values)).any():
         raise ValueError(f"{name} of point {np.isnan(values).argmax():,} is NaN; every point needs a number")
+
+
+def check_labels(labels: Any, count: int, classes: int) -> None:
+    """Raises ValueError unless there is one label a point, a whole number from 0 to `classes` - 1."""
+    if np.shape(labels) != (count,):
+        raise ValueError(f"{count:,} points need as many labels, got shape {np.shape(labels)}")
+    if not np.issubdtype(labels.dtype if hasattr(labels, "dtype") else np.asarray(labels).dtype, np.integer):
+        raise ValueError("labels must be whole numbers, one a class")
+    if known(labels) and (bad := (np.asarray(labels) < 0) | (np.asarray(labels) >= classes)).any():
+        point = bad.argmax()
+        raise ValueError(f"the label of point {point:,} is {np.asarray(labels)[point]}; labels are 0 to {classes - 1}")
 
 
 def check_entropy(entropy: Any) -> None:

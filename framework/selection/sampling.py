@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from framework.core import keys as random_keys
 from framework.core.types import Key
 from framework.selection.inputs import check_size, check_vector, known
 
@@ -48,6 +49,7 @@ def select(
       >>> sorted(chosen.tolist())
       [1, 3]
     """
+    random_keys.check(key)
     if (probabilities is None) == (count is None):
         raise ValueError("select takes the probabilities of the points, or their count where all are alike; just one")
     if probabilities is not None:
@@ -74,11 +76,14 @@ def proxies(
     Raises:
       ValueError: as `select` does, or if `block` is less than 1.
     """
+    random_keys.check(keys)
     if block < 1:
         raise ValueError(f"a block must hold at least 1 selection, got {block}")
     if probabilities is not None:
         _check(probabilities, size)
         probabilities = jnp.asarray(probabilities, jnp.float32)
+    if not size:
+        return jnp.zeros((len(keys), 0), jnp.int32)
     return lax.map(lambda key: select(key, size, probabilities, count), keys, batch_size=min(block, len(keys)))
 
 

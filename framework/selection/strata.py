@@ -6,9 +6,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from framework.core import keys
 from framework.core.types import Key
 from framework.selection.groups import first_of_groups, shares
-from framework.selection.inputs import check_features, check_size, check_vector, known
+from framework.selection.inputs import check_features, check_labels, check_size, check_vector, known
 from framework.selection.ranking import smallest
 
 
@@ -33,6 +34,7 @@ def coverage_centric(key: Key, scores: jax.Array, size: int, cut: float = 0.1, s
     Reference: arXiv 2210.15809, algorithm 1.
     """
     check_vector(scores, "the score")
+    keys.check(key)
     count = len(scores)
     check_size(size, count)
     if not 0 <= cut <= 1 or strata < 1:
@@ -77,13 +79,12 @@ def moderate(features: jax.Array, labels: jax.Array, size: int, classes: int | N
     learning", ICLR 2023.
     """
     check_features(features)
-    if np.shape(labels) != (len(features),):
-        raise ValueError(f"{len(features):,} points need as many labels, got shape {np.shape(labels)}")
     check_size(size, len(features))
     if classes is None:
         if not known(labels):
             raise ValueError("the number of classes must be given where the labels are not concrete")
         classes = int(np.max(labels, initial=-1)) + 1
+    check_labels(labels, len(features), classes)
     if not size:
         return jnp.zeros(0, jnp.int32)
     return smallest(_from_median(jnp.asarray(features), jnp.asarray(labels), classes), size)

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from framework.core import keys
 from framework.core.types import Batch, Key, Loss, Params
 from framework.sgd import placement
 from framework.sgd.rule import Rule, State
@@ -37,6 +38,8 @@ def shard(data: Batch, workers: int, batch: int, key: Key | None = None) -> Sour
 
 def _used(data: Batch, workers: int, batch: int) -> Batch:
     """The samples that shards of one length hold, leaves `[workers x samples, ...]`."""
+    if workers < 1:
+        raise ValueError(f"at least 1 worker is wanted, got {workers}")
     lengths = {len(leaf) for leaf in jax.tree.leaves(data)}
     if len(lengths) != 1:
         raise ValueError(f"data must have one leading axis, the samples; got lengths {sorted(lengths)}")
@@ -51,7 +54,10 @@ def _split(samples: Batch, workers: int) -> Batch:
 
 
 def _keys(key: Key | None, workers: int) -> Key | None:
-    return None if key is None else jax.vmap(lambda i: jax.random.fold_in(key, i))(jnp.arange(workers))
+    if key is None:
+        return None
+    keys.check(key)
+    return jax.vmap(lambda i: jax.random.fold_in(key, i))(jnp.arange(workers))
 
 
 def orders(source: Source, epoch: jax.Array) -> jax.Array:

@@ -32,6 +32,7 @@ State = Any  # a NamedTuple of arrays
 
 ARCTAN = arctan(2.0)
 LEARNABLE = ("threshold", "beta")
+LONGEST_PERIOD = 126  # steps of a phase: 2^-126 is the least normal float32
 
 
 class Code(NamedTuple):
@@ -118,7 +119,7 @@ def phase(
     At the input, the membrane is filled with x at the start of each period.
 
     Args:
-      period: steps, the digits of a value; at least 1.
+      period: steps, the digits of a value; 1 to 126, what float32 can hold.
       threshold: twice the amplitude of a period's first spike, positive.
       surrogate, start, leak: as in `rate`.
 
@@ -131,8 +132,8 @@ def phase(
     Reference: Kim et al., "Deep neural networks with weighted spikes", Neurocomputing 311, 2018.
     """
     _check("phase", threshold, start, leak)
-    if period < 1:
-        raise ValueError(f"period of phase must be at least 1 step, got {period}")
+    if not 1 <= period <= LONGEST_PERIOD:
+        raise ValueError(f"period of phase must be at least 1 step, got {period}, and at most {LONGEST_PERIOD}")
     unit = units.phase(period, threshold, surrogate, start, leak)
     return Code("phase", *unit, {}, period, threshold, _signs, encoding.stored(*unit, period))
 

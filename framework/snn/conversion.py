@@ -16,6 +16,7 @@ from framework.snn import layer as described
 from framework.snn.activation import Activation, relu
 from framework.snn.coding import Code
 from framework.snn.layer import Layer, stages
+from framework.snn.trained import check_params
 
 SCALES = ("neuron", "layer", "max", "ceiling")
 READOUTS = ("membrane", "count", "first_spike")
@@ -91,6 +92,7 @@ def convert(
     2303.04347.
     """
     _check(layers, params, scale, percentile, readout, bias)
+    check_params(layers, params, np.shape(calibration_images)[1:])
     encoding.delivery(input_code, hidden_code)
     images = np.asarray(calibration_images)
     if not len(images):

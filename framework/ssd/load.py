@@ -28,8 +28,8 @@ def poisson(key: Key, requests: int, rate: float, **choices: Any) -> Load:
     Raises:
       ValueError: for a number out of range.
     """
-    if not rate > 0:
-        raise ValueError(f"rate must be positive, in requests a second, got {rate}")
+    if not 0 < rate < np.inf:
+        raise ValueError(f"rate must be positive and finite, in requests a second, got {rate}")
     _at_least_one("requests", requests)
     with jax.enable_x64(True):
         gaps = jax.random.exponential(keys.named(key, "arrival"), (requests,), jnp.float64)

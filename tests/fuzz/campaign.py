@@ -100,8 +100,36 @@ def work(room: str, count: int, folder: Path) -> None:
     (folder / "at").unlink()
 
 
+def work_on_calls(room: str, folder: Path) -> None:
+    """The child for public functions, each with one argument spoilt at a time."""
+    sys.path.insert(0, str(ROOT))
+    from tests.fuzz.entry_points import ROOMS, outcome, spoilt
+
+    signal.signal(signal.SIGVTALRM, _stop)
+    for call in ROOMS[room]():
+        outcomes: Counter[str] = Counter()
+        examples: dict[str, list[str]] = {}
+        for argument, value in call.arguments.items():
+            for word, bad in spoilt(value):
+                (folder / "at").write_text(f"{call.name}({argument}: {word})")
+                signal.setitimer(signal.ITIMER_VIRTUAL, 12 * SECONDS)  # of which most goes into compiling
+                try:
+                    kind = outcome(call, argument, bad)
+                except TooLongError:
+                    kind = "computed for ever"
+                except Exception as error:  # noqa: BLE001
+                    kind = type(error).__name__
+                signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+                outcomes[kind] += 1
+                examples.setdefault(kind, []).append(f"{argument}: {word}")
+        print(json.dumps({"reader": call.name, "outcomes": outcomes, "examples": examples}), flush=True)
+    (folder / "at").unlink()
+
+
 def campaign(room: str, count: int, timeout: float = 3600.0) -> list[dict[str, Any]]:
     """What came of a room's readers: a dict each of `reader`, `outcomes` and `examples` of faults.
+
+    Without a count, what came of its public functions.
 
     A process that dies or hangs is one more fault, of the reader and the input that it was at.
     """
@@ -159,6 +187,7 @@ def main(arguments: list[str]) -> None:
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--work"]:
-        work(sys.argv[2], int(sys.argv[3]), Path(sys.argv[4]))
+        room, count, place = sys.argv[2], int(sys.argv[3]), Path(sys.argv[4])
+        work(room, count, place) if count else work_on_calls(room, place)
     else:
         main(sys.argv[1:])

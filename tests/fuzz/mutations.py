@@ -11,16 +11,16 @@ from typing import Any
 
 Make = Callable[[Random], bytes]
 
-_WRITTEN = "0 -0 -1 1 2 3 7 0.5 -0.5 1e3 1e-320 1e999 -1e999 nan NaN -inf Infinity 1_0 0x10 1e 1,5 +2"
 NUMBERS = [
-    *_WRITTEN.split(),
+    *("0", "-0", "-1", "1", "2", "3", "7", "0.5", "-0.5", "1e3", "1e-320", "1e999", "-1e999"),
+    *("nan", "NaN", "-inf", "Infinity", "1_0", "0x10", "1e", "1,5", "+2"),
     *(str(2**bits + by) for bits in (31, 32, 53, 63, 64) for by in (-1, 0, 1)),
     *("9" * digits for digits in (18, 30, 5000)),
     *("\u0663", "\uff11", "\u00bd"),  # digits of other scripts, and what is none
 ]
 WORDS = [
     *("", " ", "\t", "\n", "\r", "\r\n", "\x00", "\x0b", "\x1c", "\ufeff", "\u2028", "\ud800", "\u00e9"),
-    *(["..", "../../x", "/", "%s", "{}", "{0}", "null", "None", "true", "false", "<!--", "//", "__import__('os')"]),
+    *("..", "../../x", "/", "%s", "{}", "{0}", "null", "None", "true", "false", "<!--", "//", "__import__('os')"),
     *"[]{}()\"',;:|~+-#",
     *("a" * 3000, "[" * 100_000, "[" * 900 + "]" * 900, '{"a":' * 50_000, "(" * 500, "-" * 100_000),
 ]

@@ -442,7 +442,7 @@ def _tamper(random: Random, h5py: Any, file: Any, groups: list[str], values: lis
         case 0 if name in file:
             del file[name]
         case 1:
-            file[group][f"link{random.randrange(9)}"] = file[random.choice(groups)] if groups[0] in file else file
+            file[group][f"link{random.random()}"] = file[random.choice(groups)] if groups[0] in file else file
         case 2 if name in file:
             del file[name]
             sides = random.choice(((2**28,), (2**20,), (2**40,), (2**16, 2**12), (0,), ()))
@@ -460,7 +460,7 @@ def _tamper(random: Random, h5py: Any, file: Any, groups: list[str], values: lis
                 file[name] = file[other]
         case _:
             for k in range(random.choice((1, 3))):
-                file[group].create_group(f"new{k}{random.randrange(99)}")
+                file[group].require_group(f"new{k}")
 
 
 def _of_directory(random: Random, whole: dict[str, Path]) -> bytes:
@@ -519,8 +519,10 @@ RESULT = {"sum": {"both": 1.5, "one": 2}, "same": 1, "words": "x", "list": [1, 2
 
 
 def runs(folder: Path) -> list[Reader]:
-    from framework.runs import files
+    from framework.runs import checkpoints, files
 
+    for step in (1, 2):
+        checkpoints.save(folder / "sample", step, CHECKPOINT, {"metrics_size": step})
     found = [
         Reader("JSON of a run", json_of(RESULT), _file("r.json", files.read_json), json.dumps),
         Reader("result.json, compared", json_of(RESULT), _compared, lambda text: None, named=False, cost=2),
@@ -636,20 +638,19 @@ def _checkpoint(random: Random) -> bytes:
     return random.randbytes(8)
 
 
+CHECKPOINT = {"w": np.arange(3.0), "n": np.int32(1)}
+
+
 def _restored(folder: Path, content: bytes) -> Any:
     """The seed of a damage; two checkpoints, of which the newer one has a file spoilt."""
     from framework.runs import checkpoints
 
-    random, sample, path = Random(content), folder / "sample", folder / "checkpoints"
-    state = {"w": np.arange(3.0), "n": np.int32(1)}
-    if not sample.exists():
-        for step in (1, 2):
-            checkpoints.save(sample, step, state, {"metrics_size": step})
+    random, path = Random(content), folder / "checkpoints"
     shutil.rmtree(path, ignore_errors=True)
-    shutil.copytree(sample, path)
+    shutil.copytree(folder / "sample", path)
     file = random.choice(sorted(file for file in (path / "2").rglob("*") if file.is_file()))
     file.write_bytes(spoilt(random, [file.read_bytes()]))
-    found = checkpoints.restore_latest(path, state)
+    found = checkpoints.restore_latest(path, CHECKPOINT)
     assert found is not None and found.step in (1, 2)  # noqa: PT018
     return found
 

@@ -123,3 +123,10 @@ def test_an_interrupt_waits_until_the_checkpoint_is_whole(tmp_path, state, monke
     monkeypatch.undo()
     with jax.enable_x64(True):
         assert checkpoints.restore_latest(tmp_path / "c", state).step == 5
+
+
+def test_a_description_that_nests_without_end_is_refused_by_name(tmp_path):
+    checkpoints.save(tmp_path / "phase", 1, {"w": np.zeros(2)}, {})
+    next((tmp_path / "phase").rglob("_CHECKPOINT_METADATA")).write_text('{"a":' * 50_000)
+    with pytest.raises(ValueError, match="the description of a checkpoint is damaged; give another --workdir"):
+        checkpoints.restore_latest(tmp_path / "phase", {"w": np.zeros(2)})

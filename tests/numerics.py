@@ -1,0 +1,95 @@
+"""Each study once more by other arithmetic: how far its numbers move.
+
+    python -m tests.numerics                                                 all of it: an hour on 2 CPU cores
+    python -m tests.numerics --studies=isp_ml --ways=nans,float64            a part
+    python -m tests.numerics --python=PATH                                   `other` is that Python, with its own jax
+
+A row a study and a way: the largest difference of any number of its result, relative to the number, and which it is. A
+last digit moves a network that is trained for long, and with it an accuracy by some images.
+"""
+
+import argparse
+import json
+import numbers
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from tests.campaign import SMALL
+
+ROOT = Path(__file__).resolve().parents[1]
+WAYS = {
+    "nans": ("--jax_debug_nans",),
+    "float64": ("--jax_enable_x64",),
+    "2 devices": ("--jax_num_cpu_devices=2",),
+    "8 devices": ("--jax_num_cpu_devices=8",),
+    "other": (),
+}
+
+
+def flags(study: str) -> tuple[str, ...]:
+    """The smallest size of a study that keeps the paths of its code."""
+    settings = (f"--config.{setting}" for setting in SMALL[study])
+    return (f"--config={ROOT}/experiments/{study}.py:smoke", "--jax_platforms=cpu", *settings)
+
+
+def leaves(tree: Any, place: str = "") -> dict[str, Any]:
+    """The numbers and words of a result by their places."""
+    if isinstance(tree, dict | list):
+        items = tree.items() if isinstance(tree, dict) else enumerate(tree)
+        return {at: leaf for key, below in items for at, leaf in leaves(below, f"{place}.{key}").items()}
+    return {place: tree}
+
+
+def result(study: str, python: str, more: tuple[str, ...]) -> dict[str, Any] | str:
+    """The leaves of its result, or the last line of its errors."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [python, str(ROOT / "launch.py"), *flags(study), f"--workdir={folder}/run", *more]
+        ended = subprocess.run(command, capture_output=True, text=True, check=False)
+        if ended.returncode:
+            return ended.stderr.strip().splitlines()[-1]
+        return leaves(json.loads(Path(folder, "run", "result.json").read_text()))
+
+
+def apart(found: dict[str, Any], before: dict[str, Any]) -> tuple[float, str]:
+    """The largest relative difference, and the place of it; infinite where words or places differ."""
+    if found.keys() != before.keys():
+        return float("inf"), min(found.keys() ^ before.keys())
+    return max((_apart(found[place], value), place) for place, value in before.items())
+
+
+def _apart(value: Any, before: Any) -> float:
+    if value == before:
+        return 0.0
+    if not isinstance(value, numbers.Number) or not isinstance(before, numbers.Number):
+        return float("inf")
+    return abs(value - before) / max(abs(value), abs(before))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--studies", default=",".join(SMALL))
+    parser.add_argument("--ways", default=",".join(WAYS))
+    parser.add_argument("--python", default="")
+    given = parser.parse_args()
+    os.environ |= {"XLA_FLAGS": "--xla_backend_optimization_level=0"}
+    print("| study | way | largest relative difference | of |\n|---|---|---|---|", flush=True)
+    for study in given.studies.split(","):
+        before = result(study, sys.executable, ())
+        if isinstance(before, str):
+            print(f"| {study} | as it is | {before} | |", flush=True)
+            continue
+        for way in given.ways.split(","):
+            if way == "other" and not given.python:
+                continue
+            found = result(study, given.python if way == "other" else sys.executable, WAYS[way])
+            most, place = (found, "") if isinstance(found, str) else apart(found, before)
+            shown = most if isinstance(most, str) else f"{most:.1e}" if most else "none"
+            print(f"| {study} | {way} | {shown} | {place.lstrip('.') if most else ''} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
