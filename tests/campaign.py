@@ -223,8 +223,9 @@ def small_files(bench: Bench, tries: int) -> Iterator[str]:
     longest = max(map(len, bench.whole.files.values()))
     for _ in range(tries):
         run, limit = new(bench.folder, "limited"), int(longest ** bench.rng.uniform(0.3, 1))
-        limited = functools.partial(resource.setrlimit, resource.RLIMIT_FSIZE, (limit, limit))
-        yield afterwards(bench, run, judged(bench, run, launched(bench, run, preexec_fn=limited)))
+        process = begin(bench.flags, run, bench.environment)
+        resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (limit, limit))  # long before its first file
+        yield afterwards(bench, run, judged(bench, run, end(process)))
 
 
 def read_only(bench: Bench, tries: int) -> Iterator[str]:

@@ -131,7 +131,11 @@ def test_the_presets_are_the_papers_and_the_programs():
 
 @pytest.mark.parametrize(
     ("settings", "what"),
-    [({"h": -1.0}, "must not be negative"), ({"warmup": -1}, "must not be negative"), ({"kind": "hvp"}, "one of")],
+    [
+        ({"h": -1.0}, "finite and not negative"),
+        ({"warmup": -1}, "finite and not negative"),
+        ({"kind": "hvp"}, "one of"),
+    ],
 )
 def test_bad_numbers_are_refused(settings, what):
     with pytest.raises(ValueError, match=what):
