@@ -79,13 +79,13 @@ class Ended(NamedTuple):
     errors: str
 
 
-def begin(flags: tuple[str, ...], workdir: Path, environment: dict[str, str], moment: str = "", **options):
+def begin(flags: tuple[str, ...], workdir: Path, environment: dict[str, str], moment: str = ""):
     """Starts a launch; with a `moment` under `doomed`, whose note lies beside the run directory."""
     doomed = [str(ROOT / "tests" / "doomed.py"), str(workdir.parent / "note.json"), moment]
     program = doomed if moment else [str(ROOT / "launch.py")]
     command = [sys.executable, *program, *flags, f"--workdir={workdir}"]
     pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True}
-    return subprocess.Popen(command, cwd=workdir.parent, env=environment, **pipes, **options)
+    return subprocess.Popen(command, cwd=workdir.parent, env=environment, **pipes)
 
 
 def end(process: subprocess.Popen) -> Ended:
@@ -95,9 +95,9 @@ def end(process: subprocess.Popen) -> Ended:
     return Ended(process.returncode, "".join(f"{line}\n" for line in said))
 
 
-def launched(bench: Bench, workdir: Path, moment: str = "", **options) -> Ended:
+def launched(bench: Bench, workdir: Path, moment: str = "") -> Ended:
     """A launch from its start to its end."""
-    return end(begin(bench.flags, workdir, bench.environment, moment, **options))
+    return end(begin(bench.flags, workdir, bench.environment, moment))
 
 
 def reaches(process: subprocess.Popen, moment: float) -> bool:
