@@ -160,7 +160,8 @@ def several(step: Callable, vectorized: bool = False) -> Callable:
 
     Args:
       step: of `searcher`.
-      vectorized: side by side (`vmap`, for accelerators), or one after another (`lax.map`).
+      vectorized: side by side (`vmap`, for accelerators; the CPU code of jax 0.10 can crash on what it makes of four
+        searches, that of 0.12 does not), or one after another (`lax.map`).
     """
     if vectorized:
         return lambda states, data: jax.vmap(step, in_axes=(0, None))(states, data)
