@@ -34,7 +34,7 @@ def select(
       size: k, how many; static.
       probabilities: `[N]`, not negative, of any sum; None draws all alike.
       count: N, where there are no probabilities.
-      shuffle: in random order, so that any part is a selection of its own; else by index, in four fifths of the time.
+      shuffle: in random order, so that any part is a selection of its own; else by index, a quarter faster.
 
     Returns:
       `[k]` int32, each in `[0, N)`, no two the same.
@@ -112,27 +112,27 @@ def _earliest(clocks: jax.Array, size: int) -> jax.Array:
     The bound is found bit by bit: floats that are not negative are in the order of their bits.
     """
     bits = lax.bitcast_convert_type(clocks, jnp.int32)
-    bits = jnp.pad(bits, (0, -len(bits) % _WORD), constant_values=2**_BITS - 1)
-
-    def count(chosen: jax.Array) -> jax.Array:
-        """The same as `chosen.sum()`, in a third of the time: compilers add up rows of bytes as vectors."""
-        return chosen.reshape(_WORD, -1).sum(0, dtype=jnp.int8).sum(dtype=jnp.int32)
+    rows = jnp.pad(bits, (0, -len(bits) % _WORD), constant_values=2**_BITS - 1).reshape(_WORD, -1)
 
     def lower(place: jax.Array, bound: jax.Array) -> jax.Array:
-        """`bound` stays the greatest number of the bits so far that fewer than `size` clocks lie below."""
+        """`bound` stays the greatest number of the bits so far that fewer than `size` clocks lie below.
+
+        Compilers add up rows of bytes as vectors, in a third of the time of one long sum.
+        """
         tried = bound | (1 << (_BITS - 1 - place))
-        return jnp.where(count(bits < tried) < size, tried, bound)
+        below = (rows < tried).sum(0, dtype=jnp.int8).sum(dtype=jnp.int32)
+        return jnp.where(below < size, tried, bound)
 
     bound = lax.fori_loop(0, _BITS, lower, jnp.zeros((), jnp.int32))
     below, tied = bits < bound, bits == bound
-    room = size - count(below)
-    within = lax.cond(count(tied) == room, lambda: tied, lambda: tied & (jnp.cumsum(tied) <= room))
+    room = size - below.sum(dtype=jnp.int32)
+    within = lax.cond(tied.sum(dtype=jnp.int32) == room, lambda: tied, lambda: tied & (jnp.cumsum(tied) <= room))
     return _places(below | within, size)
 
 
 def _places(taken: jax.Array, size: int) -> jax.Array:
     """The indices of the `size` true ones, ascending: first the word that each is a bit of, then its place in it."""
-    bits = taken.reshape(-1, _WORD).astype(jnp.uint32)
+    bits = jnp.pad(taken, (0, -len(taken) % _WORD)).reshape(-1, _WORD).astype(jnp.uint32)
     words = (bits << jnp.arange(_WORD, dtype=jnp.uint32)).sum(1, dtype=jnp.uint32)
     ends = jnp.cumsum(_ones(words))
     wanted = jnp.arange(size, dtype=jnp.int32)
