@@ -25,8 +25,11 @@ COMPILE = {"fast": (("xla_backend_optimization_level", 0),), "well": ()}
 EARLY = 2  # epochs after which EL2N is taken, at least
 
 
-def settings(fraction: float = 1.0) -> ConfigDict:
-    """What stands under `proxy` in the config of a search; a fraction of 1 takes every image."""
+def settings(fraction: float = 1.0, batch: int = 100) -> ConfigDict:
+    """What stands under `proxy` in the config of a search; a fraction of 1 takes every image.
+
+    `batch` is of the base network's training.
+    """
     return ConfigDict(
         {
             "fraction": fraction,  # of the training images, in (0, 1]
@@ -34,7 +37,7 @@ def settings(fraction: float = 1.0) -> ConfigDict:
             "balanced": False,  # the same number of each class
             "bin_width": 0.5,  # decades, for P1, P2 and P3
             "entropy": "",  # a file of entropies; without one a base network makes them
-            "base": {"depth": 8, "width": 8, "epochs": 5, "batch": 100, "rate": 0.05},
+            "base": {"depth": 8, "width": 8, "epochs": 5, "batch": batch, "rate": 0.05},
         }
     )
 

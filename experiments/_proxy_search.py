@@ -44,7 +44,7 @@ def searched(
     rows = jnp.asarray(parts)
     given = bilevel.Data(*(part[chosen] for chosen in (rows[:, :half], rows[:, half : 2 * half]) for part in train))
     start = [init(jax.random.key(seed + i), jax.tree.map(lambda leaf, i=i: leaf[i], given)) for i in range(len(parts))]
-    states = jax.tree.map(lambda *leaves: jnp.stack(leaves), *start)
+    states = jax.jit(lambda *each: jax.tree.map(lambda *leaves: jnp.stack(leaves), *each))(*start)
     logged = lambda done, seen: [
         {"step": done, "seed": seed + i, "phase": phase} | {name: float(values[-1, i]) for name, values in seen.items()}
         for i in range(len(parts))

@@ -5,7 +5,7 @@ Both are searched with the same seeds, from the same weights, in one compiled pr
 are trained against PGD and attacked. The numbers are means over the seeds; `gain` is AdvRush minus DARTS, paired by
 seed, and `gain_interval` half of its 95 % interval.
 
-    python launch.py --config=experiments/advrush.py:smoke         a minute: digits
+    python launch.py --config=experiments/advrush.py:smoke         40 s: digits
     python launch.py --config=experiments/advrush.py               42 minutes (busy cores): digits, 5 seeds, AutoAttack
     python launch.py --config=experiments/advrush.py:paper         days of a GPU: the paper's protocol, CIFAR-10
     python launch.py --config=experiments/advrush.py:jpeg          an hour (busy cores): JPEG CIFAR-10, reduced, 5 seeds
@@ -71,7 +71,7 @@ SEARCHES = {
     "jpeg": (4, 2, 20, 12, 64, 3e-3, 1.0, 0.375, False),
 }
 TRAINED = {
-    "smoke": (4, 1, 8, 64, 0.1, 0.1, 0.03, False),
+    "smoke": (4, 1, 4, 32, 0.1, 0.1, 0.03, False),
     "default": (6, 2, 15, 64, 0.1, 0.1, 0.03, False),
     "paper": (36, 20, 200, 64, 0.1, 0.031, 0.01, True),
     "jpeg": (6, 2, 15, 64, 0.1, 8 / 255, 0.01, False),

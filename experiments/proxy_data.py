@@ -6,7 +6,7 @@ NAS-Bench-201 are trained small on a proxy and on all images, and their ranking 
 benchmark (12 epochs, CIFAR-10) or, without the table, against the mean of full trainings. Last, DARTS is searched on
 proxies by several rules, at equal epochs (a tenth of the steps) and at equal steps, and the found cells are retrained.
 
-    python launch.py --config=experiments/proxy_data.py:smoke            scikit-learn's digits
+    python launch.py --config=experiments/proxy_data.py:smoke            35 s: scikit-learn's digits
     python launch.py --config=experiments/proxy_data.py                  28 minutes on 2 busy cores: MNIST, and JPEG
                                                                          CIFAR-10 for the ranking
     python launch.py --config=experiments/proxy_data.py:paper            CIFAR-10, for a GPU
@@ -56,10 +56,10 @@ _SEARCH = ("set", "count", "test", "side", "seeds", "channels", "cells", "batch"
 SIZES = {
     "smoke": {
         "sets": ("digits",),
-        "images": 1400,
+        "images": 600,
         "side": 8,
-        "ranks": ("digits", 400, 200, 8, 4, 2, 4, 1, 40, 1, 0.1),
-        "search": ("digits", 400, 200, 8, 1, 4, 1, 20, 1, ("random", "P1"), ("equal epochs",)),
+        "ranks": ("digits", 320, 100, 8, 3, 2, 4, 1, 32, 1, 0.1),
+        "search": ("digits", 400, 100, 8, 1, 4, 1, 20, 1, ("random", "P1"), ("equal epochs",)),
     },
     "default": {
         "sets": ("mnist", "cifar10_jpeg"),
@@ -108,7 +108,7 @@ def get_config(preset: str = "default") -> ConfigDict:
                 "side": size["side"],  # of the base network's images
             },
             "compile": "fast" if preset == "smoke" else "well",  # fast: programs of half the speed, for short runs
-            "proxy": proxies.settings(fraction=0.1),
+            "proxy": proxies.settings(fraction=0.1, batch=100 if with_table else 50),
             "ranks": dict(zip(_RANKS, size["ranks"], strict=True))
             | {"table": str(data.shared_path(*TABLE)) if with_table else ""},
             "search": dict(zip(_SEARCH, size["search"], strict=True)) | {"retrain_epochs": 1, "retrain_rate": 0.05},
@@ -222,13 +222,14 @@ def _ranked(config: ConfigDict, run: runs.Run, given: images.Prepared, table: di
 
 
 def _taus(config: ConfigDict, run: runs.Run, found, means: np.ndarray, truth: np.ndarray, table) -> dict[str, Any]:
-    draws = rank_fidelity.bootstrap(keys.named(jax.random.key(config.seed), "bootstrap"), means, truth, DRAWS)
+    bootstrap, kendall = jax.jit(rank_fidelity.bootstrap, static_argnums=3), jax.jit(rank_fidelity.kendall)
+    draws = bootstrap(keys.named(jax.random.key(config.seed), "bootstrap"), means, truth, DRAWS)
     draws, ways = np.asarray(draws), list(found)
-    tau = {way: float(rank_fidelity.kendall(row, truth)) for way, row in zip(ways, means, strict=True)}
+    tau = {way: float(kendall(row, truth)) for way, row in zip(ways, means, strict=True)}
     low, high = np.percentile(draws, [2.5, 97.5], axis=0)
     runs_of = found[WHOLE].T
     pairs = [(i, j) for i in range(len(runs_of)) for j in range(i)]
-    ceiling = float(np.mean([rank_fidelity.kendall(runs_of[i], runs_of[j]) for i, j in pairs])) if pairs else 1.0
+    ceiling = float(np.mean([kendall(runs_of[i], runs_of[j]) for i, j in pairs])) if pairs else 1.0
     gains = {}
     for kind in ("equal epochs", "equal steps"):
         one, other = f"P1, {kind}", f"random, {kind}"

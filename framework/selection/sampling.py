@@ -53,9 +53,8 @@ def select(
     if (probabilities is None) == (count is None):
         raise ValueError("select takes the probabilities of the points, or their count where all are alike; just one")
     if probabilities is not None:
-        _check(probabilities, size)
+        probabilities = _checked(probabilities, size)
         count = len(probabilities)
-        probabilities = jnp.asarray(probabilities, jnp.float32)
     check_size(size, count)
     return _select(key, probabilities, size, count, shuffle)
 
@@ -80,8 +79,7 @@ def proxies(
     if block < 1:
         raise ValueError(f"a block must hold at least 1 selection, got {block}")
     if probabilities is not None:
-        _check(probabilities, size)
-        probabilities = jnp.asarray(probabilities, jnp.float32)
+        probabilities = _checked(probabilities, size)
     if not size:
         return jnp.zeros((len(keys), 0), jnp.int32)
     return lax.map(lambda key: select(key, size, probabilities, count), keys, batch_size=min(block, len(keys)))
@@ -157,13 +155,15 @@ def _shuffled(bits: jax.Array, chosen: jax.Array) -> jax.Array:
         return lax.sort(packed).astype(jnp.uint32).astype(jnp.int32)
 
 
-def _check(probabilities: jax.Array, size: int) -> None:
+def _checked(probabilities: jax.Array, size: int) -> jax.Array | np.ndarray:
+    """The probabilities in float32; what is known stays with NumPy, which spares a program of its own."""
     check_vector(probabilities, "the probability")
     if not known(probabilities):
-        return
+        return jnp.asarray(probabilities, jnp.float32)
     values = np.asarray(probabilities)
     bad = ~((values >= 0) & np.isfinite(values))
     if bad.any():
         raise ValueError(f"the probability of point {bad.argmax():,} is {values[bad.argmax()]}; none may be negative")
     if size > (positive := np.count_nonzero(values)):
         raise ValueError(f"{size:,} points are asked for, but only {positive:,} have a probability above 0")
+    return values.astype(np.float32)
