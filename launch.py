@@ -79,7 +79,8 @@ def main(argv: list[str]) -> None:
     if sweeps:
         _sweep(experiment, config, workdir)
         return
-    outcome = runs.execute(experiment, config, workdir, RESUME.value, TENSORBOARD.value)
+    with runs.processes.together():
+        outcome = runs.execute(experiment, config, workdir, RESUME.value, TENSORBOARD.value)
     if runs.processes.is_first():
         print(runs.summary(outcome))
 

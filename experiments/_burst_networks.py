@@ -136,7 +136,8 @@ def converted(given: Sets, layers, params, pair: tuple[coding.Code, coding.Code]
 def curve(spiking: snn.Spiking, part: data.ImageSet, steps: int, key) -> Curve:
     """Accuracy, spikes and synaptic operations over time, on all images of a set."""
     count = len(part.labels)
-    size, fixed = min(BATCH, count), (spiking, part.images, part.labels, part.maximum, key)
+    size = min(BATCH, count)
+    fixed = devices.place((spiking, part.images, part.labels, part.maximum, key), None)
     starts = np.arange(0, count - size + 1, size)
     blocks = np.split(starts, range(jax.device_count(), len(starts), jax.device_count()))
     seen = [_watched(size, steps)(block, fixed) for block in blocks]

@@ -1,7 +1,8 @@
 """Each study once more by other arithmetic: how far its numbers move.
 
-    python -m tests.numerics                                                 all of it: an hour on 2 CPU cores
+    python -m tests.numerics                                                 all of it, in the smallest sizes
     python -m tests.numerics --studies=isp_ml --ways=nans,float64            a part
+    python -m tests.numerics --smoke --ways=nans,infinities                  the `smoke` presets as they are
     python -m tests.numerics --python=PATH                                   `other` is that Python, with its own jax
 
 A row a study and a way: the largest difference of any number of its result, relative to the number, and which it is. A
@@ -22,7 +23,9 @@ from tests.campaign import SMALL
 
 ROOT = Path(__file__).resolve().parents[1]
 WAYS = {
+    "again": (),
     "nans": ("--jax_debug_nans",),
+    "infinities": ("--jax_debug_infs",),
     "float64": ("--jax_enable_x64",),
     "2 devices": ("--jax_num_cpu_devices=2",),
     "8 devices": ("--jax_num_cpu_devices=8",),
@@ -30,9 +33,9 @@ WAYS = {
 }
 
 
-def flags(study: str) -> tuple[str, ...]:
-    """The smallest size of a study that keeps the paths of its code."""
-    settings = (f"--config.{setting}" for setting in SMALL[study])
+def flags(study: str, smoke: bool = False) -> tuple[str, ...]:
+    """The smallest size of a study that keeps the paths of its code, or its `smoke` preset."""
+    settings = () if smoke else (f"--config.{setting}" for setting in SMALL[study])
     return (f"--config={ROOT}/experiments/{study}.py:smoke", "--jax_platforms=cpu", *settings)
 
 
@@ -44,10 +47,10 @@ def leaves(tree: Any, place: str = "") -> dict[str, Any]:
     return {place: tree}
 
 
-def result(study: str, python: str, more: tuple[str, ...]) -> dict[str, Any] | str:
+def result(python: str, flags: tuple[str, ...]) -> dict[str, Any] | str:
     """The leaves of its result, or the last line of its errors."""
     with tempfile.TemporaryDirectory() as folder:
-        command = [python, str(ROOT / "launch.py"), *flags(study), f"--workdir={folder}/run", *more]
+        command = [python, str(ROOT / "launch.py"), *flags, f"--workdir={folder}/run"]
         ended = subprocess.run(command, capture_output=True, text=True, check=False)
         if ended.returncode:
             return ended.stderr.strip().splitlines()[-1]
@@ -74,18 +77,20 @@ def main() -> None:
     parser.add_argument("--studies", default=",".join(SMALL))
     parser.add_argument("--ways", default=",".join(WAYS))
     parser.add_argument("--python", default="")
+    parser.add_argument("--smoke", action="store_true")
     given = parser.parse_args()
     os.environ |= {"XLA_FLAGS": "--xla_backend_optimization_level=0"}
     print("| study | way | largest relative difference | of |\n|---|---|---|---|", flush=True)
     for study in given.studies.split(","):
-        before = result(study, sys.executable, ())
+        own = flags(study, given.smoke)
+        before = result(sys.executable, own)
         if isinstance(before, str):
             print(f"| {study} | as it is | {before} | |", flush=True)
             continue
         for way in given.ways.split(","):
             if way == "other" and not given.python:
                 continue
-            found = result(study, given.python if way == "other" else sys.executable, WAYS[way])
+            found = result(given.python if way == "other" else sys.executable, (*own, *WAYS[way]))
             most, place = (found, "") if isinstance(found, str) else apart(found, before)
             shown = most if isinstance(most, str) else f"{most:.1e}" if most else "none"
             print(f"| {study} | {way} | {shown} | {place.lstrip('.') if most else ''} |", flush=True)

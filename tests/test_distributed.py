@@ -2,7 +2,6 @@
 
 import json
 import numbers
-import signal
 import time
 from pathlib import Path
 
@@ -49,22 +48,36 @@ def test_two_processes_end_with_what_one_ends_with(experiment, start_two, launch
     assert_same_numbers(tmp_path / "first", tmp_path / "alone")
 
 
-def test_killed_a_run_goes_on_with_another_number_of_devices(start_two, launch, tmp_path):
-    whole = (*numerics.flags("causal_prior"), "--jax_num_cpu_devices=1", f"--workdir={tmp_path / 'whole'}")
-    assert launch(*whole)[0] == 0
-    where = f"--workdir={tmp_path / 'cut'}"
-    processes = start_two(*numerics.flags("causal_prior"), where, "--jax_num_cpu_devices=1")
+@pytest.fixture
+def begun(start_two, tmp_path):
+    """Two processes at work on `cut`, which has a first checkpoint."""
+    processes = start_two(*numerics.flags("causal_prior"), f"--workdir={tmp_path / 'cut'}", "--jax_num_cpu_devices=1")
     while not any((tmp_path / "cut" / "checkpoints").glob("*/[1-9]*")):
         assert all(process.poll() is None for process in processes)
         time.sleep(0.1)
-    for process in processes:
-        process.send_signal(signal.SIGKILL)
-    ended(processes)
+    return processes
+
+
+def test_killed_a_run_goes_on_with_another_number_of_devices(begun, launch, tmp_path):
+    for process in begun:
+        process.kill()
+    ended(begun)
     assert not (tmp_path / "cut" / "result.json").exists()
-    code, _, errors = launch(*numerics.flags("causal_prior"), where, "--jax_num_cpu_devices=3", "--resume=must")
+    code, _, errors = launch(
+        *numerics.flags("causal_prior"), f"--workdir={tmp_path / 'cut'}", "--jax_num_cpu_devices=3", "--resume=must"
+    )
     assert code == 0, errors
+    whole = (*numerics.flags("causal_prior"), "--jax_num_cpu_devices=1", f"--workdir={tmp_path / 'whole'}")
+    assert launch(*whole)[0] == 0
     assert_same_numbers(tmp_path / "cut", tmp_path / "whole")
     assert rows(tmp_path / "cut") == rows(tmp_path / "whole")
+
+
+def test_where_another_process_ends_one_line_says_so(begun):
+    begun[1].kill()
+    (code, _, errors), _ = ended(begun)
+    assert code == 2
+    assert errors.splitlines()[-1].startswith("error: the work with the other processes broke off"), errors
 
 
 def rows(path: Path) -> list[tuple]:

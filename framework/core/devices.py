@@ -88,7 +88,7 @@ def cut(function: Callable, in_axes: Axes, out_axes: Axes) -> Callable:
 
 def place(tree: Any, axes: Axes) -> Any:
     """The tree on all devices, its batches filled up to a multiple of their number."""
-    return _by_axis(_placed, axes, tree)
+    return jax.device_put(tree) if jax.device_count() == 1 else _by_axis(_placed, axes, tree)
 
 
 def whole(tree: Any, axes: Axes, rows: int | None) -> Any:

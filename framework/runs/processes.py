@@ -36,16 +36,11 @@ def meet(address: str | None = None, count: int | None = None, number: int | Non
         raise ValueError(f"process_id must be 0 to {count - 1}, got {number}")
     where = address or os.environ.get("JAX_COORDINATOR_ADDRESS") or "the coordinator that JAX detected"
 
-    def give_up() -> None:
-        print(
-            f"error: --distributed: after {PATIENCE:.0f} s process {'?' if number is None else number} of "
-            f"{count or '?'} has not met all others at {where}; start all, with one address that each can reach",
-            file=sys.stderr,
-            flush=True,
-        )
-        os._exit(2)
-
-    timer = threading.Timer(PATIENCE, give_up)
+    alone = (
+        f"--distributed: after {PATIENCE:.0f} s process {'?' if number is None else number} of {count or '?'} has not "
+        f"met all others at {where}; start all, with one address that each can reach"
+    )
+    timer = threading.Timer(PATIENCE, _end, [alone])
     timer.daemon = True
     timer.start()
     try:
@@ -59,6 +54,21 @@ def meet(address: str | None = None, count: int | None = None, number: int | Non
         ) from None
     finally:
         timer.cancel()
+
+
+@contextlib.contextmanager
+def together() -> Iterator[None]:
+    """Work that needs the other processes: where one of them has ended, this one ends as well, with one line.
+
+    At once: JAX would wait for the others at its exit, and then abort.
+    """
+    try:
+        yield
+    except jax.errors.JaxRuntimeError as error:
+        if jax.process_count() == 1:
+            raise
+        why = str(error).splitlines()[0].rstrip(".")
+        _end(f"the work with the other processes broke off ({why}); launch all again, and the run is taken up")
 
 
 def is_first() -> bool:
@@ -97,6 +107,11 @@ def lead_astray(error: Exception) -> None:
     if jax.process_count() == 1:
         return
     _broadcast(json.dumps({"error": str(error)}).encode())
+
+
+def _end(why: str) -> None:
+    print(f"error: {why}", file=sys.stderr, flush=True)
+    os._exit(2)
 
 
 def _broadcast(content: bytes) -> bytes:

@@ -48,7 +48,7 @@ def tasks(
     done, found = taken_up(run, phase, found, count)
     found = jax.tree.map(np.array, found)
     several, saved = _several(task, options), time.monotonic()
-    fixed = devices.place(fixed, None) if jax.device_count() > 1 else fixed
+    fixed = devices.place(fixed, None)
     with tqdm(total=count, initial=done, desc=phase, unit="task", disable=None, leave=False) as bar:
         while done < count:
             numbers = np.arange(done, min(done + jax.device_count(), count), dtype=np.int32)
