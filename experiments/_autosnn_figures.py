@@ -91,5 +91,4 @@ def draw_architecture(run: runs.Run, space: Space, architectures: Mapping[str, S
 def _finish(axis, xlabel: str, ylabel: str) -> None:
     axis.set_xlabel(xlabel, color=figures.INK)
     axis.set_ylabel(ylabel, color=figures.INK)
-    axis.spines[["top", "right"]].set_visible(False)
-    axis.grid(axis="y", color="#dde3e9", linewidth=0.8)
+    figures.frame(axis)

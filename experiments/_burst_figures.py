@@ -31,8 +31,7 @@ def draw_curves(run: runs.Run, accuracy: list[float], curves: Mapping[str, list[
         axis.axhline(100 * np.mean(accuracy), color=figures.MUTED, linewidth=0.9)
         axis.set_xscale("log")
         axis.set_xlabel(label, color=figures.INK)
-        axis.spines[["top", "right"]].set_visible(False)
-        axis.grid(axis="y", color="#dde3e9", linewidth=0.8)
+        figures.frame(axis)
     bottom = 100 * np.mean(accuracy) - 25
     left.set_ylim(bottom, 100.5)
     right.set_xlim(left=0.8 * min(starts))
@@ -54,7 +53,7 @@ def draw_trains(run: runs.Run, trains: Mapping[str, Mapping[str, np.ndarray]]) -
         axis.set_xticks(bins, [*map(str, bins[:-1]), f"> {bins[-2]}"])
         axis.set_xlabel(title, color=figures.INK)
         axis.set_ylabel("share", color=figures.INK)
-        axis.spines[["top", "right"]].set_visible(False)
+        figures.frame(axis, grid="")
         axis.legend(frameon=False)
     run.save_figure("figures/trains", figure, "Inter-spike intervals and burst lengths, all hidden layers together.")
 
@@ -92,8 +91,7 @@ def draw_trained(run: runs.Run, measured: Mapping[str, Mapping[int, tuple[np.nda
     axis.set_xlabel("synaptic operations an image (thousands)", color=figures.INK)
     axis.set_ylabel("accuracy (%)", color=figures.INK)
     axis.legend(frameon=False, loc="lower right")
-    axis.spines[["top", "right"]].set_visible(False)
-    axis.grid(axis="y", color="#dde3e9", linewidth=0.8)
+    figures.frame(axis)
     run.save_figure(
         "figures/trained", figure, "Spiking networks trained by surrogate gradient; points are single seeds."
     )

@@ -51,8 +51,7 @@ def draw_accuracy(run: runs.Run, config: ConfigDict, found: Mapping[tuple[str, i
         axis.axhline(100 * config.target, color=figures.MUTED, linewidth=0.9)
         axis.set_title(f"{channels} channels", fontsize=11, color=figures.INK)
         axis.set_xlabel("simulated time (ms)", color=figures.INK)
-        axis.spines[["top", "right"]].set_visible(False)
-        axis.grid(axis="y", color="#dde3e9", linewidth=0.8)
+        figures.frame(axis)
     panels[0].set_ylabel("accuracy (%)", color=figures.INK)
     panels[0].legend(frameon=False, loc="lower right")
     caption = (
@@ -106,6 +105,5 @@ def draw_widths(run: runs.Run, found: Mapping[str, float]) -> None:
     axis.set_yscale("log")
     axis.set_xlabel("floating-point units of a channel's controller", color=figures.INK)
     axis.set_ylabel("a page (ms)", color=figures.INK)
-    axis.spines[["top", "right"]].set_visible(False)
-    axis.grid(color="#dde3e9", linewidth=0.8)
+    figures.frame(axis, grid="both")
     run.save_figure("figures/widths", figure, "Bound by computing on the left, by the flash array on the right.")

@@ -26,7 +26,7 @@ def draw_histograms(
         axis.set_title(name, fontsize=11, color=figures.INK)
         axis.set_xlabel("log10 of the entropy (nats)", color=figures.INK)
         axis.set_ylabel("images", color=figures.INK)
-        axis.spines[["top", "right"]].set_visible(False)
+        figures.frame(axis, grid="")
         axis.legend(frameon=False)
     caption = (
         "Images by the entropy of a base network, and those that P1 takes: all of the rare bins, few of the tallest."
@@ -48,8 +48,7 @@ def draw_ranks(run: runs.Run, taus: Mapping[str, tuple[float, float, float]], ce
     axis.set_ylim(len(taus) - 0.5, -0.9)
     axis.set_xlim(right=1.02)
     axis.set_xlabel(f"Kendall's tau against {against}", color=figures.INK)
-    axis.spines[["top", "right"]].set_visible(False)
-    axis.grid(axis="x", color="#dde3e9", linewidth=0.8)
+    figures.frame(axis, grid="x")
     run.save_figure("figures/ranks", figure, "Rankings by trainings on parts; 95 % intervals.")
 
 
@@ -81,8 +80,7 @@ def draw_cells(run: runs.Run, cells: Mapping[str, Mapping[str, Any]], steps: Map
     axis.minorticks_off()
     axis.set_xlabel("steps of the search", color=figures.INK)
     axis.set_ylabel("accuracy of the found cells, retrained (%)", color=figures.INK)
-    axis.spines[["top", "right"]].set_visible(False)
-    axis.grid(axis="y", color="#dde3e9", linewidth=0.8)
+    figures.frame(axis)
     figure.legend(loc="outside right upper", frameon=False, fontsize=8.5)
     run.save_figure(
         "figures/cells", figure, "Cells found on proxies, retrained on all images; bars are standard errors."

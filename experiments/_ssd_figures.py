@@ -11,7 +11,6 @@ from framework import runs, ssd
 from framework.runs import figures
 from framework.ssd.invariants import Schedule
 
-GRID = "#dde3e9"
 KINDS = {"read": figures.PALETTE[0], "program": figures.PALETTE[1], "erase": figures.PALETTE[3]}
 DATA = figures.PALETTE[2]
 
@@ -162,6 +161,4 @@ def draw_sweep(run: runs.Run, cost: np.ndarray, summary: ssd.Summary, best: np.n
 def _finish(axis, xlabel: str, ylabel: str) -> None:
     axis.set_xlabel(xlabel, color=figures.INK)
     axis.set_ylabel(ylabel, color=figures.INK)
-    axis.spines[["top", "right"]].set_visible(False)
-    axis.grid(color=GRID, linewidth=0.8)
-    axis.set_axisbelow(True)
+    figures.frame(axis, grid="both")

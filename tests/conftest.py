@@ -1,6 +1,5 @@
 """Fixtures for all rooms: the shared data, and launches through the command line."""
 
-import contextlib
 import importlib
 import importlib.util
 import os
@@ -101,21 +100,6 @@ def start_two(start, free_port):
         return [start(*arguments, *meeting, f"--process_id={number}", *own[number]) for number in range(2)]
 
     return begin
-
-
-@pytest.fixture
-def killed(start):
-    """Launches the same again and again, each time killed after some seconds."""
-
-    def launches(*arguments: str | Path, after: tuple[float, ...]) -> None:
-        for seconds in after:
-            process = start(*arguments)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.communicate(timeout=seconds)
-            process.kill()
-            process.communicate()
-
-    return launches
 
 
 @pytest.fixture

@@ -74,5 +74,5 @@ def _picture(numbers: dict[str, dict[str, float]], drawn: Sequence[str]) -> byte
         axis.set_title(figures.plain(name), fontsize=9, color=figures.INK)
         axis.tick_params(labelsize=8, length=0)
         axis.invert_yaxis()
-        axis.spines[["top", "right"]].set_visible(False)
+        figures.frame(axis, grid="")
     return figures.to_png(figure, f"Numbers of {', '.join(numbers)}")

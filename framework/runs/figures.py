@@ -5,9 +5,11 @@ Figures are drawn without pyplot, so that nothing is shared between runs and no 
 
 import io
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import networkx as nx
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import TwoSlopeNorm
 from matplotlib.figure import Figure
@@ -15,7 +17,7 @@ from matplotlib.lines import Line2D
 
 from framework.runs.report import CAPTION
 
-INK, MUTED, PAPER = "#1d2733", "#6b7785", "#ffffff"
+INK, MUTED, PAPER, GRID = "#1d2733", "#6b7785", "#ffffff", "#dde3e9"
 PALETTE = ("#2a6f97", "#e07a3f", "#5b8e55", "#a05195", "#b8860b", "#7a7a7a")
 
 
@@ -30,6 +32,14 @@ def to_png(figure: Figure, caption: str = "") -> bytes:
 def plain(name: object) -> str:
     """A name as it is: matplotlib reads formulas between dollar signs."""
     return str(name).replace("$", r"\$")
+
+
+def frame(axis: Axes, grid: Literal["x", "y", "both", ""] = "y") -> None:
+    """An axis open above and to the right, with grid lines behind what it shows."""
+    axis.spines[["top", "right"]].set_visible(False)
+    if grid:
+        axis.grid(axis=grid, color=GRID, linewidth=0.8)
+    axis.set_axisbelow(True)
 
 
 def matrices(panels: Mapping[str, np.ndarray], names: Sequence[str]) -> Figure:
@@ -131,9 +141,7 @@ def bars(values: Mapping[str, tuple[float, float]], ylabel: str, points: Mapping
     axis.set_xticks(range(len(values)), [name.replace("_", apart) for name in values], fontsize=10)
     axis.set_ylabel(ylabel, color=INK)
     axis.set_ylim(bottom=0)
-    axis.spines[["top", "right"]].set_visible(False)
-    axis.grid(axis="y", color="#dde3e9", linewidth=0.8)
-    axis.set_axisbelow(True)
+    frame(axis)
     return figure
 
 
@@ -158,9 +166,7 @@ def lines(
     axis.set_ylabel(ylabel, color=INK)
     axis.set_ylim(bottom=0)
     axis.legend(frameon=False)
-    axis.spines[["top", "right"]].set_visible(False)
-    axis.grid(axis="y", color="#dde3e9", linewidth=0.8)
-    axis.set_axisbelow(True)
+    frame(axis)
     return figure
 
 
@@ -191,9 +197,7 @@ def panels(values: Mapping[str, Mapping[str, Mapping[float | str, Sequence[float
         if not numeric:
             axis.set_xticks(range(len(places)), [plain(place) for place in places], fontsize=9)
         axis.set_title(plain(measure), fontsize=10, color=INK)
-        axis.spines[["top", "right"]].set_visible(False)
-        axis.grid(axis="y", color="#dde3e9", linewidth=0.8)
-        axis.set_axisbelow(True)
+        frame(axis)
     figure.supxlabel(plain(xlabel), fontsize=10, color=INK)
     if methods != [""]:
         colours = [PALETTE[place % len(PALETTE)] for place in range(len(methods))]
@@ -228,9 +232,7 @@ def grouped_bars(values: Mapping[str, Mapping[str, tuple[float, float] | None]],
     axis.set_ylabel(ylabel, color=INK)
     axis.margins(y=0.1)
     axis.set_ylim(bottom=0)
-    axis.spines[["top", "right"]].set_visible(False)
-    axis.grid(axis="y", color="#dde3e9", linewidth=0.8)
-    axis.set_axisbelow(True)
+    frame(axis)
     if methods:
         figure.legend(loc="outside upper center", ncols=len(methods), frameon=False, fontsize=9.5)
     return figure

@@ -9,14 +9,8 @@ from framework import data, runs
 from framework.nas import darts, supernet
 
 
-@pytest.fixture
-def experiment(pytestconfig):
-    return f"--config={pytestconfig.rootpath / 'experiments' / 'advrush.py'}:smoke"
-
-
 @pytest.mark.long
-def test_the_smoke_study_searches_trains_and_attacks_and_survives_a_kill(experiment, killed, launch, tmp_path):
-    killed(experiment, "--workdir=run", after=(25,))
+def test_the_smoke_study_searches_trains_and_attacks(experiment, launch, stays, tmp_path):
     code, _, errors = launch(experiment, "--workdir=run")
     assert code == 0, errors
     run = tmp_path / "run"
@@ -34,8 +28,7 @@ def test_the_smoke_study_searches_trains_and_attacks_and_survives_a_kill(experim
     }
     assert [row["curvature"] > 0 for row in rows if row["phase"] == "search darts"][-1] is False
     assert [row["curvature"] > 0 for row in rows if row["phase"] == "search advrush"][-1] is True
-    code, output, _ = launch(experiment, "--workdir=run")
-    assert (code, "complete already" in output) == (0, True)
+    stays(experiment)
 
 
 @pytest.mark.long
@@ -73,13 +66,10 @@ def test_a_tenth_of_the_images_chosen_by_entropy_is_searched_in_a_tenth_of_the_s
         ("search.channels", 3, "channels must be an even number"),
     ],
 )
-def test_bad_settings_are_refused_before_any_work(key, value, what, tmp_path):
+def test_bad_settings_are_refused_before_any_work(key, value, what, refuses):
     config = advrush.get_config("smoke")
     config.update_from_flattened_dict({key: value})
-    with pytest.raises((ValueError, OSError)) as caught:
-        runs.execute(advrush, config, tmp_path / "run")
-    assert what in runs.one_line(caught.value)
-    assert not (tmp_path / "run").exists()
+    refuses(advrush, config, what)
 
 
 def test_the_first_images_are_taken_as_small_as_asked():

@@ -6,15 +6,9 @@ import numpy as np
 import pytest
 
 from experiments import _autosnn_data, autosnn
-from framework import runs
 from framework.core.chunks import advance
 from framework.nas import autosnn as search
 from framework.runs import report
-
-
-@pytest.fixture
-def experiment(pytestconfig):
-    return f"--config={pytestconfig.rootpath / 'experiments' / 'autosnn.py'}:smoke"
 
 
 def small(**settings):
@@ -24,7 +18,7 @@ def small(**settings):
 
 
 @pytest.mark.long
-def test_the_smoke_study_shows_the_claim_and_is_not_run_twice(experiment, launch, tmp_path):
+def test_the_smoke_study_shows_the_claim_and_is_not_run_twice(experiment, launch, stays, tmp_path):
     code, _, errors = launch(experiment, "--workdir=run")
     assert code == 0, errors
     run = tmp_path / "run"
@@ -47,11 +41,7 @@ def test_the_smoke_study_shows_the_claim_and_is_not_run_twice(experiment, launch
         assert numbers[name] == pytest.approx(value, abs=1.5 * spread), name
     drawn = ["architecture", "front", "retrained", "search"]
     assert sorted(path.stem for path in run.glob("figures/*.png")) == drawn
-    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
-    code, output, _ = launch(experiment, "--workdir=run")
-    assert code == 0
-    assert "complete already" in output
-    assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
+    stays(experiment)
 
 
 @pytest.mark.parametrize(
@@ -73,11 +63,8 @@ def test_the_smoke_study_shows_the_claim_and_is_not_run_twice(experiment, launch
         ("seeds", 0, "seeds must be"),
     ],
 )
-def test_bad_settings_are_refused_before_any_work(key, value, what, tmp_path):
-    with pytest.raises((ValueError, OSError)) as caught:
-        runs.execute(autosnn, small(**{key: value}), tmp_path / "run")
-    assert what in runs.one_line(caught.value)
-    assert not (tmp_path / "run").exists()
+def test_bad_settings_are_refused_before_any_work(key, value, what, refuses):
+    refuses(autosnn, small(**{key: value}), what)
 
 
 def test_a_folder_of_recordings_is_divided_into_frames_of_each_part(tmp_path):
@@ -126,13 +113,3 @@ def test_the_paper_preset_takes_two_real_steps():
     assert int(state.inner.step) == 2
     assert np.isfinite(seen["loss"]).all()
     assert (seen["spikes"] > 0).all()
-
-
-@pytest.mark.long
-def test_the_study_killed_at_several_moments_ends_with_the_same_result(experiment, killed, launch, tmp_path):
-    flags = (experiment, "--config.search.lambdas=(-0.08,)")
-    assert launch(*flags, "--workdir=whole")[0] == 0
-    killed(*flags, "--workdir=killed", after=(6, 9, 12, 15))
-    assert launch(*flags, "--workdir=killed")[0] == 0
-    for name in ("result.json", "metrics.jsonl", "all-0.csv"):
-        assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()

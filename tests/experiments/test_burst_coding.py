@@ -5,14 +5,9 @@ import numpy as np
 import pytest
 
 from experiments import _burst_networks, burst_coding
-from framework import runs, snn
+from framework import snn
 from framework.runs import report
 from framework.snn import coding
-
-
-@pytest.fixture
-def experiment(pytestconfig):
-    return f"--config={pytestconfig.rootpath / 'experiments' / 'burst_coding.py'}:smoke"
 
 
 def small(**settings):
@@ -23,7 +18,7 @@ def small(**settings):
 
 
 @pytest.mark.long
-def test_the_smoke_study_shows_the_claim_and_is_not_run_twice(experiment, launch, tmp_path):
+def test_the_smoke_study_shows_the_claim_and_is_not_run_twice(experiment, launch, stays, tmp_path):
     code, _, errors = launch(experiment, "--workdir=run")
     assert code == 0, errors
     run = tmp_path / "run"
@@ -46,11 +41,7 @@ def test_the_smoke_study_shows_the_claim_and_is_not_run_twice(experiment, launch
     assert (
         (run / "layers.csv").read_text().startswith("pair,layer,error,correlation,saturated,silent\nreal-rate,1 conv")
     )
-    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
-    code, output, _ = launch(experiment, "--workdir=run")
-    assert code == 0
-    assert "complete already" in output
-    assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
+    stays(experiment)
 
 
 @pytest.mark.parametrize(
@@ -71,11 +62,8 @@ def test_the_smoke_study_shows_the_claim_and_is_not_run_twice(experiment, launch
         ("levels", -1, "levels must be at least 1 stair"),
     ],
 )
-def test_bad_settings_are_refused_before_any_work(key, value, what, tmp_path):
-    with pytest.raises((ValueError, OSError)) as caught:
-        runs.execute(burst_coding, small(**{key: value}), tmp_path / "run")
-    assert what in runs.one_line(caught.value)
-    assert not (tmp_path / "run").exists()
+def test_bad_settings_are_refused_before_any_work(key, value, what, refuses):
+    refuses(burst_coding, small(**{key: value}), what)
 
 
 @pytest.mark.slow
@@ -121,13 +109,3 @@ def test_the_paper_preset_takes_two_real_steps(tmp_path, monkeypatch):
     outputs = snn.run(spiking, images, 2)
     assert outputs.spikes.shape == (2, 2, 15)
     assert np.isfinite(outputs.logits).all()
-
-
-@pytest.mark.long
-def test_the_study_killed_at_several_moments_ends_with_the_same_result(experiment, killed, launch, tmp_path):
-    flags = (experiment, "--config.pairs=('real-rate','phase-burst')", "--config.trained.steps=(2,)")
-    assert launch(*flags, "--workdir=whole")[0] == 0
-    killed(*flags, "--workdir=killed", after=(5, 7, 9, 11, 14))
-    assert launch(*flags, "--workdir=killed")[0] == 0
-    for name in ("result.json", "metrics.jsonl", "pairs.csv", "layers.csv"):
-        assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()

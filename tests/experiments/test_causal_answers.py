@@ -14,11 +14,6 @@ from framework.core import keys
 PENDULUM = physics.SYSTEMS["pendulum"]
 
 
-@pytest.fixture
-def experiment(pytestconfig):
-    return f"--config={pytestconfig.rootpath / 'experiments' / 'causal_answers.py'}:smoke"
-
-
 def small(**settings):
     config = causal_answers.get_config("smoke")
     config.update_from_flattened_dict({"data.systems": ("pendulum",), "seeds": 1} | settings)
@@ -47,7 +42,7 @@ def judged(config):
 
 
 @pytest.mark.long
-def test_the_smoke_study_shows_the_claim_and_is_not_run_twice(experiment, launch, tmp_path):
+def test_the_smoke_study_shows_the_claim_and_is_not_run_twice(experiment, launch, stays, tmp_path):
     code, _, errors = launch(experiment, "--workdir=run")
     assert code == 0, errors
     run = tmp_path / "run"
@@ -70,11 +65,7 @@ def test_the_smoke_study_shows_the_claim_and_is_not_run_twice(experiment, launch
     rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     assert len({(row["system"], row["seed"]) for row in rows}) == len(rows) == 4 * 20
     assert np.mean([row["shd.prior.real"] for row in rows]) == pytest.approx(shd["prior"]["real"])
-    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
-    code, output, _ = launch(experiment, "--workdir=run")
-    assert code == 0
-    assert "complete already" in output
-    assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
+    stays(experiment)
 
 
 @pytest.mark.parametrize("sample", range(5))
@@ -206,12 +197,9 @@ def test_each_arm_is_a_fit_by_itself(study):
         ("seed", -1, "seeds must be"),
     ],
 )
-def test_bad_settings_are_refused(key, value, what, tmp_path):
+def test_bad_settings_are_refused(key, value, what, refuses):
     """In one process: `tests/test_launch.py` shows that such an error becomes a line on stderr."""
-    with pytest.raises((ValueError, OSError)) as caught:
-        runs.execute(causal_answers, small(**{key: value}), tmp_path / "run")
-    assert what in runs.one_line(caught.value)
-    assert not (tmp_path / "run").exists()
+    refuses(causal_answers, small(**{key: value}), what)
 
 
 @pytest.mark.slow
@@ -241,13 +229,3 @@ def test_the_default_study_meets_its_expected_numbers(tmp_path):
     for name, (value, spread) in causal_answers.EXPECTED["default"].items():
         kind, which, variant = name.split(".")
         assert outcome.result[kind][which][variant] == pytest.approx(value, abs=spread), name
-
-
-@pytest.mark.long
-def test_the_study_killed_at_several_moments_ends_with_the_same_result(experiment, killed, launch, tmp_path):
-    flags = (experiment, "--config.data.systems=('pendulum','heat_flow')", "--config.seeds=3")
-    assert launch(*flags, "--workdir=whole")[0] == 0
-    killed(*flags, "--workdir=killed", after=(3, 4, 5, 6, 7))
-    assert launch(*flags, "--workdir=killed")[0] == 0
-    for name in ("result.json", "metrics.jsonl"):
-        assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()

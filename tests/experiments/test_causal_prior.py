@@ -14,11 +14,6 @@ SMALL = ("--config.bootstrap=3", "--config.learner.penalty=0.05")
 
 
 @pytest.fixture
-def experiment(pytestconfig):
-    return f"--config={pytestconfig.rootpath / 'experiments' / 'causal_prior.py'}:smoke"
-
-
-@pytest.fixture
 def table(tmp_path):
     """x -> y -> z with strong effects, as a CSV."""
     rng = np.random.default_rng(0)
@@ -128,14 +123,11 @@ def test_bad_companions_of_a_table_are_refused(experiment, refused, table, tmp_p
         ("learner.cut", -1.0, "cut must be at least 0"),
     ],
 )
-def test_bad_settings_are_refused(key, value, what, tmp_path):
+def test_bad_settings_are_refused(key, value, what, refuses):
     """In one process: `tests/test_launch.py` shows that such an error becomes a line on stderr."""
     config = causal_prior.get_config("smoke")
     config.update_from_flattened_dict({key: value})
-    with pytest.raises((ValueError, OSError)) as caught:
-        runs.execute(causal_prior, config, tmp_path / "run")
-    assert what in runs.one_line(caught.value)
-    assert not (tmp_path / "run").exists()
+    refuses(causal_prior, config, what)
 
 
 def test_many_seeds_for_one_table_are_refused(table, tmp_path):
@@ -240,13 +232,3 @@ def test_the_default_study_meets_its_expected_numbers(tmp_path):
     for name, (value, spread) in causal_prior.EXPECTED["default"].items():
         mode, score, arm = name.split(".")
         assert outcome.result[mode][score][arm] == pytest.approx(value, abs=spread), name
-
-
-@pytest.mark.long
-def test_the_study_killed_at_several_moments_ends_with_the_same_result(experiment, killed, launch, tmp_path):
-    flags = (experiment, "--config.bootstrap=100")
-    assert launch(*flags, "--workdir=whole")[0] == 0
-    killed(*flags, "--workdir=killed", after=(4, 5, 6, 7, 8))
-    assert launch(*flags, "--workdir=killed")[0] == 0
-    for name in ("result.json", "metrics.jsonl", "graph.csv"):
-        assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()

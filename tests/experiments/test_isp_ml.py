@@ -8,11 +8,6 @@ from framework import runs
 from framework.runs import report
 
 
-@pytest.fixture
-def experiment(pytestconfig):
-    return f"--config={pytestconfig.rootpath / 'experiments' / 'isp_ml.py'}:smoke"
-
-
 def small(**settings):
     config = isp_ml.get_config("smoke")
     quick = {"data.train": 160, "data.amplify": 1, "rates": (0.1, 0.3), "periods": (1, 2), "looks": 4, "epochs": 1}
@@ -61,16 +56,6 @@ def test_time_to_a_target_is_that_of_the_first_look_above():
     np.testing.assert_array_equal(isp_ml._time_to(accuracy, time, 0.6), [2.0, 8.0])
 
 
-@pytest.mark.long
-def test_a_killed_study_ends_with_the_same_numbers(experiment, launch, killed, tmp_path):
-    flags = ("--config.data.train=400", "--config.epochs=1", "--config.rule=easgd", "--config.period=4")
-    killed(experiment, *flags, "--workdir=killed", after=(6.0, 9.0))
-    for name in ("killed", "whole"):
-        code, _, errors = launch(experiment, *flags, f"--workdir={name}")
-        assert code == 0, errors
-    assert (tmp_path / "killed" / "result.json").read_bytes() == (tmp_path / "whole" / "result.json").read_bytes()
-
-
 @pytest.mark.parametrize(
     ("key", "value", "what"),
     [
@@ -86,11 +71,8 @@ def test_a_killed_study_ends_with_the_same_numbers(experiment, launch, killed, t
         ("seeds", 0, "seeds must be"),
     ],
 )
-def test_bad_settings_are_refused(key, value, what, tmp_path):
-    with pytest.raises((ValueError, OSError)) as caught:
-        runs.execute(isp_ml, small(**{key: value}), tmp_path / "run")
-    assert what in runs.one_line(caught.value)
-    assert not (tmp_path / "run").exists()
+def test_bad_settings_are_refused(key, value, what, refuses):
+    refuses(isp_ml, small(**{key: value}), what)
 
 
 @pytest.mark.long

@@ -26,10 +26,9 @@ def proxy(**changes):
 
 
 @pytest.mark.long
-def test_smoke_shows_every_part(pytestconfig, launch, tmp_path):
+def test_smoke_shows_every_part(experiment, launch, tmp_path):
     """Through the command line, once: numbers, tables and pictures."""
-    file = pytestconfig.rootpath / "experiments" / "proxy_data.py"
-    code, output, errors = launch(f"--config={file}:smoke", f"--workdir={tmp_path}/run")
+    code, output, errors = launch(experiment, "--workdir=run")
     assert code == 0, errors
     assert "tau" in output
     run = tmp_path / "run"
@@ -47,16 +46,6 @@ def test_smoke_shows_every_part(pytestconfig, launch, tmp_path):
         assert "normal_concat" in row
     listed = (run / "entropy-digits.csv").read_text().splitlines()
     assert [int(line.split(",")[0]) for line in listed[1:]] == list(range(600))
-
-
-@pytest.mark.long
-def test_the_study_killed_at_several_moments_ends_with_the_same_result(pytestconfig, killed, launch, tmp_path):
-    flags = (f"--config={pytestconfig.rootpath / 'experiments' / 'proxy_data.py'}:smoke", "--config.seed=3")
-    assert launch(*flags, "--workdir=whole")[0] == 0
-    killed(*flags, "--workdir=killed", after=(6, 8, 10, 12))
-    assert launch(*flags, "--workdir=killed")[0] == 0
-    for name in ("result.json", "metrics.jsonl", "ranks.csv", "cells.csv", "entropy-digits.csv"):
-        assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
 
 
 @pytest.mark.long

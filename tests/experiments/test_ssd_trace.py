@@ -9,11 +9,6 @@ from framework import runs, ssd
 from framework.runs import report
 
 
-@pytest.fixture
-def experiment(pytestconfig):
-    return f"--config={pytestconfig.rootpath / 'experiments' / 'ssd_trace.py'}:smoke"
-
-
 def small(**settings):
     config = ssd_trace.get_config("smoke")
     quick = {"load.requests": 60, "depths": (), "rates": (), "sweep": 0}
@@ -22,7 +17,7 @@ def small(**settings):
 
 
 @pytest.mark.long
-def test_the_smoke_study_shows_the_claim_and_is_not_run_twice(experiment, launch, tmp_path):
+def test_the_smoke_study_shows_the_claim_and_is_not_run_twice(experiment, launch, stays, tmp_path):
     code, _, errors = launch(experiment, "--workdir=run", "--config.requests_csv=true")
     assert code == 0, errors
     run = tmp_path / "run"
@@ -48,11 +43,7 @@ def test_the_smoke_study_shows_the_claim_and_is_not_run_twice(experiment, launch
         float(other["cost"]) <= float(row["cost"]) and float(other["mean_us"]) < float(row["mean_us"]) for other in rows
     )
     assert not any(beaten(row) for row in best)
-    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
-    code, output, _ = launch(experiment, "--workdir=run", "--config.requests_csv=true")
-    assert code == 0
-    assert "complete already" in output
-    assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
+    stays(experiment, "--config.requests_csv=true")
 
 
 @pytest.mark.parametrize(
@@ -74,11 +65,8 @@ def test_the_smoke_study_shows_the_claim_and_is_not_run_twice(experiment, launch
         ("seeds", 0, "seeds must be"),
     ],
 )
-def test_bad_settings_are_refused_before_any_work(key, value, what, tmp_path):
-    with pytest.raises((ValueError, OSError)) as caught:
-        runs.execute(ssd_trace, small(**{key: value}), tmp_path / "run")
-    assert what in runs.one_line(caught.value)
-    assert not (tmp_path / "run").exists()
+def test_bad_settings_are_refused_before_any_work(key, value, what, refuses):
+    refuses(ssd_trace, small(**{key: value}), what)
 
 
 @pytest.mark.slow
@@ -118,13 +106,3 @@ def test_the_paper_preset_reads_training_data_in_order():
     assert (np.diff(load.offset) == 8192).all()
     first = report.latency.min()
     assert first == ssd.closed_forms.unloaded(design).read
-
-
-@pytest.mark.long
-def test_the_study_killed_at_several_moments_ends_with_the_same_result(experiment, killed, launch, tmp_path):
-    flags = (experiment, "--config.depths=(4,)", "--config.rates=(40000.0,)", "--config.sweep=8")
-    assert launch(*flags, "--workdir=whole")[0] == 0
-    killed(*flags, "--workdir=killed", after=(4, 7, 9))
-    assert launch(*flags, "--workdir=killed")[0] == 0
-    for name in ("result.json", "busy.csv", "sweep.csv"):
-        assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()

@@ -1,0 +1,40 @@
+"""What the tests of all studies share: the study of a file in its smallest size, and what must hold of any."""
+
+import pytest
+
+from framework import runs
+
+
+@pytest.fixture
+def experiment(request, pytestconfig) -> str:
+    """The flag of the smoke preset of the study that the test file is named after."""
+    name = request.path.stem.removeprefix("test_")
+    return f"--config={pytestconfig.rootpath / 'experiments' / name}.py:smoke"
+
+
+@pytest.fixture
+def stays(launch, tmp_path):
+    """Launches a complete run in `run` once more: nothing is computed, no file changes."""
+
+    def check(*flags: str) -> None:
+        files = lambda: {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()}
+        before = files()
+        code, output, errors = launch(*flags, "--workdir=run")
+        assert code == 0, errors
+        assert "complete already" in output
+        assert files() == before
+
+    return check
+
+
+@pytest.fixture
+def refuses(tmp_path):
+    """Runs a study with a setting that it must refuse in so many words, and leave nothing behind."""
+
+    def check(experiment, config, what: str) -> None:
+        with pytest.raises((ValueError, OSError)) as caught:
+            runs.execute(experiment, config, tmp_path / "run")
+        assert what in runs.one_line(caught.value)
+        assert not (tmp_path / "run").exists()
+
+    return check
