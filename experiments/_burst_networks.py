@@ -85,7 +85,7 @@ def trained_images(config: ConfigDict, given: Sets) -> int:
 
 def unit_interval(images: Any, maximum: int) -> jax.Array:
     """Bytes as floats in [0, 1]."""
-    return jnp.asarray(images, jnp.float32) / maximum
+    return jnp.asarray(images, float) / maximum
 
 
 def classifier(config: ConfigDict, given: Sets, layers: tuple[Layer, ...], unit) -> training.Trainer:

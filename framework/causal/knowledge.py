@@ -173,6 +173,7 @@ def hard(knowledge: Knowledge | None, size: int) -> tuple[jax.Array, jax.Array]:
     return ~(jnp.eye(size, dtype=bool) | forbidden | graphs.reachability(required).T), required
 
 
+@jax.jit
 def alone(knowledge: Knowledge) -> jax.Array:
     """The graph that knowledge claims without any data, `[d, d]` bool: edges more likely than not, made acyclic.
 

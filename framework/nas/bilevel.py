@@ -196,7 +196,7 @@ def _step(net: Supernet, config: Config) -> Callable[[State, Data], tuple[State,
             (value, (moved, _)), slopes = jax.value_and_grad(loss, wanted, has_aux=True)(alphas, params, *held)
             if curved is None:
                 return slopes, moved, {"valid_loss": value}
-            nothing = jnp.zeros(()), jax.tree.map(jnp.zeros_like, slopes)
+            nothing = jnp.zeros((), held[0].dtype), jax.tree.map(jnp.zeros_like, slopes)
             found, more = lax.cond(late, lambda: curved(alphas, params, epoch, *held), lambda: nothing)
             slopes = optax.tree.add_scale(slopes, state.gamma, more)
             return slopes, moved, {"valid_loss": value, "curvature": found}

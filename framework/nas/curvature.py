@@ -76,7 +76,7 @@ def penalty(
 def _changes(curved: Curved, alphas: Params, images: jax.Array, h, kind: Kind, tiny: float) -> jax.Array:
     """g(x + z) - g(x), or H z, of each image."""
     gradient = jax.jit(jax.grad(lambda x: curved(alphas, x)))  # traced once for both places
-    z = h * jax.lax.stop_gradient(direction(gradient(images), tiny))
+    z = (h * jax.lax.stop_gradient(direction(gradient(images), tiny))).astype(images.dtype)
     if kind == "exact":
         return jax.jvp(gradient, (images,), (z,))[1]
     return gradient(images + z) - gradient(images)
@@ -93,7 +93,7 @@ def _architectural(curved: Curved, squared: bool, tiny: float) -> Callable[..., 
         slopes = jax.jit(jax.grad(curved, (0, 1)))  # traced once for both places
         both = lambda x: slopes(alphas, x)
         (_, before), move = jax.linearize(both, images)
-        z = h * direction(before, tiny)
+        z = (h * direction(before, tiny)).astype(images.dtype)  # where h alone is wider
         (_, behind), move_behind = jax.linearize(both, images + z)
         found, u = jax.value_and_grad(lambda change: _mean(change, squared))(behind - before)
         return found, jax.tree.map(jnp.subtract, move_behind(u)[0], move(u)[0])
@@ -102,7 +102,7 @@ def _architectural(curved: Curved, squared: bool, tiny: float) -> Callable[..., 
     def _(primals, tangents):
         found, slope = forward(*primals)
         along = jax.tree.map(lambda s, t: jnp.vdot(s, t), slope, tangents[0])
-        return found, jax.tree.reduce(jnp.add, along)
+        return found, jax.tree.reduce(jnp.add, along).astype(found.dtype)
 
     return value
 

@@ -61,8 +61,8 @@ class State(NamedTuple):
     seen: jax.Array  # [size] bool, architectures that are or were in a pool
     top: jax.Array  # [top, slots] int32, the best so far, the best one first
     scores: Scores  # of the top, [top]
-    fitness: jax.Array  # of the top, [top]; -inf where there is none yet
-    history: jax.Array  # [rounds], the best fitness after each round; NaN before
+    fitness: jax.Array  # of the top, [top]; -1 where there is none yet
+    history: jax.Array  # [rounds], the best fitness after each round; -1 before
     evaluations: jax.Array  # [] int32
     round: jax.Array  # [] int32
     guided: jax.Array  # [] bool, whether the best have offspring: False in random search
@@ -155,7 +155,7 @@ def init(key: Key, space: Space, config: Config) -> State:
     nothing = jnp.zeros((config.pool, space.slots), jnp.int32), jnp.zeros(space.size, bool), jnp.zeros((), jnp.int32)
     pool, fresh, seen = _filled(keys.named(key, "first pool"), space, *nothing)
     zero, guided = jnp.zeros((), jnp.int32), jnp.asarray(config.algorithm == "evolution")
-    nothing_yet = jnp.full(config.top, -jnp.inf, jnp.float32), jnp.full(config.rounds, jnp.nan, jnp.float32)
+    nothing_yet = jnp.full(config.top, -1, float), jnp.full(config.rounds, -1, float)
     return State(pool, fresh, seen, *empty, *nothing_yet, zero, zero, guided, key)
 
 
@@ -167,15 +167,15 @@ def step(
     Returns:
       The state, and metrics of the best so far: fitness, accuracy, spikes; and evaluations.
     """
-    nothing = Scores(jnp.zeros(()), jnp.zeros(()))
+    nothing = jax.tree.map(jnp.zeros_like, jax.eval_shape(evaluate, state.pool[0]))
     scores = lax.map(lambda each: lax.cond(each[1], evaluate, lambda _: nothing, each[0]), (state.pool, state.fresh))
-    worth = jnp.where(state.fresh, fitness(*scores, lambda_, reference), -jnp.inf)
+    worth = jnp.where(state.fresh, fitness(*scores, lambda_, reference), -1)
     together = lambda old, new: jnp.concatenate([old, new])
     ranked, order = lax.top_k(together(state.fitness, worth), config.top)
     kept = lambda old, new: together(old, new)[order]
     top, scores = kept(state.top, state.pool), jax.tree.map(kept, state.scores, scores)
     key = jax.random.fold_in(state.key, state.round)
-    pool, fresh, seen = _next(key, space, config, state, top, jnp.isfinite(ranked).sum())
+    pool, fresh, seen = _next(key, space, config, state, top, (ranked >= 0).sum())
     evaluations = state.evaluations + state.fresh.sum(dtype=jnp.int32)
     best = {"fitness": ranked[0], "accuracy": scores.accuracy[0], "spikes": scores.spikes[0]}
     history = state.history.at[state.round].set(ranked[0])
@@ -200,7 +200,7 @@ def front(table: Scores) -> np.ndarray:
 def mutated(key: Key, parents: jax.Array, base: int, probability: float) -> jax.Array:
     """Each slot of `parents [n, slots]` takes another one of `base` blocks with the probability."""
     whether, how = jax.random.split(key)
-    turn = jax.random.randint(how, parents.shape, 1, base)
+    turn = jax.random.randint(how, parents.shape, 1, base, parents.dtype)
     return jnp.where(jax.random.bernoulli(whether, probability, parents.shape), (parents + turn) % base, parents)
 
 
@@ -245,5 +245,5 @@ def _filled(key: Key, space: Space, pool: jax.Array, seen: jax.Array, count: jax
     place = jnp.arange(size) - count
     drawn = order[jnp.clip(place, 0, len(seen) - 1)]
     fresh = (place < 0) | (place < (~seen).sum())
-    pool = jnp.where((place < 0)[:, None], pool, space.architecture(drawn))
+    pool = jnp.where((place < 0)[:, None], pool, space.architecture(drawn).astype(pool.dtype))
     return pool, fresh, seen.at[drawn].max((place >= 0) & fresh)

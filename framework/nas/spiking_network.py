@@ -211,7 +211,7 @@ def init_block(block: Block, shape: tuple[int, ...], dynamics: Dynamics) -> tupl
         )
         own = {"branches": part(False)}
         if unit.fires and learned:
-            own["unit"] = {name: jnp.asarray(value, jnp.float32) for name, value in learned.items()}
+            own["unit"] = {name: jnp.asarray(value, float) for name, value in learned.items()}
         params.append(own)
         state.append({"branches": part(True)})
     return tuple(params), tuple(state)

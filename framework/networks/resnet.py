@@ -47,7 +47,7 @@ class Config:
 
 def normalise(images: jax.Array, mean: tuple = MEAN, deviation: tuple = DEVIATION, maximum: float = 255) -> jax.Array:
     """Images of 0 to `maximum`, `[..., channels]`, as the published networks take them."""
-    return (jnp.asarray(images, jnp.float32) / maximum - jnp.array(mean)) / jnp.array(deviation)
+    return (jnp.asarray(images, float) / maximum - jnp.array(mean)) / jnp.array(deviation)
 
 
 def init(key: Key, config: Config) -> Params:

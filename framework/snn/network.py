@@ -50,7 +50,7 @@ def init(key: Key, layers: tuple[Layer, ...], shape: tuple[int, ...], unit: Unit
     for i, (each, size) in enumerate(zip(layers, shapes, strict=False)):
         own = operations.initial(keys.named(key, f"layer {i}"), each, size)
         if i in units and unit is not None and unit.params:
-            own["unit"] = {name: jnp.asarray(value, jnp.float32) for name, value in unit.params.items()}
+            own["unit"] = {name: jnp.asarray(value, float) for name, value in unit.params.items()}
         params.append(own)
     return tuple(params)
 

@@ -90,7 +90,8 @@ def observe(
         raise ValueError(f"images must be a batch of {spiking.shape}, as in the conversion, got {np.shape(images)}")
     if not isinstance(images, jax.core.Tracer):
         encoding.check(spiking.input_code, images)
-    return _observe(spiking, jnp.asarray(images), steps, key, meter)
+    images = jnp.asarray(images, jnp.result_type(images, *jax.tree.leaves(spiking.params)))
+    return _observe(spiking, images, steps, key, meter)
 
 
 def predict(

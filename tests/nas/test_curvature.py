@@ -37,6 +37,7 @@ def network(activation):
 
 SMOOTH, KINKED = network(jax.nn.softplus), network(jax.nn.relu)
 ALPHAS = np.linspace(0.5, 1.5, 6)
+H = np.float64(0.5)
 
 
 @pytest.mark.parametrize("h", [1e-3, 1.0, 7.0])
@@ -77,6 +78,16 @@ def test_the_slope_in_alpha_is_that_of_differences():
     steps = 1e-6 * np.eye(6)
     slopes = [(value(ALPHAS + step) - value(ALPHAS - step)) / 2e-6 for step in steps]
     np.testing.assert_allclose(jax.grad(value)(ALPHAS), slopes, rtol=1e-6)
+
+
+@pytest.mark.parametrize("squared", [True, False])
+def test_a_step_and_alphas_of_64_bits_go_with_images_of_32(squared):
+    images = IMAGES.astype(np.float32)
+    of = lambda images: jax.value_and_grad(lambda alphas: curvature.penalty(SMOOTH, alphas, images, H, squared))(ALPHAS)
+    (value, slope), (wanted, exactly) = of(jnp.asarray(images)), of(jnp.asarray(images, float))
+    assert (value.dtype, slope.dtype) == (np.float32, np.float64)
+    np.testing.assert_allclose(value, wanted, rtol=1e-4)
+    np.testing.assert_allclose(slope, exactly, rtol=1e-3, atol=1e-6)
 
 
 def test_a_direction_has_length_one_and_none_without_gradient():

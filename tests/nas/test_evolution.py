@@ -80,6 +80,17 @@ def test_a_space_smaller_than_the_budget_is_seen_whole_and_no_search_hangs(tiny)
     assert tiny.index(found.architecture) == tiny.size - 1
 
 
+def test_a_search_in_64_bits_holds_no_number_that_is_not_finite(tiny):
+    """Not even where nothing is known yet, or `--jax_debug_nans` and `--jax_debug_infs` would stop every search."""
+    config = autosnn.SearchConfig(pool=2, mutants=1, crossovers=1, rounds=2)
+    with jax.enable_x64(True), jax.debug_nans(True), jax.debug_infs(True):
+        scores = Scores(jnp.linspace(0, 1, tiny.size), jnp.full(tiny.size, 10.0))
+        jax.block_until_ready(evolution.init(jax.random.key(0), tiny, config))
+        found = autosnn.search(jax.random.key(0), tiny, autosnn.from_table(tiny, scores), -0.08, 10.0, config)
+    assert found.history.dtype == np.float64
+    assert np.all(np.diff(found.history) >= 0)
+
+
 @pytest.mark.long
 def test_with_the_supernets_own_evaluation_the_whole_search_is_its_steps_with_the_table(supernet, halves):
     config = autosnn.SearchConfig(rounds=2, pool=3, top=2, mutants=1, crossovers=1)

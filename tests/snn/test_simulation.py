@@ -1,3 +1,5 @@
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -167,6 +169,16 @@ def test_a_network_with_max_pools_tends_to_its_dnn():
 
 
 @pytest.mark.slow
+def test_images_of_32_bits_are_simulated_in_the_64_of_their_network():
+    with jax.enable_x64(True):
+        spiking, _, images = converted()
+        params = jax.tree.map(lambda leaf: jnp.asarray(leaf, float), spiking.params)
+        spiking = dataclasses.replace(spiking, params=params)
+        found, wanted = (simulation.run(spiking, each, 8).logits for each in (images, images.astype(float)))
+    assert found.dtype == np.float64
+    np.testing.assert_array_equal(found, wanted)
+
+
 def test_predictions_are_those_of_one_run(tmp_path):
     spiking, _, _ = converted()
     images = np.random.default_rng(1).random((7, *SHAPE)).astype(np.float32)
