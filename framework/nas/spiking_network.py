@@ -10,6 +10,7 @@ Reference: Na et al., arXiv 2201.12738.
 import dataclasses
 import itertools
 import math
+import numbers
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
@@ -37,20 +38,30 @@ NEURONS: dict[str, Callable[[float], neurons.Neuron]] = {  # by name, of a time 
 
 @dataclasses.dataclass(frozen=True)
 class Dynamics:
-    """What is the same in all neurons and layers of a network."""
+    """What is the same in all neurons and layers of a network.
 
-    steps: int = 8  # T, over which an image is shown; recordings bring their own
-    neuron: str = "plif"  # of NEURONS
-    tau: float = 2.0  # time constant in steps; where a PLIF begins
-    statistics: str = "step"  # of batch norm: over each `step` apart, as the authors do, or over all `time`
+    Args:
+      steps: T, over which an image is shown; recordings bring their own.
+      neuron: `plif`, `plif_unscaled` (whose input is not scaled by the leak), `lif` or `if`.
+      tau: time constant in steps, above 1; where a PLIF begins.
+      statistics: of batch norm: over each `step` apart, as the authors do, or over all `time`.
+
+    Raises:
+      ValueError: for a number out of range, or an unknown name.
+    """
+
+    steps: int = 8
+    neuron: str = "plif"
+    tau: float = 2.0
+    statistics: str = "step"
 
     def __post_init__(self):
-        if self.steps < 1:
+        if not isinstance(self.steps, numbers.Integral) or self.steps < 1:
             raise ValueError(f"steps must be at least 1 step of time, got {self.steps}")
         if self.neuron not in NEURONS:
             raise ValueError(f"neuron must be one of {', '.join(NEURONS)}, got {self.neuron!r}")
-        if not self.tau > 1:
-            raise ValueError(f"tau must be above 1 step, got {self.tau}")
+        if not 1 < self.tau < math.inf:
+            raise ValueError(f"tau must be above 1 step and finite, got {self.tau}")
         if self.statistics not in ("step", "time"):
             raise ValueError(f"statistics must be 'step' or 'time', got {self.statistics!r}")
 

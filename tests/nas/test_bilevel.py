@@ -121,6 +121,9 @@ def test_the_presets_are_the_papers_and_the_programs():
     [
         ({"epochs": 0}, "1 epoch and 1 image"),
         ({"batch": 0}, "1 epoch and 1 image"),
+        ({"epochs": 1.5}, "1 epoch and 1 image"),
+        ({"rate": np.nan}, "rate must be at least 0 and finite, got nan"),
+        ({"clip": 0.0}, "clip must be above 0"),
         ({"order": 3}, "order must be 1 or 2, got 3"),
         ({"mixed": "none"}, "mixed must be one of exact, difference"),
     ],
