@@ -202,10 +202,11 @@ def check(net: Supernet, config: Config, data: Data) -> None:
     """Refuses data that make no search.
 
     Raises:
-      ValueError: if shapes do not fit, labels are no classes of the network, or a part holds no batch.
+      ValueError: if images are no floats, shapes do not fit, labels are no classes of the network, or a part holds no
+        batch.
     """
     for name, images, labels in (("training", *data[:2]), ("validation", *data[2:])):
-        supernet.require_sides(images)
+        supernet.require_images(images)
         if len(images) != len(labels) or len(images) < config.batch:
             got = f"{len(images)} images and {len(labels)} labels"
             raise ValueError(f"the {name} part must hold {config.batch} images, a batch, and their labels, got {got}")

@@ -22,7 +22,7 @@ from jax import lax
 from framework.core import keys
 from framework.core.convolutions import convolve
 from framework.core.types import Key, Params
-from framework.nas.supernet import require_sides
+from framework.nas.supernet import require_images
 from framework.networks import batch_norm, initial
 
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
@@ -165,9 +165,9 @@ def forward(
       `[N, classes]`, and the parameters with the running statistics of its operations moved.
 
     Raises:
-      ValueError: if it is no architecture, or the images' sides are no multiples of 4.
+      ValueError: if it is no architecture, or the images are no floats or their sides no multiples of 4.
     """
-    require_sides(images)
+    require_images(images)
     if not isinstance(architecture, jax.core.Tracer):
         check(architecture)
     x, stem = _convolved(params["stem"], images, train)

@@ -166,9 +166,9 @@ def apply(
       ((logits `[N, classes]`, auxiliary logits or None), parameters).
 
     Raises:
-      ValueError: if the images' sides are no multiples of 4.
+      ValueError: if the images are no floats, or their sides no multiples of 4.
     """
-    supernet.require_sides(images)
+    supernet.require_images(images)
     x, stem = supernet.stemmed(params["stem"], images.transpose(3, 0, 1, 2), train)
     inputs, after, auxiliary, moved = (x, x), [], None, {}
     for i, own in enumerate(params["cells"]):

@@ -126,8 +126,10 @@ def begin(image: tuple[int, int, int], images: jax.Array) -> jax.Array:
     """Images as they are, recordings with time first.
 
     Raises:
-      ValueError: for another shape.
+      ValueError: for another shape, or what is no floats.
     """
+    if not jnp.issubdtype(images.dtype, jnp.floating):
+        raise ValueError(f"images must be floats, as the network is to see them, got {images.dtype}")
     if images.ndim not in (4, 5) or tuple(images.shape[-3:]) != tuple(image):
         raise ValueError(f"images must be [B, {', '.join(map(str, image))}], or [B, T, ...], got {images.shape}")
     return images if images.ndim == 4 else images.swapaxes(0, 1)

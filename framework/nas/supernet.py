@@ -133,9 +133,9 @@ def apply(
       `[N, classes]` float32, and parameters.
 
     Raises:
-      ValueError: if the images' sides are no multiples of 4.
+      ValueError: if the images are no floats, or their sides no multiples of 4.
     """
-    require_sides(images)
+    require_images(images)
     x = images.transpose(3, 0, 1, 2).astype(net.dtype)
     x, stem = stemmed(params["stem"], x, train)
     weights = Alphas(*(jax.nn.softmax(each, -1) for each in alphas))
@@ -151,8 +151,10 @@ def apply(
     return classified(params["classifier"], x), params | {"stem": stem, "cells": after}
 
 
-def require_sides(images: jax.Array) -> None:
-    """Refuses images that two reductions do not divide."""
+def require_images(images: jax.Array) -> None:
+    """Refuses images that are no floats, or that two reductions do not divide."""
+    if not jnp.issubdtype(images.dtype, jnp.floating):
+        raise ValueError(f"images must be floats, as the network is to see them, got {images.dtype}")
     if images.ndim != 4 or images.shape[1] % 4 or images.shape[2] % 4:
         raise ValueError(f"images must be [N, H, W, channels] with H and W multiples of 4, got {images.shape}")
 

@@ -140,6 +140,7 @@ def test_numbers_that_make_no_search_are_refused(settings, what):
         ({"valid_labels": np.full(COUNT, -1)}, "labels must lie between 0 and 3, got -1 to -1"),
         ({"labels": np.zeros(3, int)}, "training part must hold 8 images"),
         ({"valid_images": np.zeros((COUNT, 6, 8, 1))}, "multiples of 4"),
+        ({"images": np.zeros((COUNT, 8, 8, 1), np.uint8)}, "images must be floats, .* got uint8"),
     ],
 )
 def test_data_that_make_no_search_are_refused(learned, changes, what):

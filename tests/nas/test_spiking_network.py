@@ -164,5 +164,7 @@ def test_statistics_of_each_step_move_as_in_the_authors_program(weights, images)
 def test_images_of_another_shape_are_refused(net, weights):
     with pytest.raises(ValueError, match=r"images must be \[B, 8, 8, 2\]"):
         net.apply(*weights, np.zeros((3, 8, 8, 1), np.float32))
+    with pytest.raises(ValueError, match=r"images must be floats, .* got uint8"):
+        net.apply(*weights, np.zeros((3, 8, 8, 2), np.uint8))
     with pytest.raises(ValueError, match="at least 1 is wanted, got none"):
         spiking_meters.costs(net, *weights, np.zeros((0, 8, 8, 2), np.float32))
