@@ -209,3 +209,20 @@ def test_the_second_order_is_the_slope_through_a_step_of_the_weights(run, learne
         found = jax.jit(unrolled, compiler_options=QUICK)(state)
         scale = float(np.abs(expected.normal).max())
         np.testing.assert_allclose(found.normal, expected.normal, atol=tolerance * scale)
+
+
+def test_with_frozen_norms_weights_train_on_statistics_that_the_validation_batch_alone_has_moved(learned):
+    """Once the warm-up is over; before it, the training batch moves them too."""
+    config = darts.Config(epochs=4, batch=8, frozen_norms=True)
+    searcher = darts.searcher(NET, config)
+    step = jax.jit(searcher.step, compiler_options=QUICK)
+    losses = [jax.jit(bilevel.loss_of(NET, train), compiler_options=QUICK) for train in (True, False)]
+    for warmup in (0, 4):
+        state = searcher.init(jax.random.key(0), learned, warmup=warmup)
+        batch, held = bilevel._batches(config, state, learned, jnp.array(0))
+        _, (moved, _) = losses[0](state.alphas, state.params, *held)
+        reached, seen = step(state, learned)
+        same = np.allclose(reached.params["stem"]["mean"], moved["stem"]["mean"], atol=1e-6)
+        assert same == (warmup == 0)
+        value, _ = losses[warmup == 0](reached.alphas, moved, *batch)
+        assert float(seen["loss"]) == pytest.approx(float(value), rel=1e-4)
