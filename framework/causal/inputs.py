@@ -49,7 +49,7 @@ def check(
 
 
 def check_numbers(**numbers: Any) -> None:
-    """Penalties: None, traced, or finite and at least 0, each number of a batch.
+    """Numbers that must be None, traced, or finite and at least 0, each of a batch.
 
     Raises:
       ValueError: for anything else, by name.

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from framework.core import keys
 from framework.core.types import Key, Params
 from framework.nas.spiking_blocks import Block, Branch, Reduce, Unit
 from framework.snn import layer as described
@@ -191,6 +192,7 @@ class Uniform(NamedTuple):
 
 def drawn(key: Key, tree: Any) -> Params:
     """A tree with its kernels drawn, all at once."""
+    keys.check(key)
     leaves, structure = jax.tree.flatten(tree, is_leaf=lambda leaf: isinstance(leaf, Uniform))
     kernels = _drawn(key, tuple(leaf for leaf in leaves if isinstance(leaf, Uniform)))
     return structure.unflatten([kernels.pop(0) if isinstance(leaf, Uniform) else leaf for leaf in leaves])
