@@ -134,7 +134,7 @@ def scores() -> Iterator[Row]:
         "all in at most 300 s": at_most(first, 300),
         "at least 3 times as many a second": at_least(rate * each, 3),
         "bits": f"{same} of {SAMPLE} equal",
-        "programs for all architectures": str(enumeration.evaluate._cache_size()),
+        "programs for all architectures": str(enumeration._evaluate._cache_size()),
     }
     yield Row(cells, goals)
     cells = {"way": "one by one", "networks a second": 1 / each, "s for all": each * given.space.size}

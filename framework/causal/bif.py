@@ -3,6 +3,7 @@
 import gzip
 import io
 import math
+import numbers
 import os
 import re
 import zlib
@@ -88,12 +89,17 @@ def sample(network: Network, key: Key, samples: int) -> np.ndarray:
     Args:
       network: what `read_network` returned.
       key: a typed key.
-      samples: how many.
+      samples: how many, from 0 on.
 
     Returns:
       `[samples, d]` int32, indices into `network.states`. A state of probability 0 is never drawn.
+
+    Raises:
+      ValueError: if `samples` is negative or no whole number, or it is no key.
     """
     keys.check(key)
+    if not isinstance(samples, numbers.Integral) or samples < 0:
+        raise ValueError(f"samples must be a whole number of at least 0, got {samples!r}")
     size = len(network.names)
     uniform = np.asarray(jax.random.uniform(key, (samples, size), jnp.float32))
     drawn = np.zeros((samples, size), np.int32)

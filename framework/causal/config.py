@@ -1,6 +1,8 @@
 """How a fit is done: its structure, checked once."""
 
 import dataclasses
+import math
+import numbers
 
 import jax
 
@@ -24,6 +26,10 @@ def _static(default):
     return dataclasses.field(default=default, metadata={"static": True})
 
 
+def _from_0(value) -> bool:
+    return isinstance(value, numbers.Real) and 0 <= value < math.inf
+
+
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class Config:
@@ -33,53 +39,66 @@ class Config:
     same graphs after a long one. A path that is cut wants 3,000 steps a stage and 6,000 in the last; an MLP, on raw
     columns, a penalty of .005 and 1,000 and 2,000 steps.
 
+    Args:
+      transform: of the columns, `center`, `standardize`, `log_standardize` or `none`; see `moments.transformed`.
+      score: `least_squares`, `golem_ev`, `golem_nv` (which is golem_ev until its last stage), `logistic` for columns of
+        0 and 1, or `mlp`, small networks in place of linear weights.
+      acyclicity: h, `log_det`, `exponential` or `polynomial`.
+      constraint: `path` minimises mu score + h; `lagrangian` is an augmented Lagrangian with rho = 1 / mu.
+      penalty: l1, at least 0, where `fit` is given none.
+      prior_weight: l_sim, at least 0, where `fit` is given none; None lets the data say how far to trust the prior.
+      similarity: to the prior, `magnitude`: of |W|; `signed`: of W, as the paper writes it.
+      start: l_init, at least 0: the path starts at W = l_init K C, signed as the covariance.
+      start_stage: the stage that the path starts with, from 0 on: a start in an early one is forgotten.
+      bound: |W| stays at least so large where the prior claims an edge; below `cut`.
+      cut: |W| below is no edge.
+      path: mu of each stage.
+      stage_steps: steps of each stage.
+      rate: Adam's.
+      finish: `search` over single edges from the path's end, `order`: over causal orders; `cut`: the path as it ends.
+      noise: variances that the search assumes, `equal` or `unequal`.
+      hidden: units of the MLP, a column.
+      weight_decay: l2 of the MLP, at least 0.
+
     Raises:
       ValueError: for a name that is none of its choices, a number out of range, or choices that do not go together.
     """
 
-    transform: str = _static("center")  # one of moments.TRANSFORMS
-    score: str = _static("least_squares")  # golem_nv follows golem_ev until its last stage
-    acyclicity: str = _static("log_det")  # or exponential, polynomial
-    constraint: str = _static("path")  # mu score + h; lagrangian: an augmented Lagrangian with rho = 1 / mu
-    penalty: float = _static(0.03)  # l1, where `fit` is given none
-    prior_weight: float | None = _static(None)  # l_sim; None lets the data say how far to trust the prior
-    similarity: str = _static("magnitude")  # to the prior, of |W|; signed: of W, as the paper writes it
-    start: float = _static(0.0)  # l_init: the path starts at W = l_init K C, signed as the covariance
-    start_stage: int = _static(0)  # the stage that the path starts with: a start in an early one is forgotten
-    bound: float = _static(0.0)  # |W| stays at least so large where the prior claims an edge
-    cut: float = _static(0.3)  # |W| below is no edge
-    path: tuple[float, ...] = _static((1.0, 0.1, 0.01, 0.001, 0.0001))  # mu of each stage
-    stage_steps: tuple[int, ...] = _static((300, 300, 300, 300, 600))  # steps of each stage
-    rate: float = _static(3e-3)  # Adam's
-    finish: str = _static("search")  # over single edges; order: over causal orders; cut: the path as it ends
-    noise: str = _static("equal")  # variances that the search assumes
-    hidden: int = _static(10)  # units of the MLP
-    weight_decay: float = _static(0.001)  # l2 of the MLP
+    transform: str = _static("center")
+    score: str = _static("least_squares")
+    acyclicity: str = _static("log_det")
+    constraint: str = _static("path")
+    penalty: float = _static(0.03)
+    prior_weight: float | None = _static(None)
+    similarity: str = _static("magnitude")
+    start: float = _static(0.0)
+    start_stage: int = _static(0)
+    bound: float = _static(0.0)
+    cut: float = _static(0.3)
+    path: tuple[float, ...] = _static((1.0, 0.1, 0.01, 0.001, 0.0001))
+    stage_steps: tuple[int, ...] = _static((300, 300, 300, 300, 600))
+    rate: float = _static(3e-3)
+    finish: str = _static("search")
+    noise: str = _static("equal")
+    hidden: int = _static(10)
+    weight_decay: float = _static(0.001)
 
     def __post_init__(self):
+        for name in ("path", "stage_steps"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
         for name, choices in CHOICES.items():
             if getattr(self, name) not in choices:
                 raise ValueError(f"{name} must be one of {', '.join(choices)}, got {getattr(self, name)!r}")
         for name in ("penalty", "cut", "start", "bound", "weight_decay"):
-            if not getattr(self, name) >= 0:
-                raise ValueError(f"{name} must be at least 0, got {getattr(self, name)}")
-        if self.prior_weight is not None and not self.prior_weight >= 0:
-            raise ValueError(f"prior_weight must be at least 0, or None to let the data say, got {self.prior_weight}")
-        stages = (*self.path, *self.stage_steps)
-        if not self.path or len(self.path) != len(self.stage_steps) or not min(stages) > 0:
+            if not _from_0(getattr(self, name)):
+                raise ValueError(f"{name} must be at least 0 and finite, got {getattr(self, name)!r}")
+        if self.prior_weight is not None and not _from_0(self.prior_weight):
             raise ValueError(
-                f"path and stage_steps need one positive number a stage, got {self.path} and {self.stage_steps}"
+                f"prior_weight must be at least 0 and finite, or None to let the data say, got {self.prior_weight!r}"
             )
-        if not 0 <= self.start_stage < len(self.path):
-            raise ValueError(f"start_stage must be one of the stages 0 .. {len(self.path) - 1}, got {self.start_stage}")
-        if not self.rate > 0:
-            raise ValueError(f"rate must be positive, got {self.rate}")
-        if self.bound and not self.bound < self.cut:
-            raise ValueError(
-                f"bound must stay below the cut of {self.cut}, or the prior could not err, got {self.bound}"
-            )
-        if self.hidden < 1:
-            raise ValueError(f"hidden must be at least 1 unit, got {self.hidden}")
+        if not _from_0(self.rate) or not self.rate:
+            raise ValueError(f"rate must be positive and finite, got {self.rate!r}")
+        self._check_counts()
         self._check_pairs()
 
     @classmethod
@@ -96,7 +115,26 @@ class Config:
         """Steps of a whole fit."""
         return sum(self.stage_steps[self.start_stage :])
 
+    def _check_counts(self):
+        whole = all(isinstance(steps, numbers.Integral) for steps in self.stage_steps)
+        positive = all(_from_0(number) and number for number in (*self.path, *self.stage_steps))
+        if not self.path or len(self.path) != len(self.stage_steps) or not (whole and positive):
+            raise ValueError(
+                f"path and stage_steps need one positive number a stage, the steps whole ones, got {self.path} and "
+                f"{self.stage_steps}"
+            )
+        if self.start_stage not in range(len(self.path)):
+            raise ValueError(
+                f"start_stage must be one of the stages 0 .. {len(self.path) - 1}, got {self.start_stage!r}"
+            )
+        if not isinstance(self.hidden, numbers.Integral) or self.hidden < 1:
+            raise ValueError(f"hidden must be at least 1 unit, got {self.hidden!r}")
+
     def _check_pairs(self):
+        if self.bound and not self.bound < self.cut:
+            raise ValueError(
+                f"bound must stay below the cut of {self.cut}, or the prior could not err, got {self.bound}"
+            )
         if self.score not in _GAUSSIAN and self.finish != "cut":
             raise ValueError(
                 f"the {self.finish} is for linear Gaussian data: the score {self.score!r} goes with finish='cut'"

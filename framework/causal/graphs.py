@@ -1,5 +1,6 @@
 """Directed graphs as boolean matrices, `[d, d]` with entry (i, j) for i -> j."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -93,11 +94,11 @@ def erdos_renyi(key: Key, nodes: int, degree: float) -> jax.Array:
       `[nodes, nodes]` bool.
 
     Raises:
-      ValueError: if `nodes` is less than 1 or `degree` is negative.
+      ValueError: if `nodes` is less than 1, or `degree` negative or not finite.
     """
-    keys.check(key)
-    if nodes < 1 or degree < 0:
-        raise ValueError(f"a graph needs at least 1 node and 0 edges a node, got {nodes} and {degree}")
+    keys.check(key, nodes=nodes)
+    if not 0 <= degree < math.inf:
+        raise ValueError(f"degree must be a number of edges a node, at least 0, got {degree}")
     pair_key, order_key = jax.random.split(key)
     first, second = np.triu_indices(nodes, 1)
     edges = min(round(degree * nodes), len(first))

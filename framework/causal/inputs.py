@@ -26,13 +26,15 @@ def check(
       names: one a column, or None.
 
     Raises:
-      ValueError: if x is not `[n, d]` with at least 3 rows, holds text, NaN, infinity, a constant column, two columns
-        that are the same or have one name, cannot be transformed so, or the knowledge is of other columns. A tracer has
-        its shape checked.
+      ValueError: if x is not `[n, d]` with at least 3 rows, holds something other than real numbers, NaN, infinity, a
+        constant column, two columns that are the same or have one name, cannot be transformed so, the knowledge is of
+        other columns, or knowledge or config are something else. A tracer has its shape checked.
     """
-    if hasattr(x, "columns") and hasattr(x, "to_numpy"):
-        x, names = _from_frame(x)
-    x = x if isinstance(x, jax.core.Tracer) else np.asarray(x, np.float64)
+    if not isinstance(config, Config):
+        raise ValueError(f"config must be a causal.Config, got {type(config).__name__}")
+    if is_frame(x):
+        x, names = from_frame(x)
+    x = x if isinstance(x, jax.core.Tracer) else _in_numbers(x)
     if x.ndim != 2 or x.shape[0] < 3 or x.shape[1] < 1:
         raise ValueError(f"a table [rows, columns] of at least 3 rows and 1 column is wanted, got shape {x.shape}")
     if knowledge is not None:
@@ -42,12 +44,12 @@ def check(
         if knowledge.size != x.shape[1]:
             raise ValueError(f"knowledge of {knowledge.size} columns does not fit a table of {x.shape[1]}")
     if not isinstance(x, jax.core.Tracer):
-        _check_values(x, config, names or [f"column {j}" for j in range(x.shape[1])])
+        _check_values(x, config, names or unnamed(x.shape[1]))
     return x, knowledge, None if names is None else tuple(names)
 
 
 def check_numbers(**numbers: Any) -> None:
-    """Penalties: None, traced, or finite and at least 0, each number of a batch.
+    """Numbers that must be None, traced, or finite and at least 0, each of a batch.
 
     Raises:
       ValueError: for anything else, by name.
@@ -76,7 +78,17 @@ def on_host(tree: Any) -> Any:
     return tree if traced else jax.tree.map(np.asarray, tree)
 
 
-def _from_frame(frame: Any) -> tuple[np.ndarray, Names]:
+def is_frame(x: Any) -> bool:
+    """Whether a table is a DataFrame."""
+    return hasattr(x, "columns") and hasattr(x, "to_numpy")
+
+
+def from_frame(frame: Any) -> tuple[np.ndarray, Names]:
+    """The values of a DataFrame, `[n, d]` float64, NaN where one is missing, and the names of its columns.
+
+    Raises:
+      ValueError: if two columns have one name, or one holds something other than numbers.
+    """
     names = tuple(str(name) for name in frame.columns)
     for position, name in enumerate(names):
         if name in names[:position]:
@@ -90,6 +102,28 @@ def _from_frame(frame: Any) -> tuple[np.ndarray, Names]:
     return np.stack(columns, axis=1) if columns else np.zeros((len(frame), 0)), names
 
 
+def check_logarithms(x: np.ndarray, transform: str, names: Sequence[str]) -> None:
+    """Raises ValueError where a transform takes logarithms of what has none."""
+    if transform == "log_standardize" and x.min(initial=np.inf) <= -moments.LOG_SHIFT:
+        column = int(np.argwhere(x <= -moments.LOG_SHIFT)[0][1])
+        raise ValueError(
+            f"log_standardize needs values above {-moments.LOG_SHIFT:g}, but {names[column]} goes down to "
+            f"{x[:, column].min():g}"
+        )
+
+
+def unnamed(columns: int) -> Names:
+    """What columns without names are called in errors."""
+    return tuple(f"column {j}" for j in range(columns))
+
+
+def _in_numbers(x: Any) -> np.ndarray:
+    found = np.asarray(x)
+    if found.dtype.kind in "cSUmM":
+        raise ValueError(f"a table of real numbers is wanted, got {found.dtype}")
+    return np.asarray(found, np.float64)
+
+
 def _check_values(x: np.ndarray, config: Config, names: Sequence[str]) -> None:
     bad = np.argwhere(~np.isfinite(x))
     if len(bad):
@@ -99,12 +133,7 @@ def _check_values(x: np.ndarray, config: Config, names: Sequence[str]) -> None:
     if len(constant):
         raise ValueError(f"{names[constant[0]]} is constant: a column that never varies has no causes; leave it out")
     _check_no_two_alike(x, names)
-    if config.transform == "log_standardize" and x.min() <= -moments.LOG_SHIFT:
-        column = int(np.argwhere(x <= -moments.LOG_SHIFT)[0][1])
-        raise ValueError(
-            f"log_standardize needs values above {-moments.LOG_SHIFT:g}, but {names[column]} goes down to "
-            f"{x[:, column].min():g}"
-        )
+    check_logarithms(x, config.transform, names)
     if config.score == "logistic" and not np.isin(x, (0.0, 1.0)).all():
         row, column = np.argwhere(~np.isin(x, (0.0, 1.0)))[0]
         raise ValueError(f"the logistic score needs 0 and 1, but row {row} of {names[column]} is {x[row, column]:g}")

@@ -75,6 +75,8 @@ class Knowledge:
         leaves = self._leaves()
         if not leaves and self.names is None:
             raise ValueError("knowledge of nothing: give it a matrix, or names and tiers or pairs")
+        if leaves and np.ndim(leaves[0]) < 2:
+            raise ValueError(f"knowledge is of matrices [d, d], got one of shape {np.shape(leaves[0])}")
         return np.shape(leaves[0])[-1] if leaves else len(self.names)
 
     def align(self, names: Sequence[str]) -> "Knowledge":

@@ -83,11 +83,14 @@ def fit(
         soft knowledge is to be trusted (`trust`); without a search l1 stands for it.
 
     Returns:
-      A `Result`, of NumPy arrays in a plain call. Under a transformation bad data cannot raise: look at its `status`.
+      A `Result`, of NumPy arrays in a plain call: `graph`, `[d, d]` bool, always a DAG; `weights`, `[d, d]` float64, of
+      the transformed columns and 0 off the graph; `uncut`, the weights where the path ends; `location` and `scale`,
+      `[d]`, of the transform; `names`. Under a transformation bad data cannot raise: its `status`, an index into
+      `STATUS`, is then not 0.
 
     Raises:
       ValueError: if x is not `[n, d]` with at least 3 rows, holds NaN or infinity or a constant or duplicate column,
-        or the knowledge is of other columns.
+        the knowledge is of other columns, or a number is negative or not finite.
 
     Example:
       >>> from framework import causal
@@ -128,7 +131,11 @@ def init(problem: Problem, config: Config) -> State:
 
 
 def step(state: State, problem: Problem, config: Config) -> tuple[State, Metrics]:
-    """One Adam step on the path; a step that left the domain of h is taken back and the rate of the stage halved."""
+    """One Adam step on the path; a step that left the domain of h is taken back and the rate of the stage halved.
+
+    Returns:
+      The state, and `objective`, `score` and `acyclicity`, `[]` each, where the step began.
+    """
     model, path = _model(config), jnp.asarray(config.path[config.start_stage :], jnp.float64)
     ends = np.cumsum(config.stage_steps[config.start_stage :])
     stage = jnp.sum(state.step >= ends[:-1])

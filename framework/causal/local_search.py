@@ -125,7 +125,7 @@ def climb(
     Reference: arXiv 2010.09133, section 4, with the likelihood for its score.
     """
     graph, edges = jax.tree.map(jnp.asarray, (graph, edges))
-    table = _table(covariance, samples)
+    table = tabulated(covariance, samples)
     fits = Fits(jnp.zeros_like(table.correlation), jnp.zeros_like(table.correlation), table.spread)
     write = lambda node, fits: _written(fits, node, _fit(node, graph[:, node], table, equal))
     fits = jax.lax.fori_loop(jnp.int32(0), jnp.int32(len(graph)), write, fits)
@@ -143,14 +143,15 @@ def climb(
 
 def refit(graph: jax.Array, covariance: jax.Array) -> jax.Array:
     """Least-squares weights of each node on its parents, `[d, d]`, 0 off the graph."""
-    table = _table(covariance, jnp.ones(()))
+    table = tabulated(covariance, jnp.ones(()))
     nodes = (jnp.arange(len(graph), dtype=jnp.int32), graph.T)
     slopes = jax.lax.map(lambda given: _swept(given[1], table.correlation)[given[0]], nodes).T
     deviation = jnp.sqrt(table.spread)
     return jnp.where(graph, slopes * deviation / deviation[:, None], 0)
 
 
-def _table(covariance: jax.Array, samples: jax.Array) -> Table:
+def tabulated(covariance: jax.Array, samples: jax.Array) -> Table:
+    """What a search takes of a covariance `[d, d]` of so many rows."""
     still = jnp.diagonal(covariance) <= 0
     spread = jnp.where(still, 1.0, jnp.diagonal(covariance))
     correlation = jnp.where(still | still[:, None], 0, covariance / jnp.sqrt(spread * spread[:, None]))

@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from framework.causal import graphs
-from framework.causal.local_search import Edges, Found
+from framework.causal.local_search import Edges, Found, tabulated
 from framework.core.types import Key
 
 _TINY = 1e-9  # of a column's variance: what is left of less than that is rounding
@@ -129,12 +129,8 @@ def climb(
 
 
 def _problem(covariance: jax.Array, samples: jax.Array, edges: Edges, equal: bool) -> Problem:
-    spread, itself = jnp.diagonal(covariance), np.eye(len(covariance), dtype=bool)
-    still = spread <= 0  # a column that does not vary: uncorrelated noise
-    spread = jnp.where(still, 1, spread)
-    correlation = jnp.where(still[:, None] | still, 0, covariance / jnp.sqrt(spread[:, None] * spread))
-    edges = edges._replace(allowed=(edges.allowed | edges.required) & ~itself)
-    return Problem(jnp.where(itself, 1, correlation), spread, samples, edges, equal)
+    edges = edges._replace(allowed=(edges.allowed | edges.required) & ~np.eye(len(covariance), dtype=bool))
+    return Problem(*tabulated(covariance, samples), edges, equal)
 
 
 def _price(role: jax.Array, cost: jax.Array) -> jax.Array:

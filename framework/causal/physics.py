@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from framework.causal import graphs
+from framework.causal import graphs, inputs
 from framework.core import keys
 from framework.core.types import Key
 
@@ -147,8 +147,12 @@ def draw(key: Key, system: System, samples: int, noise: float | jax.Array = 0.0)
 
     Returns:
       X, `[samples, columns]`; every column is positive where `noise` is 0.
+
+    Raises:
+      ValueError: if there is no row, the noise is negative or not finite, or it is no key.
     """
     keys.check(key, samples=samples)
+    inputs.check_numbers(noise=noise)
     input_key, noise_key = jax.random.split(key)
     places = jax.random.uniform(input_key, (len(system.inputs), samples))
     errors = jax.random.normal(noise_key, (len(system.formulas), samples))

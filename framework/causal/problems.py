@@ -39,7 +39,12 @@ def problem(
     penalty: float | jax.Array | None = None,
     prior_weight: float | jax.Array | None = None,
 ) -> Problem:
-    """The numbers of a fit, for a caller that drives `step` itself; as `fit`, with the counts of a resample, `[n]`.
+    """The numbers of a fit, for a caller that drives `step` itself.
+
+    Args:
+      x: the table, `[n, d]`; nothing of it is checked here.
+      knowledge, config, penalty, prior_weight: as for `fit`, with columns in the order of x.
+      counts: how often each row stands in a resample, `[n]`; by default once each.
 
     Raises:
       RuntimeError: if 64 bits are switched off.

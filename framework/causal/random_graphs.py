@@ -1,5 +1,6 @@
 """Random graphs whose nodes are not alike: a few of them draw most of the edges."""
 
+import numbers
 from functools import partial
 
 import jax
@@ -25,13 +26,13 @@ def scale_free(key: Key, nodes: int, degree: int) -> jax.Array:
       `[nodes, nodes]` bool.
 
     Raises:
-      ValueError: if `nodes` is less than 1 or `degree` is negative.
+      ValueError: if `nodes` is less than 1 or `degree` is negative, or one is no whole number.
 
     Reference: Barabasi and Albert, Science 286 (1999), in the directed form of igraph that arXiv 1803.01422 draws from.
     """
-    keys.check(key)
-    if nodes < 1 or degree < 0:
-        raise ValueError(f"a graph needs at least 1 node and 0 edges a new node, got {nodes} and {degree}")
+    keys.check(key, nodes=nodes)
+    if not isinstance(degree, numbers.Integral) or degree < 0:
+        raise ValueError(f"degree must be a whole number of edges a new node, at least 0, got {degree!r}")
     return _scale_free(key, nodes, degree)
 
 

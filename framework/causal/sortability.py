@@ -37,7 +37,7 @@ def varsortability(x: Any, graph: Any) -> jax.Array:
       that are standardised, and for a graph without edges. A NumPy array in a plain call.
 
     Raises:
-      ValueError: if x is not `[n, d]` or the graph not `[d, d]`.
+      ValueError: if x is not `[n, d]` and finite, or the graph not `[d, d]`.
     """
     tolerance = _tolerance(x)
     _check_shapes(x, graph)
@@ -60,7 +60,7 @@ def r2_sortability(x: Any, graph: Any) -> jax.Array:
       `[]` float64 in [0, 1]; 1/2 for a graph without edges. A NumPy array in a plain call.
 
     Raises:
-      ValueError: if x is not `[n, d]` or the graph not `[d, d]`.
+      ValueError: if x is not `[n, d]` and finite, or the graph not `[d, d]`.
     """
     tolerance = _tolerance(x)
     _check_shapes(x, graph)
@@ -80,7 +80,11 @@ def r_squared(x: Any) -> jax.Array:
 
     Returns:
       `[d]` float64 in [0, 1], a NumPy array in a plain call.
+
+    Raises:
+      ValueError: if x is not `[n, d]` and finite.
     """
+    _check_table(x)
     with jax.enable_x64(True):
         return inputs.on_host(_r_squared(jnp.asarray(x, jnp.float64)))
 
@@ -138,8 +142,16 @@ def _tolerance(x: Any) -> float:
     return max(TOLERANCE, ROUNDINGS * float(jnp.finfo(dtype).eps)) if jnp.issubdtype(dtype, jnp.floating) else TOLERANCE
 
 
+def _check_table(x: Any) -> None:
+    if np.ndim(x) != 2:
+        raise ValueError(f"a table [n, d] is wanted, got shape {np.shape(x)}")
+    if not isinstance(x, jax.core.Tracer) and not np.isfinite(np.asarray(x, np.float64)).all():
+        raise ValueError("a table to measure must be finite")
+
+
 def _check_shapes(x: Any, graph: Any) -> None:
-    if np.ndim(x) != 2 or np.shape(graph) != (np.shape(x)[1],) * 2:
+    _check_table(x)
+    if np.shape(graph) != (np.shape(x)[1],) * 2:
         raise ValueError(
             f"a table [n, d] and a graph [d, d] are wanted, got shapes {np.shape(x)} and {np.shape(graph)}"
         )

@@ -39,15 +39,22 @@ def _static(default):
 class Recipe:
     """What a generated problem is made of; static under every transformation.
 
+    Args:
+      graph: `er`, Erdos-Renyi, or `sf`, scale-free.
+      degree: of er, edges a node; of sf, edges a new node, a whole number; at least 0.
+      equations: `linear`; `mlp` or `gaussian_process`; `iscm`, linear ones that are standardised as they go.
+      noise: the law, `gaussian`, `exponential`, `gumbel` or `uniform`; see `noise`.
+      variances: `equal`; or `unequal`, the law times a scale a node, uniform on [1, 2].
+
     Raises:
       ValueError: for a name that is none of its choices, a negative degree, or a scale-free graph of broken degree.
     """
 
-    graph: str = _static("er")  # Erdos-Renyi, or sf: scale-free
-    degree: float = _static(2.0)  # er: edges a node; sf: edges a new node
-    equations: str = _static("linear")  # iscm: linear, and standardised as they go
-    noise: str = _static("gaussian")  # the law; see `noise`
-    variances: str = _static("equal")  # unequal: the law times a scale a node, uniform on [1, 2]
+    graph: str = _static("er")
+    degree: float = _static(2.0)
+    equations: str = _static("linear")
+    noise: str = _static("gaussian")
+    variances: str = _static("equal")
 
     def __post_init__(self):
         for name, choices in CHOICES.items():
@@ -73,10 +80,9 @@ def draw(key: Key, recipe: Recipe, nodes: int, samples: int) -> tuple[np.ndarray
       The graph, `[nodes, nodes]` bool, and the table, `[samples, nodes]` float64.
 
     Raises:
-      ValueError: if there are too few nodes or samples.
+      ValueError: if there are too few nodes or samples, or it is no key.
     """
-    if nodes < 1 or samples < 1:
-        raise ValueError(f"a table needs at least 1 node and 1 sample, got {nodes} and {samples}")
+    keys.check(key, nodes=nodes, samples=samples)
     with jax.enable_x64(True):
         graph = _graph(keys.named(key, "graph"), recipe, nodes)
         return graph, np.asarray(_table(key, recipe, graph, samples))

@@ -11,6 +11,7 @@ import numpy as np
 from framework.causal import graphs, inputs, learner, local_search, moments, problems
 from framework.causal.config import Config
 from framework.causal.knowledge import Knowledge
+from framework.core import keys
 from framework.core.types import Key
 
 CRITERIA = ("ebic", "held_out")
@@ -53,8 +54,13 @@ def choose(
       key: which rows are held out; `jax.random.key(0)` by default.
       share: how many, in (0, 1).
 
+    Returns:
+      A `Choice`: the `result` of the fit to all rows at the point chosen, its `penalty` and `prior_weight`, None where
+      none was given, and the `scores` of all points, `[points]`, penalty after penalty, the greater the better.
+
     Raises:
-      ValueError: as `fit`; for another criterion, an empty grid, a share out of range, or a score that is not Gaussian.
+      ValueError: as `fit`; for another criterion, an empty grid, a share that is out of range or leaves no row to hold
+        out or less than 3 to fit, a score that is not Gaussian, or what is no key.
     """
     if criterion not in CRITERIA:
         raise ValueError(f"criterion must be one of {', '.join(CRITERIA)}, got {criterion!r}")
@@ -70,7 +76,10 @@ def choose(
     if prior_weights is not None:
         inputs.check_numbers(prior_weights=np.asarray(prior_weights, float))
         penalties, weights = (axis.ravel() for axis in np.meshgrid(penalties, prior_weights, indexing="ij"))
-    held = _held_out(jax.random.key(0) if key is None else key, len(x), share if criterion == "held_out" else 0.0)
+    count = round(share * len(x)) if criterion == "held_out" else 0
+    if criterion == "held_out" and not 1 <= count <= len(x) - 3:
+        raise ValueError(f"a share of {share} holds out {count} of {len(x)} rows; wanted are 1 at least, and 3 to fit")
+    held = _held_out(jax.random.key(0) if key is None else key, len(x), count)
     with jax.enable_x64(True):
         given = inputs.in_float64((x, knowledge, np.asarray(penalties, float), weights))
         result, best, scores = inputs.on_host(_choose(config, *given, held))
@@ -78,9 +87,10 @@ def choose(
     return Choice(dataclasses.replace(result, names=names), at(penalties), at(weights), scores)
 
 
-def _held_out(key: Key, rows: int, share: float) -> jax.Array:
+def _held_out(key: Key, rows: int, count: int) -> jax.Array:
     """Which rows are held out, `[rows]` bool."""
-    return jnp.zeros(rows, bool).at[jax.random.permutation(key, rows)[: round(share * rows)]].set(True)
+    keys.check(key)
+    return jnp.zeros(rows, bool).at[jax.random.permutation(key, rows)[:count]].set(True)
 
 
 @jax.jit

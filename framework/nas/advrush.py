@@ -30,24 +30,40 @@ RAMP = (0.0, 0.3, 0.6, 0.9, 1.2, 1.5)
 @jax.tree_util.register_static
 @dataclass(frozen=True)
 class Regulariser:
-    """What is added to the outer loss, and when; hashable, and static under `jit`."""
+    """What is added to the outer loss, and when; hashable, and static under `jit`.
+
+    Args:
+      gamma: the weight of R.
+      h: the length of the step, in units of the images as the network sees them.
+      warmup: epochs without it.
+      squared: the square of the norm, or the norm itself.
+      scale: in front of R.
+      tiny: added to the direction.
+      kind: `difference` or `exact`; see `nas.curvature`.
+      ramp: h of the first epochs, by absolute epoch; then `h`.
+
+    Raises:
+      ValueError: for a number out of range, or an unknown kind.
+    """
 
     gamma: float = 0.01
-    h: float = 1.5  # the length of the step, in units of the images as the network sees them
-    warmup: int = 50  # epochs without it
+    h: float = 1.5
+    warmup: int = 50
     squared: bool = True
-    scale: float = 1.0  # in front of R
-    tiny: float = 0.0  # added to the direction
+    scale: float = 1.0
+    tiny: float = 0.0
     kind: Kind = "difference"
-    ramp: tuple[float, ...] = ()  # h of the first epochs, by absolute epoch; then `h`
+    ramp: tuple[float, ...] = ()
 
     def __post_init__(self):
-        if self.warmup < 0 or not all(0 <= h < math.inf for h in (self.h, *self.ramp)):
+        if not self.warmup >= 0 or not all(0 <= h < math.inf for h in (self.h, *self.ramp)):
             raise ValueError(
                 f"h and warmup must be finite and not negative, got {self.h}, {self.ramp} and {self.warmup}"
             )
-        if not all(map(math.isfinite, (self.gamma, self.scale))):
-            raise ValueError(f"gamma and scale must be finite, got {self.gamma} and {self.scale}")
+        if not all(map(math.isfinite, (self.gamma, self.scale, self.tiny))):
+            raise ValueError(
+                f"gamma and scale must be finite, and tiny, got {self.gamma}, {self.scale} and {self.tiny}"
+            )
         if self.kind not in KINDS:
             raise ValueError(f"the kind of curvature must be one of {', '.join(KINDS)}, got {self.kind!r}")
 

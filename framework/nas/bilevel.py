@@ -12,6 +12,8 @@ its schedules, and that the architecture's step comes first.
 """
 
 import dataclasses
+import math
+import numbers
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -39,27 +41,50 @@ MIXED = ("exact", "difference")
 @jax.tree_util.register_static
 @dataclass(frozen=True)
 class Config:
-    """A search; hashable, and static under `jit`. The numbers are the reference's."""
+    """A search; hashable, and static under `jit`. The numbers are the reference's.
+
+    Args:
+      epochs: of the training images.
+      batch: images of a training batch, and of a validation batch.
+      order: 1; or 2, with the weights' step unrolled.
+      mixed: of order 2, the mixed derivative `exact`, or its `difference` as the reference takes it.
+      rate, rate_end: of the weights, along a cosine from one to the other.
+      momentum, decay: of the weights.
+      clip: the largest norm of their gradient.
+      alpha_rate, alpha_decay: of Adam on the alphas.
+      augment: images shifted by up to 4 places and mirrored.
+      regulariser: what is added to the validation loss, of `advrush`.
+      shuffled: False is the authors' AdvRush: training images in their order, one validation batch for all steps.
+      frozen_norms: weights train on running statistics once the regulariser is on; the authors' AdvRush as well.
+
+    Raises:
+      ValueError: for a number out of range, or an unknown name.
+    """
 
     epochs: int = 50
     batch: int = 64
-    order: int = 1  # 2: with the weights' step unrolled
-    mixed: Mixed = "exact"  # of order 2: the mixed derivative, or its difference as the reference takes it
-    rate: float = 0.025  # of the weights, along a cosine to
+    order: int = 1
+    mixed: Mixed = "exact"
+    rate: float = 0.025
     rate_end: float = 0.001
     momentum: float = 0.9
     decay: float = 3e-4
     clip: float = 5.0
     alpha_rate: float = 3e-4
     alpha_decay: float = 1e-3
-    augment: bool = False  # images shifted by up to 4 places and mirrored
+    augment: bool = False
     regulariser: Regulariser | None = None
-    shuffled: bool = True  # False: the authors' AdvRush; training images in their order, one validation batch for all
-    frozen_norms: bool = False  # weights train on running statistics once the regulariser is on; AdvRush's as well
+    shuffled: bool = True
+    frozen_norms: bool = False
 
     def __post_init__(self):
-        if self.epochs < 1 or self.batch < 1:
+        if not all(isinstance(count, numbers.Integral) and count >= 1 for count in (self.epochs, self.batch)):
             raise ValueError(f"a search needs 1 epoch and 1 image a batch, got {self.epochs} and {self.batch}")
+        for name in ("rate", "rate_end", "momentum", "decay", "alpha_rate", "alpha_decay"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ValueError(f"{name} must be at least 0 and finite, got {getattr(self, name)}")
+        if not self.clip > 0:
+            raise ValueError(f"clip must be above 0, inf for none, got {self.clip}")
         if self.order not in (1, 2):
             raise ValueError(f"order must be 1 or 2, got {self.order}")
         if self.mixed not in MIXED:
@@ -110,6 +135,11 @@ def searcher(net: Supernet, config: Config) -> Searcher:
     """The functions of a search; hold on to them, since what each call makes is compiled anew.
 
     Searches with different gammas and warm-ups share one program: DARTS is AdvRush that is always warming up.
+
+    Returns:
+      A `Searcher`: `init(key, data, gamma=None, warmup=None)`, by default the regulariser's, which refuses data that do
+      not fit by a `ValueError`, and `step(state, data)`, whose metrics are `loss` and `accuracy` of the training batch,
+      `valid_loss`, and `curvature` where there is a regulariser.
     """
     of = config.regulariser
 
@@ -172,10 +202,11 @@ def check(net: Supernet, config: Config, data: Data) -> None:
     """Refuses data that make no search.
 
     Raises:
-      ValueError: if shapes do not fit, labels are no classes of the network, or a part holds no batch.
+      ValueError: if images are no floats, shapes do not fit, labels are no classes of the network, or a part holds no
+        batch.
     """
     for name, images, labels in (("training", *data[:2]), ("validation", *data[2:])):
-        supernet.require_sides(images)
+        supernet.require_images(images)
         if len(images) != len(labels) or len(images) < config.batch:
             got = f"{len(images)} images and {len(labels)} labels"
             raise ValueError(f"the {name} part must hold {config.batch} images, a batch, and their labels, got {got}")

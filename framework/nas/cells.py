@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from framework.core import keys
 from framework.core.types import Key, Params
 from framework.nas import operations
 from framework.nas.operations import WIDTH, Form
@@ -32,6 +33,7 @@ class Uniform:
 
 def drawn(key: Key, params: Params) -> Params:
     """A tree whose leaves `Uniform` have become arrays; all of them from one draw, which compiles fast."""
+    keys.check(key)
     leaves, structure = jax.tree.flatten(params)
     sizes = [math.prod(leaf.shape) if isinstance(leaf, Uniform) else 0 for leaf in leaves]
     parts = jnp.split(jax.random.uniform(key, (sum(sizes),), minval=-1, maxval=1), np.cumsum(sizes)[:-1])

@@ -16,7 +16,7 @@ from jax import lax
 from framework.nas import spiking_network as chain
 from framework.nas import spiking_supernet
 from framework.nas.spiking_network import Outputs
-from framework.nas.spiking_space import Slot
+from framework.nas.spiking_space import Slot, check
 from framework.nas.spiking_supernet import Supernet
 from framework.nas.spiking_training import check_labels
 
@@ -31,7 +31,6 @@ class Scores(NamedTuple):
     spikes: jax.Array  # [...], an image, of all neurons and max pools in all steps
 
 
-@partial(jax.jit, static_argnames="batch")
 def evaluate(of: Supernet, architecture: Any, images: Any, labels: Any, batch: int = BATCH) -> Scores:
     """One architecture with the supernet's weights and running statistics; one program for all of them.
 
@@ -40,16 +39,22 @@ def evaluate(of: Supernet, architecture: Any, images: Any, labels: Any, batch: i
       architecture: `[slots]` integers; may be traced.
       images: as `Network.apply` takes them.
       labels: `[N]` integers.
-      batch: images at a time.
+      batch: images at a time, at least 1.
 
     Returns:
-      `Scores` of `[]`.
+      `Scores` of `[]`: `accuracy` in [0, 1], and `spikes` an image, of all neurons and max pools in all steps.
 
     Raises:
-      ValueError: for an empty validation set.
+      ValueError: for an architecture outside the space, an empty validation set, labels that do not fit, or no batch.
     """
     check_labels(images, labels, of.space.classes, "validation")
+    if not isinstance(architecture, jax.core.Tracer):
+        check(of.space, architecture)
+    return _evaluate(of, jnp.asarray(architecture), images, labels, batch)
 
+
+@partial(jax.jit, static_argnames="batch")
+def _evaluate(of: Supernet, architecture: jax.Array, images: Any, labels: Any, batch: int) -> Scores:
     def part(images, labels, kept):
         outputs, _ = spiking_supernet.apply(of.space, of.params, of.state, architecture, images)
         return _tally(outputs, labels, kept)
@@ -67,7 +72,7 @@ def enumerate(of: Supernet, images: Any, labels: Any, batch: int = BATCH) -> Sco
       `Scores` of `[space.size]`.
 
     Raises:
-      ValueError: for an empty validation set, or labels that do not fit.
+      ValueError: for an empty validation set, labels that do not fit, or no batch.
     """
     check_labels(images, labels, of.space.classes, "validation")
     return subtree(of, jnp.zeros(0, jnp.int32), images, labels, batch)
@@ -138,6 +143,8 @@ def _ahead(of: Supernet) -> int:
 def _parts(images: Any, labels: Any, batch: int) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Images, labels and whether an image is one of them, `[parts, batch, ...]`; the last part is filled up."""
     count = len(images)
+    if batch < 1:
+        raise ValueError(f"a batch holds at least 1 image, got {batch}")
     size = min(batch, count)
     missing = -count % size
     padded = lambda values: jnp.pad(values, [(0, missing)] + [(0, 0)] * (values.ndim - 1))

@@ -8,6 +8,7 @@ Reference: Na et al., arXiv 2201.12738, sections 5.2 and 5.3.
 """
 
 import dataclasses
+import numbers
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -30,22 +31,41 @@ Evaluate = Callable[[jax.Array], Scores]  # [slots] -> accuracy and spikes, []
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """The paper's search: 20 rounds of 20 architectures."""
+    """The paper's search: 20 rounds of 20 architectures.
+
+    Args:
+      algorithm: `evolution`; or `random`, for which pools are all random.
+      rounds: in each of which a pool is evaluated.
+      pool: architectures in it.
+      top: kept, of all that have been evaluated; whose offspring the next pool is.
+      mutants: of the next pool; the rest, and what duplicates leave open, is random.
+      crossovers: of the next pool.
+      mutation: probability that a slot of a mutant takes another block.
+      tries: mutants and crossovers drawn for each that is wanted.
+
+    Raises:
+      ValueError: for an unknown algorithm, or a number out of range.
+    """
 
     algorithm: str = "evolution"
     rounds: int = 20
     pool: int = 20
-    top: int = 10  # kept, of all that have been evaluated
-    mutants: int = 10  # of the next pool; the rest, and what duplicates leave open, is random
+    top: int = 10
+    mutants: int = 10
     crossovers: int = 10
-    mutation: float = 0.2  # probability that a slot of a mutant takes another block
-    tries: int = 3  # mutants and crossovers drawn for each that is wanted
+    mutation: float = 0.2
+    tries: int = 3
 
     def __post_init__(self):
         if self.algorithm not in ALGORITHMS:
             raise ValueError(f"algorithm must be one of {', '.join(ALGORITHMS)}, got {self.algorithm!r}")
-        if min(self.rounds, self.pool, self.top, self.tries) < 1 or min(self.mutants, self.crossovers) < 0:
-            raise ValueError("rounds, pool, top and tries must be at least 1, mutants and crossovers at least 0")
+        most, least = (self.rounds, self.pool, self.top, self.tries), (self.mutants, self.crossovers)
+        whole = all(isinstance(number, numbers.Integral) for number in (*most, *least))
+        if not whole or min(most) < 1 or min(least) < 0:
+            raise ValueError(
+                "rounds, pool, top and tries must be at least 1, mutants and crossovers at least 0, all whole numbers; "
+                f"got {most} and {least}"
+            )
         if self.mutants + self.crossovers > self.pool:
             got = f"{self.mutants} + {self.crossovers}"
             raise ValueError(f"mutants and crossovers must fit the pool of {self.pool}, got {got}")
@@ -94,10 +114,11 @@ def fitness(accuracy: Any, spikes: Any, lambda_: Any, reference: Any) -> jax.Arr
       reference: spikes at which the factor is 1; it changes no order.
 
     Raises:
-      ValueError: for a reference that is not positive.
+      ValueError: for a reference that is not positive, or a lambda above 0.
 
     Reference: arXiv 2201.12738, equation 5.
     """
+    require(lambda value: value <= 0, "lambda_", lambda_, "at most 0")
     require(lambda value: value > 0, "reference", reference, "a positive number of spikes an image")
     return accuracy * (jnp.maximum(spikes, 1.0) / reference) ** lambda_
 
@@ -121,8 +142,12 @@ def evolve(
       reference: of the fitness, by default the mean spikes of the supernet's last epoch.
       config: sizes, and which algorithm.
 
+    Returns:
+      The best of all that were evaluated: `architecture` `[slots]`, its `accuracy`, `spikes` and `fitness`; how many
+      `evaluations` there were, and the `history` of the best fitness after each round, `[rounds]`.
+
     Raises:
-      ValueError: for an empty validation set, or a reference that is not positive.
+      ValueError: for an empty validation set, a reference that is not positive, or a lambda above 0.
     """
     enumeration.check_labels(images, labels, of.space.classes, "validation")
     evaluate = lambda architecture: enumeration.evaluate(of, architecture, images, labels)
@@ -139,7 +164,14 @@ def search(
 
 
 def from_table(space: Space, table: Scores) -> Evaluate:
-    """An evaluation that looks an architecture up among the scores of all, `[space.size]`."""
+    """An evaluation that looks an architecture up among the scores of all, `[space.size]`.
+
+    Raises:
+      ValueError: for a table of another size.
+    """
+    shapes = [np.shape(column) for column in table]
+    if shapes != [(space.size,)] * 2:
+        raise ValueError(f"a table of this space has {space.size:,} accuracies and spikes, got shapes {shapes}")
     return lambda architecture: jax.tree.map(lambda column: column[space.index(architecture)], table)
 
 

@@ -146,7 +146,14 @@ class Health(NamedTuple):
 
 
 def health(alphas: Alphas) -> Health:
-    """Skips of the normal cell and the mean entropy of both cells' edges."""
+    """Skips of the normal cell, and the mean entropy of both cells' edges, in shares of the uniform one.
+
+    Args:
+      alphas: concrete, `[14, 8]` each.
+
+    Raises:
+      ValueError: if alphas have another shape or are not finite.
+    """
     logits = np.concatenate([np.asarray(each, float) for each in alphas])
     weights = np.exp(logits - logits.max(1, keepdims=True))
     weights /= weights.sum(1, keepdims=True)

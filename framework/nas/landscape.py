@@ -22,7 +22,11 @@ def top_eigenvalues(key: Key, loss: ImageLoss, images: jax.Array, labels: jax.Ar
 
     Returns:
       `[N]`.
+
+    Raises:
+      ValueError: if it is no key.
     """
+    keys.check(key)
     one = lambda key, image, label: curvature.power_iteration(lambda x: loss(x, label), image, key, iterations).value
     return jax.vmap(one)(jax.random.split(key, len(images)), images, labels)
 

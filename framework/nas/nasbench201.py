@@ -22,6 +22,7 @@ from jax import lax
 from framework.core import keys
 from framework.core.convolutions import convolve
 from framework.core.types import Key, Params
+from framework.nas.supernet import require_images
 from framework.networks import batch_norm, initial
 
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
@@ -52,8 +53,8 @@ def architectures() -> list[Architecture]:
     return list(itertools.product(range(len(OPERATIONS)), repeat=len(EDGES)))
 
 
-def to_text(architecture: Sequence[int]) -> str:
-    """The table's name: `|nor_conv_3x3~0|+|none~0|skip_connect~1|+|...|`, node after node.
+def check(architecture: Sequence[int]) -> None:
+    """Refuses what is no architecture.
 
     Raises:
       ValueError: if it is not of six operations, each a whole number from 0 to 4.
@@ -61,6 +62,15 @@ def to_text(architecture: Sequence[int]) -> str:
     chosen = np.asarray(architecture)
     if chosen.shape != (len(EDGES),) or not np.isin(chosen, range(len(OPERATIONS))).all():
         raise ValueError(f"an architecture is {len(EDGES)} numbers from 0 to {len(OPERATIONS) - 1}, got {architecture}")
+
+
+def to_text(architecture: Sequence[int]) -> str:
+    """The table's name: `|nor_conv_3x3~0|+|none~0|skip_connect~1|+|...|`, node after node.
+
+    Raises:
+      ValueError: if it is not of six operations, each a whole number from 0 to 4.
+    """
+    check(architecture)
     words = [f"{OPERATIONS[int(op)]}~{source}" for op, (source, _) in zip(architecture, EDGES, strict=True)]
     return "+".join(f"|{'|'.join(words[node * (node - 1) // 2 : node * (node + 1) // 2])}|" for node in range(1, NODES))
 
@@ -153,7 +163,13 @@ def forward(
 
     Returns:
       `[N, classes]`, and the parameters with the running statistics of its operations moved.
+
+    Raises:
+      ValueError: if it is no architecture, or the images are no floats or their sides no multiples of 4.
     """
+    require_images(images)
+    if not isinstance(architecture, jax.core.Tracer):
+        check(architecture)
     x, stem = _convolved(params["stem"], images, train)
     stages = []
     for own in params["stages"]:
@@ -229,7 +245,12 @@ def _reduce(own: Params, x: jax.Array, train: bool) -> tuple[jax.Array, Params]:
 
 
 def parameter_count(architecture: Sequence[int], config: Config) -> int:
-    """Trained numbers of an architecture's network; those of operations that it has not are left out."""
+    """Trained numbers of an architecture's network; those of operations that it has not are left out.
+
+    Raises:
+      ValueError: if it is no architecture.
+    """
+    check(architecture)
     per_edge = lambda op, width: {2: width**2 + 2 * width, 3: 9 * width**2 + 2 * width}.get(int(op), 0)
     widths = [config.channels * 2**stage for stage in range(STAGES)]
     cells = sum(config.cells * sum(per_edge(op, width) for op in architecture) for width in widths)

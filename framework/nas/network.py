@@ -37,12 +37,22 @@ class Network:
     reductions: tuple[int, ...] | None = None  # cells that halve the resolution; at a third and two thirds by default
     form: operations.Form = "matrices"
 
+    def __post_init__(self):
+        supernet.require_reductions(self.reductions, self.cells)
+        sizes = self.channels, self.cells, self.classes
+        if self.channels < 2 or self.channels % 2 or self.cells < 1 or self.classes < 2:
+            raise ValueError(f"a network needs an even number of channels, a cell and 2 classes, got {sizes}")
+        if self.form not in operations.FORMS:
+            raise ValueError(f"form must be one of {', '.join(operations.FORMS)}, got {self.form!r}")
+
     def reduces(self, cell: int) -> bool:
         """Whether a cell halves the resolution."""
         return cell in (supernet.thirds(self.cells) if self.reductions is None else self.reductions)
 
 
-def network(found: Genotype | Sequence[Genotype], channels: int = 36, cells: int = 20, classes: int = 10, **options):
+def network(
+    found: Genotype | Sequence[Genotype], channels: int = 36, cells: int = 20, classes: int = 10, **options
+) -> Network:
     """The shape of the network of a genotype, or of those of several.
 
     Args:
@@ -51,16 +61,12 @@ def network(found: Genotype | Sequence[Genotype], channels: int = 36, cells: int
       **options: `auxiliary`, `reductions`, `form`, see `Network`.
 
     Raises:
-      ValueError: for what is no genotype, or genotypes that concatenate different nodes.
+      ValueError: for what is no genotype, genotypes that concatenate different nodes, or sizes that make no network.
     """
     all_of = [genotype.check(each) for each in ([found] if isinstance(found, Genotype) else found)]
     concats = {(each.normal_concat, each.reduce_concat) for each in all_of}
     if len(concats) != 1:
         raise ValueError(f"genotypes of one program must concatenate the same nodes, got {sorted(concats)}")
-    if channels < 2 or channels % 2 or cells < 1 or classes < 2:
-        raise ValueError(
-            f"a network needs an even number of channels, a cell and 2 classes, got {channels, cells, classes}"
-        )
     edges = [
         tuple(sorted({edge for each in all_of for edge in _edges(getattr(each, cell))}))
         for cell in ("normal", "reduce")
@@ -154,15 +160,15 @@ def apply(
       params: of `init`.
       images: `[N, H, W, channels]`, H and W multiples of 4.
       train: whether batch norms take the batch's statistics, and move the running ones.
-      key, drop: with a key, each sample loses each operation but identities with probability `drop`.
+      key, drop: with a key, each sample loses each operation but identities with probability `drop`, in [0, 1).
 
     Returns:
       ((logits `[N, classes]`, auxiliary logits or None), parameters).
 
     Raises:
-      ValueError: if the images' sides are no multiples of 4.
+      ValueError: if the images are no floats, or their sides no multiples of 4.
     """
-    supernet.require_sides(images)
+    supernet.require_images(images)
     x, stem = supernet.stemmed(params["stem"], images.transpose(3, 0, 1, 2), train)
     inputs, after, auxiliary, moved = (x, x), [], None, {}
     for i, own in enumerate(params["cells"]):

@@ -2,7 +2,7 @@
 
 A depthwise convolution is a product with banded matrices: each channel's rows, shifted and side by side, times a matrix
 that holds the kernel along its diagonals. A product it is on any machine, batched over channels, edges and seeds, where
-XLA's grouped convolution is slow on CPUs; `GROUPED` is that convolution, for accelerators.
+XLA's grouped convolution is slow on CPUs; the form `grouped` is that convolution, for accelerators.
 """
 
 import math

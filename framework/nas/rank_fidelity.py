@@ -16,7 +16,7 @@ def kendall(x: jax.Array, y: jax.Array) -> jax.Array:
         tau = sum_{i<j} sgn(x_i - x_j) sgn(y_i - y_j) / sqrt(#{x_i != x_j} #{y_i != y_j})
 
     Args:
-      x, y: `[N]`.
+      x, y: `[N]`, numbers of any kind.
 
     Returns:
       `[]` in `[-1, 1]`; 0 where all of x or all of y are the same.
@@ -29,9 +29,12 @@ def kendall(x: jax.Array, y: jax.Array) -> jax.Array:
       >>> round(float(rank_fidelity.kendall(jnp.array([1, 2, 3, 4]), jnp.array([1, 3, 2, 4]))), 3)
       0.667
     """
+    x, y = jnp.asarray(x), jnp.asarray(y)
     if x.shape != y.shape or x.ndim != 1:
         raise ValueError(f"two rankings must be [N] each, got {x.shape} and {y.shape}")
-    first, second = (jnp.sign(jnp.asarray(each)[:, None] - jnp.asarray(each)) for each in (x, y))
+    # with a sign, or their differences would wrap
+    x, y = (each.astype(jnp.result_type(each, jnp.int8)) for each in (x, y))
+    first, second = (jnp.sign(each[:, None] - each) for each in (x, y))
     untied = jnp.sqrt((first != 0).sum() * 1.0) * jnp.sqrt((second != 0).sum() * 1.0)
     return jnp.where(untied > 0, (first * second).sum() / jnp.maximum(untied, 1), 0.0)
 

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import jax
 
+from framework.core import keys
 from framework.core.types import Key
 
 OPERATIONS = (
@@ -37,7 +38,12 @@ class Alphas(NamedTuple):
 
 
 def init_alphas(key: Key) -> Alphas:
-    """Alphas of N(0, 1e-6), as the reference draws them."""
+    """Alphas of N(0, 1e-6), `[14, 8]` each, as the reference draws them.
+
+    Raises:
+      ValueError: if it is no key.
+    """
+    keys.check(key)
     shape = (2, len(EDGES), len(OPERATIONS))
     return Alphas(*(START * jax.random.normal(key, shape)))
 

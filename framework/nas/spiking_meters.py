@@ -44,8 +44,13 @@ def costs(of: Network, params: Params, state: Params, images: Any) -> Costs:
     Args:
       of: the network.
       params, state: of its training.
-      images: as `Network.apply` takes them; all at once.
+      images: as `Network.apply` takes them; all at once, at least 1.
+
+    Raises:
+      ValueError: if there is no image, or images have another shape.
     """
+    if not len(images):
+        raise ValueError("costs are means over images: at least 1 is wanted, got none")
     spikes, neurons, operations, updates = (float(each) for each in _counted(of, params, state, jnp.asarray(images)))
     steps = np.shape(images)[1] if np.ndim(images) == 5 else 1
     macs = float(synops.fan_out(of.blocks[0].units[0].branches[0].layers[0], of.image).sum()) * steps

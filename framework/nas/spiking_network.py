@@ -10,6 +10,7 @@ Reference: Na et al., arXiv 2201.12738.
 import dataclasses
 import itertools
 import math
+import numbers
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
@@ -17,6 +18,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from framework.core import keys
 from framework.core.types import Key, Params
 from framework.nas.spiking_blocks import Block, Branch, Reduce, Unit
 from framework.snn import layer as described
@@ -37,20 +39,30 @@ NEURONS: dict[str, Callable[[float], neurons.Neuron]] = {  # by name, of a time 
 
 @dataclasses.dataclass(frozen=True)
 class Dynamics:
-    """What is the same in all neurons and layers of a network."""
+    """What is the same in all neurons and layers of a network.
 
-    steps: int = 8  # T, over which an image is shown; recordings bring their own
-    neuron: str = "plif"  # of NEURONS
-    tau: float = 2.0  # time constant in steps; where a PLIF begins
-    statistics: str = "step"  # of batch norm: over each `step` apart, as the authors do, or over all `time`
+    Args:
+      steps: T, over which an image is shown; recordings bring their own.
+      neuron: `plif`, `plif_unscaled` (whose input is not scaled by the leak), `lif` or `if`.
+      tau: time constant in steps, above 1; where a PLIF begins.
+      statistics: of batch norm: over each `step` apart, as the authors do, or over all `time`.
+
+    Raises:
+      ValueError: for a number out of range, or an unknown name.
+    """
+
+    steps: int = 8
+    neuron: str = "plif"
+    tau: float = 2.0
+    statistics: str = "step"
 
     def __post_init__(self):
-        if self.steps < 1:
+        if not isinstance(self.steps, numbers.Integral) or self.steps < 1:
             raise ValueError(f"steps must be at least 1 step of time, got {self.steps}")
         if self.neuron not in NEURONS:
             raise ValueError(f"neuron must be one of {', '.join(NEURONS)}, got {self.neuron!r}")
-        if not self.tau > 1:
-            raise ValueError(f"tau must be above 1 step, got {self.tau}")
+        if not 1 < self.tau < math.inf:
+            raise ValueError(f"tau must be above 1 step and finite, got {self.tau}")
         if self.statistics not in ("step", "time"):
             raise ValueError(f"statistics must be 'step' or 'time', got {self.statistics!r}")
 
@@ -115,8 +127,10 @@ def begin(image: tuple[int, int, int], images: jax.Array) -> jax.Array:
     """Images as they are, recordings with time first.
 
     Raises:
-      ValueError: for another shape.
+      ValueError: for another shape, or what is no floats.
     """
+    if not jnp.issubdtype(images.dtype, jnp.floating):
+        raise ValueError(f"images must be floats, as the network is to see them, got {images.dtype}")
     if images.ndim not in (4, 5) or tuple(images.shape[-3:]) != tuple(image):
         raise ValueError(f"images must be [B, {', '.join(map(str, image))}], or [B, T, ...], got {images.shape}")
     return images if images.ndim == 4 else images.swapaxes(0, 1)
@@ -178,6 +192,7 @@ class Uniform(NamedTuple):
 
 def drawn(key: Key, tree: Any) -> Params:
     """A tree with its kernels drawn, all at once."""
+    keys.check(key)
     leaves, structure = jax.tree.flatten(tree, is_leaf=lambda leaf: isinstance(leaf, Uniform))
     kernels = _drawn(key, tuple(leaf for leaf in leaves if isinstance(leaf, Uniform)))
     return structure.unflatten([kernels.pop(0) if isinstance(leaf, Uniform) else leaf for leaf in leaves])

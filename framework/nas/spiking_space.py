@@ -7,6 +7,7 @@ Reference: Na et al., arXiv 2201.12738, section 4.
 """
 
 import dataclasses
+import numbers
 from collections.abc import Sequence
 from typing import Any
 
@@ -127,7 +128,8 @@ def space(
 
     Reference: arXiv 2201.12738, table 1 and figure 4.
     """
-    if channels < 1 or len(image) != 3 or min(image) < 1:
+    image = tuple(image)
+    if len(image) != 3 or not all(isinstance(size, numbers.Integral) and size >= 1 for size in (channels, *image)):
         raise ValueError(f"a space needs at least 1 channel and an image (h, w, c), got {channels} and {image}")
     if classes < 2:
         raise ValueError(f"classes must be at least 2, got {classes}")

@@ -13,13 +13,12 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import lax
 
 from framework.core.types import Key, Params
 from framework.nas import spiking_network as chain
 from framework.nas.spiking_network import Outputs
-from framework.nas.spiking_space import Slot, Space
+from framework.nas.spiking_space import Slot, Space, check
 
 
 @jax.tree_util.register_dataclass
@@ -81,8 +80,12 @@ def run_slot(of: Space, slot: Slot, choice: jax.Array, params: Params, state: Pa
 
 
 def inherit(of: Supernet, architecture: Any) -> tuple[Params, Params]:
-    """The weights and batch statistics of one architecture, as its `Network` takes them."""
-    choices = iter(np.asarray(architecture).tolist())
+    """The weights and batch statistics of one architecture, as its `Network` takes them.
+
+    Raises:
+      ValueError: if it lies outside the space.
+    """
+    choices = iter(check(of.space, architecture))
     chosen = [next(choices) if isinstance(place, Slot) else None for place in of.space.places]
     pick = lambda tree: tuple(own if c is None else own[c] for own, c in zip(tree, chosen, strict=True))
     return pick(of.params), pick(of.state)

@@ -8,6 +8,7 @@ Reference: Na et al., arXiv 2201.12738, section 5; Guo et al., arXiv 1904.00420;
 """
 
 import dataclasses
+import numbers
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
@@ -34,17 +35,27 @@ Answer = Callable[..., tuple[Outputs, Params]]  # (params, state, images, key, p
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """How a supernet or a network is trained; the paper's numbers."""
+    """How a supernet or a network is trained; the paper's numbers.
+
+    Args:
+      epochs: of the whole training.
+      batch: images a step; what fills no batch waits for the next epoch.
+      paths: architectures that a supernet's step trains on its batch, their gradients averaged; 1 in the paper.
+      regulariser: of the loss's curvature in the images, whose slopes are those of the surrogate; none in the paper.
+
+    Raises:
+      ValueError: if a number is no whole one of at least 1.
+    """
 
     epochs: int = 600
-    batch: int = 96  # what fills no batch waits for the next epoch
-    paths: int = 1  # architectures a supernet's step trains on its batch, their gradients averaged; 1 in the paper
-    regulariser: Regulariser | None = None  # of the loss's curvature in the images; slopes are those of the surrogate
+    batch: int = 96
+    paths: int = 1
+    regulariser: Regulariser | None = None
 
     def __post_init__(self):
-        if min(self.epochs, self.batch, self.paths) < 1:
-            got = f"{self.epochs}, {self.batch} and {self.paths}"
-            raise ValueError(f"epochs, batch and paths must be at least 1 each, got {got}")
+        counts = self.epochs, self.batch, self.paths
+        if not all(isinstance(count, numbers.Integral) and count >= 1 for count in counts):
+            raise ValueError(f"epochs, batch and paths must be at least 1 each, and whole numbers, got {counts}")
 
     def steps(self, images: int) -> int:
         """Steps of a whole training on so many images."""
@@ -106,13 +117,17 @@ def train_supernet(
       key: a typed key.
       images: `[N, height, width, channels]` floats, or recordings `[N, T, height, width, channels]`; who searches on a
         subset hands in the subset.
-      labels: `[N]` integers, of every class at least one.
+      labels: `[N]` integers, of at least two classes.
       of: the space.
       config: epochs, batch, paths.
       optimizer: of optax.
 
+    Returns:
+      A `Supernet`, for `enumerate`, `evaluate`, `evolve` and `inherit`.
+
     Raises:
-      ValueError: if labels and images differ in number, a label lies outside the classes, or a batch does not fit.
+      ValueError: if labels and images differ in number, a label lies outside the classes, all are of one class, or a
+        batch does not fit.
     """
     return supernet(_trained(of_supernet(of, config, optimizer), key, images, labels, of.classes, config), of)
 
@@ -139,7 +154,8 @@ def check_labels(images: Any, labels: Any, classes: int, what: str = "training")
     """Refuses images and labels that no search can use; what is traced is judged by its shape alone.
 
     Raises:
-      ValueError: if there is no image, there are not as many labels, or a label lies outside the classes.
+      ValueError: if there is no image, there are not as many labels, a label is no whole number or lies outside the
+        classes, or all are of one class.
     """
     if not len(images) or np.shape(labels) != (len(images),):
         raise ValueError(
@@ -149,6 +165,8 @@ def check_labels(images: Any, labels: Any, classes: int, what: str = "training")
     if isinstance(labels, jax.core.Tracer):
         return
     found = np.asarray(labels)
+    if not np.issubdtype(found.dtype, np.integer):
+        raise ValueError(f"labels of the {what} set must be whole numbers from 0 to {classes - 1}, got {found.dtype}")
     if found.min() < 0 or found.max() >= classes:
         raise ValueError(f"labels of the {what} set must lie in 0 .. {classes - 1}, got {found.min()} .. {found.max()}")
     if len(np.unique(found)) < 2:

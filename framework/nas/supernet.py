@@ -20,17 +20,31 @@ STEM = 3  # channels of the stem, in those of the first cell
 @jax.tree_util.register_static
 @dataclass(frozen=True)
 class Supernet:
-    """The shape of a supernet; hashable, and static under `jit`."""
+    """The shape of a supernet; hashable, and static under `jit`.
 
-    channels: int = 16  # of a node of the first cell, an even number
+    Args:
+      channels: of a node of the first cell, an even number; doubled by each reduction.
+      cells: how many.
+      classes: of the classifier.
+      form: of depthwise convolutions, `matrices`, or `grouped` for accelerators.
+      remat: forget what lies inside cells, and compute it again on the way back.
+      dtype: of activations, `float32`, `float64`, or `bfloat16` for accelerators.
+      reductions: cells that halve the resolution; at a third and two thirds by default.
+
+    Raises:
+      ValueError: for sizes that make no network, or an unknown name.
+    """
+
+    channels: int = 16
     cells: int = 8
     classes: int = 10
-    form: operations.Form = "matrices"  # of depthwise convolutions; "grouped" for accelerators
-    remat: bool = False  # forget what lies inside cells, and compute it again on the way back
-    dtype: str = "float32"  # of activations; "bfloat16" for accelerators
-    reductions: tuple[int, ...] | None = None  # cells that halve the resolution; at a third and two thirds by default
+    form: operations.Form = "matrices"
+    remat: bool = False
+    dtype: str = "float32"
+    reductions: tuple[int, ...] | None = None
 
     def __post_init__(self):
+        require_reductions(self.reductions, self.cells)
         if self.channels < 2 or self.channels % 2:
             raise ValueError(f"channels must be an even number of at least 2, got {self.channels}")
         if self.cells < 1 or self.classes < 2:
@@ -43,6 +57,14 @@ class Supernet:
     def reduces(self, cell: int) -> bool:
         """Whether a cell halves the resolution."""
         return cell in (thirds(self.cells) if self.reductions is None else self.reductions)
+
+
+def require_reductions(reductions: tuple[int, ...] | None, cells: int) -> None:
+    """Refuses reductions that are none of a network's cells."""
+    if reductions is not None and not (isinstance(reductions, tuple) and set(reductions) <= set(range(cells))):
+        raise ValueError(
+            f"reductions must be a tuple of cells, numbered from 0 to {cells - 1}, or None, got {reductions}"
+        )
 
 
 def thirds(count: int) -> tuple[int, ...]:
@@ -111,9 +133,9 @@ def apply(
       `[N, classes]` float32, and parameters.
 
     Raises:
-      ValueError: if the images' sides are no multiples of 4.
+      ValueError: if the images are no floats, or their sides no multiples of 4.
     """
-    require_sides(images)
+    require_images(images)
     x = images.transpose(3, 0, 1, 2).astype(net.dtype)
     x, stem = stemmed(params["stem"], x, train)
     weights = Alphas(*(jax.nn.softmax(each, -1) for each in alphas))
@@ -129,8 +151,10 @@ def apply(
     return classified(params["classifier"], x), params | {"stem": stem, "cells": after}
 
 
-def require_sides(images: jax.Array) -> None:
-    """Refuses images that two reductions do not divide."""
+def require_images(images: jax.Array) -> None:
+    """Refuses images that are no floats, or that two reductions do not divide."""
+    if not jnp.issubdtype(images.dtype, jnp.floating):
+        raise ValueError(f"images must be floats, as the network is to see them, got {images.dtype}")
     if images.ndim != 4 or images.shape[1] % 4 or images.shape[2] % 4:
         raise ValueError(f"images must be [N, H, W, channels] with H and W multiples of 4, got {images.shape}")
 

@@ -189,6 +189,8 @@ def test_a_sample_is_the_key_s_alone(read):
     with jax.enable_x64(True):
         np.testing.assert_array_equal(bif.sample(network, jax.random.key(3), 200), first)
     assert bif.sample(network, jax.random.key(3), 0).shape == (0, 3)
+    with pytest.raises(ValueError, match="samples must be a whole number of at least 0, got -1"):
+        bif.sample(network, jax.random.key(3), -1)
 
 
 @pytest.mark.parametrize(

@@ -78,9 +78,17 @@ def test_random_graphs_prefer_no_order():
     assert np.abs(frequency - 12 / 30).max() < 5 * np.sqrt(0.24 / 2000)
 
 
-@pytest.mark.parametrize(("nodes", "degree"), [(0, 2), (5, -1)])
-def test_an_impossible_random_graph_is_refused(nodes, degree):
-    with pytest.raises(ValueError, match="at least 1 node"):
+@pytest.mark.parametrize(
+    ("nodes", "degree", "what"),
+    [
+        (0, 2, "nodes must be a whole"),
+        (5.5, 2, "got 5.5"),
+        (5, -1, "degree must be"),
+        (5, float("nan"), "degree must be"),
+    ],
+)
+def test_an_impossible_random_graph_is_refused(nodes, degree, what):
+    with pytest.raises(ValueError, match=what):
         graphs.erdos_renyi(jax.random.key(0), nodes, degree)
 
 

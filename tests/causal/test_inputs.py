@@ -27,6 +27,8 @@ def replaced(x, row, column, value):
         (lambda x: x[:2], "at least 3 rows"),
         (lambda x: x[0], r"a table \[rows, columns\]"),
         (lambda x: x[:, :0], "1 column is wanted"),
+        (lambda x: x.astype(str), "a table of real numbers is wanted, got <U"),
+        (lambda x: x * 1j, "a table of real numbers is wanted, got complex128"),
     ],
 )
 def test_bad_tables_are_refused(x, make, what):
@@ -71,6 +73,13 @@ def test_two_columns_of_one_name_are_refused(x, extra):
 def test_knowledge_of_another_size_is_refused(x):
     with pytest.raises(ValueError, match="knowledge of 2 columns does not fit a table of 3"):
         causal.fit(x, causal.Knowledge(np.zeros((2, 2)), np.zeros((2, 2))))
+
+
+def test_knowledge_and_configs_of_another_kind_are_refused(x):
+    with pytest.raises(ValueError, match=r"knowledge must be a causal\.Knowledge or None, got ndarray"):
+        causal.fit(x, np.zeros((3, 3)))
+    with pytest.raises(ValueError, match=r"config must be a causal\.Config, got dict"):
+        causal.fit(x, None, {"penalty": 0.1})
 
 
 def test_logarithms_of_too_small_values_are_refused(x):

@@ -104,6 +104,8 @@ def test_knowledge_that_contradicts_itself_is_refused(given, what):
 def test_knowledge_of_nothing_and_pairs_without_names_are_refused():
     with pytest.raises(ValueError, match="knowledge of nothing"):
         causal.Knowledge()
+    with pytest.raises(ValueError, match=r"knowledge is of matrices \[d, d\], got one of shape \(\)"):
+        causal.fit(np.random.default_rng(0).normal(size=(9, 3)), causal.Knowledge(0.5))
     with pytest.raises(ValueError, match="needs the names of all columns"):
         causal.Knowledge(required=[("a", "b")])
 

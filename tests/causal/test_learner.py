@@ -262,10 +262,16 @@ def test_under_a_transformation_bad_tables_carry_a_status(problem):
         ({"transform": "whiten"}, "transform must be one of"),
         ({"penalty": -1.0}, "penalty must be at least 0"),
         ({"penalty": float("nan")}, "penalty must be at least 0"),
+        ({"penalty": float("inf")}, "penalty must be at least 0 and finite, got inf"),
+        ({"cut": "0.3"}, "cut must be at least 0 and finite, got '0.3'"),
         ({"prior_weight": -0.1}, "prior_weight must be at least 0"),
         ({"cut": -0.1}, "cut must be at least 0"),
         ({"path": (1.0, 0.1)}, "one positive number a stage"),
         ({"path": (), "stage_steps": ()}, "one positive number a stage"),
+        ({"path": (1.0, float("nan")), "stage_steps": (1, 1)}, "one positive number a stage"),
+        ({"stage_steps": (1, 1, 1, 1, 1.5)}, "the steps whole ones"),
+        ({"rate": float("inf")}, "rate must be positive and finite"),
+        ({"hidden": 2.5}, "hidden must be at least 1 unit, got 2.5"),
         ({"stage_steps": (0, 1, 1, 1, 1)}, "one positive number a stage"),
         ({"rate": 0.0}, "rate must be positive"),
         ({"finish": "polish"}, "finish must be one of search, order, cut"),
@@ -292,6 +298,7 @@ def test_a_config_passes_through_transformations_as_structure():
     assert jax.tree.leaves(SHORT) == []
     assert hash(SHORT) == hash(causal.Config(stage_steps=SHORT.stage_steps))
     assert causal.Config() != SHORT
+    assert hash(causal.Config(stage_steps=list(SHORT.stage_steps))) == hash(SHORT)
 
 
 @pytest.mark.slow
@@ -426,7 +433,7 @@ def test_memory_is_said_to_the_right_order_of_magnitude():
         (200, 60, causal.Config(finish="order", noise="unequal")),
     ):
         with jax.enable_x64(True):
-            compiled = jax.jit(causal.fit, static_argnums=()).lower(np.ones((rows, columns)), None, config).compile()
+            compiled = jax.jit(causal.fit).lower(np.ones((rows, columns)), None, config).compile()
         analysis = compiled.memory_analysis()
         reserved = analysis.temp_size_in_bytes + analysis.argument_size_in_bytes + analysis.output_size_in_bytes
         assert reserved / 2 < causal.memory(rows, columns, config) < 8 * reserved

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from framework import causal
-from framework.causal import graphs, linear, metrics, mlp, noise, nonlinear
+from framework.causal import graphs, metrics, mlp, noise, nonlinear
 
 pytestmark = pytest.mark.usefixtures("float64")
 
@@ -70,12 +70,6 @@ def test_the_path_keeps_to_hard_knowledge():
     assert not result.graph[0, 1]
     assert not result.graph[1, 0]
     assert not result.uncut[0, 1]
-
-
-def test_both_models_offer_the_same_functions():
-    for name in ("start", "terms", "project", "adjacency"):
-        assert callable(getattr(mlp, name))
-        assert callable(getattr(linear, name))
 
 
 @pytest.mark.slow

@@ -157,6 +157,12 @@ def test_a_draw_is_the_same_with_and_without_transformations():
     np.testing.assert_allclose(swept, single, rtol=1e-4)
 
 
+@pytest.mark.parametrize("noise", [-0.1, np.nan])
+def test_noise_that_is_none_is_refused(noise):
+    with pytest.raises(ValueError, match="noise must be finite and at least 0"):
+        physics.draw(KEY, physics.SYSTEMS["spring"], 5, noise)
+
+
 def test_another_variant_is_refused():
     with pytest.raises(ValueError, match="take one of real, anonymous, permuted"):
         physics.names(physics.SYSTEMS["spring"], "shuffled")

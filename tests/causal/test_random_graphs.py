@@ -78,7 +78,10 @@ def test_one_graph_is_the_same_with_and_without_transformations():
     np.testing.assert_array_equal(jax.jit(random_graphs.scale_free, static_argnums=(1, 2))(keys[0], 20, 4), single[0])
 
 
-@pytest.mark.parametrize(("nodes", "degree"), [(0, 2), (5, -1)])
-def test_an_impossible_scale_free_graph_is_refused(nodes, degree):
-    with pytest.raises(ValueError, match="at least 1 node"):
+@pytest.mark.parametrize(
+    ("nodes", "degree", "what"),
+    [(0, 2, "nodes must be a whole"), (5.5, 2, "got 5.5"), (5, -1, "degree must be"), (5, 1.5, "degree must be")],
+)
+def test_an_impossible_scale_free_graph_is_refused(nodes, degree, what):
+    with pytest.raises(ValueError, match=what):
         random_graphs.scale_free(jax.random.key(0), nodes, degree)

@@ -1,7 +1,10 @@
+import dataclasses
+
 import numpy as np
 import pytest
 
 from framework import causal
+from framework.causal import mlp
 
 SHORT = (50, 50, 50, 50, 100)
 CONFIGS = {
@@ -48,6 +51,48 @@ def test_columns_of_a_frame_are_matched_by_name(x, extra):
     np.testing.assert_array_equal(causal.predict(result, frame[["c", "a", "b"]]), causal.predict(result, x))
     with pytest.raises(ValueError, match="lack the columns b"):
         causal.predict(result, frame[["a", "c"]])
+
+
+@pytest.mark.slow
+def test_columns_that_are_numbered_are_matched_too_and_others_are_passed_over(x, extra):
+    frame = extra("pandas").DataFrame(x)
+    result = causal.fit(frame, None, CONFIGS["center"])
+    mixed = frame.assign(who="somebody")[["who", 2, 0, 1]]
+    np.testing.assert_array_equal(causal.predict(result, mixed), causal.predict(result, x))
+
+
+def test_predictions_are_in_the_units_of_the_table():
+    """By hand, x0 -> x1 with weight 2 in each transform and score, and an MLP of one unit."""
+    graph = np.array([[False, True], [False, False]])
+    made = lambda transform, score, network=None: causal.Result(
+        2.0 * graph,
+        graph,
+        2.0 * graph,
+        np.int32(0),
+        np.array([1.0, 3.0]),
+        np.array([2.0, 5.0]),
+        network,
+        None,
+        transform,
+        score,
+    )
+    x = np.array([[4.0, 0.0], [0.0, 1.0], [1.0, 0.5]])
+    standard = (x[:, 0] - 1) / 2
+    predicted = causal.predict(made("standardize", "least_squares"), x)
+    np.testing.assert_allclose(predicted, np.stack([np.full(3, 1.0), 3 + 5 * 2 * standard], 1))
+    logged = (np.log(x[:, 0] + 10) - 1) / 2
+    predicted = causal.predict(made("log_standardize", "least_squares"), x)
+    np.testing.assert_allclose(predicted, np.exp(np.stack([np.full(3, 1.0), 3 + 5 * 2 * logged], 1)) - 10)
+    plain = made("none", "logistic")
+    plain = dataclasses.replace(plain, location=np.zeros(2), scale=np.ones(2))
+    np.testing.assert_allclose(causal.predict(plain, x)[:, 1], 1 / (1 + np.exp(-2 * x[:, 0])))
+    first = np.ones((2, 2, 1))  # from both columns to both, of which the graph leaves x0 to x1
+    network = mlp.Network(first, np.full((2, 1), 0.3), np.full((2, 1), 4.0), np.array([0.1, 0.2]))
+    hidden = lambda inner: 1 / (1 + np.exp(-inner - 0.3))
+    expected = np.stack([1 + 2 * (0.1 + 4 * hidden(np.zeros(3))), 3 + 5 * (0.2 + 4 * hidden(standard))], 1)
+    np.testing.assert_allclose(causal.predict(made("standardize", "mlp", network), x), expected)
+    with pytest.raises(ValueError, match="log_standardize needs values above -10, but column 0 goes down to -15"):
+        causal.predict(made("log_standardize", "least_squares"), x - [[15.0, 0.0]])
 
 
 @pytest.mark.parametrize(

@@ -121,6 +121,11 @@ def test_a_measure_is_the_same_with_and_without_transformations(measure):
 def test_shapes_that_do_not_fit_are_refused():
     with pytest.raises(ValueError, match=r"got shapes \(5, 3\) and \(2, 2\)"):
         sortability.varsortability(np.ones((5, 3)), np.ones((2, 2)))
+    for measure in (sortability.r_squared, lambda x: sortability.varsortability(x, np.ones((3, 3)))):
+        with pytest.raises(ValueError, match=r"a table \[n, d\] is wanted, got shape \(3,\)"):
+            measure(np.ones(3))
+        with pytest.raises(ValueError, match="must be finite"):
+            measure(np.full((5, 3), np.nan))
     with pytest.raises(ValueError, match="more rows than columns"):
         sortability.var_sort_regress(np.ones((3, 3)))
     with pytest.raises(ValueError, match="3 columns need as many numbers"):

@@ -1,3 +1,5 @@
+import dataclasses
+
 import jax
 import numpy as np
 import pytest
@@ -35,20 +37,27 @@ def test_the_result_is_the_fit_at_the_point_chosen(x):
 
 
 @pytest.mark.slow
-def test_held_out_rows_judge_as_a_plain_likelihood_does(x):
-    """The oracle: least squares on the rows kept, the normal density of the rows held out, column by column."""
-    key = jax.random.key(3)
-    scores = causal.choose(x, None, CONFIG, penalties=(0.05,), criterion="held_out", key=key).scores
-    held = np.asarray(tuning._held_out(key, 400, 0.25))
-    graph = causal.fit(x[~held], None, CONFIG, penalty=0.05).graph
-    train, test = x[~held] - x[~held].mean(0), x[held] - x[~held].mean(0)
+@pytest.mark.parametrize("noise", ["equal", "unequal"])
+@pytest.mark.parametrize("criterion", tuning.CRITERIA)
+def test_a_point_is_judged_as_a_plain_likelihood_judges_it(x, criterion, noise):
+    """The oracle: least squares on the rows kept, the normal density of the rows judged, column by column."""
+    key, config = jax.random.key(3), dataclasses.replace(CONFIG, noise=noise)
+    scores = causal.choose(x, None, config, penalties=(0.05,), criterion=criterion, key=key).scores
+    judged = np.asarray(tuning._held_out(key, 400, 100)) if criterion == "held_out" else np.ones(400, bool)
+    kept = ~judged if criterion == "held_out" else judged
+    graph = causal.fit(x[kept], None, config, penalty=0.05).graph
+    train, test = x[kept] - x[kept].mean(0), x[judged] - x[kept].mean(0)
     parts = []
     for j in range(4):
         parents = graph[:, j]
         weights = np.linalg.lstsq(train[:, parents], train[:, j], rcond=None)[0]
         parts.append((train[:, j] - train[:, parents] @ weights, test[:, j] - test[:, parents] @ weights))
-    variance = np.mean([np.mean(kept**2) for kept, _ in parts])
-    expected = -0.5 * sum(np.sum(np.log(variance) + left**2 / variance) for _, left in parts)
+    variances = [np.mean(own**2) for own, _ in parts]
+    variances = [np.mean(variances)] * 4 if noise == "equal" else variances
+    expected = -0.5 * sum(np.sum(np.log(v) + left**2 / v) for v, (_, left) in zip(variances, parts, strict=True))
+    if criterion == "ebic":
+        expected -= graph.sum() * (np.log(400) / 2 + np.log(4))
+    assert graph.any()
     assert scores[0] == pytest.approx(expected, rel=1e-6)
 
 
@@ -60,6 +69,9 @@ def test_held_out_rows_judge_as_a_plain_likelihood_does(x):
         ({"penalties": (-1.0,)}, "penalties must be finite and at least 0"),
         ({"prior_weights": ()}, "at least one prior weight"),
         ({"share": 1.0}, r"share must lie in \(0, 1\)"),
+        ({"criterion": "held_out", "share": 0.001}, "a share of 0.001 holds out 0 of 400 rows; wanted are 1 at least"),
+        ({"criterion": "held_out", "share": 0.999}, "holds out 400 of 400 rows; .* and 3 to fit"),
+        ({"key": 3}, "a random key is wanted"),
         ({"config": causal.Config(score="mlp", finish="cut")}, "linear Gaussian"),
     ],
 )

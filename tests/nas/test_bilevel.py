@@ -121,6 +121,9 @@ def test_the_presets_are_the_papers_and_the_programs():
     [
         ({"epochs": 0}, "1 epoch and 1 image"),
         ({"batch": 0}, "1 epoch and 1 image"),
+        ({"epochs": 1.5}, "1 epoch and 1 image"),
+        ({"rate": np.nan}, "rate must be at least 0 and finite, got nan"),
+        ({"clip": 0.0}, "clip must be above 0"),
         ({"order": 3}, "order must be 1 or 2, got 3"),
         ({"mixed": "none"}, "mixed must be one of exact, difference"),
     ],
@@ -137,6 +140,7 @@ def test_numbers_that_make_no_search_are_refused(settings, what):
         ({"valid_labels": np.full(COUNT, -1)}, "labels must lie between 0 and 3, got -1 to -1"),
         ({"labels": np.zeros(3, int)}, "training part must hold 8 images"),
         ({"valid_images": np.zeros((COUNT, 6, 8, 1))}, "multiples of 4"),
+        ({"images": np.zeros((COUNT, 8, 8, 1), np.uint8)}, "images must be floats, .* got uint8"),
     ],
 )
 def test_data_that_make_no_search_are_refused(learned, changes, what):
@@ -205,3 +209,20 @@ def test_the_second_order_is_the_slope_through_a_step_of_the_weights(run, learne
         found = jax.jit(unrolled, compiler_options=QUICK)(state)
         scale = float(np.abs(expected.normal).max())
         np.testing.assert_allclose(found.normal, expected.normal, atol=tolerance * scale)
+
+
+def test_with_frozen_norms_weights_train_on_statistics_that_the_validation_batch_alone_has_moved(learned):
+    """Once the warm-up is over; before it, the training batch moves them too."""
+    config = darts.Config(epochs=4, batch=8, frozen_norms=True)
+    searcher = darts.searcher(NET, config)
+    step = jax.jit(searcher.step, compiler_options=QUICK)
+    losses = [jax.jit(bilevel.loss_of(NET, train), compiler_options=QUICK) for train in (True, False)]
+    for warmup in (0, 4):
+        state = searcher.init(jax.random.key(0), learned, warmup=warmup)
+        batch, held = bilevel._batches(config, state, learned, jnp.array(0))
+        _, (moved, _) = losses[0](state.alphas, state.params, *held)
+        reached, seen = step(state, learned)
+        same = np.allclose(reached.params["stem"]["mean"], moved["stem"]["mean"], atol=1e-6)
+        assert same == (warmup == 0)
+        value, _ = losses[warmup == 0](reached.alphas, moved, *batch)
+        assert float(seen["loss"]) == pytest.approx(float(value), rel=1e-4)

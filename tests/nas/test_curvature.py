@@ -145,6 +145,7 @@ def test_the_presets_are_the_papers_and_the_programs():
     [
         ({"h": -1.0}, "finite and not negative"),
         ({"warmup": -1}, "finite and not negative"),
+        ({"tiny": np.nan}, "gamma and scale must be finite, and tiny"),
         ({"kind": "hvp"}, "one of"),
     ],
 )

@@ -16,10 +16,10 @@ def table(supernet, halves):
 @pytest.fixture(scope="module")
 def one_by_one(supernet, halves):
     """Scores of each architecture by the one program for all, and how often that was compiled."""
-    before = enumeration.evaluate._cache_size()
+    before = enumeration._evaluate._cache_size()
     space = supernet.space
     scores = [autosnn.evaluate(supernet, space.architecture(i), *halves, batch=25) for i in range(space.size)]
-    return jax.tree.map(lambda *each: np.stack(each), *scores), enumeration.evaluate._cache_size() - before
+    return jax.tree.map(lambda *each: np.stack(each), *scores), enumeration._evaluate._cache_size() - before
 
 
 def test_shared_beginnings_change_no_bit_of_any_score(table, one_by_one):
@@ -58,9 +58,26 @@ def test_parts_make_the_table_of_one_call(table, supernet, halves):
         (lambda x, y: (x[:0], y[:0]), "the validation set needs at least 1 image"),
         (lambda x, y: (x, y[:-1]), "a label for each"),
         (lambda x, y: (x, y + 1), r"labels of the validation set must lie in 0 .. 1, got 1 .. 2"),
+        (lambda x, y: (x, 0.5 * y), "must be whole numbers from 0 to 1, got float64"),
         (lambda x, y: (x, 0 * y), "needs images of at least 2 classes, got only class 0"),
     ],
 )
 def test_validation_sets_that_say_nothing_are_refused(supernet, halves, change, message):
     with pytest.raises(ValueError, match=message):
         autosnn.enumerate(supernet, *change(*halves))
+    with pytest.raises(ValueError, match=message):
+        autosnn.evaluate(supernet, np.array([0, 1]), *change(*halves))
+
+
+@pytest.mark.parametrize("architecture", [[0, 3], [0, -1], [0], [0, 1, 1]])
+def test_architectures_outside_the_space_have_no_scores_and_no_weights(supernet, halves, architecture):
+    with pytest.raises(ValueError, match="an architecture of this space is 2 integers from 0 to 2"):
+        autosnn.evaluate(supernet, architecture, *halves)
+    with pytest.raises(ValueError, match="an architecture of this space is 2 integers from 0 to 2"):
+        autosnn.inherit(supernet, architecture)
+
+
+def test_no_image_at_a_time_is_refused(supernet, halves):
+    for scores in (autosnn.enumerate, lambda *given, batch: autosnn.evaluate(given[0], [0, 1], *given[1:], batch)):
+        with pytest.raises(ValueError, match="a batch holds at least 1 image, got 0"):
+            scores(supernet, *halves, batch=0)

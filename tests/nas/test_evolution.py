@@ -141,6 +141,14 @@ def test_the_reference_changes_no_order(table):
     assert np.mean(order(1.0) == order(110000.0)) > 0.99  # but for ties of rounding
 
 
+def test_a_table_of_another_space_and_a_lambda_that_pays_for_spikes_are_refused(space):
+    with pytest.raises(ValueError, match=r"a table of this space has 3,125 accuracies and spikes, got shapes \[\(4,\)"):
+        autosnn.from_table(space, Scores(jnp.ones(4), jnp.ones(4)))
+    for wrong in (0.1, np.nan):
+        with pytest.raises(ValueError, match="lambda_ must be at most 0"):
+            autosnn.fitness(0.5, 100.0, wrong, 100.0)
+
+
 @pytest.mark.parametrize("reference", [0.0, -3.0, np.nan])
 def test_a_reference_that_is_not_positive_is_refused(reference):
     with pytest.raises(ValueError, match="reference must be a positive number of spikes an image"):
@@ -152,6 +160,7 @@ def test_a_reference_that_is_not_positive_is_refused(reference):
     [
         ({"algorithm": "annealing"}, "algorithm must be one of evolution, random"),
         ({"rounds": 0}, "must be at least 1"),
+        ({"pool": 20.5}, r"all whole numbers; got \(20, 20.5, 10, 3\)"),
         ({"mutants": 15}, r"mutants and crossovers must fit the pool of 20, got 15 \+ 10"),
         ({"mutation": 1.5}, "mutation must be a probability"),
     ],

@@ -54,6 +54,12 @@ def test_the_rule_is_that_of_the_published_program_ties_included(alphas):
     assert darts.check(found) == found
 
 
+def test_a_seed_is_no_key():
+    for draw in (darts.init_alphas, lambda key: darts.init(key, darts.supernet(2, 1, 3))):
+        with pytest.raises(ValueError, match="a random key is wanted"):
+            draw(0)
+
+
 def test_alphas_are_rows_of_edges_node_after_node():
     assert EDGES[:5] == ((0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
     alphas = np.zeros((14, 8))

@@ -32,3 +32,15 @@ def test_a_surface_is_the_loss_around_the_image():
     steepest = jnp.sign(jax.grad(loss)(image, 1.0))
     np.testing.assert_allclose(heights[4, 2], loss(image + 0.5 * steepest, 1.0), rtol=1e-6)
     assert heights[4, 2] > heights[2, 2]
+
+
+def test_the_other_direction_of_a_surface_is_signs_of_the_key():
+    image = jnp.zeros((2, 3, 1))
+    across = []
+    for place in range(6):
+        one = lambda image, label, place=place: image.ravel()[place]
+        _, heights = landscape.surface(jax.random.key(0), one, image, 0.0, 0.5, 5)
+        np.testing.assert_allclose(np.abs(heights[2, [0, 4]]), 0.5)
+        across.append(np.sign(heights[2, 4]))
+        np.testing.assert_allclose(heights[2], across[-1] * np.linspace(-0.5, 0.5, 5), atol=1e-7)
+    assert len(set(across)) == 2

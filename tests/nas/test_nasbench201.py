@@ -75,6 +75,13 @@ def test_a_cell_is_what_a_plain_loop_computes(params, images):
         np.testing.assert_allclose(found(jnp.array(architecture)), plain_cell(cell, architecture, x), atol=2e-5)
 
 
+def test_what_a_network_cannot_see_is_refused(params, images):
+    with pytest.raises(ValueError, match="multiples of 4"):
+        space.forward(params, (0,) * 6, images[:, :6, :6])
+    with pytest.raises(ValueError, match="an architecture is 6 numbers from 0 to 4"):
+        space.forward(params, (0, 0, 5, 0, 0, 0), images)
+
+
 @pytest.mark.long
 def test_one_program_serves_all_architectures(params, images, logits):
     some = jnp.array([[3, 1, 0, 2, 4, 3], [0, 3, 3, 1, 1, 2]])
@@ -116,6 +123,8 @@ def test_bad_names_and_tables_are_refused(tmp_path):
         space.from_text(NAME.replace("skip_connect~2", "skip_connect~1"))
     with pytest.raises(ValueError, match="at least 1"):
         space.Config(cells=0)
+    with pytest.raises(ValueError, match="an architecture is 6 numbers from 0 to 4"):
+        space.parameter_count((9,) * 6, CONFIG)
     path = tmp_path / "table.csv"
     path.write_text(f"cellstr,cifar10-test\n{NAME},69.5\n{NAME},high\n")
     with pytest.raises(ValueError, match="line 3: could not convert"):

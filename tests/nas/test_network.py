@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from framework.nas import darts, genotype, network, supernet
+from framework.nas import cells, darts, genotype, network, supernet
 from framework.networks import training
 
 QUICK = {"xla_backend_optimization_level": 0}
@@ -85,6 +85,35 @@ def test_what_says_which_edges_are_there_is_never_trained(together):
 
 
 @pytest.mark.slow
+def test_drop_path_takes_all_operations_but_identities(together):
+    """Dropped for certain, what is left is the network of the identities alone."""
+    _, _, images, _ = together
+    net = network.network(FOUND[0], 2, 1, 4, reductions=())
+    params = network.init(jax.random.key(1), net, 1, FOUND[0])
+    identities = jnp.array([operation == "skip_connect" for *_, operation in net.normal], jnp.float32)
+    alone = params | {"chosen": [{"mask": identities}, params["chosen"][1]]}
+    apply = jax.jit(lambda params, **how: network.apply(net, params, images, **how)[0][0], compiler_options=QUICK)
+    dropped = apply(params, key=jax.random.key(2), drop=1.0)
+    np.testing.assert_allclose(dropped, apply(alone), atol=1e-6)
+    assert np.abs(dropped - apply(params)).max() > 1e-3
+
+
+@pytest.mark.slow
+def test_the_auxiliary_head_is_that_of_plain_convolutions():
+    """A mean over 5x5 places three apart, 1x1, norm, 2x2, norm, dense; on running statistics."""
+    own = cells.drawn(jax.random.key(0), network.init_auxiliary(6, 4))
+    own["one"] |= {"mean": jnp.full(128, 0.1), "shift": jnp.full(128, 0.2)}
+    x = np.random.default_rng(0).normal(size=(6, 3, 8, 8)).astype(np.float32)
+    found, _ = network.helped(own, x, False)
+    active = np.maximum(x, 0)
+    y = np.stack([[active[..., i : i + 5, j : j + 5].mean((2, 3)) for j in (0, 3)] for i in (0, 3)])
+    normed = lambda y, norm: np.maximum((y - norm["mean"]) / np.sqrt(1 + 1e-5) + norm["shift"], 0)
+    y = normed(np.einsum("ijcb,cd->bijd", y, own["one"]["kernel"]), own["one"])
+    y = normed(np.einsum("bijc,cijd->bd", y, own["two"]["kernel"]), own["two"])
+    np.testing.assert_allclose(found, y @ own["classifier"]["kernel"] + own["classifier"]["bias"], atol=1e-4)
+
+
+@pytest.mark.slow
 def test_drop_path_keeps_the_mean_and_drops_whole_samples():
     x = jnp.ones((3, 2000, 1, 1))
     kept = network.dropped(jax.random.key(0), x, 0.25)
@@ -97,6 +126,8 @@ def test_drop_path_keeps_the_mean_and_drops_whole_samples():
     ("made", "what"),
     [
         (lambda: network.network(FOUND[0], channels=3), "even number of channels"),
+        (lambda: network.network(FOUND[0], form="dense"), "form must be one of matrices, grouped, got 'dense'"),
+        (lambda: network.network(FOUND[0], reductions=(20,)), "reductions must be a tuple of cells"),
         (lambda: network.network([FOUND[0], FOUND[1]._replace(normal_concat=(2,))]), "concatenate the same nodes"),
         (lambda: network.chosen(network.network(FOUND[0]), FOUND[1]), "the network has no edge"),
         (lambda: network.network(FOUND[0]._replace(normal=CELL[1:])), "normal must have 8 edges"),

@@ -18,6 +18,9 @@ def test_tau_is_scipys_with_and_without_ties(levels):
 def test_tau_of_one_order_its_reverse_and_none():
     x = np.arange(5.0)
     assert [float(rank_fidelity.kendall(x, y)) for y in (x**3, -x, 0 * x)] == pytest.approx([1, -1, 0])
+    counts = np.arange(5, dtype=np.uint8)
+    assert float(rank_fidelity.kendall(counts, counts[::-1])) == pytest.approx(-1)
+    assert float(rank_fidelity.kendall(counts > 2, counts)) == pytest.approx(stats.kendalltau(counts > 2, counts)[0])
     with pytest.raises(ValueError, match=r"\[N\] each"):
         rank_fidelity.kendall(x, x[:3])
 

@@ -145,6 +145,9 @@ def test_a_recording_of_one_image_is_that_image(answer, net, weights, images):
     outputs, _ = jax.jit(net.apply)(*weights, frames)
     np.testing.assert_array_equal(outputs.votes, answer[0].votes)
     np.testing.assert_array_equal(outputs.spikes, answer[0].spikes)
+    still, timed = (spiking_meters.costs(net, *weights, seen) for seen in (images, frames))
+    assert timed.macs == STEPS * still.macs
+    assert (timed.spikes, timed.neurons, timed.synops) == (still.spikes, still.neurons, still.synops)
 
 
 def test_statistics_of_each_step_move_as_in_the_authors_program(weights, images):
@@ -161,3 +164,7 @@ def test_statistics_of_each_step_move_as_in_the_authors_program(weights, images)
 def test_images_of_another_shape_are_refused(net, weights):
     with pytest.raises(ValueError, match=r"images must be \[B, 8, 8, 2\]"):
         net.apply(*weights, np.zeros((3, 8, 8, 1), np.float32))
+    with pytest.raises(ValueError, match=r"images must be floats, .* got uint8"):
+        net.apply(*weights, np.zeros((3, 8, 8, 2), np.uint8))
+    with pytest.raises(ValueError, match="at least 1 is wanted, got none"):
+        spiking_meters.costs(net, *weights, np.zeros((0, 8, 8, 2), np.float32))

@@ -103,6 +103,7 @@ def test_an_architecture_outside_the_space_is_refused(architecture, said):
     [
         ({"classes": 1}, "classes must be at least 2, got 1"),
         ({"channels": 0}, "at least 1 channel"),
+        ({"image": (8.0, 8, 1)}, r"at least 1 channel and an image \(h, w, c\)"),
         ({"image": (4, 4, 1)}, r"max_pool_k2 leaves nothing of an input of \(1, 1, 64\): take a larger image"),
         ({"macro": "SNN_9"}, "macro must be one of"),
         ({"stem": "tall"}, "stem must be one of"),
@@ -120,7 +121,9 @@ def test_a_space_that_cannot_be_is_refused(wrong, message):
     [
         ({"steps": 0}, "at least 1 step"),
         ({"neuron": "izhikevich"}, "neuron must be one of"),
+        ({"steps": 1.5}, "at least 1 step"),
         ({"tau": 1.0}, "tau must be"),
+        ({"tau": float("inf")}, "tau must be above 1 step and finite"),
         ({"statistics": "batch"}, "statistics must be"),
     ],
 )

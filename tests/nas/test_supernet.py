@@ -83,6 +83,8 @@ def test_cells_at_a_third_and_at_two_thirds_reduce():
         ({"classes": 1}, "a cell and 2 classes"),
         ({"form": "dense"}, "form must be one of matrices, grouped"),
         ({"dtype": "int8"}, "dtype must be"),
+        ({"reductions": (8,)}, "reductions must be a tuple of cells, numbered from 0 to 7, or None, got"),
+        ({"reductions": [1]}, "reductions must be a tuple of cells"),
     ],
 )
 def test_shapes_that_make_no_network_are_refused(settings, what):
