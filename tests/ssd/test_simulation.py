@@ -154,8 +154,10 @@ def test_a_load_that_does_not_fit_is_refused():
         (one(kind=7), "kinds are 0"),
         (ssd.Load(np.array([5, 4]), *(np.array([0, 0]),), np.array([512, 512]), np.array([0, 0])), "must not go back"),
         (ssd.Load(*(np.array([]),) * 4), "at least 1 request"),
+        (one(arrival=0.5), "takes integers, ns and bytes, but its arrival is of float64"),
     ):
         with pytest.raises(ValueError, match=what):
             ssd.simulate(device, load)
-    with pytest.raises(ValueError, match=r"an ssd\.Design"):
-        ssd.simulate(None, one())
+    for call in (ssd.simulate, ssd.schedule, lambda design, load: ssd.sweep([device, design], load)):
+        with pytest.raises(ValueError, match=r"takes an ssd\.Design and an ssd\.Load, got NoneType and Load"):
+            call(None, one())

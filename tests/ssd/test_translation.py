@@ -86,6 +86,16 @@ def test_write_amplification_follows_lambert_w(ratio):
 
 
 @pytest.mark.slow
+def test_pages_that_are_copied_back_cost_the_channel_nothing():
+    load = ssd.load.closed(jax.random.key(0), 200, 2, read_ratio=0.0, span=2**18)
+    moved, copied = (ssd.simulate(device(precondition="full", copyback=each), load) for each in (False, True))
+    assert copied.moved == moved.moved > 0
+    assert copied.energy.channel == pytest.approx(200 * 8192 * 8 * 10e-12)
+    assert moved.energy.channel == pytest.approx((200 + 2 * int(moved.moved)) * 8192 * 8 * 10e-12)
+    assert copied.elapsed < moved.elapsed
+
+
+@pytest.mark.slow
 def test_static_wear_levelling_narrows_the_spread_of_erases():
     """Half of the pages are never written again; without it their blocks are never erased."""
     kind = np.full(4000, WRITE, np.int32)
