@@ -135,7 +135,21 @@ def test_preconditioning_ends_in_a_steady_state():
 
 
 @pytest.mark.slow
+def test_a_device_in_use_is_made_once_whatever_the_setting_of_its_caller():
+    design = device(precondition="steady", blocks=20)
+    with jax.enable_x64(True):
+        wide = preconditioning.state_of(design)
+    preconditioning._used.cache_clear()
+    jax.tree.map(np.testing.assert_array_equal, preconditioning.state_of(design), wide)
+    load = ssd.load.closed(jax.random.key(0), 50, 2, read_ratio=0.0, span=2**18)
+    for read_us in (50.0, 75.0):
+        ssd.simulate(design.replace(read_us=read_us), load)
+    assert preconditioning._used.cache_info().misses == 1
+
+
+@pytest.mark.slow
 def test_preconditioning_that_does_not_settle_says_why(monkeypatch):
+    preconditioning._used.cache_clear()
     monkeypatch.setattr(preconditioning, "CLOSE", 0.0)
     monkeypatch.setattr(preconditioning, "MOST", 3)
     monkeypatch.setattr(preconditioning, "WINDOW", 500)
