@@ -17,11 +17,17 @@ from framework.snn.recorded import once
 
 
 class Meter(NamedTuple):
-    """A statistic of payloads over time."""
+    """A statistic of payloads over time.
 
-    init: Callable[[tuple[int, ...]], Any]  # shape of one step's payloads -> state
-    step: Callable[[Any, jax.Array], Any]  # (state, payloads of one step) -> state
-    finish: Callable[[Any], Any]  # state -> the statistic
+    Args:
+      init: shape of one step's payloads -> state.
+      step: (state, payloads of one step) -> state.
+      finish: state -> the statistic.
+    """
+
+    init: Callable[[tuple[int, ...]], Any]
+    step: Callable[[Any, jax.Array], Any]
+    finish: Callable[[Any], Any]
 
 
 def measure(meter: Meter, payloads: jax.Array) -> Any:

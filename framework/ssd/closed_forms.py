@@ -23,12 +23,19 @@ class Unloaded(NamedTuple):
 
 
 class Bounds(NamedTuple):
-    """Requests a second that a device cannot exceed, of one page of the first page type, a command each."""
+    """Requests a second that a device cannot exceed, of one page of the first page type, a command each.
+
+    Args:
+      host: by the host link.
+      bus: by the channels.
+      lanes: by the dies, or chips that take turns.
+      convoy: by lanes that wait for one another under data-first arbitration.
+    """
 
     host: Any
-    bus: Any  # of the channels
-    lanes: Any  # of dies, or chips that take turns
-    convoy: Any  # of lanes that wait for one another under data-first arbitration
+    bus: Any
+    lanes: Any
+    convoy: Any
 
 
 def unloaded(design: Design, size: int | None = None) -> Unloaded:

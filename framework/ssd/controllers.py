@@ -57,13 +57,21 @@ class Work(NamedTuple):
 
 
 class Durations(NamedTuple):
-    """What the parts of a step take, int64 ns."""
+    """What the parts of a step take, int64 ns.
 
-    sense: Any  # command and array read of a page
-    fetch: Any  # the page from the array into the page buffer
-    compute: Any  # [workers]: gradient and local update, streamed parameters included
-    transfer: Any  # parameters once over the bus
-    apply: Any  # the master adds one worker's parameters
+    Args:
+      sense: command and array read of a page.
+      fetch: the page from the array into the page buffer.
+      compute: `[workers]`: gradient and local update, streamed parameters included.
+      transfer: parameters once over the bus.
+      apply: the master adds one worker's parameters.
+    """
+
+    sense: Any
+    fetch: Any
+    compute: Any
+    transfer: Any
+    apply: Any
 
     def page(self, chips: int = 1) -> Any:
         """A page in a steady run, `[workers]`, ns: arrays of so many chips sense the next ones while one is at work."""

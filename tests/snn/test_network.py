@@ -135,6 +135,18 @@ def test_the_dnn_is_the_layers_with_its_activations_between():
     np.testing.assert_allclose(logits, x @ np.asarray(params[5]["kernel"]), atol=1e-5)
 
 
+def test_kernels_begin_by_he_et_al_each_with_draws_of_its_own():
+    """Variance 2 / fan-in; recurrent weights are half a rotation, biases 0."""
+    layers = (layer.conv(64, 5), layer.flatten(), layer.recurrent(40), layer.dense(40), layer.dense(40))
+    params = network.init(jax.random.key(0), layers, (4, 4, 20))
+    for i, fan_in in ((0, 5 * 5 * 20), (2, 4 * 4 * 64), (3, 40)):
+        assert np.std(params[i]["kernel"]) == pytest.approx(np.sqrt(2 / fan_in), rel=0.05)
+        assert not params[i]["bias"].any()
+    rotation = 2 * params[2]["recurrent"]
+    np.testing.assert_allclose(rotation @ rotation.T, np.eye(40), atol=1e-5)
+    assert abs(np.corrcoef(params[3]["kernel"].ravel(), params[4]["kernel"].ravel())[0, 1]) < 0.1
+
+
 @pytest.mark.slow
 def test_training_a_dnn_moves_the_running_statistics_and_nothing_else():
     params, inputs = drawn(*NETWORKS["cnn"])

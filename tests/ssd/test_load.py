@@ -43,6 +43,10 @@ def test_patterns_ask_for_places_as_they_say():
     assert uniform.min() > 20
     zipf = np.sort(counts(pattern="zipf", skew=0.99))[::-1]
     assert zipf[0] / zipf[99] == pytest.approx(100**0.99, rel=0.4)
+    harmonic = np.sort(counts(pattern="zipf", skew=1.0))[::-1]
+    assert harmonic[0] / 50_000 == pytest.approx(np.log(2) / np.log(1001), rel=0.05)  # the continuous law's first place
+    assert harmonic[0] / harmonic[99] == pytest.approx(np.log(2) / np.log(101 / 100), rel=0.4)
+    assert counts(pattern="zipf", skew=0.0).min() > 20
     hot = counts(pattern="hot-cold", hot=0.1, heat=0.9)
     assert hot[:100].sum() / hot.sum() == pytest.approx(0.9, abs=0.01)
     assert set(counts(pattern="sequential").tolist()) == {50}

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from framework import ssd
-from framework.ssd import preconditioning, translation
+from framework.ssd import preconditioning, translation, victims
 from framework.ssd.requests import READ, TRIM, WRITE
 from tests.ssd.plain_ftl import Plane
 
@@ -58,6 +58,24 @@ def test_moved_pages_are_the_valid_pages_of_the_victims_and_no_page_is_lost(vict
         np.testing.assert_array_equal(owner[plane, where[plane]], np.arange(where.shape[1]))
     np.testing.assert_array_equal((np.asarray(state.owner) >= 0).sum(2), state.valid)
     np.testing.assert_array_equal((np.asarray(state.opened) < 0).sum(1), state.free)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("victim", "choices"), [("random", 10), ("d-choices", 1), ("d-choices", 60)])
+def test_victims_drawn_at_random_are_any_block_in_use_and_the_more_draws_the_fewer_pages(victim, choices):
+    design = device(victim=victim, choices=choices, precondition="full")
+    kind, page = requests(design, 1500, kinds=(0, 1, 0))
+    state, _ = translation.translate(preconditioning.state_of(design), kind, page, design.ftl, design.geometry)
+    drawn = np.arange(2000)
+    choose = lambda number: victims.choose(state._replace(drawn=number), 0, design.ftl, jax.random.key(0))
+    shares = np.bincount(jax.jit(jax.vmap(choose))(drawn), minlength=12) / len(drawn)
+    used = (np.asarray(state.opened[0]) >= 0) & (np.arange(12) != int(state.at[0]))
+    least = used & (state.valid[0] == np.min(np.asarray(state.valid[0])[used]))
+    assert not shares[~used].any()
+    if choices == 60:
+        assert shares[least].sum() > 0.99 > least.sum() / used.sum()
+    else:
+        np.testing.assert_allclose(shares[used], 1 / used.sum(), atol=0.03)
 
 
 def amplification(victim, ratio, writes=400_000, **fields):
