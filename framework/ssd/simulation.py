@@ -130,10 +130,17 @@ def prepare(design: Design, load: Load) -> Prepared:
 def times(design: Design, load: Load, prepared: Prepared, record: bool) -> tuple[Times, Any]:
     """All times of a load and a status, inside 64 bits."""
     found, status = _compiled(design, *stripped(load), prepared.script, prepared.steps, prepared.late, record)
+    if not is_traced(status) and may_be_late(prepared, status):
+        return times(design, load, prepared._replace(late=True), record)
     operations = (found.begun, found.done) if record else (None, None)
     return Times(
         found.issued, found.ended, *(None if each is None else each[prepared.place] for each in operations)
     ), status
+
+
+def may_be_late(prepared: Prepared, status: Any) -> bool:
+    """Whether times that are not possible may only have been too late for how the host link sorted them."""
+    return bool(prepared.steps) and not prepared.late and bool(np.any(status))
 
 
 def stripped(load: Load) -> tuple[Load, Any]:

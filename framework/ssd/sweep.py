@@ -105,6 +105,8 @@ def _run(
         given = *simulation.stripped(load), prepared.planned, prepared.script
         summary, status = summaries(tuple(leaves), *given)
     status = np.asarray(status)[: len(chunk)]
+    if simulation.may_be_late(prepared, status):
+        return _run(chunk, designs, varying, load, prepared._replace(late=True))
     if status.any():
         first = int(np.argmax(status > 0))
         raise InvariantError(f"design {chunk[first]} of the sweep: {report.STATUS[status[first]]}")
