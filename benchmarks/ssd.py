@@ -207,8 +207,9 @@ def speed() -> Iterator[Row]:
     (bus grants, a time for each operation), and all of it with the host link and the status. Designs differ in
     the time of a read and run in one program. Full: random writes of 8 KB at depth 64 on a full device of 8 x 4
     x 1 x 1 with page map, greedy collection (28 % of logical pages spare) and a buffer of 1,024 pages;
-    everything, planning and collection included. MQSim on the same kind of machine: .13 to .18 million for
-    plain reads, about .05 million in its default cached scenarios (stored figures).
+    everything, planning and collection included; the first call alone makes the device steady. MQSim on the
+    same kind of machine: .13 to .18 million for plain reads, about .05 million in its default cached scenarios
+    (stored figures).
     """
     device = ssd.presets.mqsim_default(dies=1, planes=1)
     load = ssd.load.poisson(KEY, 20_000, 1e5)

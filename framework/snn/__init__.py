@@ -1,5 +1,9 @@
 """Spiking networks whose layers' neural code is a choice: by conversion from a DNN, or by surrogate gradient.
 
+A network is a tuple of layers of `layer`; its parameters are those of `init`. It runs as a DNN by `forward`; converted
+by `convert` it spikes by `run`, `observe` and `predict`, in the codes of `coding`; with a unit of `neuron` or `coding`
+in its layers it is trained directly, through `unroll`, and is then a `Trained`. `save`, `load` and `to_nir` keep it.
+
 Arrays over time are time-major, `[T, B, ...]`. Neurons and codes fire at and above their threshold.
 
 Reference: Park et al., arXiv 1809.03142; Neftci, Mostafa and Zenke, arXiv 1901.09948.

@@ -8,7 +8,7 @@ VGG_16 = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512
 
 
 def mlp(hidden: tuple[int, ...], classes: int) -> tuple[Layer, ...]:
-    """Dense layers of these widths, and one for the classes."""
+    """Dense layers of these widths, and one for the classes; images want a `layer.flatten()` before them."""
     return (*(layer.dense(width) for width in hidden), layer.dense(classes))
 
 
@@ -30,6 +30,12 @@ def vgg(
     pool: str = "average",
 ) -> tuple[Layer, ...]:
     """Blocks of 3x3 convolutions with batch norm, each before a pool of 2x2, then dense layers.
+
+    Args:
+      classes: of the last layer.
+      blocks: channels of each convolution, block by block: `VGG_16`, for sides from 32 on, or `VGG_SMALL`, from 8 on.
+      dense: widths of the dense layers before the last.
+      pool: `average` or `max`.
 
     Reference: Simonyan and Zisserman, arXiv 1409.1556; with norms as in the program of Park et al.
     """

@@ -36,17 +36,28 @@ LONGEST_PERIOD = 126  # steps of a phase: 2^-126 is the least normal float32
 
 
 class Code(NamedTuple):
-    """A neural code, with its role in hidden layers and its role at the input."""
+    """A neural code, with its role in hidden layers and its role at the input.
+
+    Args:
+      init: (shape with the batch axis, layer=0, dtype=None) -> state; layer 0 is the input. None: no hidden layers.
+      step: (state, current, params=None) -> (state, payload), shaped as the current; None as `init`.
+      params: learnable values at the start, as of a `neuron.Neuron`.
+      period: steps in which a hidden unit tells a value once.
+      threshold: the base threshold, at the start where it is learned.
+      count: payload -> the spikes in it.
+      encode: an `encoding.Encoder`, or None where the code has no role at the input.
+      made: as of a `neuron.Neuron`.
+    """
 
     name: str
-    init: Callable[..., State] | None  # (shape with the batch axis, layer=0, dtype=None) -> state; layer 0 is the input
-    step: Callable[..., tuple[State, jax.Array]] | None  # (state, current, params=None) -> (state, payload)
-    params: dict[str, float]  # learnable values at the start; `step` takes them where its params are None
-    period: int  # steps in which a hidden unit tells a value once
-    threshold: Number  # the base threshold, at the start where it is learned
-    count: Callable[[jax.Array], jax.Array]  # payload -> the spikes in it
-    encode: Encoder | None  # None where the code has no role at the input
-    made: Record | None = None  # its factory and options, for files; None where they are not plain
+    init: Callable[..., State] | None
+    step: Callable[..., tuple[State, jax.Array]] | None
+    params: dict[str, float]
+    period: int
+    threshold: Number
+    count: Callable[[jax.Array], jax.Array]
+    encode: Encoder | None
+    made: Record | None = None
 
 
 @recorded

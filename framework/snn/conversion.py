@@ -27,16 +27,24 @@ FLAX = {described.Conv: "Conv", described.Dense: "Dense", described.Norm: "Batch
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class Spiking:
-    """A converted network; its parameters are a pytree, the rest is static."""
+    """A converted network, of `convert`; its parameters are a pytree, the rest is static.
 
-    params: Params  # of the layers, in units of the scales
-    scales: jax.Array  # [stages + 1], the activation that a decoded value of 1 stands for; the input's first
-    layers: tuple[Layer, ...] = dataclasses.field(metadata={"static": True})  # without norms
-    shape: tuple[int, ...] = dataclasses.field(metadata={"static": True})  # of one image
+    Args:
+      params: of the layers, in units of the scales.
+      scales: `[stages + 1]`, the activation that a decoded value of 1 stands for; the input's first.
+      layers: without norms.
+      shape: of one image.
+      input_code, hidden_code, readout, bias: as of `convert`.
+    """
+
+    params: Params
+    scales: jax.Array
+    layers: tuple[Layer, ...] = dataclasses.field(metadata={"static": True})
+    shape: tuple[int, ...] = dataclasses.field(metadata={"static": True})
     input_code: Code = dataclasses.field(metadata={"static": True})
     hidden_code: Code = dataclasses.field(metadata={"static": True})
-    readout: str = dataclasses.field(metadata={"static": True})  # one of READOUTS
-    bias: str = dataclasses.field(metadata={"static": True})  # one of BIASES
+    readout: str = dataclasses.field(metadata={"static": True})
+    bias: str = dataclasses.field(metadata={"static": True})
 
 
 def convert(
@@ -70,6 +78,9 @@ def convert(
       bias: in a phase code, `spread` over the steps of a period, or whole in each `period`'s first step, as the program
         of Park et al. has it; see `encoding.delivery`.
       activation: the one that the DNN was trained with.
+
+    Returns:
+      A `Spiking`, for `run`, `observe`, `predict` and `save`.
 
     Raises:
       ValueError: for an unknown name, a layer without a spiking form, weights or images that are not finite, or images
@@ -112,7 +123,14 @@ def convert(
 def fold_norms(layers: tuple[Layer, ...], params: Params) -> tuple[tuple[Layer, ...], Params]:
     """The same DNN without its norms, which become part of the layers before them.
 
-    W <- W scale / sqrt(var + epsilon),   b <- (b - mean) scale / sqrt(var + epsilon) + shift
+        W <- W scale / sqrt(var + epsilon),   b <- (b - mean) scale / sqrt(var + epsilon) + shift
+
+    Args:
+      layers: of `snn.layer`.
+      params: theirs, with the running statistics of the norms.
+
+    Returns:
+      The layers without norms, and their parameters.
     """
     kept, folded = [], []
     for i, (each, own) in enumerate(zip(layers, params, strict=True)):
@@ -137,6 +155,9 @@ def from_flax(layers: tuple[Layer, ...], variables: dict[str, Any]) -> Params:
     Args:
       layers: of `snn.layer`.
       variables: `params` and, with norms, `batch_stats`.
+
+    Returns:
+      A dict a layer, as of `init`.
 
     Raises:
       ValueError: if a layer has no counterpart, or one of another shape; names both.

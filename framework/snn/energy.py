@@ -16,10 +16,10 @@ SRAM = {8 * 1024: 10 / 64, 32 * 1024: 20 / 64, 1024 * 1024: 100 / 64}  # bytes -
 
 
 class Chip(NamedTuple):
-    """Shares of a chip's energy in the reference run."""
+    """Shares of a chip's energy in the reference run: of what grows with spikes, and of what grows with time."""
 
-    dynamic: float  # in proportion to spikes
-    static: float  # in proportion to time
+    dynamic: float
+    static: float
 
 
 TRUENORTH = Chip(0.4, 0.6)

@@ -14,13 +14,21 @@ from framework.snn.layer import Layer, stages
 
 
 class LayerError(NamedTuple):
-    """How well one layer's spikes tell its activations; numbers over all images and neurons."""
+    """How well one layer's spikes tell its activations; numbers over all images and neurons.
 
-    layer: str  # place among the layers that fire, and kind
-    error: float  # mean |told - activation| / mean |activation|
-    correlation: float  # of told values and activations; NaN where either does not vary
-    saturated: float  # share of activations above the layer's scale, which a rate code cannot tell
-    silent: float  # share of active neurons of the DNN that never fired
+    Args:
+      layer: place among the layers that fire, from 1, and kind.
+      error: mean |told - activation| / mean |activation|.
+      correlation: of told values and activations; NaN where either does not vary.
+      saturated: share of activations above the layer's scale, which a rate code cannot tell.
+      silent: share of active neurons of the DNN that never fired.
+    """
+
+    layer: str
+    error: float
+    correlation: float
+    saturated: float
+    silent: float
 
 
 def layer_errors(
@@ -32,7 +40,7 @@ def layer_errors(
     key: Key | None = None,
     activation: Activation = relu(),
 ) -> list[LayerError]:
-    """One entry a layer that fires, in their order.
+    """How well each layer that fires tells its activations, in their order.
 
     Args:
       spiking: the conversion of `layers` and `params`.
@@ -40,6 +48,12 @@ def layer_errors(
       images: `[B, ...]`.
       steps: of the simulation.
       key: for the Poisson code.
+
+    Returns:
+      A `fidelity.LayerError` a layer: `layer`, `error`, `correlation`, `saturated` and `silent`.
+
+    Raises:
+      ValueError: as `snn.run`.
     """
     outputs, sent = simulation.observe(spiking, images, steps, key, rasters.totals())
     wanted = conversion.activations(layers, params, jnp.asarray(images), activation)

@@ -55,6 +55,7 @@ def save(graph: Graph, path: str | os.PathLike) -> None:
     Raises:
       ModuleNotFoundError: without the extra `nir`.
       ValueError: if the graph does not hang together, or a convolution or Flatten does not know the shape of its input.
+      OSError: if the file cannot be written.
     """
     nir = _module("nir")
     check(graph)

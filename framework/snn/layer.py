@@ -69,13 +69,21 @@ WEIGHTED = (Dense, Recurrent, Conv)
 
 
 def dense(features: int, bias: bool = True) -> Dense:
-    """A fully connected layer of so many units."""
+    """A fully connected layer of so many units.
+
+    Raises:
+      ValueError: for fewer than 1.
+    """
     _check_features("dense", features)
     return Dense(features, bias)
 
 
 def recurrent(features: int, bias: bool = True) -> Recurrent:
-    """A fully connected layer whose units also see each other's last output."""
+    """A fully connected layer whose units also see each other's last output.
+
+    Raises:
+      ValueError: for fewer than 1.
+    """
     _check_features("recurrent", features)
     return Recurrent(features, bias)
 
@@ -95,6 +103,9 @@ def conv(
       padding: `SAME`, `VALID`, or `HALF`: floor(kernel / 2) zeros on every side, as PyTorch's programs write it; it
         differs from `SAME` where a stride leaves an odd number of zeros to share out.
       bias: whether there is one.
+
+    Raises:
+      ValueError: for a number below 1 or an unknown padding.
     """
     _check_features("conv", features)
     if padding not in PADDINGS:
@@ -110,7 +121,15 @@ def pads(of: Conv, size: tuple[int, int]) -> list[tuple[int, int]]:
 
 
 def pool(kind: str = "average", window: int | tuple[int, int] = 2) -> Pool:
-    """Average or max pooling; rows and columns that fill no window are left out."""
+    """Pooling; rows and columns that fill no window are left out.
+
+    Args:
+      kind: `average` or `max`.
+      window: its sides and strides, one number, or one for height and one for width.
+
+    Raises:
+      ValueError: for another kind or a side below 1.
+    """
     if kind not in POOLS:
         raise ValueError(f"pool: kind must be one of {', '.join(POOLS)}, got {kind!r}")
     return Pool(kind, _pair("pool", "window", window))
@@ -120,11 +139,14 @@ def norm(momentum: float = 0.9, epsilon: float = 1e-5, over: str = "time") -> No
     """Batch normalisation, over the axes that `over` names besides batch and space.
 
     Args:
-      momentum: of the running statistics.
-      epsilon: added to the variance.
+      momentum: of the running statistics, in [0, 1): what is left of them after a step.
+      epsilon: added to the variance, above 0.
       over: in a spiking network, `step`: each time step has statistics of its own, and the running ones move at every
         step; `time`: all steps together; `threshold`: as `time`, and scaled by the unit's threshold, so that currents
         have its size (Zheng et al.). In a DNN the three are one.
+
+    Raises:
+      ValueError: if a number is out of its range, or `over` is unknown.
 
     Reference: Ioffe and Szegedy, arXiv 1502.03167; `threshold`: Zheng et al., arXiv 2011.05280.
     """

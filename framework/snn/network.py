@@ -24,12 +24,15 @@ ORDERS = ("layer", "time")
 
 
 class Outputs(NamedTuple):
-    """What a spiking network gives, at every step."""
+    """What a spiking network gives, at every step.
 
-    logits: (
-        jax.Array
-    )  # [T, B, classes], potential of the last layer, which does not fire: the sum of its currents so far
-    spikes: jax.Array  # [T, B, layers with units]
+    Args:
+      logits: `[T, B, classes]`, potential of the last layer, which does not fire: the sum of its currents so far.
+      spikes: `[T, B, layers with units]`.
+    """
+
+    logits: jax.Array
+    spikes: jax.Array
 
 
 def init(key: Key, layers: tuple[Layer, ...], shape: tuple[int, ...], unit: Unit | None = None) -> Params:
@@ -40,6 +43,9 @@ def init(key: Key, layers: tuple[Layer, ...], shape: tuple[int, ...], unit: Unit
       layers: of `snn.layer`.
       shape: of one input, (height, width, channels) or (features,).
       unit: a neuron, code or activation, whose learnable values each layer with a unit is to hold.
+
+    Returns:
+      A tuple of dicts, one a layer: `kernel`, `bias`; `scale`, `shift`, `mean`, `var` of a norm; and perhaps `unit`.
 
     Raises:
       ValueError: if the layers do not fit each other or the shape; names the layer.
@@ -131,13 +137,17 @@ def unroll(
       order: `layer` or `time`.
       train: whether norms take the statistics of the batch, and running ones move.
 
+    Returns:
+      `network.Outputs` of every step, `logits` `[T, B, classes]` (the sum of the last layer's currents so far) and
+      `spikes` `[T, B, layers with units]`; and the parameters with their running statistics moved.
+
     Raises:
       ValueError: for an unknown order, steps below 1, or statistics over time that the order `time` cannot know.
     """
     if order not in ORDERS:
         raise ValueError(f"order must be one of {', '.join(ORDERS)}, got {order!r}")
-    if (len(inputs) if steps is None else steps) < 1:
-        raise ValueError(f"a spiking network takes at least 1 step, got {steps}")
+    if (count := len(inputs) if steps is None else steps) < 1:
+        raise ValueError(f"a spiking network takes at least 1 step, got {count}")
     return (_by_layer if order == "layer" else _by_time)(layers, params, inputs, unit, steps, train)
 
 
@@ -279,6 +289,10 @@ def current(
     """What a stage's unit is driven with, and the parameters with its norm's running statistics moved.
 
     Args:
+      layers, params: of the network.
+      stage: one of `layer.stages(layers)`.
+      train: whether its norm takes the statistics of the batch.
+      timed: whether x has an axis of time.
       x: `[B, ...]`, or with `timed` `[T, B, ...]`.
       unit: whose threshold a norm over `threshold` takes; 1 without it.
     """

@@ -36,13 +36,21 @@ ARCTAN = arctan(2.0)
 
 
 class Neuron(NamedTuple):
-    """A neuron as a pair of pure functions and the values that it learns."""
+    """A neuron as a pair of pure functions and the values that it learns.
 
-    init: Callable[..., State]  # (shape with the batch axis, dtype=float) -> state at rest
-    step: Callable[..., tuple[State, jax.Array]]  # (state, current, params=None) -> (state, spikes), shaped as current
-    params: dict[str, float]  # learnable values at the start; `step` takes them where its params are None
-    threshold: Number = 1.0  # the potential at which it fires, while nothing has raised it
-    made: Record | None = None  # its factory and options, for files; None where they are not plain
+    Args:
+      init: (shape with the batch axis, dtype=float) -> state at rest.
+      step: (state, current, params=None) -> (state, spikes), shaped as the current.
+      params: learnable values at the start; `step` takes them where its params are None.
+      threshold: the potential at which it fires, while nothing has raised it.
+      made: its factory and options, for files; None where they are not plain.
+    """
+
+    init: Callable[..., State]
+    step: Callable[..., tuple[State, jax.Array]]
+    params: dict[str, float]
+    threshold: Number = 1.0
+    made: Record | None = None
 
 
 class MembraneState(NamedTuple):

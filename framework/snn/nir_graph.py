@@ -100,6 +100,9 @@ def graph(
       outputs: shape of one output, as `shape`.
       edges: all of them, `input` and `output` included; by default the nodes are a chain. A residual connection is a
         second edge into the neuron, a recurrent one leads back.
+
+    Raises:
+      ValueError: as `check`.
     """
     ends = {
         "input": node("Input", shape=channels_first(shape)),

@@ -44,7 +44,7 @@ def run(
     at_threshold: bool = False,
     of: tuple[str, ...] | None = None,
 ) -> jax.Array | dict[str, jax.Array]:
-    """What a graph makes of inputs over time.
+    """What a graph makes of inputs over time. Compiles at each call that is not under `jit`.
 
     Args:
       graph: of `interchange.load` or of the builders in `nir_graph`.

@@ -13,13 +13,21 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from framework.snn.recorded import once
+
 
 class Meter(NamedTuple):
-    """A statistic of payloads over time."""
+    """A statistic of payloads over time.
 
-    init: Callable[[tuple[int, ...]], Any]  # shape of one step's payloads -> state
-    step: Callable[[Any, jax.Array], Any]  # (state, payloads of one step) -> state
-    finish: Callable[[Any], Any]  # state -> the statistic
+    Args:
+      init: shape of one step's payloads -> state.
+      step: (state, payloads of one step) -> state.
+      finish: state -> the statistic.
+    """
+
+    init: Callable[[tuple[int, ...]], Any]
+    step: Callable[[Any, jax.Array], Any]
+    finish: Callable[[Any], Any]
 
 
 def measure(meter: Meter, payloads: jax.Array) -> Any:
@@ -36,6 +44,7 @@ def measure(meter: Meter, payloads: jax.Array) -> Any:
     return meter.finish(jax.lax.scan(step, meter.init(payloads.shape[1:]), payloads)[0])
 
 
+@once
 def totals(of: Callable[[jax.Array], jax.Array] = lambda payload: payload) -> Meter:
     """Sum over time for each neuron: of payloads, the value that it has sent; of `code.count`, its spikes.
 
@@ -48,6 +57,7 @@ def totals(of: Callable[[jax.Array], jax.Array] = lambda payload: payload) -> Me
     return Meter(jnp.zeros, lambda total, payload: total + of(payload), lambda total: total)
 
 
+@once
 def raster(steps: int) -> Meter:
     """The payloads themselves, for a picture or a statistic that is no meter: memory for every step of every neuron.
 
@@ -88,6 +98,7 @@ class IntervalState(NamedTuple):
     histogram: jax.Array  # [longest + 1]
 
 
+@once
 def intervals(longest: int) -> Meter:
     """Histogram of inter-spike intervals.
 
@@ -122,6 +133,7 @@ class BurstState(NamedTuple):
     histogram: jax.Array  # [longest + 1], of the bursts that ended
 
 
+@once
 def bursts(longest: int = 5) -> Meter:
     """Histogram of burst lengths.
 
@@ -150,6 +162,7 @@ def bursts(longest: int = 5) -> Meter:
     return Meter(init, step, lambda state: _add(state.histogram, state.run))
 
 
+@once
 def amplitudes(levels: Sequence[float], tolerance: float = 1e-5) -> Meter:
     """Histogram of the amplitudes of spikes.
 
@@ -199,6 +212,7 @@ class RegularityState(NamedTuple):
     contrast: jax.Array  # sum over neighbouring intervals
 
 
+@once
 def regularity() -> Meter:
     """Firing rate and regularity of each neuron.
 

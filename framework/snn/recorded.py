@@ -13,10 +13,30 @@ import jax
 import numpy as np
 
 Options = ParamSpec("Options")
+Made = TypeVar("Made")
 Unit = TypeVar("Unit")  # a NamedTuple with a field `made`
 Record = tuple[str, dict[str, Any]]  # name of a factory, its options with the defaults filled in
 
 PLAIN = (bool, int, float, str, type(None))
+
+
+def once(factory: Callable[Options, Made]) -> Callable[Options, Made]:
+    """A factory that gives one and the same thing for the same options, so that a program compiled for it serves again.
+
+    What is made of functions equals only itself, and `jit` compiles anew for another. Options that have no hash, as
+    traced numbers and arrays, give another thing each time.
+    """
+    kept = functools.lru_cache(maxsize=256, typed=True)(factory)
+
+    @functools.wraps(factory)
+    def giving(*args: Options.args, **kwargs: Options.kwargs) -> Made:
+        try:
+            hash((args, tuple(kwargs.values())))
+        except TypeError:
+            return factory(*args, **kwargs)
+        return kept(*args, **kwargs)
+
+    return giving
 
 
 def recorded(factory: Callable[Options, Unit]) -> Callable[Options, Unit]:
@@ -24,10 +44,12 @@ def recorded(factory: Callable[Options, Unit]) -> Callable[Options, Unit]:
 
     Numbers are kept as Python's own, which hold each of them exactly. Functions are left out: a surrogate changes no
     spike, only gradients. `made` is None where an option is neither plain nor a function, as a traced number or an
-    array with axes is; who replaces a unit's functions by hand sets it to None, too.
+    array with axes is; who replaces a unit's functions by hand sets it to None, too. The same options give the same
+    unit, as by `once`.
     """
     signature = inspect.signature(factory)
 
+    @once
     @functools.wraps(factory)
     def making(*args: Options.args, **kwargs: Options.kwargs) -> Unit:
         unit = factory(*args, **kwargs)

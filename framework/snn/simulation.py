@@ -22,13 +22,22 @@ from framework.snn.trained import logits as trained_logits
 
 
 class Outputs(NamedTuple):
-    """What a converted network gives, at every step."""
+    """What a converted network gives, at every step.
 
-    logits: jax.Array  # [T, B, classes], by its readout; that of the membrane tends to the DNN's own logits
-    spikes: jax.Array  # [T, B, layers], of the layers that fire: hidden ones, and the last where spikes are read out
-    input_spikes: jax.Array  # [T, B], none for real input
-    synops: jax.Array  # [T, B], synapses that the spikes of a step reach, those of the input included
-    told: jax.Array  # [T, B], how often the input has been told so far: a layer's value is its payload divided by it
+    Args:
+      logits: `[T, B, classes]`, by its readout; that of the membrane tends to the DNN's own logits.
+      spikes: `[T, B, layers]`, of the layers that fire: hidden ones, and the last where spikes are read out.
+      input_spikes: `[T, B]`, none for real input.
+      synops: `[T, B]`, synapses that the spikes of a step reach, those of the input included; before a max pool an
+        upper bound, see `synops.fan_outs`.
+      told: `[T, B]`, how often the input has been told so far: a layer's value is its payload divided by it.
+    """
+
+    logits: jax.Array
+    spikes: jax.Array
+    input_spikes: jax.Array
+    synops: jax.Array
+    told: jax.Array
 
 
 class State(NamedTuple):
@@ -66,6 +75,10 @@ def run(spiking: Spiking, images: Any, steps: int, key: Key | None = None) -> Ou
       steps: time steps, at least 1; TTFS takes `ttfs.latency` of them.
       key: for the Poisson code.
 
+    Returns:
+      `simulation.Outputs` of every step: `logits` `[T, B, classes]`, `spikes` `[T, B, layers]`, `input_spikes`,
+      `synops` and `told`, `[T, B]`.
+
     Raises:
       ValueError: if the images have another shape than those of the conversion, or the input code cannot carry them;
         if steps is below 1, or a key is wanted and not given.
@@ -79,10 +92,14 @@ def observe(
     """As `run`, with a meter on each layer that fires.
 
     Args:
+      spiking, images, steps, key: as of `run`.
       meter: of `snn.rasters`; it sees payloads `[B, ...]` step by step, so that no raster need be kept.
 
     Returns:
       The outputs, and what the meter says of each layer.
+
+    Raises:
+      ValueError: as in `run`.
     """
     if steps < 1:
         raise ValueError(f"a spiking network takes at least 1 step, got {steps}")
@@ -107,8 +124,10 @@ def predict(
       batch: images that are simulated at a time.
 
     Raises:
-      ValueError: as in `run`; or if the steps of a converted network are left out.
+      ValueError: as in `run`; if the steps of a converted network are left out, or batch is below 1.
     """
+    if batch < 1:
+        raise ValueError(f"a batch takes at least 1 image, got {batch}")
     if steps is None and not isinstance(network, Trained):
         raise ValueError("a converted network wants its steps: predict(network, images, steps)")
     images, found = np.asarray(images), []

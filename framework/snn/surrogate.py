@@ -14,6 +14,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from framework.snn.recorded import once
+
 Number = float | jax.Array
 Surrogate = Callable[[jax.Array], jax.Array]  # x [...] -> spikes [...], 0 or 1 in the dtype of x
 
@@ -204,6 +206,7 @@ _erf = _step(lambda x, alpha: alpha / math.sqrt(math.pi) * jnp.exp(-jnp.square(a
 _straight_through = _step(lambda x, _: jnp.ones_like(x))
 
 
+@once
 def _surrogate(spike: Callable[[jax.Array, Number], jax.Array], what: str, steepness: Number) -> Surrogate:
     require(lambda value: value > 0, what, steepness, "positive")
     return lambda x: spike(jnp.asarray(x), steepness)

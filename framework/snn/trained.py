@@ -17,13 +17,21 @@ from framework.snn.layer import Layer
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class Trained:
-    """A network that sees the same input in every step; its parameters are a pytree, the rest is static."""
+    """A network that sees the same input in every step; its parameters are a pytree, the rest is static.
 
-    params: Params  # of the layers, with the running statistics of norms
+    Args:
+      params: of the layers, with the running statistics of norms.
+      layers: of `snn.layer`.
+      shape: of one image.
+      unit: a neuron or a code, the one of the training.
+      steps: in which it was trained to answer.
+    """
+
+    params: Params
     layers: tuple[Layer, ...] = dataclasses.field(metadata={"static": True})
-    shape: tuple[int, ...] = dataclasses.field(metadata={"static": True})  # of one image
-    unit: network.Unit = dataclasses.field(metadata={"static": True})  # a neuron or a code
-    steps: int = dataclasses.field(metadata={"static": True})  # in which it was trained to answer
+    shape: tuple[int, ...] = dataclasses.field(metadata={"static": True})
+    unit: network.Unit = dataclasses.field(metadata={"static": True})
+    steps: int = dataclasses.field(metadata={"static": True})
 
 
 def logits(of: Trained, images: Any, steps: int | None = None) -> jax.Array:

@@ -15,12 +15,19 @@ from framework.ssd.controllers import Durations
 
 
 class Schedule(NamedTuple):
-    """The events of a run in their order."""
+    """The events of a run in their order.
 
-    time: jax.Array  # [events] int64 ns: when the step is taken, and the master met where that is due
-    worker: jax.Array  # [events] int32: whose step; -1 where all take one together
-    busy: jax.Array  # [workers] int64 ns spent computing, until the last event
-    exchanging: jax.Array  # [] int64 ns that the bus and the master spent on exchanges
+    Args:
+      time: `[events]` int64 ns: when the step is taken, and the master met where that is due.
+      worker: `[events]` int32: whose step; -1 where all take one together.
+      busy: `[workers]` int64 ns spent computing, until the last event.
+      exchanging: `[]` int64 ns that the bus and the master spent on exchanges.
+    """
+
+    time: jax.Array
+    worker: jax.Array
+    busy: jax.Array
+    exchanging: jax.Array
 
 
 class _Clock(NamedTuple):

@@ -23,12 +23,19 @@ class Unloaded(NamedTuple):
 
 
 class Bounds(NamedTuple):
-    """Requests of one page a second that a device cannot exceed."""
+    """Requests a second that a device cannot exceed, of one page of the first page type, a command each.
+
+    Args:
+      host: by the host link.
+      bus: by the channels.
+      lanes: by the dies, or chips that take turns.
+      convoy: by lanes that wait for one another under data-first arbitration.
+    """
 
     host: Any
-    bus: Any  # of the channels
-    lanes: Any  # of dies, or chips that take turns
-    convoy: Any  # of lanes that wait for one another under data-first arbitration
+    bus: Any
+    lanes: Any
+    convoy: Any
 
 
 def unloaded(design: Design, size: int | None = None) -> Unloaded:
@@ -39,6 +46,9 @@ def unloaded(design: Design, size: int | None = None) -> Unloaded:
     Args:
       design: the device.
       size: bytes, at most a page; by default a page.
+
+    Raises:
+      ValueError: for a size of no or more than a page.
     """
     size = design.geometry.page_bytes if size is None else size
     if not 0 < size <= design.geometry.page_bytes:
@@ -89,7 +99,10 @@ def read_bounds(design: Design) -> Bounds:
 
 
 def write_bound(design: Design) -> float:
-    """Writes of one page a second that the lanes take, `channels lanes / (command + data + array)`."""
+    """Writes of one page a second that the lanes take, of the first page type, a command each.
+
+    channels lanes / (command + data + array)
+    """
     with jax.enable_x64(True):
         phases = timing.phases(design.timing)
         hold = phases.program_command + transfer(design.geometry.page_bytes, phases.byte) + phases.program[0]

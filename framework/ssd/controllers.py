@@ -16,18 +16,30 @@ from framework.ssd.design import Design
 
 
 class Controllers(NamedTuple):
-    """The numbers of in-storage processing; leaves, which may be swept."""
+    """The numbers of in-storage processing; leaves above 0, which may be swept.
 
-    clock_mhz: Any = 400.0  # reported; of channel and cache controllers
-    width: Any = 1.0  # ours: floating-point units of a channel controller
-    add_cycles: Any = 2.0  # ours, as the reported half an instruction a cycle; pipelined: one starts so often
+    Args:
+      clock_mhz: reported; of channel and cache controllers.
+      width: ours: floating-point units of a channel controller.
+      add_cycles, multiply_cycles, exponential_cycles: ours, as the reported half an instruction a cycle; pipelined: one
+        starts so often.
+      buffer_bytes: reported; of a channel controller, beside its page buffer.
+      parameter_bytes: ours: 32-bit floats.
+      bus_gb_s: ours: on-chip bus between the controllers, 10^9 bytes a second.
+      slowness: ours: times the computing of each worker; one number, or `[channels]`.
+      operation_pj: ours: picojoules an instruction of a floating-point unit.
+    """
+
+    clock_mhz: Any = 400.0
+    width: Any = 1.0
+    add_cycles: Any = 2.0
     multiply_cycles: Any = 2.0
     exponential_cycles: Any = 20.0
-    buffer_bytes: Any = 16384.0  # reported; of a channel controller, beside its page buffer
-    parameter_bytes: Any = 4.0  # ours: 32-bit floats
-    bus_gb_s: Any = 1.6  # ours: on-chip bus between the controllers, 10^9 bytes
-    slowness: Any = 1.0  # ours: times the computing of each worker; one number, or one a channel
-    operation_pj: Any = 5.0  # ours: an instruction of a floating-point unit
+    buffer_bytes: Any = 16384.0
+    parameter_bytes: Any = 4.0
+    bus_gb_s: Any = 1.6
+    slowness: Any = 1.0
+    operation_pj: Any = 5.0
 
 
 class Work(NamedTuple):
@@ -45,13 +57,21 @@ class Work(NamedTuple):
 
 
 class Durations(NamedTuple):
-    """What the parts of a step take, int64 ns."""
+    """What the parts of a step take, int64 ns.
 
-    sense: Any  # command and array read of a page
-    fetch: Any  # the page from the array into the page buffer
-    compute: Any  # [workers]: gradient and local update, streamed parameters included
-    transfer: Any  # parameters once over the bus
-    apply: Any  # the master adds one worker's parameters
+    Args:
+      sense: command and array read of a page.
+      fetch: the page from the array into the page buffer.
+      compute: `[workers]`: gradient and local update, streamed parameters included.
+      transfer: parameters once over the bus.
+      apply: the master adds one worker's parameters.
+    """
+
+    sense: Any
+    fetch: Any
+    compute: Any
+    transfer: Any
+    apply: Any
 
     def page(self, chips: int = 1) -> Any:
         """A page in a steady run, `[workers]`, ns: arrays of so many chips sense the next ones while one is at work."""

@@ -5,10 +5,11 @@ from typing import Any
 
 import jax
 
+from framework.ssd import energy
 from framework.ssd import timing as durations
 from framework.ssd.energy import Power
 from framework.ssd.ftl import Ftl
-from framework.ssd.geometry import Geometry
+from framework.ssd.geometry import Geometry, Place, static
 from framework.ssd.grants import Rules
 from framework.ssd.timing import Timing
 
@@ -20,24 +21,27 @@ CHOICES = {
 }
 
 
-def _static(default):
-    return dataclasses.field(default=default, metadata={"static": True})
-
-
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class Policy:
     """Who goes first; static.
 
+    Args:
+      arbitration: of the bus: `data-first`, data that wait, or `command-first`.
+      die_mode: `overlap`, the dies of a chip work at once; `chip-serial`, one after another, as in MQSim.
+      multiplane: whether one command serves the pages that wait on several planes of a die; wants `overlap`.
+      scheduling: of a queue: `fifo`, or `read-first`, reads before all else.
+      suspend: what gives way to a read: `none`, `program`, `erase` or `both`; wants `read-first`.
+
     Raises:
       ValueError: for a name that is none of its choices, or choices that do not go together.
     """
 
-    arbitration: str = _static("data-first")  # of the bus: data that wait, or commands
-    die_mode: str = _static("overlap")  # dies of a chip work at once; chip-serial: one after another, as in MQSim
-    multiplane: bool = _static(False)  # one command for the pages that wait on several planes of a die
-    scheduling: str = _static("fifo")  # of a queue; read-first: reads before all else
-    suspend: str = _static("none")  # what gives way to a read: program, erase or both; wants read-first
+    arbitration: str = static("data-first")
+    die_mode: str = static("overlap")
+    multiplane: bool = static(False)
+    scheduling: str = static("fifo")
+    suspend: str = static("none")
 
     def __post_init__(self):
         for name, choices in CHOICES.items():
@@ -54,12 +58,16 @@ class Policy:
 class Cache:
     """A write buffer in DRAM; static. Pages leave it first in, first out; a page written again stays where it is.
 
+    Args:
+      pages: that it holds; 0: no cache, writes end on flash.
+      flushes: programs at a time that make room, at least 1; a write waits while all are at work.
+
     Raises:
       ValueError: for a number below its least.
     """
 
-    pages: int = _static(0)  # 0: no cache, writes end on flash
-    flushes: int = _static(64)  # programs at a time that make room; a write waits while all are at work
+    pages: int = static(0)
+    flushes: int = static(64)
 
     def __post_init__(self):
         for name, least in (("pages", 0), ("flushes", 1)):
@@ -70,7 +78,11 @@ class Cache:
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class Design:
-    """A device. `timing` and `power` are leaves, the rest is static.
+    """A device. `timing` and `power` are leaves, which `vmap` and `sweep` may vary; the rest is static.
+
+    Args:
+      geometry, policy, ftl, cache, timing, power: a `Geometry`, a `Policy` .. each; MQSim's numbers by default. Where
+        only some fields are other ones take `replace`, or a preset: `presets.isp_ml(channels=4)`.
 
     Raises:
       ValueError: if a number is out of range or the parts do not fit each other.
@@ -87,6 +99,8 @@ class Design:
         self.ftl.rows(self.geometry)
         if isinstance(self.timing, Timing):  # not while a transformation looks at the structure
             durations.check(self.timing)
+        if isinstance(self.power, Power):
+            energy.check(self.power)
 
     @property
     def structure(self) -> tuple:
@@ -115,6 +129,10 @@ class Design:
     def lanes(self) -> int:
         """Dies of a channel that work at once, or chips."""
         return self.geometry.chips * (self.geometry.dies if self.policy.die_mode == "overlap" else 1)
+
+    def lane_of(self, at: Place) -> Any:
+        """The lane of its channel that serves a place."""
+        return at.chip * self.geometry.dies + at.die if self.policy.die_mode == "overlap" else at.chip
 
     @property
     def logical_pages(self) -> int:

@@ -5,7 +5,7 @@ import math
 
 import jax
 
-from framework.ssd.geometry import Geometry
+from framework.ssd.geometry import Geometry, static
 
 VICTIMS = ("greedy", "fifo", "d-choices", "cost-benefit", "random")
 MAPPINGS = ("ideal", "page")
@@ -13,30 +13,41 @@ PRECONDITIONS = ("none", "full", "steady")
 OP_OF = ("physical", "logical")
 
 
-def _static(default):
-    return dataclasses.field(default=default, metadata={"static": True})
-
-
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class Ftl:
     """The flash translation layer; static.
 
+    Args:
+      mapping: `ideal`, pages stay where striping puts them; `page`, a map, written out of place and collected.
+      over_provisioning: share of pages that the host does not see.
+      op_of: of which pages that is a share: `physical`, as MQSim has it, or `logical`.
+      victim: whose valid pages are moved: the block of `greedy`, `fifo`, `d-choices`, `cost-benefit` or `random`; see
+        `victims.choose`.
+      choices: blocks that d-choices looks at.
+      reserve: blocks of a plane that collection keeps free, beside the one that is being written.
+      copyback: whether moved pages stay inside their plane, without data on the bus.
+      dynamic_wear: whether the free block with the fewest erases is written next; else the lowest.
+      static_wear: spread of erases above which the least erased block is moved too; 0: never.
+      precondition: what a page map finds: `none`, a device from the factory; `full`, each page written once, in order;
+        `steady`, then at random, until the cost of collection is steady.
+      seed: of preconditioning and of victims drawn at random.
+
     Raises:
       ValueError: for a name that is none of its choices or a number out of range.
     """
 
-    mapping: str = _static("ideal")  # pages stay where striping puts them; page: a map, written out of place
-    over_provisioning: float = _static(0.07)
-    op_of: str = _static("physical")  # spare / physical pages, as MQSim; logical: spare / logical pages
-    victim: str = _static("greedy")  # whose valid pages are moved
-    choices: int = _static(10)  # blocks that d-choices looks at
-    reserve: int = _static(1)  # blocks of a plane that collection keeps free, beside the one that is being written
-    copyback: bool = _static(False)  # moved pages stay inside their plane: no data on the bus
-    dynamic_wear: bool = _static(True)  # the free block with the fewest erases is written next; else the lowest
-    static_wear: int = _static(0)  # spread of erases from which on the least erased block is moved too; 0: never
-    precondition: str = _static("none")  # full: each page written once, in order; steady: then at random, until steady
-    seed: int = _static(0)  # of preconditioning and of victims drawn at random
+    mapping: str = static("ideal")
+    over_provisioning: float = static(0.07)
+    op_of: str = static("physical")
+    victim: str = static("greedy")
+    choices: int = static(10)
+    reserve: int = static(1)
+    copyback: bool = static(False)
+    dynamic_wear: bool = static(True)
+    static_wear: int = static(0)
+    precondition: str = static("none")
+    seed: int = static(0)
 
     def __post_init__(self):
         for name, choices in (

@@ -22,24 +22,40 @@ class Place(NamedTuple):
     row: Any  # the how-manieth logical page of its plane
 
 
+def static(default: Any) -> Any:
+    """A field of a dataclass that is structure, not a leaf."""
+    return dataclasses.field(default=default, metadata={"static": True})
+
+
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class Geometry:
     """Counts at each level, and the size of a page; static.
 
+    Args:
+      channels: of the device, 1 to 1024.
+      chips: a channel, 1 to 64.
+      dies: a chip, 1 to 16; chips x dies at most 128.
+      planes: a die, 1 to 16.
+      blocks: a plane, up to 2^20.
+      pages: a block, up to 2^16.
+      page_bytes: whole sectors of 512 bytes, up to 1 MiB.
+      striping: where one logical page after another lies: an order of C (channel), W (way, a chip), D (die) and P
+        (plane), of which the first letter varies fastest.
+
     Raises:
       ValueError: for a count that is no positive integer or too large, a page that is not whole sectors, or a striping
-        that is no order of C (channel), W (way, a chip), D (die) and P (plane).
+        that is no order of the four letters.
     """
 
-    channels: int = dataclasses.field(default=8, metadata={"static": True})
-    chips: int = dataclasses.field(default=4, metadata={"static": True})  # a channel
-    dies: int = dataclasses.field(default=2, metadata={"static": True})  # a chip
-    planes: int = dataclasses.field(default=2, metadata={"static": True})  # a die
-    blocks: int = dataclasses.field(default=2048, metadata={"static": True})  # a plane
-    pages: int = dataclasses.field(default=256, metadata={"static": True})  # a block
-    page_bytes: int = dataclasses.field(default=8192, metadata={"static": True})
-    striping: str = dataclasses.field(default="CWDP", metadata={"static": True})  # the first letter varies fastest
+    channels: int = static(8)
+    chips: int = static(4)
+    dies: int = static(2)
+    planes: int = static(2)
+    blocks: int = static(2048)
+    pages: int = static(256)
+    page_bytes: int = static(8192)
+    striping: str = static("CWDP")
 
     def __post_init__(self):
         for name, most in _LARGEST.items():

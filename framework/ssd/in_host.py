@@ -25,10 +25,10 @@ def expected_time(total: Any, io: Any, simulated_io: Any, overlapped: bool = Fal
         simulated_io)`, and `io` must hold only what the host waited for.
 
     Raises:
-      ValueError: for a negative time, or more waiting than time in all.
+      ValueError: for a time that is negative or no number, or more waiting than time in all.
     """
     total, io, simulated_io = (np.asarray(each, float) for each in (total, io, simulated_io))
-    if min(total.min(), io.min(), simulated_io.min()) < 0 or np.any(io > total):
+    if not all(np.all(each >= 0) for each in (total, io, simulated_io)) or np.any(io > total):
         raise ValueError(f"times must be at least 0 and io at most the total, got {total}, {io} and {simulated_io}")
     computing = total - io
     return np.maximum(computing, simulated_io) if overlapped else computing + simulated_io
@@ -71,7 +71,12 @@ def replay(design: Design, pages: Any, queue_depth: int = 32) -> float:
       design: the device.
       pages: `[reads]` int, logical pages in the order in which they are read.
       queue_depth: reads in flight.
+
+    Raises:
+      ValueError: for a page past the device's end, or a queue depth below 1.
     """
+    if queue_depth < 1:
+        raise ValueError(f"queue_depth must be at least 1, got {queue_depth}")
     pages = np.asarray(pages, np.int64)
     if not len(pages):
         return 0.0

@@ -26,14 +26,23 @@ Watch = Callable[[State], Any]
 
 
 class Trace(NamedTuple):
-    """A training run on the device's clock."""
+    """A training run on the device's clock.
 
-    time: np.ndarray  # [looks] int64 ns
-    seen: Any  # what `watch` saw then, leaves [looks, ...]
-    state: State  # at the end
-    schedule: Schedule  # all events
+    Args:
+      time: `[looks]` int64 ns.
+      seen: what `watch` saw then, leaves `[looks, ...]`.
+      state: at the end.
+      schedule: all events.
+      read_pages: by all channels.
+      energy: joules: array reads, pages on the channels, instructions, and the device at rest.
+    """
+
+    time: np.ndarray
+    seen: Any
+    state: State
+    schedule: Schedule
     read_pages: int
-    energy: float  # joules: array reads, pages on the channels, instructions, and the device at rest
+    energy: float
 
 
 def train(
@@ -65,7 +74,7 @@ def train(
       watch: what to keep of the state at a look, by default the centre's parameters.
 
     Returns:
-      A `Trace`; looks come after every `every` x channels steps.
+      A `Trace`; looks come after every `every` steps of each worker, and steps that fill no look are left out.
 
     Raises:
       ValueError: if a channel holds no page, or a number is out of range.

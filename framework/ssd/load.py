@@ -1,5 +1,6 @@
 """Loads: recorded ones, and made ones of any rate, mixture, size and locality."""
 
+import inspect
 from typing import Any
 
 import jax
@@ -26,7 +27,7 @@ def poisson(key: Key, requests: int, rate: float, **choices: Any) -> Load:
       **choices: as in `closed`.
 
     Raises:
-      ValueError: for a number out of range.
+      ValueError: for an unknown choice or a number out of range.
     """
     if not 0 < rate < np.inf:
         raise ValueError(f"rate must be positive and finite, in requests a second, got {rate}")
@@ -36,7 +37,7 @@ def poisson(key: Key, requests: int, rate: float, **choices: Any) -> Load:
         arrival = np.asarray(jnp.floor(1e9 / rate * jnp.cumsum(gaps)).astype(jnp.int64))
     if arrival[-1] > LATEST:
         raise ValueError(f"{requests} requests at {rate} a second take {arrival[-1] / 1e9:.0f} s, more than 13 days")
-    return _made(key, arrival, 0, **choices)
+    return _chosen(key, arrival, 0, choices)
 
 
 def closed(key: Key, requests: int, queue_depth: int, **choices: Any) -> Load:
@@ -47,16 +48,25 @@ def closed(key: Key, requests: int, queue_depth: int, **choices: Any) -> Load:
       requests: how many.
       queue_depth: how many are in flight.
       **choices: `read_ratio` (1.0); `size` in bytes (8192), or several of which each request draws one; `span`, the
-        bytes from 0 on that are asked for (1 GiB); `pattern`, one of PATTERNS (uniform); `skew` of zipf (0.99); the
-        share `hot` of the span (0.2) that takes the share `heat` of hot-cold requests (0.8); `align`, a multiple that
-        requests begin at (the size; of several, the smallest).
+        bytes from 0 on that are asked for (1 GiB; a device takes `Design.capacity` at most); `pattern`: `uniform` (the
+        default), `sequential`, `zipf` or `hot-cold`; `skew` of zipf (0.99); the share `hot` of the span (0.2) that
+        takes the share `heat` of hot-cold requests (0.8); `align`, a multiple that requests begin at (the size; of
+        several, the smallest).
 
     Raises:
-      ValueError: for a number out of range.
+      ValueError: for an unknown choice or a number out of range.
     """
     _at_least_one("queue_depth", queue_depth)
     _at_least_one("requests", requests)
-    return _made(key, np.zeros(requests, np.int64), queue_depth, **choices)
+    return _chosen(key, np.zeros(requests, np.int64), queue_depth, choices)
+
+
+def _chosen(key: Key, arrival: np.ndarray, queue_depth: int, choices: dict[str, Any]) -> Load:
+    known = list(inspect.signature(_made).parameters)[3:]
+    for name in choices:
+        if name not in known:
+            raise ValueError(f"a load has no choice {name!r}; it has {', '.join(known)}")
+    return _made(key, arrival, queue_depth, **choices)
 
 
 def _made(
@@ -72,11 +82,14 @@ def _made(
     heat: float = 0.8,
     align: int = 0,
 ) -> Load:
-    sizes = np.atleast_1d(np.asarray(size, np.int64))
-    if len(sizes) == 0 or (sizes < SECTOR).any() or (sizes % SECTOR).any():
+    sizes = np.atleast_1d(np.asarray(size))
+    if len(sizes) == 0 or sizes.dtype.kind not in "iu" or (sizes < SECTOR).any() or (sizes % SECTOR).any():
         raise ValueError(f"size must be positive multiples of {SECTOR} bytes, got {size}")
+    sizes = sizes.astype(np.int64)
     align = align or int(sizes.min())
-    if align < SECTOR or align % SECTOR:
+    _at_least_one("span", span)
+    _at_least_one("align", align)
+    if align % SECTOR:
         raise ValueError(f"align must be a positive multiple of {SECTOR} bytes, got {align}")
     for name, share in (("read_ratio", read_ratio), ("hot", hot), ("heat", heat)):
         if not 0 <= share <= 1:

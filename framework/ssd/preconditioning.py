@@ -1,11 +1,15 @@
 """A device that has been in use: filled once, or then written at random until the cost of collection is steady."""
 
+import functools
+
 import jax
 import numpy as np
 
 from framework.core import keys
 from framework.ssd import translation
 from framework.ssd.design import Design
+from framework.ssd.ftl import Ftl
+from framework.ssd.geometry import Geometry
 from framework.ssd.requests import WRITE
 from framework.ssd.translation import State
 
@@ -20,10 +24,15 @@ def state_of(design: Design) -> State:
     Raises:
       ValueError: if a steady state is not reached, with the write amplification of the last windows.
     """
-    if design.ftl.precondition == "none":
-        return translation.empty(design)
-    state = translation.filled(design)
-    return state if design.ftl.precondition == "full" else steady(design, state)
+    return translation.empty(design) if design.ftl.precondition == "none" else _used(design.geometry, design.ftl)
+
+
+@functools.lru_cache(maxsize=2)  # every load on a device finds it as it was, and a steady one takes long to make
+def _used(geometry: Geometry, ftl: Ftl) -> State:
+    design = Design(geometry=geometry, ftl=ftl)
+    with jax.ensure_compile_time_eval(), jax.enable_x64(True):
+        state = translation.filled(design)
+        return state if ftl.precondition == "full" else steady(design, state)
 
 
 def steady(design: Design, state: State) -> State:

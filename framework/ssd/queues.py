@@ -61,10 +61,9 @@ def queue(design: Design, work: Work, gate: Any, never: int) -> tuple[Queues, An
     geometry, rules = design.geometry, design.rules
     shape = (rules.planes, 1 + rules.apart, design.lanes, geometry.channels)
     at = geometry.place(work.page)
-    lane = at.chip * geometry.dies + at.die if design.policy.die_mode == "overlap" else at.chip
     plane = at.plane if rules.planes > 1 else 0
     second = ~work.first if rules.apart else 0
-    number = ((plane * shape[1] + second) * shape[2] + lane) * shape[3] + at.channel
+    number = ((plane * shape[1] + second) * shape[2] + design.lane_of(at)) * shape[3] + at.channel
     order = xp.argsort(number, stable=True)
     in_order = number[order]
     count, queues = len(order), int(np.prod(shape))

@@ -1,5 +1,6 @@
 """What a simulation tells: every request's times, and what follows from them."""
 
+import math
 from typing import Any, NamedTuple
 
 import jax
@@ -26,19 +27,33 @@ class Times(NamedTuple):
 
 
 class Report(NamedTuple):
-    """What came of a load; leaves may have axes of a batch before those named. Times are int64 ns."""
+    """What came of a load; leaves may have axes of a batch before those named. Times are int64 ns.
 
-    issued: Any  # [requests]: as the host sent them; under a closed load when their turn came
-    ended: Any  # [requests]: host link included
-    size: Any  # [requests] bytes
-    reads: Any  # [requests] bool
-    written: Any  # pages that the host wrote
-    moved: Any  # pages that collection moved
-    programmed: Any  # pages, moved ones included
-    erased: Any  # blocks
-    energy: energy.Energy  # joules
-    wrapped: Any  # addresses that were wrapped into the device
-    status: Any  # 0, or what is wrong: a place in STATUS
+    Args:
+      issued: `[requests]`, as the host sent them; under a closed load when their turn came.
+      ended: `[requests]`, host link included.
+      size: `[requests]` bytes.
+      reads: `[requests]` bool.
+      written: pages that the host wrote.
+      moved: pages that collection moved.
+      programmed: pages, moved ones included.
+      erased: blocks.
+      energy: joules, by what they were spent on.
+      wrapped: addresses that were wrapped into the device.
+      status: 0, or what is wrong: a place in STATUS.
+    """
+
+    issued: Any
+    ended: Any
+    size: Any
+    reads: Any
+    written: Any
+    moved: Any
+    programmed: Any
+    erased: Any
+    energy: energy.Energy
+    wrapped: Any
+    status: Any
 
     @property
     def latency(self) -> Any:
@@ -82,12 +97,24 @@ class Report(NamedTuple):
         return xp.where(self.written > 0, self.programmed / xp.maximum(self.written, 1), 1.0)
 
     def percentile(self, percent: float) -> Any:
-        """The latency in microseconds that so many percent of the requests stay at or below (nearest rank)."""
+        """The latency in microseconds that so many percent of the requests stay at or below (nearest rank).
+
+        Raises:
+          ValueError: if `percent` is not in (0, 100].
+        """
         xp = jnp if isinstance(self.issued, jax.Array) else np
-        if not 0 < percent <= 100:
-            raise ValueError(f"a percentile must lie above 0 and at most at 100, got {percent}")
-        rank = int(np.ceil(percent / 100 * self.requests)) - 1
-        return xp.sort(self.latency, axis=-1)[..., rank] / 1000
+        return xp.sort(self.latency, axis=-1)[..., nearest_rank(percent, self.requests) - 1] / 1000
+
+
+def nearest_rank(percent: float, count: int) -> int:
+    """The least number of `count` values that are so many percent of them, 1 .. count.
+
+    Raises:
+      ValueError: if `percent` is not in (0, 100].
+    """
+    if not 0 < percent <= 100:
+        raise ValueError(f"a percentile must lie above 0 and at most at 100, got {percent}")
+    return math.ceil(percent * count / 100)
 
 
 def status_of(times: Times, least: Any, horizon: int) -> Any:

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from framework.ssd.geometry import SECTOR
+from framework.ssd.geometry import SECTOR, static
 
 READ, WRITE, TRIM = 0, 1, 2
 LATEST = 2**50  # ns, 13 days: later arrivals could overflow
@@ -17,19 +17,26 @@ LATEST = 2**50  # ns, 13 days: later arrivals could overflow
 class Load:
     """Requests in order of arrival. Under a closed load they wait for one another instead, and `arrival` is 0.
 
-    `read_trace` and the makers of synthetic loads give valid ones; `simulate` checks what is not traced.
+    `load.poisson`, `load.closed` and `load.read_trace` give valid ones; `simulate` checks what is not traced.
+
+    Args:
+      arrival: `[requests]` int64 ns, none before the one above it.
+      offset: `[requests]` int64 bytes, whole sectors of 512.
+      size: `[requests]` int64 bytes, whole sectors.
+      kind: `[requests]` int32: 0 `load.READ`, 1 `load.WRITE`, 2 `load.TRIM`.
+      queue_depth: requests in flight; 0: open.
+      uniform: bytes, where all requests have that size and begin at a multiple of it; 0 where not. A load that is
+        traced has to be uniform.
+      wrapped: addresses that were wrapped into the device.
     """
 
-    arrival: Any  # [requests] int64 ns, none before the one above it
-    offset: Any  # [requests] int64 bytes, whole sectors
-    size: Any  # [requests] int64 bytes, whole sectors
-    kind: Any  # [requests] int32: READ, WRITE or TRIM
-    queue_depth: int = dataclasses.field(default=0, metadata={"static": True})  # requests in flight; 0: open
-    uniform: int = dataclasses.field(default=0, metadata={"static": True})  # bytes, where all requests have that size
-    # and begin at a multiple of it; 0 where not. A load that is traced has to be uniform.
-    wrapped: int = dataclasses.field(
-        default=0, metadata={"static": True}
-    )  # addresses that were wrapped into the device
+    arrival: Any
+    offset: Any
+    size: Any
+    kind: Any
+    queue_depth: int = static(0)
+    uniform: int = static(0)
+    wrapped: int = static(0)
 
     def __len__(self) -> int:
         return self.arrival.shape[-1]
@@ -62,7 +69,11 @@ def check(load: Load, capacity: int) -> None:
         raise ValueError(f"queue_depth must be at least 1, or 0 for an open load, got {load.queue_depth}")
     if is_traced(load):
         return
-    arrival, offset, size, kind = (np.asarray(column) for column in (load.arrival, load.offset, load.size, load.kind))
+    columns = {name: np.asarray(getattr(load, name)) for name in ("arrival", "offset", "size", "kind")}
+    for name, column in columns.items():
+        if not np.issubdtype(column.dtype, np.integer):
+            raise ValueError(f"a load takes integers, ns and bytes, but its {name} is of {column.dtype}")
+    arrival, offset, size, kind = columns.values()
     _refuse(size <= 0, size, "sizes must be positive, but request {} has {} bytes")
     _refuse(size % SECTOR != 0, size, f"sizes must be multiples of {SECTOR} bytes, but request {{}} has {{}}")
     _refuse(offset < 0, offset, "offsets must be at least 0, but request {} begins at byte {}")

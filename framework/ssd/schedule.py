@@ -11,28 +11,42 @@ from framework.ssd.report import Times
 
 
 class Busy(NamedTuple):
-    """Nanoseconds at work."""
+    """Nanoseconds at work.
 
-    bus: np.ndarray  # [channels]
-    lanes: np.ndarray  # [channels, lanes]
+    Args:
+      bus: `[channels]` int64.
+      lanes: `[channels, lanes]` int64, of each die, or chip where dies take turns.
+    """
+
+    bus: np.ndarray
+    lanes: np.ndarray
 
 
 class Schedule(NamedTuple):
-    """Who held what, when; ns, one entry an operation."""
+    """Who held what, when; int64 ns, one entry an operation on flash.
+
+    Args:
+      channel: `[operations]`.
+      lane: `[operations]`, of its channel.
+      kind: `[operations]`: 0 read, 1 program, 2 erase.
+      command: `[operations, 2]`, begin and end on the bus, data of a program included.
+      data: `[operations, 2]`, of a read's data on the bus; empty intervals for the rest.
+      work: `[operations, 2]`, of the lane.
+    """
 
     channel: np.ndarray
-    lane: np.ndarray  # of its channel
-    kind: np.ndarray  # grants.READ, PROGRAM or ERASE
-    command: np.ndarray  # [operations, 2]: begin and end on the bus, data of a program included
-    data: np.ndarray  # [operations, 2]: of a read's data on the bus; empty intervals for the rest
-    work: np.ndarray  # [operations, 2]: of the lane
+    lane: np.ndarray
+    kind: np.ndarray
+    command: np.ndarray
+    data: np.ndarray
+    work: np.ndarray
 
 
 def schedule_of(design: Design, planned: Plan, times: Times) -> Schedule:
     """The intervals that follow from when operations began and were done."""
     work = planned.work
     at = design.geometry.place(np.asarray(work.page))
-    lane = at.chip * design.geometry.dies + at.die if design.policy.die_mode == "overlap" else at.chip
+    lane = design.lane_of(at)
     begun, done, kind = np.asarray(times.begun), np.asarray(times.done), np.asarray(work.kind)
     byte = 1000.0 / (float(design.timing.channel_mt_s) * float(design.timing.channel_bytes))
     moved = np.round(np.asarray(work.size) * byte).astype(np.int64)

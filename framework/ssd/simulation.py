@@ -31,6 +31,17 @@ def refuse_narrow(tree: Any) -> None:
         )
 
 
+def refuse_others(design: Any, load: Any) -> None:
+    """What is no device or no load.
+
+    Raises:
+      ValueError: with what was given.
+    """
+    if not isinstance(design, Design) or not isinstance(load, Load):
+        got = f"{type(design).__name__} and {type(load).__name__}"
+        raise ValueError(f"a simulation takes an ssd.Design and an ssd.Load, got {got}")
+
+
 def simulate(design: Design, load: Load, check: bool = True) -> Report:
     """Serves all requests of a load on a device.
 
@@ -58,10 +69,7 @@ def simulate(design: Design, load: Load, check: bool = True) -> Report:
       >>> set((ssd.simulate(slow, load).latency - ssd.simulate(fast, load).latency).tolist())
       {40000}
     """
-    if not isinstance(design, Design) or not isinstance(load, Load):
-        raise ValueError(
-            f"simulate takes an ssd.Design and an ssd.Load, got {type(design).__name__} and {type(load).__name__}"
-        )
+    refuse_others(design, load)
     refuse_narrow((design, load))
     requests.check(load, design.capacity)
     traced = is_traced((design, load))
@@ -84,6 +92,7 @@ def schedule(design: Design, load: Load) -> Schedule:
     Raises:
       ValueError: as `simulate`; nothing may be traced.
     """
+    refuse_others(design, load)
     refuse_narrow((design, load))
     requests.check(load, design.capacity)
     with jax.enable_x64(True):
@@ -121,10 +130,17 @@ def prepare(design: Design, load: Load) -> Prepared:
 def times(design: Design, load: Load, prepared: Prepared, record: bool) -> tuple[Times, Any]:
     """All times of a load and a status, inside 64 bits."""
     found, status = _compiled(design, *stripped(load), prepared.script, prepared.steps, prepared.late, record)
+    if not is_traced(status) and may_be_late(prepared, status):
+        return times(design, load, prepared._replace(late=True), record)
     operations = (found.begun, found.done) if record else (None, None)
     return Times(
         found.issued, found.ended, *(None if each is None else each[prepared.place] for each in operations)
     ), status
+
+
+def may_be_late(prepared: Prepared, status: Any) -> bool:
+    """Whether times that are not possible may only have been too late for how the host link sorted them."""
+    return bool(prepared.steps) and not prepared.late and bool(np.any(status))
 
 
 def stripped(load: Load) -> tuple[Load, Any]:

@@ -23,13 +23,21 @@ WORKERS = 2  # chunks at a time
 
 
 class Summary(NamedTuple):
-    """One entry a design; float64."""
+    """One entry a design, `[designs]` float64.
+
+    Args:
+      mean_us, p99_us, max_us: latencies, host link included.
+      iops: requests a second.
+      bandwidth: bytes a second.
+      write_amplification: pages programmed for each page that the host wrote; 1 where it wrote none.
+      energy_j: joules in all.
+    """
 
     mean_us: Any
     p99_us: Any
     max_us: Any
     iops: Any
-    bandwidth: Any  # bytes a second
+    bandwidth: Any
     write_amplification: Any
     energy_j: Any
 
@@ -42,7 +50,7 @@ def sweep(designs: Sequence[Design], load: Load) -> Summary:
       load: the requests.
 
     Returns:
-      `[designs]` each, NumPy, in the order given.
+      A `Summary` of NumPy arrays, in the order given.
 
     Raises:
       ValueError: as `simulate` does; or if there is no design.
@@ -52,6 +60,7 @@ def sweep(designs: Sequence[Design], load: Load) -> Summary:
         raise ValueError("a sweep needs at least 1 design, got none")
     groups: dict[tuple, list[int]] = {}
     for number, design in enumerate(designs):
+        simulation.refuse_others(design, load)
         groups.setdefault(design.structure, []).append(number)
     for structure in groups:
         requests.check(load, designs[groups[structure][0]].capacity)
@@ -73,7 +82,8 @@ def _jobs(designs: Sequence[Design], groups: dict[tuple, list[int]], load: Load)
     for members in groups.values():
         with jax.enable_x64(True):
             prepared = simulation.prepare(designs[members[0]], load)
-        varying = jax.tree.map(lambda *leaves: len(set(leaves)) > 1, *(designs[number] for number in members))
+        differ = lambda *leaves: len(set(map(float, leaves))) > 1
+        varying = jax.tree.map(differ, *(designs[number] for number in members))
         varying = varying.replace(read_us=jax.tree.map(lambda _: True, varying.timing.read_us))  # one at least
         size = min(most, -(-len(members) // WORKERS))
         for start in range(0, len(members), size):
@@ -95,6 +105,8 @@ def _run(
         given = *simulation.stripped(load), prepared.planned, prepared.script
         summary, status = summaries(tuple(leaves), *given)
     status = np.asarray(status)[: len(chunk)]
+    if simulation.may_be_late(prepared, status):
+        return _run(chunk, designs, varying, load, prepared._replace(late=True))
     if status.any():
         first = int(np.argmax(status > 0))
         raise InvariantError(f"design {chunk[first]} of the sweep: {report.STATUS[status[first]]}")
@@ -118,7 +130,7 @@ def _summaries(structure: Any, axes: tuple[int | None, ...], steps: int, late: b
 
 def _percentile(latency: jax.Array, percent: float) -> jax.Array:
     """The nearest rank in microseconds, by halving intervals: cheaper than a sort."""
-    rank = int(np.ceil(percent / 100 * latency.shape[-1]))
+    rank = report.nearest_rank(percent, latency.shape[-1])
 
     def halve(_, interval):
         low, high = interval

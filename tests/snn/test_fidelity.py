@@ -2,7 +2,7 @@ import jax
 import numpy as np
 import pytest
 
-from framework.snn import coding, conversion, fidelity, layer, network
+from framework.snn import coding, conversion, fidelity, layer, network, rasters, simulation
 
 LAYERS = (layer.conv(3), layer.pool(), layer.flatten(), layer.dense(5), layer.dense(3))
 
@@ -24,6 +24,23 @@ def test_every_layer_tells_its_activations_better_with_more_steps(trained):
         assert many.correlation > 0.999
         assert many.saturated == 0
         assert many.silent <= few.silent
+
+
+@pytest.mark.slow
+def test_an_error_is_that_of_what_each_neuron_has_sent(trained):
+    """The oracle: neuron by neuron, from payloads, steps and scales; few steps, so that weak neurons stay silent."""
+    params, images = trained
+    spiking = conversion.convert(LAYERS, params, images, hidden_code=coding.rate(), scale="max")
+    errors = fidelity.layer_errors(spiking, LAYERS, params, images, 6)
+    sent = simulation.observe(spiking, images, 6, meter=rasters.totals())[1]
+    wanted = [np.maximum(each, 0) for each in conversion.activations(LAYERS, params, images)]
+    for row, total, right, scale in zip(errors, sent, wanted, spiking.scales[1:], strict=False):
+        pairs = [(float(s) / 6 * float(scale), float(a)) for s, a in zip(np.ravel(total), np.ravel(right), strict=True)]
+        active = [told for told, a in pairs if a > 0]
+        assert row.silent == pytest.approx(sum(told == 0 for told in active) / len(active))
+        assert row.error == pytest.approx(sum(abs(told - a) for told, a in pairs) / sum(a for _, a in pairs), rel=1e-4)
+        assert row.correlation == pytest.approx(np.corrcoef(np.transpose(pairs))[0, 1], rel=1e-4)
+    assert 0.05 < errors[0].silent < 0.95
 
 
 @pytest.mark.slow

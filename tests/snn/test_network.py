@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from framework.snn import layer, network, neuron, surrogate
+from framework.snn import activation, layer, network, neuron, surrogate
 
 LIF = neuron.lif(0.9, 1.0, surrogate.arctan(2.0))
 MLP = (layer.dense(6), layer.norm(over="step"), layer.recurrent(5), layer.dense(3))
@@ -116,14 +116,35 @@ def test_a_network_without_units_sums_its_currents():
         assert outputs.spikes.shape == (4, 3, 0)
 
 
-def test_the_dnn_is_the_layers_with_relus_between():
-    params, inputs = drawn(*NETWORKS["cnn"])
-    x = inputs[0]
-    for stage in layer.stages(CNN):
-        x, _ = network.current(CNN, list(params), stage, x)
-        x = jax.nn.relu(x) if stage.unit else x
-    logits, _ = network.forward(CNN, params, inputs[0])
-    np.testing.assert_allclose(logits, x, atol=1e-6)
+def test_the_dnn_is_the_layers_with_its_activations_between():
+    """The oracle: NumPy, with a norm before the activation and a pool behind it; each layer's ceiling is its own."""
+    behind = (layer.flatten(), layer.dense(5), layer.dense(3))
+    layers = (layer.conv(2, 1), layer.norm(), layer.pool(window=(1, 2)), *behind)
+    unit = activation.qcfs(4, 2.0)
+    params = network.init(jax.random.key(0), layers, (1, 4, 3), unit)
+    params[4]["unit"]["log_ceiling"] = np.float32(np.log(0.5))
+    params[1].update(mean=np.array([0.1, -0.2]), var=np.array([0.5, 2.0]), shift=np.array([0.3, 0.4]))
+    params[4].update(bias=np.arange(5) / 10)
+    images = np.random.default_rng(0).normal(size=(6, 1, 4, 3)).astype(np.float32)
+    staircase = lambda x, top: top * np.floor(np.clip(x / top, 0, 1) * 4 + 0.5) / 4
+    x = images @ np.asarray(params[0]["kernel"])[0, 0]
+    x = staircase((x - params[1]["mean"]) / np.sqrt(params[1]["var"] + 1e-5) + params[1]["shift"], 2.0)
+    x = x.reshape(6, 1, 2, 2, 2).mean(3).reshape(6, -1)
+    x = staircase(x @ np.asarray(params[4]["kernel"]) + params[4]["bias"], 0.5)
+    logits, _ = network.forward(layers, params, images, unit)
+    np.testing.assert_allclose(logits, x @ np.asarray(params[5]["kernel"]), atol=1e-5)
+
+
+def test_kernels_begin_by_he_et_al_each_with_draws_of_its_own():
+    """Variance 2 / fan-in; recurrent weights are half a rotation, biases 0."""
+    layers = (layer.conv(64, 5), layer.flatten(), layer.recurrent(40), layer.dense(40), layer.dense(40))
+    params = network.init(jax.random.key(0), layers, (4, 4, 20))
+    for i, fan_in in ((0, 5 * 5 * 20), (2, 4 * 4 * 64), (3, 40)):
+        assert np.std(params[i]["kernel"]) == pytest.approx(np.sqrt(2 / fan_in), rel=0.05)
+        assert not params[i]["bias"].any()
+    rotation = 2 * params[2]["recurrent"]
+    np.testing.assert_allclose(rotation @ rotation.T, np.eye(40), atol=1e-5)
+    assert abs(np.corrcoef(params[3]["kernel"].ravel(), params[4]["kernel"].ravel())[0, 1]) < 0.1
 
 
 @pytest.mark.slow
@@ -151,7 +172,7 @@ def test_what_a_unit_learns_is_held_by_each_layer_and_has_a_gradient():
     [
         (lambda p, x: network.unroll(CNN, p, x, LIF, order="depth"), "order must be one of layer, time"),
         (lambda p, x: network.unroll(CNN, p, x[0], LIF, 0), "at least 1 step, got 0"),
-        (lambda p, x: network.unroll(CNN, p, x[:0], LIF), "at least 1 step"),
+        (lambda p, x: network.unroll(CNN, p, x[:0], LIF), "at least 1 step, got 0"),
         (
             lambda p, x: network.unroll(
                 (CNN[0], layer.norm(over="time"), *CNN[2:]), p, x, LIF, order="time", train=True

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from framework.snn import activation, coding, neuron, saved, surrogate
+from framework.snn import activation, coding, neuron, rasters, saved, surrogate
 from framework.snn.recorded import remade
 
 FACTORIES = saved.UNITS | {"relu": activation.relu, "qcfs": activation.qcfs}
@@ -39,6 +39,16 @@ def test_numbers_that_are_traced_or_have_axes_leave_no_record():
     jax.jit(lambda decay: records.append(neuron.lif(decay).made))(0.5)
     assert records == [None]
     assert neuron.lif(0.5, threshold=np.ones(3)).made is None
+
+
+def test_the_same_options_give_the_same_unit_and_others_another():
+    assert coding.burst(threshold=0.25) is coding.burst(threshold=0.25) is not coding.burst(threshold=0.5)
+    assert neuron.lif(surrogate=surrogate.boxcar(2.0)) is neuron.lif(surrogate=surrogate.boxcar(2.0))
+    assert neuron.lif(surrogate=surrogate.boxcar(2.0)) is not neuron.lif(surrogate=surrogate.boxcar(1.0))
+    assert rasters.bursts(3) is rasters.bursts(3) is not rasters.bursts(4)
+    assert type(coding.rate(threshold=1).made[1]["threshold"]) is int  # not the 1.0 of another call
+    assert neuron.lif(np.full(2, 0.5)) is not neuron.lif(np.full(2, 0.5))
+    assert remade(coding.phase(4).made, coding.CODES) is remade(coding.phase(4).made, coding.CODES)
 
 
 @pytest.mark.parametrize(

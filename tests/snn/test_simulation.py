@@ -188,6 +188,17 @@ def test_predictions_are_those_of_one_run(tmp_path):
 
 
 @pytest.mark.slow
+def test_networks_of_the_same_codes_run_in_one_program():
+    made = lambda seed: converted((coding.phase(4), coding.burst(threshold=0.25)), seed=seed)[0]
+    images = np.zeros((2, *SHAPE), np.float32)
+    observe = lambda seed: simulation.observe(made(seed), images, 4, meter=rasters.bursts(3))
+    observe(0)
+    before = simulation._observe._cache_size()
+    observe(1)
+    assert simulation._observe._cache_size() == before
+
+
+@pytest.mark.slow
 def test_a_run_passes_through_jit_and_vmap():
     spiking, _, images = converted("rate-burst")
     keys = jax.random.split(jax.random.key(0), 3)
@@ -203,6 +214,7 @@ def test_a_run_passes_through_jit_and_vmap():
         (lambda s, x: simulation.run(s, x, 0), "at least 1 step, got 0"),
         (lambda s, x: simulation.run(s, x[:, :5], 3), r"images must be a batch of \(6, 6, 1\)"),
         (lambda s, x: simulation.run(s, x * np.nan, 3), "must be finite"),
+        (lambda s, x: simulation.predict(s, x, 3, batch=0), "at least 1 image, got 0"),
         (lambda s, x: simulation.run(converted("rate-rate")[0], x, 3), "give it a key"),
     ],
 )

@@ -12,6 +12,7 @@ CONVOLUTIONS = [
     layer.conv(1, kernel=1, strides=2),
     layer.conv(2, kernel=2, strides=3, padding="VALID"),
     layer.conv(2, kernel=(9, 3)),
+    layer.conv(3, kernel=(4, 3), strides=(2, 1), padding="HALF"),
 ]
 VGG_16 = (
     *[
@@ -30,7 +31,8 @@ def response(of, image):
     """What a layer with weights of 1 gives for [h, w, c]"""
     kernel = jnp.ones((*of.kernel, image.shape[-1], of.features))
     names = ("NHWC", "HWIO", "NHWC")
-    return jax.lax.conv_general_dilated(image[None], kernel, of.strides, of.padding, dimension_numbers=names)
+    pads = [(k // 2, k // 2) for k in of.kernel] if of.padding == "HALF" else of.padding
+    return jax.lax.conv_general_dilated(image[None], kernel, of.strides, pads, dimension_numbers=names)
 
 
 def reached_by_each(of, shape):

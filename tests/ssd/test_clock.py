@@ -88,6 +88,14 @@ def test_equal_workers_take_turns_and_a_slow_one_falls_behind():
     assert min(counts[0], counts[1]) > 3 * counts[2]
 
 
+def test_time_at_work_and_on_exchanges_is_that_of_the_steps_taken():
+    """A worker's last step may still be waited for; every third of its own meets the master."""
+    found = run(clock.turns, durations(compute=(100, 100, 700)), 3, 60)
+    counts = np.bincount(found.worker)
+    np.testing.assert_array_equal(found.busy, counts * [100, 100, 700])
+    assert found.exchanging == (counts // 3).sum() * (2 * 10 + 5)
+
+
 def test_a_barrier_makes_all_as_slow_as_the_slowest():
     lame = run(clock.rounds, durations(compute=(100, 100, 700)), 1, 10)
     slow = run(clock.rounds, durations(compute=(700, 700, 700)), 1, 10)

@@ -1,4 +1,5 @@
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -44,6 +45,14 @@ def test_a_design_is_a_pytree_of_its_numbers():
         ({"program_us": 1e-5}, "at least a nanosecond"),
         ({"channel_mt_s": -1.0}, "channel_mt_s must be positive"),
         ({"read_us": ()}, "1 to 8 page types"),
+        ({"read_us": "75"}, "read_us must be a number, got '75'"),
+        ({"read_us": jnp.array(-5.0)}, "read_us must be positive and at most"),
+        ({"program_us": (100.0, 2e8)}, "program_us must be positive and at most"),
+        ({"erase_us": (1.0, 2.0)}, "erase_us takes one number, got 2"),
+        ({"memory_us": 1e-4}, "memory_us must be at least a nanosecond"),
+        ({"margin_erase_us": -1.0}, "margin_erase_us must be at least 0"),
+        ({"idle_mw": -1.0}, "idle_mw must be at least 0"),
+        ({"read_uj": float("nan")}, "read_uj must be at least 0"),
         ({"arbitration": "first"}, "arbitration must be one of data-first, command-first"),
         ({"suspend": "both"}, "wants scheduling='read-first'"),
         ({"multiplane": True}, "die_mode='overlap'"),
@@ -79,5 +88,7 @@ def test_energy_is_that_of_the_counts():
     assert energy.read == pytest.approx(reads * power.read_uj * 1e-6)
     assert energy.program == pytest.approx((100 - reads) * power.program_uj * 1e-6)
     assert energy.channel == pytest.approx(100 * 8192 * 8 * power.channel_pj_bit * 1e-12)
+    assert energy.host == pytest.approx(100 * 8192 * 8 * power.host_pj_bit * 1e-12)
+    assert energy.erase == 0
     assert energy.idle == pytest.approx(report.elapsed * 1e-9)
     assert energy.total == pytest.approx(sum(energy[:-1]))

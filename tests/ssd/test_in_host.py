@@ -42,12 +42,18 @@ def test_a_replay_takes_the_time_of_the_simulator():
     one, many = (in_host.replay(design, np.arange(count)) for count in (20, 200))
     assert many == pytest.approx(10 * one, rel=0.1)
     assert in_host.replay(design, []) == 0
+    alone = ssd.closed_forms.unloaded(design).read
+    assert in_host.replay(design, np.arange(20), queue_depth=1) == pytest.approx(20e-9 * alone, rel=1e-12)
 
 
 @pytest.mark.parametrize(
     ("call", "message"),
     [
         (lambda: in_host.expected_time(1, 2, 1), "io at most the total"),
+        (lambda: in_host.expected_time(1, float("nan"), 1), "times must be at least 0"),
+        (lambda: in_host.expected_time(1, 1, [0, -1]), "times must be at least 0"),
+        (lambda: in_host.replay(ssd.presets.isp_ml(), [0], 0), "queue_depth must be at least 1, got 0"),
+        (lambda: in_host.replay(ssd.presets.isp_ml(), [2**40]), "past the device's end"),
         (lambda: in_host.misses([1], 2, "fifo"), "policy must be one of lru, pinned"),
         (lambda: in_host.misses([], 2), "0 or more pages"),
     ],

@@ -30,8 +30,16 @@ def test_a_right_run_passes(made):
 def test_each_invariant_can_fail(made):
     """Times are tampered with, one invariant at a time."""
     *_, times, right = made
-    with pytest.raises(ssd.InvariantError, match="not served"):
-        broken(made, right._replace(status=np.int32(1)))
+    ended = np.where(np.arange(60) == 9, 0, right.ended)
+    with pytest.raises(ssd.InvariantError, match="not served; the first with it is request 9"):
+        broken(made, right._replace(status=np.int32(1), ended=ended))
+    last = int(np.argmax(right.ended))
+    with pytest.raises(ssd.InvariantError, match=f"past the horizon; the first with it is request {last}$"):
+        broken(made, right._replace(status=np.int32(2)))
+    writes = np.flatnonzero(~right.reads)[2]  # a write that takes as long as a read on an idle device is too fast
+    early = np.where(np.arange(60) == writes, right.issued + 102_392, right.ended)
+    with pytest.raises(ssd.InvariantError, match=f"below the unloaded one; the first with it is request {writes}$"):
+        broken(made, right._replace(status=np.int32(3), ended=early))
     with pytest.raises(ssd.InvariantError, match="operation 7 is not done"):
         broken(made, begun=np.where(np.arange(60) == 7, times.done, times.begun))
     with pytest.raises(ssd.InvariantError, match=r"is booked twice"):
@@ -61,6 +69,26 @@ def test_busy_times_are_those_of_the_phases(made):
     moved = 24_576
     assert busy.bus.sum() == reads * (290 + 30 + moved) + (60 - reads) * (361 + moved)
     assert busy.lanes.sum() == (found.work[:, 1] - found.work[:, 0]).sum()
+
+
+def by_hand(kinds, work):
+    """A schedule of one lane, its bus left out."""
+    none = np.zeros((len(kinds), 2), np.int64)
+    zero = np.zeros(len(kinds), np.int64)
+    return ssd.Schedule(zero, zero, np.array(kinds), none, none, np.array(work))
+
+
+def test_a_suspended_operation_and_the_read_inside_it_are_no_double_booking_and_count_once():
+    read, program = 0, 1
+    found = by_hand([program, read, read, program], [[0, 100], [20, 40], [60, 120], [150, 160]])
+    invariants.booked_once(found, suspends=True)
+    assert ssd.busy(found, ssd.presets.isp_ml(channels=1)).lanes.tolist() == [[120 + 10]]
+    with pytest.raises(ssd.InvariantError, match="lane 0 is booked twice at 20 ns"):
+        invariants.booked_once(found)
+    for kind in (read, program):
+        twice = by_hand([kind, kind], [[0, 100], [99, 140]])
+        with pytest.raises(ssd.InvariantError, match="lane 0 is booked twice at 99 ns"):
+            invariants.booked_once(twice, suspends=True)
 
 
 @pytest.mark.slow

@@ -83,6 +83,18 @@ def test_pages_alone_come_as_the_simulator_reads_them():
     np.testing.assert_allclose(planned.time, ssd.simulate(design, load).ended, atol=40)  # a nanosecond or two a step
 
 
+def test_the_energy_is_that_of_pages_instructions_and_rest():
+    """24 pages of 8 KiB at 2 uJ and 10 pJ a bit, 157 instructions of 5 pJ on each, 500 mW all the time."""
+    trace = train(sgd.local(optax.sgd(RATE), 2), cost=isp.Work(100, 50, 7, 3))
+    spent = 24 * (2e-6 + 8192 * 8 * 10e-12 + 157 * 5e-12) + 0.5 * 1e-9 * int(trace.time[-1])
+    assert trace.energy == pytest.approx(spent, rel=1e-9)
+
+
+def test_steps_that_fill_no_look_are_left_out():
+    trace = train(sgd.local(optax.sgd(RATE), 2), every=4)
+    assert (len(trace.time), trace.read_pages) == (1, 16)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

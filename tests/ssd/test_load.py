@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 from framework import ssd
+from framework.ssd import load
 
 KEY = jax.random.key(0)
 
@@ -23,18 +24,18 @@ def test_a_key_gives_the_same_load_and_another_key_another():
 
 
 def test_the_mixture_is_as_asked():
-    load = ssd.load.poisson(KEY, 20_000, 1e5, read_ratio=0.7, size=(4096, 16384), span=2**24)
-    assert (load.kind == ssd.load.READ).mean() == pytest.approx(0.7, abs=0.02)
-    assert (load.size == 4096).mean() == pytest.approx(0.5, abs=0.02)
-    assert set(load.size.tolist()) == {4096, 16384}
-    assert (load.offset + load.size).max() <= 2**24
-    assert load.uniform == 0
+    made = ssd.load.poisson(KEY, 20_000, 1e5, read_ratio=0.7, size=(4096, 16384), span=2**24)
+    assert (made.kind == ssd.load.READ).mean() == pytest.approx(0.7, abs=0.02)
+    assert (made.size == 4096).mean() == pytest.approx(0.5, abs=0.02)
+    assert set(made.size.tolist()) == {4096, 16384}
+    assert (made.offset + made.size).max() <= 2**24
+    assert made.uniform == 0
     assert ssd.load.closed(KEY, 10, 2).uniform == 8192
 
 
 def counts(**choices):
-    load = ssd.load.closed(KEY, 50_000, 1, span=1000 * 8192, **choices)
-    return np.bincount(load.offset // 8192, minlength=1000)
+    made = ssd.load.closed(KEY, 50_000, 1, span=1000 * 8192, **choices)
+    return np.bincount(made.offset // 8192, minlength=1000)
 
 
 def test_patterns_ask_for_places_as_they_say():
@@ -42,9 +43,22 @@ def test_patterns_ask_for_places_as_they_say():
     assert uniform.min() > 20
     zipf = np.sort(counts(pattern="zipf", skew=0.99))[::-1]
     assert zipf[0] / zipf[99] == pytest.approx(100**0.99, rel=0.4)
+    harmonic = np.sort(counts(pattern="zipf", skew=1.0))[::-1]
+    assert harmonic[0] / 50_000 == pytest.approx(np.log(2) / np.log(1001), rel=0.05)  # the continuous law's first place
+    assert harmonic[0] / harmonic[99] == pytest.approx(np.log(2) / np.log(101 / 100), rel=0.4)
+    assert counts(pattern="zipf", skew=0.0).min() > 20
     hot = counts(pattern="hot-cold", hot=0.1, heat=0.9)
     assert hot[:100].sum() / hot.sum() == pytest.approx(0.9, abs=0.01)
     assert set(counts(pattern="sequential").tolist()) == {50}
+
+
+@pytest.mark.parametrize("slots", [1, 2, 3, 64, 1000, 1001, 4095])
+def test_popular_places_are_spread_over_the_span_and_stay_apart(slots):
+    places = load._scattered(np.arange(slots), slots)
+    assert sorted(places.tolist()) == list(range(slots))
+    if slots > 9:  # of every ten places that follow each other in popularity some lie in each half
+        tens = places[: slots // 10 * 10].reshape(-1, 10) >= slots / 2
+        assert (tens.any(1) & ~tens.all(1)).all()
 
 
 @pytest.mark.parametrize(
@@ -54,6 +68,11 @@ def test_patterns_ask_for_places_as_they_say():
         ({"requests": 0}, "requests must be an integer of at least 1"),
         ({"rate": 1e-9}, "more than 13 days"),
         ({"size": 1000}, "multiples of 512"),
+        ({"size": (4096, 4096.7)}, "multiples of 512"),
+        ({"size": ()}, "multiples of 512"),
+        ({"read_ration": 0.5}, "no choice 'read_ration'; it has read_ratio, size, span"),
+        ({"span": 2**24 / 3}, "span must be an integer"),
+        ({"align": 8192.0}, "align must be an integer"),
         ({"read_ratio": 1.5}, "read_ratio must be a share"),
         ({"span": 512}, "holds no request of 8192"),
         ({"pattern": "random"}, "pattern must be one of uniform"),

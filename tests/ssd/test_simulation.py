@@ -131,6 +131,16 @@ def test_a_week_between_requests_does_not_overflow():
     assert (latency == latency[0]).all()
 
 
+def test_days_of_work_for_requests_that_come_at_once_do_not_overflow():
+    """Writes of 20 s on one chip: times and numbers of so many requests fit no one integer."""
+    device, count = ssd.presets.isp_ml(channels=1, program_us=2e7), 20_000
+    columns = np.arange(count) % 100 * 8192, np.full(count, 8192), np.ones(count, np.int32)
+    load = ssd.Load(np.zeros(count, np.int64), *columns)
+    last = 2_496 + count * (361 + 24_576 + 20 * 10**9)
+    assert ssd.simulate(device, load).ended.tolist()[-1] == last
+    assert ssd.sweep([device], load).max_us == pytest.approx(last / 1000, rel=1e-12)
+
+
 def test_an_hour_of_simulated_time_does_not_overflow():
     device = ssd.presets.isp_ml()
     late = 3600 * 10**9
@@ -154,8 +164,10 @@ def test_a_load_that_does_not_fit_is_refused():
         (one(kind=7), "kinds are 0"),
         (ssd.Load(np.array([5, 4]), *(np.array([0, 0]),), np.array([512, 512]), np.array([0, 0])), "must not go back"),
         (ssd.Load(*(np.array([]),) * 4), "at least 1 request"),
+        (one(arrival=0.5), "takes integers, ns and bytes, but its arrival is of float64"),
     ):
         with pytest.raises(ValueError, match=what):
             ssd.simulate(device, load)
-    with pytest.raises(ValueError, match=r"an ssd\.Design"):
-        ssd.simulate(None, one())
+    for call in (ssd.simulate, ssd.schedule, lambda design, load: ssd.sweep([device, design], load)):
+        with pytest.raises(ValueError, match=r"takes an ssd\.Design and an ssd\.Load, got NoneType and Load"):
+            call(None, one())

@@ -1,8 +1,10 @@
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from framework import ssd
+from framework.ssd.report import nearest_rank
 
 pytestmark = pytest.mark.slow
 
@@ -20,7 +22,28 @@ def test_a_mixture_of_designs_is_swept_in_the_order_given():
         assert summary.p99_us[i] == pytest.approx(report.percentile(99), rel=1e-12)
         assert summary.max_us[i] == pytest.approx(report.max_us, rel=1e-12)
         assert summary.iops[i] == pytest.approx(report.iops, rel=1e-12)
+        assert summary.bandwidth[i] == pytest.approx(report.bandwidth, rel=1e-12)
         assert summary.energy_j[i] == pytest.approx(report.energy.total)
+
+
+def test_numbers_of_jax_are_swept_as_those_of_python():
+    device = ssd.presets.isp_ml(channels=2)
+    numbers = [20.0, 60.0]
+    one, other = (
+        ssd.sweep([device.replace(read_us=us) for us in each], LOAD) for each in (numbers, jnp.array(numbers))
+    )
+    np.testing.assert_array_equal(one, other)
+    assert one.mean_us[0] < one.mean_us[1]
+
+
+def test_a_sweep_tells_the_write_amplification_of_page_maps():
+    """Collection on one of two devices; a plan each."""
+    small = {"channels": 1, "blocks": 12, "pages": 8, "mapping": "page", "precondition": "full"}
+    designs = [ssd.presets.isp_ml(**small, over_provisioning=share) for share in (0.4, 0.6)]
+    load = ssd.load.closed(jax.random.key(0), 150, 4, read_ratio=0.2, span=designs[1].capacity)
+    found = ssd.sweep(designs, load).write_amplification
+    assert found.tolist() == [float(ssd.simulate(design, load).write_amplification) for design in designs]
+    assert found[0] > found[1] >= 1
 
 
 def test_a_sweep_refuses_what_a_simulation_refuses():
@@ -35,5 +58,9 @@ def test_a_percentile_is_a_rank():
     report = ssd.simulate(ssd.presets.isp_ml(channels=2), LOAD)
     latency = np.sort(report.latency) / 1000
     assert [report.percentile(p) for p in (1, 50, 100)] == [latency[1], latency[74], latency[149]]
+    for count in (3, 100, 1000):  # 7 / 100 * 100 is more than 7 in floating point
+        for percent in range(1, 101):
+            assert nearest_rank(percent, count) == -(-percent * count // 100)
+    assert nearest_rank(99.9, 1000) == 999
     with pytest.raises(ValueError, match="above 0"):
         report.percentile(0)

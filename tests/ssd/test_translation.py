@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from framework import ssd
-from framework.ssd import preconditioning, translation
+from framework.ssd import preconditioning, translation, victims
 from framework.ssd.requests import READ, TRIM, WRITE
 from tests.ssd.plain_ftl import Plane
 
@@ -60,6 +60,24 @@ def test_moved_pages_are_the_valid_pages_of_the_victims_and_no_page_is_lost(vict
     np.testing.assert_array_equal((np.asarray(state.opened) < 0).sum(1), state.free)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("victim", "choices"), [("random", 10), ("d-choices", 1), ("d-choices", 60)])
+def test_victims_drawn_at_random_are_any_block_in_use_and_the_more_draws_the_fewer_pages(victim, choices):
+    design = device(victim=victim, choices=choices, precondition="full")
+    kind, page = requests(design, 1500, kinds=(0, 1, 0))
+    state, _ = translation.translate(preconditioning.state_of(design), kind, page, design.ftl, design.geometry)
+    drawn = np.arange(2000)
+    choose = lambda number: victims.choose(state._replace(drawn=number), 0, design.ftl, jax.random.key(0))
+    shares = np.bincount(jax.jit(jax.vmap(choose))(drawn), minlength=12) / len(drawn)
+    used = (np.asarray(state.opened[0]) >= 0) & (np.arange(12) != int(state.at[0]))
+    least = used & (state.valid[0] == np.min(np.asarray(state.valid[0])[used]))
+    assert not shares[~used].any()
+    if choices == 60:
+        assert shares[least].sum() > 0.99 > least.sum() / used.sum()
+    else:
+        np.testing.assert_allclose(shares[used], 1 / used.sum(), atol=0.03)
+
+
 def amplification(victim, ratio, writes=400_000, **fields):
     """Of uniform random writes on a plane of 400 blocks of 64 pages, the first part discarded; beside the law."""
     plane = {"channels": 1, "blocks": 400, "pages": 64, "op_of": "logical", "over_provisioning": ratio}
@@ -83,6 +101,16 @@ def test_write_amplification_follows_lambert_w(ratio):
     assert (0.88 if ratio < 0.2 else 0.95) * law < greedy < 1.005 * law
     if ratio <= 0.28:
         assert greedy < amplification("d-choices", ratio)[0] < fifo * 1.005
+
+
+@pytest.mark.slow
+def test_pages_that_are_copied_back_cost_the_channel_nothing():
+    load = ssd.load.closed(jax.random.key(0), 200, 2, read_ratio=0.0, span=2**18)
+    moved, copied = (ssd.simulate(device(precondition="full", copyback=each), load) for each in (False, True))
+    assert copied.moved == moved.moved > 0
+    assert copied.energy.channel == pytest.approx(200 * 8192 * 8 * 10e-12)
+    assert moved.energy.channel == pytest.approx((200 + 2 * int(moved.moved)) * 8192 * 8 * 10e-12)
+    assert copied.elapsed < moved.elapsed
 
 
 @pytest.mark.slow
@@ -125,7 +153,21 @@ def test_preconditioning_ends_in_a_steady_state():
 
 
 @pytest.mark.slow
+def test_a_device_in_use_is_made_once_whatever_the_setting_of_its_caller():
+    design = device(precondition="steady", blocks=20)
+    with jax.enable_x64(True):
+        wide = preconditioning.state_of(design)
+    preconditioning._used.cache_clear()
+    jax.tree.map(np.testing.assert_array_equal, preconditioning.state_of(design), wide)
+    load = ssd.load.closed(jax.random.key(0), 50, 2, read_ratio=0.0, span=2**18)
+    for read_us in (50.0, 75.0):
+        ssd.simulate(design.replace(read_us=read_us), load)
+    assert preconditioning._used.cache_info().misses == 1
+
+
+@pytest.mark.slow
 def test_preconditioning_that_does_not_settle_says_why(monkeypatch):
+    preconditioning._used.cache_clear()
     monkeypatch.setattr(preconditioning, "CLOSE", 0.0)
     monkeypatch.setattr(preconditioning, "MOST", 3)
     monkeypatch.setattr(preconditioning, "WINDOW", 500)
