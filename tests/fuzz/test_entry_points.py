@@ -34,7 +34,7 @@ REFUSED = [
     ("selection", "difficulty.el2n", "labels", "halves", "labels must be whole numbers"),
     ("selection", "difficulty.el2n", "logits", "a row less", "5 points need as many labels"),
     ("selection", "dynamics.update", "labels", "a million", "the label of point 0 is 1000000"),
-    ("selection", "dynamics.update", "indices", "a million", "labels are 0 to 5"),
+    ("selection", "dynamics.update", "indices", "a million", "indices are 0 to 5"),
     ("selection", "moderate", "labels", "-1", "the label of point 0 is -1"),
     ("networks", "training.accuracy", "batch", "0", "a batch at least 1 image"),
     ("networks", "training.accuracy", "labels", "an axis more", r"6 images need as many labels, \[N\]"),
