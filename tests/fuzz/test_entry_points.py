@@ -41,7 +41,7 @@ REFUSED = [
     ("networks", "training.require_classes", "labels", "halves", "labels must be whole numbers from 0 to 2"),
     ("networks", "resnet.recipe", "steps", "0", "a recipe wants 1 step"),
     ("networks", "resnet.recipe", "rate", "NaN", "a finite rate"),
-    ("sgd", "shard", "workers", "0", "at least 1 worker is wanted, got 0"),
+    ("sgd", "shard", "workers", "0", "workers must be a whole number of at least 1, got 0"),
     (
         "causal",
         "metrics.compare",
