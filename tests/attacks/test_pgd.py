@@ -125,8 +125,9 @@ def test_a_gradient_that_is_nan_moves_nothing():
     [
         ({"epsilon": 0.0}, "pgd-20: epsilon must be above 0, got 0.0"),
         ({"epsilon": 0.1, "step_size": -1.0}, "step_size must be above 0"),
-        ({"epsilon": 0.1, "steps": 0}, "steps and restarts must be at least 1, got 0 and 1"),
-        ({"epsilon": 0.1, "restarts": 0}, "steps and restarts must be at least 1"),
+        ({"epsilon": 0.1, "steps": 0}, "pgd: steps must be a whole number of at least 1, got 0"),
+        ({"epsilon": 0.1, "steps": 2.5}, "pgd: steps must be a whole number of at least 1, got 2.5"),
+        ({"epsilon": 0.1, "restarts": 0}, "pgd: restarts must be a whole number of at least 1, got 0"),
         ({"epsilon": 0.1, "start": "corner"}, "start must be one of image, uniform, normal, got 'corner'"),
         ({"epsilon": 0.1, "norm": "l7"}, "norm must be one of linf, l2"),
         ({"epsilon": 0.1, "loss": "l7"}, "loss must be one of"),
