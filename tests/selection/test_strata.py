@@ -14,6 +14,8 @@ def test_every_stratum_gives_the_same_and_the_hardest_are_cut():
     assert scores[chosen].max() <= 1
     strata = np.minimum(scores[chosen] * 4, 3).astype(int)
     np.testing.assert_array_equal(np.bincount(strata), [5, 5, 5, 5])
+    scaled = selection.coverage_centric(jax.random.key(0), 8 * scores, 20, cut=0.2, strata=4)
+    np.testing.assert_array_equal(scaled, chosen)  # strata have no unit
     other = selection.coverage_centric(jax.random.key(1), scores, 20, cut=0.2, strata=4)
     assert set(np.asarray(other).tolist()) != set(chosen.tolist())
 
