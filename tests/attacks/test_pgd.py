@@ -71,6 +71,11 @@ def test_more_restarts_never_find_fewer(norm):
     assert 0 < broken[0].sum() < broken[2].sum()
 
 
+def test_a_step_is_two_and_a_half_balls_over_all_steps_by_default():
+    assert attacks.pgd(0.1, steps=5).numbers["step_size"] == pytest.approx(0.05)
+    assert attacks.pgd(0.1, steps=5, step_size=0.01).numbers["step_size"] == 0.01
+
+
 def test_starts_differ_and_lie_where_they_say():
     ends = {s: run(attacks.pgd(0.1, steps=1, step_size=1e-6, start=s)) for s in ("normal", "uniform")}
     assert 0.0009 < np.std(ends["normal"] - IMAGES) < 0.0011

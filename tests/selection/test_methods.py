@@ -63,6 +63,11 @@ def test_a_ranking_comes_in_random_order(traits):
     assert ranked not in (one, other)
 
 
+def test_centres_begin_at_a_point_that_the_key_draws(traits):
+    first = [int(selection.choose("k_center", key, 1, traits)[0]) for key in jax.random.split(jax.random.key(0), 6)]
+    assert len(set(first)) > 2
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "options"),
