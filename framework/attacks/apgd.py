@@ -12,6 +12,7 @@ from jax import lax
 
 from framework.attacks import attack, losses, norms
 from framework.attacks.attack import Apply, Attack, per_image
+from framework.core import counts
 from framework.core.types import Key
 
 MOMENTUM = 0.75  # alpha, weight of the new step against the last one
@@ -89,13 +90,12 @@ def target_ranks(name: str, targets: int) -> range:
     Raises:
       ValueError: if there are no targets.
     """
-    if targets < 1:
-        raise ValueError(f"{name}: targets must be at least 1, got {targets}")
+    counts.check(f"{name}: ", targets=targets)
     return range(2, targets + 2)
 
 
 def of_rank(logits: jax.Array, rank: int | jax.Array) -> jax.Array:
-    """The class whose logit is the `rank`-th largest, `[N]`."""
+    """The class whose logit is the `rank`-th largest, `[N]`; `evaluate` refuses ranks beyond the last class."""
     return jnp.argsort(logits, -1)[:, logits.shape[-1] - rank]
 
 
@@ -116,8 +116,7 @@ def windows(steps: int) -> np.ndarray:
 
 def _made(run, name: str, numbers: dict, norm: str, steps: int, **structure) -> Attack:
     norms.named(norm)
-    if steps < 1:
-        raise ValueError(f"{name}: steps must be at least 1, got {steps}")
+    counts.check(f"{name}: ", steps=steps)
     return attack.make(run, name, numbers, norm=norm, steps=steps, **structure)
 
 

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from framework.core import keys
 from framework.core.types import Key
 
 Apply = Callable[[jax.Array], jax.Array]  # images [N, ...] -> logits [N, classes]
@@ -43,6 +44,7 @@ class Attack:
         Raises:
           ValueError: for a key that is not typed.
         """
+        keys.check(key)
         if not jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
             raise ValueError(f"the key must be typed, jax.random.key(seed), got an array of {key.dtype}")
         images = jnp.asarray(images)
@@ -62,9 +64,9 @@ def make(run: Callable[..., jax.Array], name: str, numbers: dict[str, Any], **st
     return Attack(name, run, tuple(structure.items()), numbers)
 
 
-def draw(keys: Key, sampler: Callable[..., jax.Array], like: jax.Array) -> jax.Array:
-    """Draws of `sampler(key, shape, dtype)` for each image, by its own key, `[N, ...]`."""
-    return jax.vmap(lambda key: sampler(key, like.shape[1:], like.dtype))(keys)
+def draw(each: Key, sampler: Callable[..., jax.Array], like: jax.Array) -> jax.Array:
+    """Draws of `sampler(key, shape, dtype)` for each image, by its own key of `each`, `[N, ...]`."""
+    return jax.vmap(lambda key: sampler(key, like.shape[1:], like.dtype))(each)
 
 
 def per_image(values: jax.Array, like: jax.Array) -> jax.Array:

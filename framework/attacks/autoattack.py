@@ -93,7 +93,7 @@ def judge(
     batch: int = 250,
     watch: Watch | None = None,
 ) -> Evaluation:
-    """`autoattack` with the accuracy after each of its attacks."""
+    """`autoattack`, whose arguments, errors and warnings it has, with the accuracy after each of its attacks."""
     images, labels = inputs.checked(images, labels, batch)
     clean(apply, images, labels, batch)  # what is no network is refused before it is doubted
     classes = masking.check(apply, images[:batch], labels[:batch])

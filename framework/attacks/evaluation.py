@@ -1,7 +1,7 @@
 """Attacks one after another on the images that withstood those before, in batches of one shape."""
 
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -56,8 +56,8 @@ def evaluate(
       An `Evaluation`. An image whose logits are NaN is never robust.
 
     Raises:
-      ValueError: for a key, images, labels or logits that are not as above, or a network that gives NaN on a clean
-        image.
+      ValueError: for a key, attacks, images, labels or logits that are not as above, more targets than other classes,
+        or a network that gives NaN on a clean image.
 
     Example:
       >>> from framework import attacks
@@ -68,16 +68,19 @@ def evaluate(
       ([False, True], [0.4, 0.9])
     """
     keys.check(key)
-    attacks = (attacks,) if isinstance(attacks, Attack) else tuple(attacks)
+    attacks = tuple(attacks) if isinstance(attacks, Iterable) else (attacks,)
     images, labels = inputs.checked(images, labels, batch)
     apply = traced(apply)
-    found, robust, attacked = images.copy(), clean(apply, images, labels, batch), _attacked(options)
+    logits = outputs(apply, images, batch)
+    robust = right(logits, labels)
+    inputs.check_attacks(attacks, logits.shape[-1])
+    found, attacked = images.copy(), _attacked(options)
     accuracy = {"clean": float(robust.mean())}
     for place, attack in enumerate(attacks):
         left, own = np.flatnonzero(robust), jax.random.fold_in(key, place)
         for done, rows, count in batches(left, min(batch, len(images))):
-            adversarial, right = attacked((rows, images[rows], labels[rows]), attack, own, apply)
-            broken = ~np.asarray(right)[:count]
+            adversarial, withstood = attacked((rows, images[rows], labels[rows]), attack, own, apply)
+            broken = ~np.asarray(withstood)[:count]
             found[rows[:count][broken]] = np.asarray(adversarial)[:count][broken]
             robust[rows[:count][broken]] = False
             if watch:
@@ -97,7 +100,11 @@ def clean(apply: Apply, images: np.ndarray, labels: np.ndarray, batch: int) -> n
     Raises:
       ValueError: if logits are NaN or of another shape than `[N, classes]`, or a label is no class.
     """
-    logits = outputs(apply, images, batch)
+    return right(outputs(apply, images, batch), labels)
+
+
+def right(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Which logits of clean images are right, `[N]` bool; errors as `clean`."""
     inputs.check_logits(logits, labels)
     return np.array(losses.correct(logits, labels))
 

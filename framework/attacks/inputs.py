@@ -1,20 +1,23 @@
 """What callers hand in, checked: one line says what is wrong, where, and what would be right."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from framework.attacks.attack import Attack
+from framework.core import counts
+
 
 def checked(images: Any, labels: Any, batch: int) -> tuple[np.ndarray, np.ndarray]:
-    """Images and labels as arrays.
+    """Images and labels as arrays; float16 becomes float32, in which attacks step.
 
     Raises:
       ValueError: for images that are no floats in [0, 1], labels that are no integers, numbers that differ, no images,
         or a batch below 1.
     """
     images, labels = np.asarray(images), np.asarray(labels)
-    if batch < 1:
-        raise ValueError(f"a batch must hold at least 1 image, got {batch}")
+    counts.check(batch=batch)
     if images.ndim < 2 or not len(images) or labels.shape != images.shape[:1]:
         raise ValueError(f"images must be [N, ...] and labels [N], got shapes {images.shape} and {labels.shape}")
     if not np.issubdtype(images.dtype, np.floating):
@@ -26,7 +29,18 @@ def checked(images: Any, labels: Any, batch: int) -> tuple[np.ndarray, np.ndarra
         raise ValueError(f"images must lie in [0, 1] before any normalisation, image {row} spans {span}")
     if not np.issubdtype(labels.dtype, np.integer):
         raise ValueError(f"labels must be integers, got {labels.dtype}")
-    return images, labels
+    return images.astype(np.float32) if images.dtype == np.float16 else images, labels
+
+
+def check_attacks(attacks: Sequence[Attack], classes: int) -> None:
+    """Raises ValueError unless all are attacks, whose targets, if they have some, are among the classes."""
+    for attack in attacks:
+        if not isinstance(attack, Attack):
+            raise ValueError(f"attacks must be such as attacks.pgd(8 / 255) makes, got {attack!r}")
+        if attack.numbers.get("rank", 0) > classes:
+            raise ValueError(
+                f"{attack.name}: targets must be at most {classes - 1}, as the network has {classes} classes"
+            )
 
 
 def check_logits(logits: np.ndarray, labels: np.ndarray) -> None:

@@ -28,14 +28,22 @@ def margin(logits: jax.Array, labels: jax.Array) -> jax.Array:
 
 
 def dlr(logits: jax.Array, labels: jax.Array) -> jax.Array:
-    """-(z_y - max_{i != y} z_i) / (z_(1) - z_(3)), the logits in falling order; blind to shift and scale."""
-    ordered = jax.lax.top_k(logits, 3)[0]
+    """-(z_y - max_{i != y} z_i) / (z_(1) - z_(3)), the logits in falling order; blind to shift and scale.
+
+    Raises:
+      ValueError: for fewer than 3 logits.
+    """
+    ordered = _largest(logits, 3)
     return margin(logits, labels) / (ordered[:, 0] - ordered[:, 2] + _TINY)
 
 
 def targeted_dlr(logits: jax.Array, labels: jax.Array, targets: jax.Array) -> jax.Array:
-    """-(z_y - z_t) / (z_(1) - (z_(3) + z_(4)) / 2)."""
-    ordered = jax.lax.top_k(logits, 4)[0]
+    """-(z_y - z_t) / (z_(1) - (z_(3) + z_(4)) / 2).
+
+    Raises:
+      ValueError: for fewer than 4 logits.
+    """
+    ordered = _largest(logits, 4)
     scale = ordered[:, 0] - (ordered[:, 2] + ordered[:, 3]) / 2
     return lead(logits, targets, labels) / (scale + _TINY)
 
@@ -83,6 +91,12 @@ def climb(
         return logits, each, gradient
 
     return convolutions.ordered(all_three)
+
+
+def _largest(logits: jax.Array, count: int) -> jax.Array:
+    if logits.shape[-1] < count:
+        raise ValueError(f"this ratio compares {count} logits, the network has {logits.shape[-1]}: take loss='margin'")
+    return jax.lax.top_k(logits, count)[0]
 
 
 def _of(logits: jax.Array, labels: jax.Array) -> jax.Array:

@@ -55,7 +55,18 @@ def matrix(
     *,
     batch: int = 250,
 ) -> dict[str, dict[str, float]]:
-    """Accuracy of every network on the images made on every network, source to target to accuracy."""
+    """Accuracy of every network on the images made on every network.
+
+    Args:
+      networks: name to network, images -> logits.
+      key, attacks, images, labels, batch: as for `transfer`.
+
+    Returns:
+      Source to target to accuracy: the share of images that the target gets right, clean and made on the source.
+
+    Raises:
+      ValueError: as `evaluate`.
+    """
     images, labels = inputs.checked(images, labels, batch)
     alone = {name: clean(apply, images, labels, batch) for name, apply in networks.items()}
     table = {}

@@ -7,7 +7,7 @@ from typing import Any
 import jax
 from jax.sharding import PartitionSpec as P
 
-from framework.core import devices
+from framework.core import counts, devices
 from framework.core.devices import Options, Split
 from framework.core.types import Metrics, State, Step
 
@@ -28,6 +28,9 @@ def advance(
     Returns:
       The state after the last step, and the metrics with leaves `[length, ...]`.
 
+    Raises:
+      ValueError: if `length` is no whole number of at least 1.
+
     Example:
       >>> from framework import core
       >>> double = lambda state, fixed: (2 * state, {"before": state})
@@ -35,6 +38,7 @@ def advance(
       >>> int(state), metrics["before"].tolist()
       (16, [1, 2, 4, 8])
     """
+    counts.check(length=length)
     if split is None or jax.device_count() == 1:
         return _compiled(options)(step, state, fixed, length)
     rows = devices.rows_of(state, split.state)
@@ -84,10 +88,9 @@ def chunks(
       `(done, state, metrics)` after each piece: the steps taken in all, the state, the metrics of the piece.
 
     Raises:
-      ValueError: if `chunk` is less than 1 or `done` lies outside of `[0, steps]`.
+      ValueError: if `chunk` is no whole number of at least 1 or `done` lies outside of `[0, steps]`.
     """
-    if chunk < 1:
-        raise ValueError(f"a chunk must hold at least 1 step, got {chunk}")
+    counts.check(chunk=chunk)
     if not 0 <= done <= steps:
         raise ValueError(f"steps already taken must lie between 0 and {steps}, got {done}")
     if split and jax.device_count() > 1:

@@ -17,9 +17,8 @@ from jax.extend import core
 
 CALLS = {"jit": "jaxpr", "pjit": "jaxpr", "closed_call": "call_jaxpr", "custom_jvp_call": "call_jaxpr"}
 DIMENSIONS = ("NHWC", "HWIO", "NHWC")
-PART = (
-    2**17
-)  # numbers of a batch that the gradient of a kernel looks at together: XLA's is up to 7 times slower on more
+# numbers of a batch that the gradient of a kernel looks at together: XLA's is up to 7 times slower on more
+PART = 2**17
 FEWEST = 8  # images that may stand together whatever their size
 Pads = tuple[tuple[int, int], tuple[int, int]]  # (before, after) along height and width
 
@@ -62,7 +61,7 @@ _convolution.defvjp(lambda strides, pads, kernel, x: (_plain(strides, pads, kern
 
 
 def convolve(x: jax.Array, kernel: jax.Array, strides: tuple[int, int] = (1, 1), pads: Pads | None = None) -> jax.Array:
-    """A cross-correlation, as convolutions of networks are. Forward mode goes over reverse, not alone.
+    """A cross-correlation, as convolutions of networks are; `jvp` works on its gradient, not on it alone.
 
     Args:
       x: `[N, h, w, channels]`.

@@ -21,7 +21,7 @@ class Eigenpair(NamedTuple):
     """An eigenvalue of largest magnitude with its vector."""
 
     value: jax.Array  # [], signed
-    vector: Params  # like the parameters, of norm 1
+    vector: Params  # like the parameters, of norm 1; 0 where the loss is flat
     residual: jax.Array  # [], ||H v - value v||: 0 for an exact pair
 
 
@@ -70,11 +70,9 @@ def power_iteration(loss: ScalarLoss, params: Params, key: Key, iterations: int 
       iterations: products, at least 1; the error falls by |second / first eigenvalue| with each.
 
     Raises:
-      ValueError: if `iterations` is less than 1, or it is no key.
+      ValueError: if `iterations` is no whole number of at least 1, or it is no key.
     """
-    if iterations < 1:
-        raise ValueError(f"power iteration needs at least 1 iteration, got {iterations}")
-    keys.check(key)
+    keys.check(key, iterations=iterations)
 
     def step(_, reached: tuple[Params, Params]) -> tuple[Params, Params]:
         vector = _normalized(reached[1])

@@ -18,7 +18,7 @@ def argmax(values: jax.Array) -> jax.Array:
       values: floats of any shape, without NaN.
 
     Returns:
-      `[]` int32; the number of entries where all are -inf.
+      `[]` int32.
     """
     order = np.arange(math.prod(values.shape), dtype=np.int32).reshape(values.shape)
 

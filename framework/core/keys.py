@@ -1,19 +1,17 @@
 """Random key streams: one key a purpose, derived by name or by number and never by the order of calls."""
 
-import numbers
 import operator
 import zlib
 
 import jax
 
+from framework.core import counts
 from framework.core.types import Key
 
 
-def check(key: Key, **counts: int) -> None:
-    """Raises ValueError unless it is a key of JAX, no seed, and the counts of what is drawn are whole and above 0."""
-    for name, count in counts.items():
-        if not isinstance(count, numbers.Integral) or count < 1:
-            raise ValueError(f"{name} must be a whole number of at least 1, got {count!r}")
+def check(key: Key, **drawn: int) -> None:
+    """Raises ValueError unless it is a key of JAX, no seed, and there is at least 1 of everything that is drawn."""
+    counts.check(**drawn)
     dtype = getattr(key, "dtype", None)
     if dtype is None or not (jax.dtypes.issubdtype(dtype, jax.dtypes.prng_key) or dtype == "uint32"):
         what = f"{dtype} numbers" if dtype is not None else repr(key)[:80]

@@ -4,6 +4,7 @@ Reference: Simard, Steinkraus and Platt, "Best practices for convolutional neura
 analysis", ICDAR 2003.
 """
 
+import math
 from typing import Any
 
 import jax
@@ -11,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.scipy.ndimage import map_coordinates
 
-from framework.core import keys
+from framework.core import counts, keys
 from framework.core.types import Key
 
 BLOCK = 1000  # images distorted at once
@@ -34,8 +35,14 @@ def distort(
 
     Returns:
       Float32, shaped as the images.
+
+    Raises:
+      ValueError: for no key, or images of another shape.
     """
+    keys.check(key)
     images = jnp.asarray(images, jnp.float32)
+    if images.ndim not in (3, 4):
+        raise ValueError(f"distort: images must be [N, H, W] or [N, H, W, C], got {images.shape}")
     height, width = images.shape[1:3]
     smooth = _gaussian(height, smoothness), _gaussian(width, smoothness)
     grid = jnp.stack(jnp.meshgrid(jnp.arange(height), jnp.arange(width), indexing="ij")).astype(jnp.float32)
@@ -62,12 +69,16 @@ def amplify(key: Key, images: Any, times: int, strength: float = 34.0, smoothnes
       Bytes, `[times * N, ...]`: the originals first, then copy after copy, each in the order of the originals.
 
     Raises:
-      ValueError: for no key, fewer than 1 times, images that are no bytes, or no image.
+      ValueError: for no key, fewer than 1 times, a strength or smoothness out of its range, images that are no bytes,
+        or no image.
     """
     keys.check(key)
+    counts.check("amplify: ", times=times)
     images = np.asarray(images)
-    if times < 1:
-        raise ValueError(f"amplify: times must be at least 1, got {times}")
+    if not (math.isfinite(strength) and 0 < smoothness < math.inf):
+        raise ValueError(
+            f"amplify: strength must be finite, and smoothness above 0 and finite, got {strength} and {smoothness}"
+        )
     if images.dtype != np.uint8 or images.ndim not in (3, 4) or not len(images):
         raise ValueError(
             f"amplify: images must be bytes [N, H, W] or [N, H, W, C], at least 1, got {images.dtype} {images.shape}"

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from framework.core import counts
 from framework.data import aedat
 
 EVENT = np.dtype([("x", np.int16), ("y", np.int16), ("t", np.int64), ("p", np.bool_)])
@@ -22,15 +23,13 @@ _DAT_TYPES = (0, 12)  # two-dimensional change detections; the second is the new
 class Recording(NamedTuple):
     """One recording of an event camera."""
 
-    events: (
-        np.ndarray
-    )  # [count] of `EVENT`: x to the right, y downwards, t in us and never falling, p True for brighter
+    events: np.ndarray  # [count] of `EVENT`: x to the right, y down, t in us and never falling, p True for brighter
     size: tuple[int, int]  # (height, width) of the sensor
     source: str  # where it comes from, in one line
 
     def __str__(self) -> str:
         height, width = self.size
-        span = int(self.events["t"][-1]) - int(self.events["t"][0])
+        span = int(self.events["t"][-1]) - int(self.events["t"][0]) if len(self.events) else 0
         return f"{len(self.events):,} events of {height}x{width} pixels in {span:,} us, from {self.source}"
 
 
@@ -90,18 +89,22 @@ def frames(
       [steps, height, width, 2] int32, darker before brighter. Nothing is clipped; the sum is the number of events.
 
     Raises:
-      ValueError: if `steps` is below 1 or, by count, above the number of events; for another `by`; if there are no
-        events or no size; if an event lies outside it, before the one ahead of it, or has a polarity beside 0 and 1.
+      ValueError: if `steps` is no whole number of at least 1 or, by count, above the number of events; for another
+        `by`; if there are no events, none with x, y, t and p, or no size; if an event lies outside it, before the one
+        ahead of it, or has a polarity beside 0 and 1.
     """
     events, size = (recording.events, size or recording.size) if isinstance(recording, Recording) else (recording, size)
     if size is None:
         raise ValueError("a bare array of events does not know its sensor: give size=(height, width)")
     if by not in ("count", "time"):
         raise ValueError(f"events are split by 'count' or by 'time', not by {by!r}")
+    if not set("xytp") <= set(events.dtype.names or ()):
+        raise ValueError(f"events must be a structured array with the fields x, y, t and p, got {events.dtype}")
     if len(events) == 0:
         raise ValueError("there are no events to count")
-    if steps < 1 or (by == "count" and steps > len(events)):
-        raise ValueError(f"steps must be at least 1 and, by count, at most the {len(events):,} events; got {steps}")
+    counts.check(steps=steps)
+    if by == "count" and steps > len(events):
+        raise ValueError(f"steps must be, by count, at most the {len(events):,} events; got {steps}")
     x, y, t, p = (events[name] for name in "xytp")
     _check(x, y, t, p, size)
     height, width = size

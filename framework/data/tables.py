@@ -21,12 +21,15 @@ class Table(NamedTuple):
 
 
 def read_table(path: str | os.PathLike) -> Table:
-    """A CSV file of finite numbers under a header of column names.
+    """A CSV file of finite numbers under a header of column names; empty lines are skipped, rows of empty cells not.
+
+    Returns:
+      The table; `[0, columns]` values where nothing stands below the header.
 
     Raises:
       FileNotFoundError: if there is no such file.
-      ValueError: if the file is empty, the header repeats a name or leaves one out, a row is too short or too long,
-        or a cell is missing, text, NaN or infinite; with line and column.
+      ValueError: if the file is empty or not in UTF-8, the header is missing, repeats a name or leaves one out, a row
+        is too short or too long, or a cell is missing, text, NaN or infinite; with line and column.
     """
     names, rows = _read(path)
     if all(_is_number(name) for name in names):
@@ -45,7 +48,8 @@ def read_edges(path: str | os.PathLike) -> list[dict[str, str]]:
 
     Raises:
       FileNotFoundError: if there is no such file.
-      ValueError: if `source` or `target` is missing from the header or from a row, or a row has another length.
+      ValueError: if `source` or `target` is missing from the header or from a row, a row has another length, or the
+        file is no CSV as `read_table` takes it; with the line.
     """
     names, rows = _read(path)
     missing = {"source", "target"} - set(names)
@@ -61,7 +65,7 @@ def read_edges(path: str | os.PathLike) -> list[dict[str, str]]:
 
 
 def _read(path: str | os.PathLike) -> tuple[tuple[str, ...], Iterator[tuple[int, list[str]]]]:
-    """The header, and the rows that are not blank with their line numbers."""
+    """The header, and the rows with their line numbers; lines without a comma and a character are no rows."""
     try:
         text = Path(path).read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
@@ -70,7 +74,7 @@ def _read(path: str | os.PathLike) -> tuple[tuple[str, ...], Iterator[tuple[int,
         ) from None
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     lines = ((reader.line_num, [cell.strip() for cell in row]) for row in _checked(reader, path))
-    lines = ((number, row) for number, row in lines if any(row))
+    lines = ((number, row) for number, row in lines if len(row) > 1 or any(row))
     _, header = next(lines, (0, []))
     if not header:
         raise ValueError(f"{path}: empty; a CSV with a header of column names is wanted")

@@ -9,7 +9,7 @@ import numpy as np
 import optax
 from jax import lax
 
-from framework.core import keys
+from framework.core import counts, keys
 from framework.core.devices import over_batch
 from framework.core.types import Key, Metrics, Params
 
@@ -41,7 +41,8 @@ def trainer(loss: Loss, optimizer: optax.GradientTransformation, batch: int) -> 
 
     Args:
       loss: (params, images, labels, key) -> (scalar, (params with their running statistics moved, metrics)). Leaves
-        called `mean`, `var` or `mask` take those, all others what the optimiser makes of them.
+        called `mean`, `var` or `mask`, as keys of dicts or fields, take those, all others what the optimiser makes of
+        them.
       optimizer: of optax.
       batch: images a step.
 
@@ -49,11 +50,14 @@ def trainer(loss: Loss, optimizer: optax.GradientTransformation, batch: int) -> 
       A `Trainer`; its step adds `loss` to the metrics.
 
     Raises:
-      ValueError: if there are fewer images than a batch holds.
+      ValueError: if `batch` is no whole number of at least 1; from `init`, if there are fewer images than a batch
+        holds, or no key.
     """
+    counts.check(batch=batch)
 
     def init(params: Params, count: int, key: Key) -> State:
-        if not 1 <= batch <= count:
+        keys.check(key)
+        if batch > count:
             raise ValueError(f"a batch must hold 1 to {count} images, the training set, got {batch}")
         return State(params, optimizer.init(params), jnp.arange(count), key, jnp.zeros((), jnp.int32))
 
@@ -70,16 +74,20 @@ def trainer(loss: Loss, optimizer: optax.GradientTransformation, batch: int) -> 
         (value, (moved, metrics)), gradient = measured
         updates, state_of = optimizer.update(gradient, state.optimizer, state.params)
         stepped = optax.apply_updates(state.params, updates)
-        return State(with_statistics(stepped, moved), state_of, order, state.key, state.step + 1), metrics | {
-            "loss": value
-        }
+        reached = State(with_statistics(stepped, moved), state_of, order, state.key, state.step + 1)
+        return reached, metrics | {"loss": value}
 
     return Trainer(init, step)
 
 
 def with_statistics(params: Params, moved: Params) -> Params:
     """Parameters whose running statistics, leaves called `mean`, `var` or `mask`, are those of `moved`."""
-    return jax.tree_util.tree_map_with_path(lambda path, *pair: pair[path[-1].key in RUNNING], params, moved)
+    return jax.tree_util.tree_map_with_path(lambda path, *pair: pair[_is_running(path)], params, moved)
+
+
+def _is_running(path: tuple) -> bool:
+    last = path[-1] if path else None
+    return getattr(last, "key", getattr(last, "name", None)) in RUNNING
 
 
 def require_classes(labels: Any, classes: int) -> None:
@@ -98,7 +106,7 @@ def require_classes(labels: Any, classes: int) -> None:
 
 
 def accuracy(logits: Callable[[jax.Array], jax.Array], images: Any, labels: Any, batch: int = 500) -> float:
-    """The share of images whose largest logit is their label's.
+    """The share of images whose largest logit is their label's, and none of whose logits is NaN.
 
     Args:
       logits: images `[batch, ...]` -> `[batch, classes]`.
@@ -122,5 +130,10 @@ def accuracy(logits: Callable[[jax.Array], jax.Array], images: Any, labels: Any,
     if not len(images) or len(images) % batch:
         raise ValueError(f"{len(images)} images are no multiple of a batch of {batch}")
     parts = images.reshape(-1, batch, *images.shape[1:]), labels.reshape(-1, batch)
-    right = lax.map(lambda part: (logits(part[0]).argmax(-1) == part[1]).sum(), parts)
+
+    def right_of(part: tuple[jax.Array, jax.Array]) -> jax.Array:
+        found = logits(part[0])
+        return ((found.argmax(-1) == part[1]) & ~jnp.isnan(found).any(-1)).sum()
+
+    right = lax.map(right_of, parts)
     return int(right.sum()) / len(images)

@@ -33,7 +33,7 @@ def k_center_greedy(features: jax.Array, size: int, start: int | jax.Array = 0) 
     """
     check_features(features)
     check_size(size, len(features))
-    if known(start) and size and not 0 <= start < len(features):
+    if known(start) and size and not (start == int(start) and 0 <= start < len(features)):
         raise ValueError(f"the first centre must be one of the points 0 to {len(features) - 1}, got {start}")
     with jax.enable_x64(True):
         return _k_center(jnp.asarray(features, jnp.float64), size, jnp.asarray(start, jnp.int32))

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from framework.core import counts
 from framework.core.types import Params
 from framework.selection.inputs import check_labels
 
@@ -31,6 +32,7 @@ def el2n(logits: jax.Array, labels: jax.Array) -> jax.Array:
     if np.ndim(logits) < 2:
         raise ValueError(f"logits must be [..., N, classes], got shape {np.shape(logits)}")
     check_labels(labels, *np.shape(logits)[-2:])
+    logits = jnp.asarray(logits)
     error = jax.nn.softmax(logits) - jax.nn.one_hot(labels, logits.shape[-1])
     norms = jnp.sqrt((error**2).sum(-1))
     return norms.mean(tuple(range(norms.ndim - 1)))
@@ -57,10 +59,11 @@ def grand(
       `[N]`, not negative.
 
     Raises:
-      ValueError: if `block` is less than 1.
+      ValueError: if `block` is no whole number of at least 1, or there are not as many labels as images.
     """
-    if block < 1:
-        raise ValueError(f"a block must hold at least 1 point, got {block}")
+    counts.check(block=block)
+    if len(images) != len(labels):
+        raise ValueError(f"{len(images):,} images need as many labels, got {len(labels):,}")
 
     def norm(point: tuple[jax.Array, jax.Array]) -> jax.Array:
         gradient = jax.grad(loss)(params, *point)

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from framework.selection.inputs import check_labels
+from framework.selection.inputs import check_indices, check_labels
 
 
 class State(NamedTuple):
@@ -23,7 +23,7 @@ class State(NamedTuple):
 
 
 def init(count: int) -> State:
-    """Before any look at `count` points."""
+    """Before any look at `count` points, at least 0."""
     never, none = jnp.zeros(count, bool), jnp.zeros(count, jnp.int32)
     return State(never, never, none, jnp.zeros(count), none)
 
@@ -38,12 +38,14 @@ def update(state: State, indices: jax.Array, logits: jax.Array, labels: jax.Arra
       labels: `[B]` int.
 
     Raises:
-      ValueError: if there are not as many of each, or a label or an index lies outside of its range.
+      ValueError: if there are not as many of each, a label or an index lies outside of its range, or an index comes
+        twice.
     """
     if np.ndim(logits) != 2:
         raise ValueError(f"logits must be [B, classes], got shape {np.shape(logits)}")
     check_labels(labels, *np.shape(logits))
-    check_labels(indices, len(logits), len(state.looks))
+    check_indices(indices, len(logits), len(state.looks))
+    indices, logits, labels = (jnp.asarray(each) for each in (indices, logits, labels))
     own = jnp.take_along_axis(logits, labels[:, None], -1)[:, 0]
     others = jnp.where(jax.nn.one_hot(labels, logits.shape[-1], dtype=bool), -jnp.inf, logits).max(-1)
     right = own > others

@@ -62,13 +62,16 @@ def write(path: str | os.PathLike, indices: jax.Array, entropy: jax.Array, class
       classes: `[N]` int.
 
     Raises:
-      ValueError: if the columns differ in length, an index comes twice or is missing, or an entropy is not positive.
+      ValueError: if the columns differ in length, an index comes twice or is missing, an entropy is not positive and
+        finite, or indices or classes are not whole numbers.
     """
     indices, entropy, classes = (np.asarray(column) for column in (indices, entropy, classes))
     if not indices.shape == entropy.shape == classes.shape:
         shapes = f"{indices.shape}, {entropy.shape} and {classes.shape}"
         raise ValueError(f"{path}: indices, entropies and classes must be as many, got {shapes}")
     check_entropy(entropy)
+    if other := [column.dtype for column in (indices, classes) if not np.issubdtype(column.dtype, np.integer)]:
+        raise ValueError(f"{path}: indices and classes must be whole numbers, got {other[0]}")
     _check_indices(indices, path)
     rows = [f"{indices[i]}\t{float(entropy[i])!r}\t{int(classes[i])}\n" for i in np.argsort(indices)]
     files.write_bytes(Path(path), "".join(rows).encode())

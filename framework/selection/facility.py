@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from framework.core import counts, keys
 from framework.core.types import Key
 from framework.selection.inputs import check_features, check_size
 
@@ -39,10 +40,9 @@ def facility_location(
     """
     check_features(features)
     check_size(size, len(features))
-    if candidates is not None and key is None:
-        raise ValueError("drawn candidates need a key")
-    if block < 1 or (candidates is not None and candidates < 1):
-        raise ValueError(f"candidates and block must be at least 1 point, got {candidates} and {block}")
+    counts.check(block=block)
+    if candidates is not None:
+        keys.check(key, candidates=candidates)
     return _facility(jnp.asarray(features, jnp.float32), size, key, candidates, block)
 
 

@@ -21,19 +21,22 @@ def shares(counts: jax.Array, size: int | jax.Array) -> jax.Array:
     From the smallest group to the largest, each gives min(what it has, floor(what is left / groups that are left)).
 
     Args:
-      counts: points of each group, `[groups]`.
-      size: how many in all, 0 to their sum.
+      counts: points of each group, `[groups]` int, at least 0.
+      size: how many in all, 0 to their sum; may be traced, as the counts.
 
     Returns:
       `[groups]` int32, whose sum is `size`.
 
     Raises:
-      ValueError: if there are fewer points than asked for.
+      ValueError: if there are fewer points than asked for, or a number is not whole or is negative.
 
     Reference: Zheng et al., "Coverage-centric coreset selection for high pruning rates", arXiv 2210.15809, algorithm 1.
     """
     if known(counts) and known(size):
-        check_size(int(size), int(np.sum(counts)))
+        held = np.asarray(counts)
+        if held.ndim != 1 or (held != held.astype(int)).any() or held.min(initial=0) < 0:
+            raise ValueError(f"groups hold whole numbers of points from 0 on, [groups], got {held.tolist()}")
+        check_size(np.asarray(size).item(), int(held.sum()))
     return _shares(jnp.asarray(counts, jnp.int32), jnp.asarray(size, jnp.int32))
 
 
@@ -80,7 +83,8 @@ def class_balanced(choose: Choose, labels: jax.Array) -> Choose:
       A method of the same signature; its indices come class by class. Each class has a key of its own.
 
     Raises:
-      ValueError: if the labels are not `[N]` whole numbers from 0 on, or are not concrete.
+      ValueError: if the labels are not `[N]` whole numbers from 0 on, or are not concrete; the method, if a leaf of its
+        points has another length, or as `choose`.
     """
     if not known(labels):
         raise ValueError("class_balanced needs the labels as they are: close over them, and transform keys and scores")
@@ -92,6 +96,9 @@ def class_balanced(choose: Choose, labels: jax.Array) -> Choose:
     def balanced(key: Key, size: int, points: Any) -> jax.Array:
         keys.check(key)
         check_size(size, len(labels))
+        for leaf in jax.tree.leaves(points):
+            if np.shape(leaf)[:1] != labels.shape:
+                raise ValueError(f"{len(labels):,} labels need points [{len(labels)}, ...], got shape {np.shape(leaf)}")
         with jax.ensure_compile_time_eval():
             quotas = np.asarray(shares(np.array([len(each) for each in members], np.int32), size))
         parts = [jnp.zeros(0, jnp.int32)]

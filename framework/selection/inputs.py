@@ -21,7 +21,7 @@ def check_size(size: int, count: int) -> None:
 
 
 def check_vector(values: Any, name: str) -> None:
-    """Raises ValueError unless the values are one number a point, none of them NaN."""
+    """Raises ValueError unless the values are one number a point, none of them NaN; `name` is in the singular."""
     if np.ndim(values) != 1:
         raise ValueError(f"{name} must be one number a point, [N], got shape {np.shape(values)}")
     if known(values) and np.isnan(values := np.asarray(values)).any():
@@ -30,13 +30,24 @@ def check_vector(values: Any, name: str) -> None:
 
 def check_labels(labels: Any, count: int, classes: int) -> None:
     """Raises ValueError unless there is one label a point, a whole number from 0 to `classes` - 1."""
-    if np.shape(labels) != (count,):
-        raise ValueError(f"{count:,} points need as many labels, got shape {np.shape(labels)}")
-    if not np.issubdtype(labels.dtype if hasattr(labels, "dtype") else np.asarray(labels).dtype, np.integer):
-        raise ValueError("labels must be whole numbers, one a class")
-    if known(labels) and (bad := (np.asarray(labels) < 0) | (np.asarray(labels) >= classes)).any():
-        point = bad.argmax()
-        raise ValueError(f"the label of point {point:,} is {np.asarray(labels)[point]}; labels are 0 to {classes - 1}")
+    _check_whole(labels, count, classes, "labels", "label of point")
+
+
+def check_indices(indices: Any, count: int, points: int) -> None:
+    """Raises ValueError unless there are `count` indices of `points` points, no two the same."""
+    _check_whole(indices, count, points, "indices", "index at place")
+    if known(indices) and len(indices) and (times := np.bincount(indices)).max() > 1:
+        raise ValueError(f"the index {times.argmax()} comes {times.max()} times; no two may be the same")
+
+
+def _check_whole(values: Any, count: int, limit: int, names: str, one: str) -> None:
+    if np.shape(values) != (count,):
+        raise ValueError(f"{count:,} points need as many {names}, got shape {np.shape(values)}")
+    if not np.issubdtype(values.dtype if hasattr(values, "dtype") else np.asarray(values).dtype, np.integer):
+        raise ValueError(f"{names} must be whole numbers from 0 to {limit - 1}")
+    if known(values) and (bad := (np.asarray(values) < 0) | (np.asarray(values) >= limit)).any():
+        place = bad.argmax()
+        raise ValueError(f"the {one} {place:,} is {np.asarray(values)[place]}; {names} are 0 to {limit - 1}")
 
 
 def check_entropy(entropy: Any) -> None:

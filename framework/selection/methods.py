@@ -10,6 +10,7 @@ from framework.core import keys
 from framework.core.types import Key
 from framework.selection import coverage, facility, histogram, ranking, sampling, strata
 from framework.selection.groups import Choose, class_balanced
+from framework.selection.inputs import known
 
 
 class Traits(NamedTuple):
@@ -100,7 +101,7 @@ def choose(
     """A selection by the method's name, in random order: any part of it is as good as another.
 
     Args:
-      name: one of `METHODS`; every score takes its hardest points.
+      name: one of `METHODS`, which also says what each needs, `METHODS[name].needs`; a score takes its hardest points.
       key: of the draws and of the order; `vmap` over keys is as good as a loop.
       size: k, static.
       traits: of the N points, concrete.
@@ -111,8 +112,8 @@ def choose(
       `[k]` int32, no two the same.
 
     Raises:
-      ValueError: for another name, a trait that the method needs and is not there, one of another length, or fewer
-        points than asked for.
+      ValueError: for another name, no key, a trait that the method needs and is not there, one of another length or
+        hidden by a transformation, labels that are not `[N]`, or fewer points than asked for.
 
     Example:
       >>> from framework import selection
@@ -135,7 +136,11 @@ def _check(name: str, traits: Traits) -> None:
     needed = METHODS[name].needs
     if needed and getattr(traits, needed) is None:
         raise ValueError(f"the method {name} needs the {needed} of each point, which is not given")
+    if np.ndim(traits.labels) != 1:
+        raise ValueError(f"the labels must be one a point, [N], got shape {np.shape(traits.labels)}")
     count = len(traits.labels)
     for trait, values in traits._asdict().items():
         if values is not None and len(values) != count:
             raise ValueError(f"there are {count:,} labels, but {len(values):,} entries of {trait}")
+        if not all(map(known, jax.tree.leaves(values))):
+            raise ValueError(f"choose needs the {trait} as it is: close over it, and transform keys")

@@ -20,6 +20,7 @@ from framework.core.types import Key
 from framework.selection.inputs import check_size, check_vector, known
 
 _ALMOST_ONE = 1 - 2.0**-24
+_LOWEST, _HIGHEST = 2.0**-120, 2.0**90  # rates whose clocks are normal float32
 _WORD = 32  # bits
 _BITS = 31  # of a float32 that is not negative; in the order of its values
 
@@ -73,11 +74,11 @@ def proxies(
       `[S, k]` int32; row i equals `select(keys[i], ...)`.
 
     Raises:
-      ValueError: as `select` does, or if `block` is less than 1.
+      ValueError: as `select` does, if keys are not `[S]`, or `block` is no whole number of at least 1.
     """
-    random_keys.check(keys)
-    if block < 1:
-        raise ValueError(f"a block must hold at least 1 selection, got {block}")
+    random_keys.check(keys, block=block)
+    if jax.random.key_data(keys).ndim != 2:
+        raise ValueError(f"proxies takes keys [S], one a selection, got the shape {keys.shape}")
     if probabilities is not None:
         probabilities = _checked(probabilities, size)
     if not size:
@@ -163,7 +164,19 @@ def _checked(probabilities: jax.Array, size: int) -> jax.Array | np.ndarray:
     values = np.asarray(probabilities)
     bad = ~((values >= 0) & np.isfinite(values))
     if bad.any():
-        raise ValueError(f"the probability of point {bad.argmax():,} is {values[bad.argmax()]}; none may be negative")
+        raise ValueError(
+            f"the probability of point {bad.argmax():,} is {values[bad.argmax()]}; it must be 0 or more, and finite"
+        )
     if size > (positive := np.count_nonzero(values)):
         raise ValueError(f"{size:,} points are asked for, but only {positive:,} have a probability above 0")
-    return values.astype(np.float32)
+    return _single(values)
+
+
+def _single(values: np.ndarray) -> np.ndarray:
+    """The same in float32, up to a power of two that changes no draw; what is above 0 stays so."""
+    with np.errstate(over="ignore"):
+        found = values.astype(np.float32)
+    if found.max(initial=0) <= _HIGHEST and (found[values > 0] >= _LOWEST).all():
+        return found
+    scaled = np.ldexp(values.astype(np.float64), 60 - np.frexp(values.max())[1])  # the greatest becomes about 2^60
+    return np.where(values > 0, np.maximum(scaled, _LOWEST), 0).astype(np.float32)

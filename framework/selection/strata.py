@@ -29,16 +29,19 @@ def coverage_centric(key: Key, scores: jax.Array, size: int, cut: float = 0.1, s
       `[k]` int32, stratum by stratum.
 
     Raises:
-      ValueError: if fewer points are left than asked for, a score is NaN, or an argument lies outside its range.
+      ValueError: if fewer points are left than asked for, a score is NaN or infinite, or an argument lies outside its
+        range.
 
     Reference: arXiv 2210.15809, algorithm 1.
     """
     check_vector(scores, "the score")
-    keys.check(key)
+    if known(scores) and np.isinf(values := np.asarray(scores)).any():
+        raise ValueError(f"the score of point {np.isinf(values).argmax():,} is infinite; strata need finite ones")
+    keys.check(key, strata=strata)
     count = len(scores)
     check_size(size, count)
-    if not 0 <= cut <= 1 or strata < 1:
-        raise ValueError(f"the share cut off must lie in [0, 1], with at least 1 stratum; got {cut} and {strata}")
+    if not 0 <= cut <= 1:
+        raise ValueError(f"the share cut off must lie in [0, 1], got {cut}")
     left = count - int(cut * count + 1e-9)
     if size > left:
         raise ValueError(f"{size:,} points are asked for, but a cut of {cut} leaves {left:,} of {count:,}")

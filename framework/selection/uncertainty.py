@@ -13,7 +13,7 @@ def entropy(logits: jax.Array) -> jax.Array:
     carry the rounding of that sum. Each is at least the least normal float32, so that it has a logarithm.
 
     Args:
-      logits: `[..., classes]`.
+      logits: `[..., classes]`, finite.
 
     Returns:
       `[...]`, in nats.

@@ -33,7 +33,7 @@ def downpour(
       server: the master's optimiser; `optax.adagrad` is robust against late gradients.
 
     Raises:
-      ValueError: for a period below 1 or an unknown accumulation.
+      ValueError: for a period that is no whole number from 1 on or an unknown accumulation.
     """
     check_period("downpour", period)
     if accumulate not in ACCUMULATIONS:

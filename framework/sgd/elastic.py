@@ -43,9 +43,9 @@ def elastic(
       synchronous: whether all workers exchange with one and the same centre; else one after another.
 
     Raises:
-      ValueError: for a period below 1, a momentum outside [0, 1), an unknown order, and, as soon as the number of
-        workers is known, an alpha with which the centre must diverge: alpha (workers + 1) > 2 where all exchange at
-        once, alpha > 1 where they take turns.
+      ValueError: for a period that is no whole number from 1 on, a momentum outside [0, 1), an unknown order, and, as
+        soon as the number of workers is known, an alpha with which the centre must diverge: alpha (workers + 1) > 2
+        where all exchange at once, alpha > 1 where they take turns.
 
     Warns:
       UserWarning: where alpha is so large that the centre overshoots: alpha workers > 1, or alpha > 1/2 in turns.
@@ -58,18 +58,17 @@ def elastic(
     moves = isinstance(momentum, jax.core.Tracer) or momentum != 0
 
     def look(worker: Worker) -> Params:
-        ahead = lambda w, v: w + momentum * v
-        return jax.tree.map(ahead, worker.params, worker.extra) if moves else worker.params
+        return jax.tree.map(jnp.add, worker.params, _times(momentum, worker.extra)) if moves else worker.params
 
     def local(worker: Worker, gradient: Params) -> Worker:
         updates, state = optimizer.update(gradient, worker.optimizer, worker.params)
         if moves:
-            updates = jax.tree.map(lambda v, u: momentum * v + u, worker.extra, updates)
+            updates = jax.tree.map(jnp.add, _times(momentum, worker.extra), updates)
         return stepped(worker, updates, state)._replace(extra=updates if moves else ())
 
     def meet(master: Master, before: Params, workers: Worker) -> tuple[Master, Worker]:
         origin = workers.params if order == "after" else before
-        pull = jax.tree.map(lambda w, c: alpha * (w - c), origin, master.params)
+        pull = _times(alpha, jax.tree.map(jnp.subtract, origin, master.params))
         moved = workers._replace(params=jax.tree.map(jnp.subtract, workers.params, pull))
         whole = jax.tree.map(lambda d: d.sum(0), pull) if synchronous else pull
         version = master.version + 1
@@ -89,6 +88,11 @@ def elastic(
         ),
         lambda workers: _check_alpha(alpha, workers, synchronous),
     )
+
+
+def _times(number: Number, tree: Params) -> Params:
+    """A multiple of a tree, whose leaves keep their precision whatever that of the number."""
+    return jax.tree.map(lambda leaf: (number * leaf).astype(leaf.dtype), tree)
 
 
 def _check_alpha(alpha: Number, workers: int, synchronous: bool) -> None:

@@ -25,7 +25,7 @@ def local(
       outer: the master's optimiser; DiLoCo takes Nesterov's SGD.
 
     Raises:
-      ValueError: for a period below 1.
+      ValueError: for a period that is no whole number from 1 on.
     """
     check_period("local", period)
     outer = optax.sgd(1.0) if outer is None else outer

@@ -58,8 +58,10 @@ class State(NamedTuple):
 class Rule(NamedTuple):
     """A distributed SGD rule as pure functions.
 
+    `init(params, workers)` puts all where `params` are; ValueError for fewer than 1 worker.
     `step(state, loss, batches, axis=None)` takes batches with leaves `[workers, batch, ...]`; under `pmap` or
     `shard_map`, `axis` is the name of the mapped axis, and state and batches hold the workers of one device.
+    `event(state, loss, worker, batch)` is the step of one worker on a batch `[batch, ...]`; its number may be traced.
     """
 
     init: Callable[[Params, int], State]  # (params, workers)
@@ -154,9 +156,9 @@ def met(worker: Worker, before: jax.Array, after: jax.Array) -> Worker:
 
 
 def check_period(name: str, period: Number) -> None:
-    """Raises ValueError for a period below one step; a traced one cannot be looked at."""
-    if not isinstance(period, jax.core.Tracer) and not (math.isfinite(period) and period >= 1):
-        raise ValueError(f"{name}: period must be at least 1 local step between exchanges, got {period}")
+    """Raises ValueError for a period that is no whole number of steps from 1 on; a traced one cannot be looked at."""
+    if not isinstance(period, jax.core.Tracer) and not (math.isfinite(period) and period >= 1 and period % 1 == 0):
+        raise ValueError(f"{name}: period must be a whole number of local steps from 1 on, got {period}")
 
 
 def _if_due(parts: Parts, master: Master, before: Params, worker: Worker) -> tuple[Master, Worker]:

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from framework.core import keys
+from framework.core import counts, keys
 from framework.core.types import Batch, Key, Loss, Params
 from framework.sgd import placement
 from framework.sgd.rule import Rule, State
@@ -31,20 +31,20 @@ def shard(data: Batch, workers: int, batch: int, key: Key | None = None) -> Sour
       key: for an order of its own in each epoch and shard; without one the samples come as they stand.
 
     Raises:
-      ValueError: if the leading axes differ, or a shard holds less than one batch.
+      ValueError: if the leading axes differ, a shard holds less than one batch, or `workers` or `batch` is no whole
+        number of at least 1.
     """
     return Source(_split(_used(data, workers, batch), workers), _keys(key, workers))
 
 
 def _used(data: Batch, workers: int, batch: int) -> Batch:
     """The samples that shards of one length hold, leaves `[workers x samples, ...]`."""
-    if workers < 1:
-        raise ValueError(f"at least 1 worker is wanted, got {workers}")
+    counts.check(workers=workers, batch=batch)
     lengths = {len(leaf) for leaf in jax.tree.leaves(data)}
     if len(lengths) != 1:
         raise ValueError(f"data must have one leading axis, the samples; got lengths {sorted(lengths)}")
     each = lengths.pop() // workers
-    if not 1 <= batch <= each:
+    if batch > each:
         raise ValueError(f"a shard of {workers} workers holds {each} samples: a batch must hold 1 to that, got {batch}")
     return jax.tree.map(lambda leaf: leaf[: each * workers], data)
 
@@ -89,6 +89,8 @@ def run(
 ) -> State:
     """Trains with every worker on a shard of its own.
 
+    Compiled once for a rule and a loss: another object of either is compiled anew.
+
     Args:
       rule: of this room.
       loss: (params, batch) -> scalar, the mean over a batch.
@@ -105,7 +107,8 @@ def run(
       The state after the last step; with several processes, its workers are those of this process.
 
     Raises:
-      ValueError: for devices that do not divide the workers, an empty shard, or fewer than one step.
+      ValueError: for devices that do not divide the workers, a shard that holds less than one batch, an unknown form,
+        or workers, batch or steps that are no whole number of at least 1.
 
     Example:
       >>> import optax
@@ -120,8 +123,7 @@ def run(
     devices = placement.devices_for(workers, devices)
     data = _used(data, workers, batch)
     steps = len(jax.tree.leaves(data)[0]) // workers // batch if steps is None else steps
-    if steps < 1:
-        raise ValueError(f"steps must be at least 1, got {steps}")
+    counts.check(steps=steps)
     start = rule.init(params, workers)
     train = _program(rule, loss, batch, steps, devices, form)
     return State(*train(start.master, (start.workers, data, _keys(key, workers))))

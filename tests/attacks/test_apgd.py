@@ -118,10 +118,10 @@ def test_on_a_linear_model_verdicts_are_known(norm):
     ("call", "message"),
     [
         (lambda: attacks.apgd(-1.0), "apgd-ce: epsilon must be above 0, got -1.0"),
-        (lambda: attacks.apgd(0.1, steps=0), "steps must be at least 1, got 0"),
+        (lambda: attacks.apgd(0.1, steps=0), "steps must be a whole number of at least 1, got 0"),
         (lambda: attacks.apgd(0.1, "l1"), "norm must be one of linf, l2"),
         (lambda: attacks.apgd(0.1, loss="ce"), "loss must be one of cross_entropy, dlr, margin"),
-        (lambda: attacks.apgd_targeted(0.1, targets=0), "apgd-t: targets must be at least 1, got 0"),
+        (lambda: attacks.apgd_targeted(0.1, targets=0), "apgd-t: targets must be a whole number of at least 1, got 0"),
     ],
 )
 def test_what_cannot_be_is_refused(call, message):

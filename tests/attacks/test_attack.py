@@ -31,6 +31,8 @@ def test_one_key_is_a_key_for_each_image():
 def test_a_key_must_be_typed():
     with pytest.raises(ValueError, match="the key must be typed"):
         attacks.fgsm(0.1)(jax.random.PRNGKey(0), lambda x: x, jnp.zeros((4, 3)), jnp.zeros(4, int))
+    with pytest.raises(ValueError, match=r"a random key is wanted, as .* got 0"):
+        attacks.fgsm(0.1)(0, lambda x: x, jnp.zeros((4, 3)), jnp.zeros(4, int))
 
 
 def test_a_number_is_checked_where_it_is_known():

@@ -109,3 +109,16 @@ def test_a_network_that_gives_nan_is_refused():
     broken = lambda x: jnp.where(jnp.arange(len(x))[:, None] == 3, jnp.nan, APPLY(x))
     with pytest.raises(ValueError, match="the network gives NaN on the clean image 3"):
         attacks.evaluate(KEY, SEQUENCE, broken, IMAGES, LABELS)
+
+
+@pytest.mark.parametrize("wrong", ["fgsm", ["fgsm"], None, attacks.fgsm])
+def test_what_is_no_attack_is_refused(wrong):
+    with pytest.raises(ValueError, match=r"attacks must be such as attacks\.pgd\(8 / 255\) makes, got "):
+        attacks.evaluate(KEY, wrong, APPLY, IMAGES, LABELS)
+
+
+@pytest.mark.parametrize("targeted", [attacks.apgd_targeted, attacks.fab_targeted])
+def test_more_targets_than_other_classes_are_refused(targeted):
+    attacks.evaluate(KEY, targeted(0.01, targets=4, steps=1), APPLY, IMAGES, LABELS)
+    with pytest.raises(ValueError, match="-t: targets must be at most 4, as the network has 5 classes"):
+        attacks.evaluate(KEY, targeted(0.01, targets=5, steps=1), APPLY, IMAGES, LABELS)

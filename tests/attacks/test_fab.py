@@ -60,8 +60,8 @@ def test_only_an_image_within_epsilon_counts():
     ("arguments", "message"),
     [
         ({"epsilon": 0}, "fab-t: epsilon must be above 0"),
-        ({"epsilon": 0.1, "steps": 0}, "fab-t: steps must be at least 1"),
-        ({"epsilon": 0.1, "targets": 0}, "fab-t: targets must be at least 1"),
+        ({"epsilon": 0.1, "steps": 0}, "fab-t: steps must be a whole number of at least 1"),
+        ({"epsilon": 0.1, "targets": 0}, "fab-t: targets must be a whole number of at least 1"),
         ({"epsilon": 0.1, "norm": "l1"}, "norm must be one of"),
     ],
 )

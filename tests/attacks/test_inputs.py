@@ -27,7 +27,7 @@ def test_what_is_no_image_or_label_is_refused(images, labels, message):
 
 
 def test_a_batch_holds_an_image():
-    with pytest.raises(ValueError, match="a batch must hold at least 1 image, got 0"):
+    with pytest.raises(ValueError, match="batch must be a whole number of at least 1, got 0"):
         inputs.checked(IMAGES, LABELS, 0)
 
 
@@ -44,3 +44,10 @@ def test_a_batch_holds_an_image():
 def test_what_are_no_logits_is_refused(logits, labels, message):
     with pytest.raises(ValueError, match=message):
         inputs.check_logits(logits, labels)
+
+
+def test_half_precision_is_widened():
+    images, _ = inputs.checked(IMAGES.astype(np.float16), LABELS, 2)
+    assert images.dtype == np.float32
+    np.testing.assert_array_equal(images, IMAGES)
+    assert inputs.checked(IMAGES.astype(np.float64), LABELS, 2)[0].dtype == np.float64

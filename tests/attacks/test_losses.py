@@ -51,3 +51,10 @@ def test_an_unknown_loss_is_refused():
     with pytest.raises(ValueError, match="loss must be one of cross_entropy, dlr, margin or a function, got 'hinge'"):
         losses.named("hinge")
     assert losses.named(losses.dlr) is losses.named("dlr")
+
+
+def test_too_few_logits_for_a_ratio_are_refused():
+    with pytest.raises(ValueError, match="this ratio compares 3 logits, the network has 2: take loss='margin'"):
+        losses.dlr(LOGITS[:, :2], LABELS % 2)
+    with pytest.raises(ValueError, match="this ratio compares 4 logits, the network has 3"):
+        losses.targeted_dlr(LOGITS[:, :3], LABELS % 3, LABELS % 3)

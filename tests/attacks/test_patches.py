@@ -64,6 +64,16 @@ def test_a_bump_is_placed_whole_and_turned():
         np.testing.assert_allclose((each**2).sum(), 1, rtol=1e-5)
 
 
+def test_tiles_begin_where_five_of_them_stand_in_the_middle():
+    """Nine rows: tiles of one pixel from row and column 2 on, as in the reference program."""
+    delta = jax.jit(patches.tiles)(KEYS[:3], IMAGES[:3], 0.2) - IMAGES[:3]
+    expected = np.zeros(SHAPE, bool)
+    expected[2:, 2:] = True
+    for each in delta:
+        np.testing.assert_array_equal((each != 0).all(-1), expected)
+        np.testing.assert_array_equal((each != 0).any(-1), expected)
+
+
 @pytest.mark.slow
 def test_moved_mass_keeps_the_length_and_changes_two_windows():
     ball = norms.named("l2")

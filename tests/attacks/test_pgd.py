@@ -71,6 +71,11 @@ def test_more_restarts_never_find_fewer(norm):
     assert 0 < broken[0].sum() < broken[2].sum()
 
 
+def test_a_step_is_two_and_a_half_balls_over_all_steps_by_default():
+    assert attacks.pgd(0.1, steps=5).numbers["step_size"] == pytest.approx(0.05)
+    assert attacks.pgd(0.1, steps=5, step_size=0.01).numbers["step_size"] == 0.01
+
+
 def test_starts_differ_and_lie_where_they_say():
     ends = {s: run(attacks.pgd(0.1, steps=1, step_size=1e-6, start=s)) for s in ("normal", "uniform")}
     assert 0.0009 < np.std(ends["normal"] - IMAGES) < 0.0011
@@ -125,8 +130,9 @@ def test_a_gradient_that_is_nan_moves_nothing():
     [
         ({"epsilon": 0.0}, "pgd-20: epsilon must be above 0, got 0.0"),
         ({"epsilon": 0.1, "step_size": -1.0}, "step_size must be above 0"),
-        ({"epsilon": 0.1, "steps": 0}, "steps and restarts must be at least 1, got 0 and 1"),
-        ({"epsilon": 0.1, "restarts": 0}, "steps and restarts must be at least 1"),
+        ({"epsilon": 0.1, "steps": 0}, "pgd: steps must be a whole number of at least 1, got 0"),
+        ({"epsilon": 0.1, "steps": 2.5}, "pgd: steps must be a whole number of at least 1, got 2.5"),
+        ({"epsilon": 0.1, "restarts": 0}, "pgd: restarts must be a whole number of at least 1, got 0"),
         ({"epsilon": 0.1, "start": "corner"}, "start must be one of image, uniform, normal, got 'corner'"),
         ({"epsilon": 0.1, "norm": "l7"}, "norm must be one of linf, l2"),
         ({"epsilon": 0.1, "loss": "l7"}, "loss must be one of"),

@@ -70,7 +70,7 @@ def test_an_image_draws_for_itself_or_shares_with_its_batch():
     ("arguments", "message"),
     [
         ({"epsilon": 0.0}, "square: epsilon must be above 0"),
-        ({"epsilon": 0.1, "queries": 0}, "square: queries must be at least 1"),
+        ({"epsilon": 0.1, "queries": 0}, "square: queries must be a whole number of at least 1"),
         ({"epsilon": 0.1, "norm": "l1"}, "norm must be one of"),
     ],
 )

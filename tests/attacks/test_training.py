@@ -62,6 +62,21 @@ def test_the_loss_is_that_of_the_attacked_images():
     assert metrics["accuracy"] == (logits.argmax(-1) == LABELS).mean()
 
 
+def test_the_attack_sees_running_statistics_and_training_those_of_the_batch():
+    """A network that turns round when it trains: what the attack takes for the worst is then the best."""
+    turned = lambda params, images, train: (forward(params, images, train)[0] * (1 if train else -1), params)
+    value = training.adversarial(turned, AGAINST)(start(), IMAGES, LABELS, jax.random.key(2))[0]
+    best = np.clip(IMAGES + EPSILON * np.sign(2 * LABELS - 1).reshape(-1, 1, 1, 1), 0, 1)
+    turned_round = forward(start(), best, False)[0]
+    expected = optax.softmax_cross_entropy_with_integer_labels(turned_round, LABELS).mean()
+    np.testing.assert_allclose(value, expected, rtol=1e-3)
+
+
+def test_trades_moves_statistics_by_the_clean_images_and_then_by_the_attacked():
+    moved = LOSSES["trades"](start(), IMAGES, LABELS, jax.random.key(2))[1][0]
+    assert moved["mean"] == 2
+
+
 def test_trades_is_the_clean_loss_where_agreement_is_worth_nothing():
     key = jax.random.key(3)
     clean = training.standard(forward)(start(), IMAGES, LABELS, key)[0]

@@ -41,3 +41,11 @@ def test_the_matrix_holds_every_pair_and_the_nearer_network_suffers_more():
     lost = {name: clean[name] - table["source"][name] for name in networks}
     assert lost["source"] > lost["far"]
     assert lost["near"] > lost["far"]
+
+
+def test_who_was_wrong_on_the_clean_image_has_not_withstood():
+    contrary = lambda images: -SOURCE(images)
+    made, robust = attacks.transfer(KEY, ATTACK, SOURCE, contrary, IMAGES, LABELS)
+    assert (np.asarray(contrary(made).argmax(-1)) == LABELS).any()
+    assert not robust.any()
+    assert attacks.matrix(KEY, ATTACK, {"a": SOURCE, "b": contrary}, IMAGES, LABELS)["a"]["b"] == 0

@@ -44,7 +44,20 @@ def test_new_data_compile_nothing(start, matrix):
     advance(counted, start, 2 * matrix, 4)
 
 
-@pytest.mark.parametrize(("chunk", "done", "what"), [(0, 0, "at least 1 step"), (3, 21, "between 0 and 20")])
+@pytest.mark.parametrize(
+    ("chunk", "done", "what"),
+    [
+        (0, 0, "chunk must be a whole number of at least 1, got 0"),
+        (2.5, 0, "chunk must be a whole number of at least 1, got 2.5"),
+        (3, 21, "between 0 and 20"),
+    ],
+)
 def test_impossible_chunks_are_refused(start, matrix, chunk, done, what):
     with pytest.raises(ValueError, match=what):
         next(chunks(step, start, matrix, 20, chunk, done))
+
+
+@pytest.mark.parametrize("length", [0, 2.5])
+def test_no_step_and_half_a_step_are_refused(start, matrix, length):
+    with pytest.raises(ValueError, match="length must be a whole number of at least 1"):
+        advance(step, start, matrix, length)

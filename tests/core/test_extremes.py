@@ -17,3 +17,9 @@ def test_the_first_of_the_greatest_is_found_under_any_precision():
             return extremes.argmax(x.astype(jnp.float64))
 
     assert inside(values) == values.argmax()
+
+
+def test_infinite_entries_have_their_place():
+    assert extremes.argmax(np.array([-np.inf, 3.0, -np.inf], np.float32)) == 1
+    assert extremes.argmax(np.array([1.0, np.inf, np.inf], np.float32)) == 1
+    assert extremes.argmax(np.full(4, -np.inf, np.float32)) == 0

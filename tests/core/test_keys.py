@@ -34,3 +34,15 @@ def test_a_batch_of_seeds_draws_what_each_seed_draws_alone():
 def test_seeds_out_of_range_are_refused(seed, count):
     with pytest.raises(ValueError, match="seeds must be"):
         keys.for_seeds(seed, count)
+
+
+@pytest.mark.parametrize("key", [0, None, np.zeros(2), "key"])
+def test_what_is_no_key_is_refused(key):
+    with pytest.raises(ValueError, match="a random key is wanted, as "):
+        keys.named(key, "noise")
+
+
+def test_nothing_to_draw_is_refused():
+    keys.check(jax.random.key(0), samples=3)
+    with pytest.raises(ValueError, match="samples must be a whole number of at least 1, got 0"):
+        keys.check(jax.random.key(0), samples=0)

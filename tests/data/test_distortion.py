@@ -52,13 +52,23 @@ def test_one_image_is_distorted_the_same_in_any_company():
 
 
 @pytest.mark.parametrize(
-    ("images", "times", "message"),
+    ("changes", "message"),
     [
-        (IMAGES, 0, "times must be at least 1, got 0"),
-        (IMAGES / 255, 2, "images must be bytes"),
-        (IMAGES[:0], 2, r"at least 1, got uint8 \(0, 8, 8\)"),
+        ({"times": 0}, "amplify: times must be a whole number of at least 1, got 0"),
+        ({"images": IMAGES / 255}, "images must be bytes"),
+        ({"images": IMAGES[:0]}, r"at least 1, got uint8 \(0, 8, 8\)"),
+        ({"smoothness": 0.0}, r"smoothness above 0 and finite, got 34.0 and 0.0"),
+        ({"strength": np.nan}, "strength must be finite, .* got nan and 4.0"),
+        ({"key": 0}, "a random key is wanted"),
     ],
 )
-def test_what_cannot_be_amplified_is_refused(images, times, message):
+def test_what_cannot_be_amplified_is_refused(changes, message):
     with pytest.raises(ValueError, match=message):
-        data.amplify(jax.random.key(0), images, times)
+        data.amplify(**{"key": jax.random.key(0), "images": IMAGES, "times": 2} | changes)
+
+
+def test_what_cannot_be_distorted_is_refused():
+    with pytest.raises(ValueError, match=r"images must be \[N, H, W\] or \[N, H, W, C\], got \(8, 8\)"):
+        distortion.distort(jax.random.key(0), IMAGES[0])
+    with pytest.raises(ValueError, match="a random key is wanted"):
+        distortion.distort(0, IMAGES)

@@ -127,12 +127,14 @@ def test_arrays_of_other_integer_types_are_counted_alike():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"steps": 0}, "at least 1 .* got 0"),
+        ({"steps": 0}, "steps must be a whole number of at least 1, got 0"),
+        ({"steps": 2.5}, "steps must be a whole number of at least 1, got 2.5"),
         ({"steps": 1001}, "at most the 1,000 events"),
         ({"by": "number"}, "by 'count' or by 'time', not by 'number'"),
         ({"size": (5, 6)}, r"event \d+ lies at x = 6, outside the sensor of 5x6"),
         ({"recording": recorded().events}, r"give size=\(height, width\)"),
         ({"recording": recorded(0)}, "no events"),
+        ({"recording": np.zeros((5, 4)), "size": (1, 1)}, "with the fields x, y, t and p, got float64"),
     ],
 )
 def test_frames_that_cannot_be_are_refused(changes, message):
@@ -168,6 +170,10 @@ def test_a_bad_file_is_refused_by_name_and_byte(written, raw, ending, message):
         read_events(written(raw, ending))
     assert str(error.value).startswith(str(written(raw, ending)))
     assert "\n" not in str(error.value)
+
+
+def test_a_recording_without_events_can_be_told():
+    assert str(recorded(0)) == "0 events of 5x7 pixels in 0 us, from drawn"
 
 
 def test_a_missing_file_is_missing(tmp_path):

@@ -22,6 +22,15 @@ def test_a_table_is_read_with_its_names(written):
     np.testing.assert_array_equal(table.values, [[1, 2.5], [-300, 4]])
 
 
+def test_a_line_of_nothing_but_spaces_is_no_row(written):
+    np.testing.assert_array_equal(data.read_table(written("a\n1\n\n  \n2\n\n")).values, [[1], [2]])
+
+
+def test_a_header_alone_is_a_table_without_rows(written):
+    table = data.read_table(written("a,b\n"))
+    assert (table.names, table.values.shape) == (("a", "b"), (0, 2))
+
+
 def test_sachs_is_read_as_numpy_reads_it(shared):
     path = shared("causal", "sachs", "sachs_obs853.csv")
     np.testing.assert_array_equal(data.read_table(path).values, np.loadtxt(path, delimiter=",", skiprows=1))
@@ -46,6 +55,9 @@ def test_a_byte_order_mark_is_no_part_of_a_name(written):
         ("a,b\n1,\n", "line 2, column 'b': the cell is missing"),
         ("a,b\n1,nan\n", "line 2, column 'b': 'nan' is not a finite number"),
         ("a,b\n1,2\n3,inf\n", "line 3, column 'b'"),
+        ("a,b\n1,2\n,\n3,4\n", "line 3, column 'a': the cell is missing"),
+        ("a,b\n1,2\n , \n", "line 3, column 'a': the cell is missing"),
+        (",\na,b\n1,2\n", "column 1 of the header has no name"),
         ("a,b\n1\n", "line 2: 1 cells where the header has 2"),
         ("a,b\n1,2,3\n", "line 2: 3 cells"),
         ("a,a\n1,2\n", "names column 'a' twice"),
@@ -79,6 +91,7 @@ def test_edges_are_read_with_further_columns(written):
     [
         ("from,to\na,b\n", "needs the columns source,target"),
         ("source,target\na,\n", "source and target must both be named"),
+        ("source,target\na,b\n,\n", "line 3: source and target must both be named, got ','"),
     ],
 )
 def test_a_bad_edge_list_is_refused(written, text, what):

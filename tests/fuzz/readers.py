@@ -81,7 +81,7 @@ def _table(path: Path) -> tuple:
 def _is_table(found: tuple) -> None:
     table, text = found
     rows = [[cell.strip() for cell in row] for row in csv.reader(io.StringIO(text, newline=""))]
-    header, *rows = [row for row in rows if any(row)]
+    header, *rows = [row for row in rows if len(row) > 1 or any(row)]
     assert table.names == tuple(header)
     assert len(set(header)) == len(header)
     assert table.values.tolist() == [[float(cell) for cell in row] for row in rows]

@@ -135,3 +135,28 @@ def test_bad_networks_and_weights_are_refused(tmp_path):
     np.savez(path, **arrays)
     with pytest.raises(ValueError, match=r"weights\.npz: weights of a ResNet-8 lack 1 arrays, the first linear\.bias"):
         resnet_weights.load(path, SMALL)
+
+
+def test_the_loss_sees_augmented_images_as_the_network_takes_them():
+    params = resnet.init(jax.random.key(0), SMALL)
+    images = np.arange(2 * 8 * 8 * 3, dtype=np.uint8).reshape(2, 8, 8, 3)
+    labels, key = np.array([0, 3]), jax.random.key(1)
+    noisy = lambda key, x: x + jax.random.uniform(key, x.shape)
+    value, (moved, metrics) = resnet.loss(noisy)(params, images, labels, key)
+    logits, wanted = resnet.forward(params, resnet.normalise(noisy(key, images)), train=True)
+    np.testing.assert_allclose(value, -np.mean(jax.nn.log_softmax(logits)[np.arange(2), labels]), rtol=1e-5)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5), moved, wanted)
+    assert metrics["accuracy"] == np.mean(logits.argmax(-1) == labels)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, 1e39])
+def test_weights_that_are_no_finite_float32_are_refused(bad):
+    shapes = jax.tree.leaves(jax.eval_shape(lambda: resnet.init(jax.random.key(0), SMALL)))
+    turned = [
+        (shape[3], shape[2], *shape[:2]) if len(shape) == 4 else shape[::-1] for shape in (s.shape for s in shapes)
+    ]
+    arrays = {name: np.zeros(shape) for name, shape in zip(resnet_weights.names(SMALL), turned, strict=True)}
+    np.testing.assert_array_equal(resnet_weights.from_torch(arrays, SMALL)["head"]["bias"], np.zeros(10))
+    arrays["linear.bias"][9] = bad
+    with pytest.raises(ValueError, match=r"linear\.bias must be finite numbers"):
+        resnet_weights.from_torch(arrays, SMALL)

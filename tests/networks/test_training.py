@@ -1,3 +1,5 @@
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -59,10 +61,27 @@ def test_a_step_is_the_optimisers_on_the_batch(data):
     np.testing.assert_allclose(metrics["loss"], [(labels[chosen] ** 2).mean()], rtol=1e-5)
 
 
-@pytest.mark.parametrize("batch", [0, COUNT + 1])
-def test_a_batch_that_cannot_be_filled_is_refused(batch):
-    with pytest.raises(ValueError, match="a batch must hold 1 to 20 images"):
-        training.trainer(loss, optax.sgd(0.1), batch).init(start(), COUNT, jax.random.key(0))
+def test_a_batch_that_cannot_be_filled_is_refused():
+    with pytest.raises(ValueError, match="a batch must hold 1 to 20 images, the training set, got 21"):
+        training.trainer(loss, optax.sgd(0.1), COUNT + 1).init(start(), COUNT, jax.random.key(0))
+    for batch in (0, 2.5):
+        with pytest.raises(ValueError, match=f"batch must be a whole number of at least 1, got {batch}"):
+            training.trainer(loss, optax.sgd(0.1), batch)
+    with pytest.raises(ValueError, match="a random key is wanted"):
+        training.trainer(loss, optax.sgd(0.1), BATCH).init(start(), COUNT, 0)
+
+
+class Fields(NamedTuple):
+    weight: jax.Array
+    mean: jax.Array
+
+
+def test_running_statistics_are_known_by_their_names_in_any_tree():
+    params = [{"mean": 1, "scale": 2}, (3, Fields(4, 5)), {"var": {"kernel": 6}, "mask": 7}]
+    moved = jax.tree.map(lambda leaf: -leaf, params)
+    found = training.with_statistics(params, moved)
+    assert found == [{"mean": -1, "scale": 2}, (3, Fields(4, -5)), {"var": {"kernel": 6}, "mask": -7}]
+    assert training.with_statistics(8, -8) == 8
 
 
 def test_accuracy_is_the_share_of_right_labels():
@@ -71,3 +90,23 @@ def test_accuracy_is_the_share_of_right_labels():
     assert training.accuracy(lambda x: x, images, labels, batch=3) == pytest.approx(4 / 6)
     with pytest.raises(ValueError, match="no multiple of a batch of 4"):
         training.accuracy(lambda x: x, images, labels, batch=4)
+
+
+def test_what_is_not_a_number_is_never_right():
+    broken = lambda x: jnp.where(jnp.arange(2) == 1, jnp.nan, x)
+    assert training.accuracy(broken, jnp.eye(2), jnp.array([0, 1])) == 0
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        (np.array([0, 1, 3]), "labels must lie between 0 and 2, got 0 to 3"),
+        (np.array([-1, 1]), "labels must lie between 0 and 2, got -1 to 1"),
+        (np.array([0.0, 1.0]), "labels must be whole numbers from 0 to 2, got float64"),
+    ],
+)
+def test_labels_that_are_no_class_are_refused(labels, said):
+    training.require_classes(np.array([0, 2, 1]), 3)
+    jax.jit(lambda hidden: training.require_classes(hidden, 3))(labels)
+    with pytest.raises(ValueError, match=said):
+        training.require_classes(labels, 3)

@@ -97,7 +97,11 @@ def test_bad_features_are_refused(features):
         selection.k_center_greedy(np.where(np.arange(COUNT)[:, None] == 3, np.nan, features), 2)
     with pytest.raises(ValueError, match="one of the points 0 to 59, got 60"):
         selection.k_center_greedy(features, 2, start=COUNT)
-    with pytest.raises(ValueError, match="need a key"):
+    with pytest.raises(ValueError, match=r"one of the points 0 to 59, got 0\.5"):
+        selection.k_center_greedy(features, 2, start=0.5)
+    with pytest.raises(ValueError, match=r"a random key is wanted, .* got None"):
         selection.facility_location(features, 2, candidates=4)
-    with pytest.raises(ValueError, match="at least 1 point"):
+    with pytest.raises(ValueError, match="candidates must be a whole number of at least 1, got 0"):
+        selection.facility_location(features, 2, jax.random.key(0), candidates=0)
+    with pytest.raises(ValueError, match="block must be a whole number of at least 1, got 0"):
         selection.facility_location(features, 2, block=0)

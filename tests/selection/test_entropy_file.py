@@ -62,12 +62,15 @@ def test_a_list_of_another_data_set_is_refused(path):
 
 def test_what_cannot_be_read_back_is_not_written(path):
     for indices, entropy, said in (
+        ([0.0, 1.0], [0.1, 0.2], "indices and classes must be whole numbers, got float64"),
         ([0, 0], [0.1, 0.2], "index 0 comes twice"),
         ([0, 1], [0.1, 0.0], "the entropy of point 1 is 0.0"),
         ([0], [0.1, 0.2], "must be as many"),
     ):
         with pytest.raises(ValueError, match=said):
             write(path, indices, np.array(entropy), [1] * len(indices))
+    with pytest.raises(ValueError, match="indices and classes must be whole numbers, got float64"):
+        write(path, [0, 1], np.array([0.1, 0.2]), [1.0, 2.5])
     assert not path.exists()
 
 

@@ -37,6 +37,19 @@ def test_shares_of_more_than_there_are_are_refused():
         selection.shares(np.array([2, 3]), 6)
 
 
+@pytest.mark.parametrize(
+    ("counts", "size", "message"),
+    [
+        ([-2, 4], 1, r"whole numbers of points from 0 on, \[groups\], got \[-2, 4\]"),
+        ([1.5, 4], 1, "whole numbers of points from 0 on"),
+        ([3, 4], 5.5, "points come in whole numbers, got 5.5"),
+    ],
+)
+def test_shares_of_what_is_no_number_of_points_are_refused(counts, size, message):
+    with pytest.raises(ValueError, match=message):
+        selection.shares(counts, size)
+
+
 @pytest.mark.slow
 def test_the_first_of_each_group_are_taken():
     priority = np.array([0.3, 0.1, 0.2, 0.9, 0.5, 0.4])
@@ -63,3 +76,10 @@ def test_labels_must_be_there():
         jax.jit(lambda labels: selection.class_balanced(lambda *a: a, labels)(None, 1, ()))(LABELS)
     with pytest.raises(ValueError, match="whole numbers from 0 on"):
         selection.class_balanced(lambda *a: a, np.array([0.5]))
+
+
+@pytest.mark.parametrize("count", [49, 51])
+def test_points_and_labels_go_together(count):
+    choose = selection.class_balanced(lambda key, k, scores: selection.largest(scores, k), LABELS)
+    with pytest.raises(ValueError, match=r"50 labels need points \[50, ...\], got shape"):
+        choose(jax.random.key(0), 5, np.arange(float(count)))

@@ -49,10 +49,48 @@ def test_a_balanced_method_takes_each_class_alike(name, traits):
 
 
 def test_scores_take_their_hardest_points(traits):
-    hardest = {"margin": -1, "aum": -1, "el2n": 1, "grand": 1, "least_confidence": 1}
+    hardest = {"margin": -1, "aum": -1, "el2n": 1, "grand": 1, "least_confidence": 1, "forgetting": 1}
     for name, sign in hardest.items():
         chosen = selection.choose(name, jax.random.key(0), 5, traits)
-        assert set(np.asarray(chosen)) == set(np.argsort(-sign * getattr(traits, name))[:5])
+        assert set(np.asarray(chosen)) == set(np.argsort(-sign * getattr(traits, name), kind="stable")[:5])
+
+
+def test_a_ranking_comes_in_random_order(traits):
+    one, other = (selection.choose("entropy_top", jax.random.key(seed), 30, traits).tolist() for seed in (0, 1))
+    ranked = selection.largest(traits.entropy, 30).tolist()
+    assert sorted(one) == sorted(other) == sorted(ranked)
+    assert one != other
+    assert ranked not in (one, other)
+
+
+def test_centres_begin_at_a_point_that_the_key_draws(traits):
+    first = [int(selection.choose("k_center", key, 1, traits)[0]) for key in jax.random.split(jax.random.key(0), 6)]
+    assert len(set(first)) > 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("P1", {"bin_width": 3.0}),
+        ("mixture", {"beta": 0.1}),
+        ("coverage_centric", {"cut": 0.6}),
+        ("coverage_centric", {"strata": 2}),
+        ("facility_location", {"candidates": 1}),
+    ],
+)
+def test_a_method_takes_its_options(name, options, traits):
+    usual, other = (
+        selection.choose(name, jax.random.key(0), 12, traits, options=selection.Options(**each))
+        for each in ({}, options)
+    )
+    assert set(usual.tolist()) != set(other.tolist())
+
+
+def test_options_are_those_of_the_methods_themselves(traits):
+    options = selection.Options(beta=0.25)
+    chosen = selection.choose("mixture", jax.random.key(0), 8, traits, options=options)
+    assert set(chosen.tolist()) == set(selection.mixture(traits.entropy, 8, 0.25).tolist())
 
 
 def test_what_is_missing_is_said(traits):
@@ -62,3 +100,7 @@ def test_what_is_missing_is_said(traits):
         selection.choose("P1", jax.random.key(0), 5, Traits(traits.labels))
     with pytest.raises(ValueError, match="40 labels, but 3 entries of aum"):
         selection.choose("P1", jax.random.key(0), 5, traits._replace(aum=np.ones(3)))
+    with pytest.raises(ValueError, match=r"labels must be one a point, \[N\], got shape \(40, 1\)"):
+        selection.choose("random", jax.random.key(0), 5, traits._replace(labels=traits.labels[:, None]))
+    with pytest.raises(ValueError, match="needs the entropy as it is"):
+        jax.jit(lambda e: selection.choose("P1", jax.random.key(0), 5, traits._replace(entropy=e)))(traits.entropy)

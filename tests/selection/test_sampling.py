@@ -87,6 +87,23 @@ def test_points_without_probability_are_never_drawn():
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("exponent", [-600, -140, 140, 600])
+def test_probabilities_of_any_sum_draw_the_same(exponent):
+    """A power of two that float32 cannot hold: the draws are those without it, bit for bit."""
+    p = np.random.default_rng(0).uniform(0.01, 1, 50)
+    seeds = keys.for_seeds(0, 20)
+    wanted = selection.proxies(seeds, 8, p)
+    np.testing.assert_array_equal(selection.proxies(seeds, 8, np.ldexp(p, exponent)), wanted)
+    assert len(np.unique(wanted)) > 40
+
+
+def test_what_float32_rounds_to_nothing_is_still_drawn_before_what_has_no_probability():
+    p = np.array([0.0, 1e-60, 0.3, 0.0, 1e-250])
+    for key in keys.for_seeds(0, 5):
+        assert set(selection.select(key, 3, p).tolist()) == {1, 2, 4}
+
+
+@pytest.mark.slow
 def test_every_part_of_a_shuffled_selection_is_alike():
     """A point of great weight stands at the front no more often than at the back; sorted, indices ascend."""
     p = np.array([20.0] + [1.0] * 19)
@@ -125,6 +142,7 @@ def test_the_earliest_clocks_are_those_of_a_stable_sort(count, size):
         (3, {"probabilities": [1.0, 0.0, 1.0]}, "3 points are asked for, but only 2 have a probability above 0"),
         (1, {"probabilities": [1.0, -0.5]}, "the probability of point 1 is -0.5"),
         (1, {"probabilities": [1.0, np.nan]}, "point 1 is NaN"),
+        (1, {"probabilities": [1.0, np.inf]}, "the probability of point 1 is inf; it must be 0 or more, and finite"),
         (1, {"probabilities": [[1.0]]}, "one number a point"),
         (1, {}, "just one"),
     ],
@@ -134,3 +152,16 @@ def test_bad_draws_are_refused(size, options, said):
         options = {"probabilities": np.array(options["probabilities"])}
     with pytest.raises(ValueError, match=said):
         selection.select(jax.random.key(0), size, **options)
+
+
+@pytest.mark.parametrize(
+    ("seeds", "options", "said"),
+    [
+        (jax.random.key(0), {}, r"proxies takes keys \[S\], one a selection, got the shape \(\)"),
+        (jax.random.split(jax.random.key(0), 2), {"block": 0}, "block must be a whole number of at least 1, got 0"),
+        ([0, 1], {}, "a random key is wanted"),
+    ],
+)
+def test_bad_proxies_are_refused(seeds, options, said):
+    with pytest.raises(ValueError, match=said):
+        selection.proxies(seeds, 2, count=5, **options)

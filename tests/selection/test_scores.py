@@ -53,8 +53,10 @@ def test_grand_of_a_linear_network_has_a_closed_form():
     np.testing.assert_allclose(difficulty.grand(loss, weight, images, labels, block=4), wanted, rtol=1e-5)
     swept = jax.vmap(lambda w: difficulty.grand(loss, w, images, labels))(np.stack([weight, 2 * weight]))
     np.testing.assert_allclose(swept[0], wanted, rtol=1e-5)
-    with pytest.raises(ValueError, match="at least 1 point"):
+    with pytest.raises(ValueError, match="block must be a whole number of at least 1"):
         difficulty.grand(loss, weight, images, labels, block=0)
+    with pytest.raises(ValueError, match="13 images need as many labels, got 12"):
+        difficulty.grand(loss, weight, images, labels[:12])
 
 
 def test_forgetting_and_margins_are_counted_as_a_plain_loop_does():
@@ -83,3 +85,23 @@ def test_forgetting_and_margins_are_counted_as_a_plain_loop_does():
     np.testing.assert_array_equal(dynamics.forgetting(state), wanted)
     assert not learned[5]
     np.testing.assert_allclose(dynamics.aum(state), [np.mean(m) if m else 0 for m in margins], atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"indices": [0, 1, 9]}, "the index at place 2 is 9; indices are 0 to 4"),
+        ({"indices": [0, -1, 2]}, "the index at place 1 is -1; indices are 0 to 4"),
+        ({"indices": [0, 1]}, r"3 points need as many indices, got shape \(2,\)"),
+        ({"indices": [0.0, 1.0, 2.0]}, "indices must be whole numbers from 0 to 4"),
+        ({"indices": [0, 3, 3]}, "the index 3 comes 2 times; no two may be the same"),
+        ({"labels": [0, 1, 4]}, "the label of point 2 is 4; labels are 0 to 3"),
+        ({"labels": [0.0, 1.0, 2.0]}, "labels must be whole numbers from 0 to 3"),
+        ({"logits": np.zeros(3)}, r"logits must be \[B, classes\], got shape \(3,\)"),
+    ],
+)
+def test_a_look_at_what_is_no_point_is_refused(changes, said):
+    look = {"indices": [0, 1, 4], "logits": np.zeros((3, 4)), "labels": [0, 1, 2]}
+    dynamics.update(dynamics.init(5), **look)
+    with pytest.raises(ValueError, match=said):
+        dynamics.update(dynamics.init(5), **look | changes)

@@ -14,6 +14,8 @@ def test_every_stratum_gives_the_same_and_the_hardest_are_cut():
     assert scores[chosen].max() <= 1
     strata = np.minimum(scores[chosen] * 4, 3).astype(int)
     np.testing.assert_array_equal(np.bincount(strata), [5, 5, 5, 5])
+    scaled = selection.coverage_centric(jax.random.key(0), 8 * scores, 20, cut=0.2, strata=4)
+    np.testing.assert_array_equal(scaled, chosen)  # strata have no unit
     other = selection.coverage_centric(jax.random.key(1), scores, 20, cut=0.2, strata=4)
     assert set(np.asarray(other).tolist()) != set(chosen.tolist())
 
@@ -43,7 +45,9 @@ def test_bad_strata_are_refused():
     key, scores = jax.random.key(0), np.arange(10.0)
     with pytest.raises(ValueError, match=r"a cut of 0.5 leaves 5 of 10"):
         selection.coverage_centric(key, scores, 6, cut=0.5)
-    with pytest.raises(ValueError, match="at least 1 stratum"):
+    with pytest.raises(ValueError, match="the score of point 2 is infinite"):
+        selection.coverage_centric(key, np.array([0.0, 1.0, np.inf]), 1)
+    with pytest.raises(ValueError, match="strata must be a whole number of at least 1, got 0"):
         selection.coverage_centric(key, scores, 6, strata=0)
     with pytest.raises(ValueError, match="as many labels"):
         selection.moderate(np.ones((3, 2)), np.zeros(2, int), 1)

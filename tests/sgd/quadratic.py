@@ -13,6 +13,6 @@ def loss(w, target):
 
 
 def run(rule, targets=TARGETS, start=0.0):
-    """The state after all rounds."""
-    state = rule.init(jnp.full(DIMENSION, start), targets.shape[1])
+    """The state after all rounds; all begin at `start`, a number or parameters."""
+    state = rule.init(jnp.full(DIMENSION, start, jnp.float32), targets.shape[1])
     return jax.jit(lambda s: jax.lax.scan(lambda s, t: (rule.step(s, loss, t), None), s, targets)[0])(state)

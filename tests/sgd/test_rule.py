@@ -68,10 +68,23 @@ def test_period_and_rates_can_be_swept_in_one_program():
     np.testing.assert_allclose(swept, jnp.stack(single), atol=1e-6)
 
 
+@pytest.mark.parametrize("period", [0, 2.5, float("inf"), float("nan")])
 @pytest.mark.parametrize("make", [sgd.downpour, sgd.local, lambda o, period: sgd.elastic(o, 0.1, period)])
-def test_a_period_below_one_is_refused(make):
-    with pytest.raises(ValueError, match="period must be at least 1 local step between exchanges, got 0"):
-        make(optax.sgd(RATE), period=0)
+def test_a_period_that_is_no_number_of_steps_is_refused(make, period):
+    with pytest.raises(ValueError, match=f"period must be a whole number of local steps from 1 on, got {period}"):
+        make(optax.sgd(RATE), period=period)
+
+
+def test_a_swept_number_may_be_more_exact_than_the_parameters():
+    """Under 64 bits arrays of numbers are float64; float32 parameters stay float32."""
+    final = lambda alpha, momentum: run(sgd.elastic(optax.sgd(RATE), alpha, 3, momentum=momentum)).centre
+    single = final(0.2, 0.9)
+    with jax.enable_x64(True):
+        start = np.zeros(DIMENSION, np.float32)
+        swept = jax.jit(lambda a, m: run(sgd.elastic(optax.sgd(RATE), a, 3, momentum=m), start=start).centre)
+        found = swept(jnp.array(0.2), jnp.array(0.9))
+    assert found.dtype == jnp.float32
+    np.testing.assert_allclose(found, single, atol=1e-6)
 
 
 def test_no_workers_are_refused():

@@ -33,12 +33,28 @@ def test_without_a_key_samples_come_as_they_stand():
     np.testing.assert_allclose(state.centre, w[0], atol=1e-6)
 
 
+def test_each_epoch_has_an_order_of_its_own_and_the_last_may_be_cut_short():
+    """Epochs of 4 steps, 10 steps: the oracle draws its batches by `shard`, `orders` and `batches`, step by step."""
+    rule, key = sgd.local(optax.sgd(0.1), 3), jax.random.key(2)
+    source, state = sgd.shard(X, 4, 3, key), rule.init(jnp.zeros(3), 4)
+    step = jax.jit(lambda state, batches: rule.step(state, loss, batches))
+    for number in range(10):
+        order = sgd.orders(source, jnp.array(number // 4))
+        state = step(state, sgd.batches(source, jnp.array(number % 4), 3, order))
+    found = sgd.run(rule, loss, jnp.zeros(3), X, workers=4, batch=3, steps=10, devices=1, key=key)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), found, state)
+    assert found.workers.steps.tolist() == [10] * 4
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"workers": 60}, "a shard of 60 workers holds 0 samples"),
         ({"workers": 4, "batch": 13}, "a batch must hold 1 to that, got 13"),
-        ({"workers": 4, "steps": 0}, "steps must be at least 1, got 0"),
+        ({"workers": 4, "steps": 0}, "steps must be a whole number of at least 1, got 0"),
+        ({"workers": 4, "steps": 2.5}, "steps must be a whole number of at least 1, got 2.5"),
+        ({"workers": 4, "batch": 2.5}, "batch must be a whole number of at least 1, got 2.5"),
+        ({"workers": 4, "key": 0}, "a random key is wanted"),
         ({"workers": 4, "devices": 3000}, "devices must be 1 to"),
         ({"workers": 4, "form": "xmap"}, "form must be one of pmap, shard_map"),
     ],
