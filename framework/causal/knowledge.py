@@ -175,7 +175,6 @@ def hard(knowledge: Knowledge | None, size: int) -> tuple[jax.Array, jax.Array]:
     return ~(jnp.eye(size, dtype=bool) | forbidden | graphs.reachability(required).T), required
 
 
-@jax.jit
 def alone(knowledge: Knowledge) -> jax.Array:
     """The graph that knowledge claims without any data, `[d, d]` bool: edges more likely than not, made acyclic.
 
@@ -185,7 +184,10 @@ def alone(knowledge: Knowledge) -> jax.Array:
     claims = jnp.zeros(required.shape)
     if knowledge.edges is not None:
         claims = jnp.where(jnp.asarray(knowledge.edges) > 0.5, knowledge.edges * knowledge.confidence, 0.0)
-    return graphs.break_cycles(jnp.where(allowed, claims, 0) + required, required) != 0
+    return _without_cycles(jnp.where(allowed, claims, 0) + required, required) != 0
+
+
+_without_cycles = jax.jit(graphs.break_cycles)  # once for all columns' names
 
 
 def imperfect(key: Key, graph: jax.Array, precision: float, recall: float) -> Knowledge:
