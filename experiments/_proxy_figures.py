@@ -50,7 +50,9 @@ def draw_ranks(run: runs.Run, taus: Mapping[str, tuple[float, float, float]], ce
     axis.set_xlabel(f"Kendall's tau against {against}", color=figures.INK)
     axis.spines[["top", "right"]].set_visible(False)
     axis.grid(axis="x", color="#dde3e9", linewidth=0.8)
-    run.save_figure("figures/ranks", figure, "Rankings by trainings on parts; 95 % intervals.")
+    caption = "Rankings by trainings on parts; 95 % intervals. 1: the same order, 0: none in common, -1: the reverse; "
+    caption += "dotted: trainings on all images with two seeds, against each other."
+    run.save_figure("figures/ranks", figure, caption)
 
 
 def draw_cells(run: runs.Run, cells: Mapping[str, Mapping[str, Any]], steps: Mapping[str, Mapping[str, int]]) -> None:
