@@ -41,7 +41,7 @@ def draw_adjacency(run: runs.Run, study: Study, results: Mapping[str, causal.Res
     if study.priors:
         panels["prior, by confidence"] = study.priors[0].edges * study.priors[0].confidence
     panels |= {f"learned, {arm.replace('_', ' ')}": result.weights for arm, result in results.items()}
-    caption = "Adjacency matrices of the first problem, from row to column."
+    caption = f"Adjacency matrices{' of the first problem' if len(study.truths) > 1 else ''}, from row to column."
     run.save_figure("figures/adjacency", figures.matrices(panels, study.names), caption)
 
 
