@@ -59,11 +59,12 @@ def main(argv: list[str]) -> None:
     if LIST.value:
         width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
         paths = sorted((ROOT / "experiments").glob("[!_]*.py"))
-        print(runs.listing((runs.load(path, ROOT) for path in paths), width))
+        runs.say(runs.listing((runs.load(path, ROOT) for path in paths), width))
         return
     if COMPARE.value:
         output = Path(WORKDIR.value or "runs/comparison")
-        print(f"{runs.compare([Path(directory) for directory in COMPARE.value], output)}\n\nfigure and table: {output}")
+        table = runs.compare([Path(directory) for directory in COMPARE.value], output)
+        runs.say(f"{table}\n\nfigure and table: {output}")
         return
     if DISTRIBUTED.value:
         runs.processes.meet(COORDINATOR.value, PROCESSES.value, PROCESS.value)
@@ -82,7 +83,7 @@ def main(argv: list[str]) -> None:
     with runs.processes.together():
         outcome = runs.execute(experiment, config, workdir, RESUME.value, TENSORBOARD.value)
     if runs.processes.is_first():
-        print(runs.summary(outcome))
+        runs.say(runs.summary(outcome))
 
 
 def _require_together() -> None:
@@ -101,7 +102,7 @@ def _sweep(experiment: runs.Experiment, config, workdir: Path) -> None:
     """Runs the grid; that some of its points failed is said after the numbers of the others."""
     ray = runs.on_ray(_config_path(), ROOT, RAY_ADDRESS.value, RAY_GPUS.value) if EXECUTOR.value == "ray" else None
     swept = runs.sweep(experiment, config, SWEEP.value, workdir, RESUME.value, ray)
-    print(runs.overview(swept))
+    runs.say(runs.overview(swept))
     if swept.failed:
         raise ValueError(runs.failure(swept))
 

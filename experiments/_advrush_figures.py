@@ -25,7 +25,10 @@ def draw_cells(run: runs.Run, genotypes: dict[str, Genotype]) -> None:
             axis.set_title(
                 f"{method}: {'reduction' if cell == 'reduce' else cell} cell", color=figures.INK, fontsize=11
             )
-    run.save_figure("figures/cells", figure, "Cells found with the first seed.")
+    caption = (
+        "Cells found with the first seed. sep, dil: separable and dilated convolutions; grey: joined to the output."
+    )
+    run.save_figure("figures/cells", figure, caption)
 
 
 def _cell(axis, graph: nx.MultiDiGraph, colour: str) -> None:
@@ -43,7 +46,9 @@ def _cell(axis, graph: nx.MultiDiGraph, colour: str) -> None:
         )
         if operation:
             (x0, y0), (x1, y1) = places[start], places[end]
-            middle = 0.5 * (x0 + x1) + 0.5 * bend * (y1 - y0), 0.5 * (y0 + y1) - 0.5 * bend * (x1 - x0)
+            at = 0.36 if start == "c_{k-1}" else 0.5  # apart from the words on edges that cross it
+            off = 2 * at * (1 - at) * bend
+            middle = x0 + at * (x1 - x0) + off * (y1 - y0), y0 + at * (y1 - y0) - off * (x1 - x0)
             text = SHORT.get(operation, operation.replace("_conv_", " "))
             box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 0.6}
             axis.text(*middle, text, fontsize=7, ha="center", va="center", color=figures.INK, bbox=box)
@@ -63,8 +68,11 @@ def draw_surface(run: runs.Run, judged: dict[str, dict[str, Any]]) -> None:
         axis.set_title(f"{method}: mean top eigenvalue {each['eigenvalue']:.3g}", fontsize=11, color=figures.INK)
         axis.set_xlabel("along random signs", color=figures.INK)
     axes[0].set_ylabel("along the signs of the gradient", color=figures.INK)
-    figure.colorbar(shown, ax=list(axes), shrink=0.85, label="loss")
-    run.save_figure("figures/surface", figure, "The loss around the first test image, after training, first seed.")
+    figure.colorbar(shown, ax=list(axes), shrink=0.85, label="loss", format="%.1f")
+    caption = (
+        "The loss around the first test image, after training, first seed; steps in units of the pixels' range. Top "
+    )
+    run.save_figure("figures/surface", figure, caption + "eigenvalue: of the Hessian in the image, over some images.")
 
 
 def draw_verdicts(run: runs.Run, verdicts: dict[tuple[str, int], dict[str, float]]) -> None:

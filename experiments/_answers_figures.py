@@ -25,7 +25,8 @@ def draw(run: runs.Run, numbers: Mapping[str, Any]) -> None:
     run.save_figure("figures/wordings", figure, caption)
     caption = f"Structural Hamming distance to the truth; less is better. {systems}"
     caption += f", with the standard error over {numbers['seeds']} seeds. " if "shd_error" in numbers else ". "
-    caption += "Prior: trusted as far as the data bear it out; fixed: trusted from the start."
+    caption += "Prior: trusted as far as the data bear it out; fixed: trusted from the start; "
+    caption += "prior only: without data; empty: no edge."
     run.save_figure("figures/shd", figures.grouped_bars(_distances(numbers), "SHD (edges a system)"), caption)
 
 

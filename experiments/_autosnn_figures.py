@@ -14,7 +14,7 @@ from framework.runs import figures
 COLOURS = {"skip": "#eef3f7", "SCB": "#f6d9c4", "SRB": "#c9dfee", "SIB": "#d9e8d5"}
 
 
-def draw_search(run: runs.Run, curves: Mapping[str, np.ndarray], pool: int, best: float | None) -> None:
+def draw_search(run: runs.Run, curves: Mapping[str, np.ndarray], pool: int, best: float | None, lambda_: float) -> None:
     """The best fitness so far against evaluations, `[seeds, rounds]` a method."""
     figure = Figure(figsize=(6.4, 4.1), layout="constrained")
     axis = figure.subplots()
@@ -26,7 +26,8 @@ def draw_search(run: runs.Run, curves: Mapping[str, np.ndarray], pool: int, best
         axis.axhline(best, color=figures.MUTED, linewidth=0.9, label="best of all")
     _finish(axis, "architectures evaluated", "best fitness so far")
     axis.legend(frameon=False, loc="lower right")
-    run.save_figure("figures/search", figure, "Fitness during the search: mean over keys, and all of them.")
+    caption = f"Best fitness so far at lambda = {lambda_:g}: mean over random keys, and from the worst to the best."
+    run.save_figure("figures/search", figure, caption)
 
 
 def draw_front(run: runs.Run, table: Scores, front: np.ndarray, found: Mapping[float, tuple[float, float]]) -> None:
@@ -41,7 +42,10 @@ def draw_front(run: runs.Run, table: Scores, front: np.ndarray, found: Mapping[f
     _finish(axis, "spikes an image", "accuracy on the validation images (%)")
     axis.set_ylim(bottom=np.quantile(accuracy, 0.1))
     axis.legend(fontsize=8.5, loc="lower right", framealpha=0.9, edgecolor="none")
-    run.save_figure("figures/front", figure, "The space, scored exactly with the supernet's weights.")
+    caption = (
+        "The space, scored exactly with the supernet's weights; of each lambda what the first of its searches found."
+    )
+    run.save_figure("figures/front", figure, caption)
 
 
 def draw_retrained(run: runs.Run, trained: Mapping[float, tuple[float, float]]) -> None:
@@ -85,7 +89,10 @@ def draw_architecture(run: runs.Run, space: Space, architectures: Mapping[str, S
     axis.set_xlim(-1.8, len(space.places) - 0.4)
     axis.set_ylim(0.5 - len(architectures), 0.5)
     axis.set_axis_off()
-    run.save_figure("figures/architecture", figure, "The networks found, block by block; filled boxes were chosen.")
+    caption = (
+        "The networks found, block by block; filled boxes were chosen. SCB and SRB: spiking convolution and residual "
+    )
+    run.save_figure("figures/architecture", figure, caption + "blocks; k: the side of their kernels.")
 
 
 def _finish(axis, xlabel: str, ylabel: str) -> None:

@@ -64,7 +64,10 @@ def draw_bars(run: runs.Run, numbers: Mapping[str, Any]) -> None:
     bars = {
         record["pair"]: {label: (record[column], 0.0) for label, column in kinds.items()} for record in numbers["pairs"]
     }
-    caption = f"Steps to the DNN's accuracy, less the target's loss; {steps + 1} where {steps} did not suffice."
+    caption = (
+        f"Steps to the DNN's accuracy, less the target's loss: the first that reaches it, and the first from which on "
+        f"it stays; {steps + 1} where {steps} did not suffice."
+    )
     run.save_figure("figures/latency", figures.grouped_bars(bars, "latency (steps)"), caption)
     chips = [kind for kind in numbers if kind.startswith("energy_")]
     if chips:

@@ -30,7 +30,8 @@ def write_graph(run: runs.Run, study: Study, result: causal.Result, confidence: 
     if not study.truths:
         nx.set_edge_attributes(drawn, "found", "kind")
     widths = {(a, b): frequency for a, b, _, frequency in rows}
-    caption = "The learned graph; the wider an edge, the more bootstrap resamples bear it out."
+    which = "graph of the first problem" if len(study.truths) > 1 else "graph"
+    caption = f"The learned {which}; the wider an edge, the more bootstrap resamples bear it out."
     run.save_figure("graph", figures.graph(drawn, f"{len(edges)} edges", KINDS, widths), caption)
 
 
@@ -40,7 +41,7 @@ def draw_adjacency(run: runs.Run, study: Study, results: Mapping[str, causal.Res
     if study.priors:
         panels["prior, by confidence"] = study.priors[0].edges * study.priors[0].confidence
     panels |= {f"learned, {arm.replace('_', ' ')}": result.weights for arm, result in results.items()}
-    caption = "Adjacency matrices of the first problem, from row to column."
+    caption = f"Adjacency matrices{' of the first problem' if len(study.truths) > 1 else ''}, from row to column."
     run.save_figure("figures/adjacency", figures.matrices(panels, study.names), caption)
 
 
@@ -48,14 +49,20 @@ def draw_scores(run: runs.Run, name: str, numbers: Mapping[str, Any], what: str)
     """SHD of every arm and baseline."""
     errors = numbers.get("shd_error", {})
     bars = {arm: (mean, errors.get(arm, 0.0)) for arm, mean in numbers["shd"].items()}
-    caption = f"{what}: structural Hamming distance to the truth; less is better."
+    caption = f"{what}: structural Hamming distance (SHD) to the truth; less is better."
     if errors:
         caption += f" Mean and standard error of {len(next(iter(numbers['shd_each'].values())))} graphs, a point each."
+    if "path" in bars:
+        caption += " Path: weights cut at a threshold, without a prior and with each use of it in the paper."
+    caption += " The sorts take columns in order of variance, of R2 or by chance; empty has no edge."
     run.save_figure(f"figures/{name}", figures.bars(bars, "SHD (edges)", numbers["shd_each"]), caption)
 
 
 def draw_sweep(run: runs.Run, qualities: list[float], lines: Mapping[str, list[tuple[float, float]]]) -> None:
     """SHD against the quality of the prior, a line for each way to take it."""
-    caption = "SHD against the prior's quality (precision and recall alike), with standard errors; less is better."
+    caption = (
+        "Structural Hamming distance (SHD) against the prior's quality (precision and recall alike), raw data, with "
+        "standard errors; less is better."
+    )
     figure = figures.lines(qualities, lines, "precision and recall of the prior", "SHD (edges)")
     run.save_figure("figures/quality", figure, caption)

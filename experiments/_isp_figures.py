@@ -56,7 +56,7 @@ def draw_accuracy(run: runs.Run, config: ConfigDict, found: Mapping[tuple[str, i
     panels[0].legend(frameon=False, loc="lower right")
     caption = (
         "Test accuracy against the device's clock, each rule at its best rate; solid the centre, dotted the workers' "
-        "mean, the grey line the target."
+        "mean, the grey line the target; easgd: elastic averaging."
     )
     run.save_figure("figures/accuracy", figure, caption)
 
@@ -73,7 +73,7 @@ def draw_times(run: runs.Run, records: list[dict[str, Any]]) -> None:
     run.save_figure("figures/time", figures.grouped_bars(bars, "time to target (ms)"), caption)
 
 
-def draw_periods(run: runs.Run, records: list[dict[str, Any]], channels: int) -> None:
+def draw_periods(run: runs.Run, records: list[dict[str, Any]], channels: int, steps: int) -> None:
     """Time to the target against the period of exchange, on most channels."""
     bars: dict[str, dict[str, tuple[float, float]]] = {}
     for record in records:
@@ -81,7 +81,10 @@ def draw_periods(run: runs.Run, records: list[dict[str, Any]], channels: int) ->
             group = bars.setdefault(f"every {record['period']}", {})
             group[record["rule"]] = (1e3 * record["seconds_centre"], 1e3 * record["error_centre"])
     if bars:
-        caption = f"Simulated time to the target by steps between two exchanges, {channels} channels."
+        caption = (
+            f"Simulated time to the target by steps between two exchanges, {channels} channels, each with {steps} "
+            "steps; where the target is not reached, twice the time of the run."
+        )
         run.save_figure("figures/period", figures.grouped_bars(bars, "time to target (ms)"), caption)
 
 
@@ -92,7 +95,10 @@ def draw_host(run: runs.Run, numbers: Mapping[str, Any], channels: int) -> None:
         for memory, seconds in numbers["host"].items()
     }
     bars[f"device, {channels} channels"] = {"device": (numbers["device"], 0.0)}
-    caption = "Seconds of one pass over the stored data: on a host, by its memory, and inside the device."
+    caption = (
+        "Seconds of one pass over the stored data: on a host, by its memory, and inside the device, whose controllers "
+        "have as many floating-point units as the config says; more of them in the figure of widths."
+    )
     run.save_figure("figures/host", figures.grouped_bars(bars, "one pass (s)"), caption)
 
 

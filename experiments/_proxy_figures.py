@@ -41,15 +41,18 @@ def draw_ranks(run: runs.Run, taus: Mapping[str, tuple[float, float, float]], ce
     for place, (name, (tau, low, high)) in enumerate(taus.items()):
         colour = figures.PALETTE[1] if name.startswith("P1") else figures.PALETTE[5 if name.startswith("random") else 0]
         axis.plot([low, high], [place, place], color=colour, linewidth=2.2)
-        axis.plot(tau, place, "o", color=colour, markersize=8)
+        axis.plot(tau, place, "o", color=colour, markersize=8, clip_on=False)
     axis.axvline(ceiling, color=figures.MUTED, linestyle=":", linewidth=1.3)
-    axis.annotate("two seeds", (ceiling, -0.6), fontsize=8.5, color=figures.MUTED, ha="right", va="center")
+    side = "right" if ceiling > 0 else "left"
+    axis.annotate("two seeds", (ceiling, -0.6), fontsize=8.5, color=figures.MUTED, ha=side, va="center")
     axis.set_yticks(range(len(taus)), taus)
     axis.set_ylim(len(taus) - 0.5, -0.9)
     axis.set_xlim(right=1.02)
     axis.set_xlabel(f"Kendall's tau against {against}", color=figures.INK)
     figures.frame(axis, grid="x")
-    run.save_figure("figures/ranks", figure, "Rankings by trainings on parts; 95 % intervals.")
+    caption = "Rankings by trainings on parts; 95 % intervals. 1: the same order, 0: none in common, -1: the reverse; "
+    caption += "dotted: trainings on all images with two seeds, against each other."
+    run.save_figure("figures/ranks", figure, caption)
 
 
 def draw_cells(run: runs.Run, cells: Mapping[str, Mapping[str, Any]], steps: Mapping[str, Mapping[str, int]]) -> None:

@@ -20,7 +20,7 @@ def draw_latency(run: runs.Run, report: ssd.Report) -> None:
     figure = Figure(figsize=(7.2, 4.0), layout="constrained")
     axis = figure.subplots()
     reads = np.asarray(report.reads)
-    for name, which, colour in (("reads", reads, figures.PALETTE[0]), ("the rest", ~reads, figures.PALETTE[1])):
+    for name, which, colour in (("reads", reads, figures.PALETTE[0]), ("writes, TRIMs", ~reads, figures.PALETTE[1])):
         if which.any():
             latency = np.sort(np.asarray(report.latency)[which]) / 1000
             label = f"{name} ({which.sum():,})"
@@ -70,7 +70,8 @@ def draw_schedule(run: runs.Run, design: ssd.Design, made: Schedule, lanes: int 
         fontsize=9,
     )
     caption = "Who holds what: the bus of a channel for commands and data, and below it each unit of flash from its "
-    run.save_figure("figures/schedule", figure, caption + "command until it is free again.")
+    caption += f"command until it is free again. {channels} of {design.geometry.channels} channels."
+    run.save_figure("figures/schedule", figure, caption)
 
 
 def _window(made: Schedule, operations: int = 8) -> tuple[int, int]:

@@ -1,5 +1,5 @@
-"""An architecture search whose outer loss also asks for a smooth loss surface (AdvRush) finds networks that withstand
-attacks better than DARTS's, after the same adversarial training.
+"""An architecture search whose outer loss also asks for a smooth loss surface (AdvRush) ends in a far smoother
+supernet; whether its networks withstand attacks better than DARTS's, after the same adversarial training, is measured.
 
 Both are searched with the same seeds, from the same weights, in one compiled program; the networks of their genotypes
 are trained against PGD and attacked. The numbers are means over the seeds; `gain` is AdvRush minus DARTS, paired by

@@ -6,7 +6,7 @@ the evolution and a random search of the same budget look for the best under acc
 each lambda finds is trained from scratch and measured on the test images.
 
     python launch.py --config=experiments/autosnn.py:smoke     8 networks on digits, 55 s of CPU time
-    python launch.py --config=experiments/autosnn.py           3,125 networks on digits
+    python launch.py --config=experiments/autosnn.py           3,125 networks on digits, 8 minutes
         [--config.data.name=mnist] [--config.data.events=DIR, a folder of recordings a class]
     python launch.py --config=experiments/autosnn.py:paper     the paper's search on CIFAR-10, for a GPU
 
@@ -183,7 +183,7 @@ def _of_seed(config: ConfigDict, run: runs.Run, given: Sets, space, seed: int, d
     if drawn:
         best = None if table is None else float(autosnn.fitness(*table, kept, reference).max())
         curves = {name: np.asarray(each.history) for name, each in searches[kept].items()}
-        pictures.draw_search(run, curves, config.search.pool, best)
+        pictures.draw_search(run, curves, config.search.pool, best, kept)
         names = {f"lambda {lambda_:g}": architecture for lambda_, architecture in found.items()}
         pictures.draw_architecture(run, space, names)
         if table is not None:

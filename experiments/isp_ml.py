@@ -1,5 +1,5 @@
 """Inside an SSD the channels train together, and more of them train faster. With every rule at its best rate the rules
-differ little where workers meet at each step; rare exchange ruins Downpour's sums and hardly touches elastic averaging.
+differ little where workers meet at each step; rare exchange ruins Downpour's sums, costs elastic averaging far less.
 
 Every channel controller computes on the pages of its own channel, one page a minibatch; the cache controller is the
 master. Softmax regression is trained with synchronous, Downpour and elastic-averaging SGD for several numbers of
@@ -8,7 +8,7 @@ to a fixed accuracy, of the centre and of the workers' mean. Beside it: the same
 shrinks, floating-point units of growing width, and energy.
 
     python launch.py --config=experiments/isp_ml.py:smoke            35 s of processor time: scikit-learn's digits
-    python launch.py --config=experiments/isp_ml.py                  minutes: MNIST
+    python launch.py --config=experiments/isp_ml.py                  2 minutes: MNIST
     python launch.py --config=experiments/isp_ml.py:paper            MNIST amplified ten times
     python launch.py --config=experiments/isp_ml.py --config.rule=easgd --config.ssd.channels=16 --config.period=4
 
@@ -157,7 +157,7 @@ def main(config: ConfigDict, run: runs.Run) -> dict[str, Any]:
     run.save_csv("runs.csv", tuple(records[0]), [tuple(record.values()) for record in records])
     pictures.draw_accuracy(run, config, found)
     pictures.draw_times(run, records)
-    pictures.draw_periods(run, records, max(counts))
+    pictures.draw_periods(run, records, max(counts), config.epochs * len(given.images) // max(counts))
     numbers = {"seeds": len(seeds), "pages": len(given.images), "target": config.target, "note": NOTE}
     numbers |= _told(records)
     numbers["ratios"] = _ratios(records, names, counts)

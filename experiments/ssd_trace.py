@@ -7,7 +7,7 @@ the bus, beside what closed forms allow; Poisson loads of several rates; and a s
 beats in cost and latency.
 
     python launch.py --config=experiments/ssd_trace.py:smoke        half a minute on 2 CPU cores: a small device
-    python launch.py --config=experiments/ssd_trace.py              minutes: MQSim's device and one of its traces
+    python launch.py --config=experiments/ssd_trace.py              a minute: MQSim's device and one of its traces
         [--config.load.trace=FILE --config.load.format=msr --config.load.wrap=true]
         [--config.load.kind=poisson --config.load.rate=100000 --config.load.requests=60000 --config.load.read_ratio=0.7]
         [--config.device=enterprise_tlc --config.design.channels=8 --config.requests_csv=true]
@@ -20,6 +20,7 @@ Reference: Tavakkol et al., "MQSim", FAST 2018; Choe et al., arXiv 1610.02273.
 """
 
 import dataclasses
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -223,7 +224,10 @@ def _numbers(report: ssd.Report) -> dict[str, float]:
 
 def _note(config: ConfigDict, design: ssd.Design, load: ssd.Load) -> str:
     policy = design.policy
-    said = [f"{config.device}: {design.geometry}, bus {policy.arbitration}, dies {policy.die_mode}."]
+    said = [f"{config.device} (channels x chips x dies x planes): {design.geometry}, bus {policy.arbitration},"]
+    said.append(f"dies {policy.die_mode}.")
+    if config.load.kind == "trace":
+        said.append(f"The load is {Path(config.load.trace).name}.")
     if load.wrapped:
         said.append(f"{load.wrapped} of {len(load)} addresses lay past the end of the device and were wrapped.")
     if config.load.kind != "trace" and config.load.trace:

@@ -82,7 +82,7 @@ def images(name: str, split: str = "train", directory: str | os.PathLike | None 
     directory = Path(directory or os.environ.get("TFDS_DATA_DIR") or shared_path("tfds")).expanduser()
     builder = _builder(name, directory)
     shape = _image_shape(builder, name)
-    source = builder.as_data_source(split=split)
+    source = builder.as_data_source(split=split, decoders={"image": _by_pillow()})
     count = _count(count, len(source), name, split)
     pixels, labels = np.zeros((count, *shape), np.uint8), np.zeros(count, np.int32)
     ids = _positions(builder, split)[:count]
@@ -191,6 +191,14 @@ def _image_shape(builder, name: str) -> tuple[int, ...]:
     if None in shape:
         raise ValueError(f"{name} holds images of several sizes, {shape}: only sets of one size are read")
     return shape
+
+
+def _by_pillow():
+    """Decodes images by Pillow on every machine; TFDS would advise everyone to install OpenCV."""
+    import tensorflow_datasets as tfds
+
+    read = lambda content, feature: feature.decode_example_np_with_pil(content, feature.shape[-1])
+    return tfds.decode.make_decoder()(read)()
 
 
 def _positions(builder, split: str) -> list[str]:

@@ -5,7 +5,7 @@ from framework.runs.compare import compare
 from framework.runs.directory import RESUME, Run, open_run
 from framework.runs.drive import drive
 from framework.runs.experiment import Experiment, Outcome, execute, listing, load, name_of, one_line, summary
-from framework.runs.guard import guarded
+from framework.runs.guard import guarded, say
 from framework.runs.machine import enable_compilation_cache, require_devices, require_memory
 from framework.runs.pace import paced
 from framework.runs.ray_executor import on_ray
@@ -37,6 +37,7 @@ __all__ = [
     "processes",
     "require_devices",
     "require_memory",
+    "say",
     "summary",
     "sweep",
     "tasks",

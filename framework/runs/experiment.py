@@ -141,9 +141,10 @@ def one_line(error: Exception) -> str:
     if any(line.startswith("Traceback") for line in lines):
         return lines[-1].partition("Error: ")[2] or lines[-1]
     line = " ".join(lines)
-    missing = line.strip("'\"")
-    if missing != line and missing.isidentifier():  # all that ml_collections says where no other name comes near
-        return f"there is no setting {missing!r} there; get_config in the experiment's file lists them all"
+    missing, _, near = line.strip("'\"").partition("' ")
+    if line[:1] in ("'", '"') and missing.isidentifier() and (not near or near.startswith("Did you mean")):
+        near = near or "get_config in the experiment's file lists them all"  # all else that ml_collections says
+        return f"there is no setting {missing!r} there: {near}"
     return line or type(error).__name__
 
 

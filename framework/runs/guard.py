@@ -1,6 +1,8 @@
 """What a user can mend, told on one line in place of a trace."""
 
 import functools
+import os
+import signal
 import sys
 import traceback
 from collections.abc import Callable
@@ -11,6 +13,15 @@ from framework.runs.experiment import one_line
 P = ParamSpec("P")
 R = TypeVar("R")
 MENDABLE = (ValueError, OSError, MemoryError)  # what a user can mend
+
+
+def say(text: str) -> None:
+    """Prints a text; where its reader has gone (`| head`) the program ends without a word, as other tools do."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more as it ends
+        sys.exit(128 + signal.SIGPIPE)
 
 
 def guarded(

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 CAPTION = "Description"  # the text chunk of a PNG that holds its caption
 LEAST = 0.28  # pixels of the page for a pixel of a figure, which has 144 an inch: below that nobody reads its letters
+FEW = 6  # numbers on the terminal of a section among others that expects none
 Expected = dict[str, tuple[float, float]]  # name -> (value, spread)
 
 
@@ -61,13 +62,13 @@ def text_table(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
 
 
 def terminal(sections: Sequence[Section]) -> str:
-    """The expected numbers of all sections as one table; all numbers of a section that expects none."""
-    lines = [
-        (section.title, *row)
-        for section in sections
-        for row in rows(section)
-        if row[0] in section.expected or not section.expected
-    ]
+    """The expected numbers of all sections as one table; of a section that expects none all, among others the first."""
+    lines = []
+    for section in sections:
+        shown = [row for row in rows(section) if row[0] in section.expected or not section.expected]
+        if not section.expected and len(sections) > 1 and len(shown) > FEW:
+            shown = [*shown[:FEW], (f"and {len(shown) - FEW} more in the report", "", "", "")]
+        lines += [(section.title, *row) for row in shown]
     return text_table(("study", "number", "measured", "expected", ""), lines)
 
 

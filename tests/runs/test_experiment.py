@@ -75,10 +75,11 @@ def test_a_listing_keeps_to_its_width_and_ends_between_words(width):
         (ValueError("two\n lines"), "two lines"),
         (FileNotFoundError(2, "No such file or directory", "x.csv"), "No such file or directory: x.csv"),
         (FileNotFoundError("no data set"), "no data set"),
-        (KeyError("'dat'\nDid you mean \"data\"?"), "'dat' Did you mean \"data\"?"),
+        (KeyError("'dat'\nDid you mean \"data\"?"), "there is no setting 'dat' there: Did you mean \"data\"?"),
         (ValueError("flag: bad\n\nTraceback (most recent call last):\n  File\nValueError: no preset x"), "no preset x"),
         (ValueError(), "ValueError"),
-        (KeyError("\"'dat'\\nDid you mean x?\""), "\"'dat' Did you mean x?\""),
+        (KeyError("\"'dat'\\nDid you mean x?\""), "there is no setting 'dat' there: Did you mean x?"),
+        (ValueError("'tour' is not a flag"), "'tour' is not a flag"),
     ],
 )
 def test_an_error_is_told_on_one_line(error, line):

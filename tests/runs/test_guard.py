@@ -1,3 +1,7 @@
+import os
+import subprocess
+import sys
+
 import pytest
 
 from framework.runs import guarded
@@ -26,3 +30,12 @@ def test_all_else_passes():
     assert guarded(lambda a, b: a / b, lambda: False)(1, b=2) == 0.5
     with pytest.raises(ZeroDivisionError):
         guarded(lambda a, b: a / b, lambda: False)(1, b=0)
+
+
+def test_a_reader_that_has_gone_ends_the_program_without_a_word():
+    read, write = os.pipe()
+    os.close(read)
+    code = "from framework import runs; runs.say('a line')"
+    ended = subprocess.run([sys.executable, "-c", code], stdout=write, stderr=subprocess.PIPE, check=False)
+    os.close(write)
+    assert (ended.returncode, ended.stderr) == (141, b"")

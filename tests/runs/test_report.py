@@ -38,6 +38,13 @@ def test_the_terminal_shows_the_expected_numbers_or_all(section):
     assert "outside" in report.terminal([section])
 
 
+def test_a_section_among_others_that_expects_nothing_shows_its_first_numbers(section):
+    many = section._replace(expected={}, numbers={f"n{i}": i for i in range(9)})
+    lines = report.terminal([section, many]).splitlines()
+    assert [line.split()[1] for line in lines if "n5" in line or "n6" in line] == ["n5"]
+    assert lines[-1].split(maxsplit=1)[1] == "and 3 more in the report"
+
+
 def test_large_numbers_are_written_out():
     numbers = (53308.2, -81299.0, 1e12, 0.00012346, 2000)
     assert [report.number(value) for value in numbers] == ["53,308", "-81,299", "1e+12", "0.0001235", "2000"]
