@@ -44,7 +44,7 @@ def draw_ranks(run: runs.Run, taus: Mapping[str, tuple[float, float, float]], ce
         axis.plot(tau, place, "o", color=colour, markersize=8, clip_on=False)
     axis.axvline(ceiling, color=figures.MUTED, linestyle=":", linewidth=1.3)
     side = "right" if ceiling > 0 else "left"
-    axis.annotate("two seeds", (ceiling, -0.6), fontsize=8.5, color=figures.MUTED, ha=side, va="center")
+    axis.annotate(" two seeds ", (ceiling, -0.6), fontsize=8.5, color=figures.MUTED, ha=side, va="center")
     axis.set_yticks(range(len(taus)), taus)
     axis.set_ylim(len(taus) - 0.5, -0.9)
     axis.set_xlim(right=1.02)
