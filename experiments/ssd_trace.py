@@ -307,7 +307,7 @@ def _sweep(config: ConfigDict, run: runs.Run, design: ssd.Design) -> dict[str, A
             t.channel_mt_s,
             cost[i],
             *(column[i] for column in summary),
-            int(i in set(best)),
+            int(i in best),
         )
         for i, (g, t) in enumerate((each.geometry, each.timing) for each in designs)
     )
