@@ -37,12 +37,15 @@ class Experiment(Protocol):
 
 
 class Outcome(NamedTuple):
-    """What came of a launch."""
+    """What came of a launch: the numbers of `result.json`, and what the report shows.
+
+    `ran` is False where the result was there already.
+    """
 
     path: Path
     result: dict[str, Any]
     sections: list[Section]
-    ran: bool  # False where the result was there already
+    ran: bool
 
 
 def execute(
