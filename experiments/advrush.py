@@ -137,7 +137,7 @@ def main(config: ConfigDict, run: runs.Run) -> dict[str, Any]:
         raise ValueError(f"training must have {wanted}, got {epochs} and {batch}")
     seen = proxies.rows(config, run, config.data.train)
     count = dict(zip(_SIZES, SIZES[config.preset], strict=True))["seeds"] if config.seeds is None else config.seeds
-    seeds = list(range(config.seed, config.seed + len(keys.for_seeds(config.seed, count))))
+    seeds = list(keys.seeds(config.seed, count))
     found = searches(config, run, tuple(part[seen] for part in train), seeds)
     run.save_csv(
         "searches.csv",

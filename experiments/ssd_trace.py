@@ -207,7 +207,7 @@ def _check(config: ConfigDict) -> None:
 
 def _seeds(config: ConfigDict) -> range:
     count = 1 if config.seeds is None else config.seeds
-    return range(config.seed, config.seed + len(keys.for_seeds(config.seed, count)))
+    return keys.seeds(config.seed, count)
 
 
 def _numbers(report: ssd.Report) -> dict[str, float]:

@@ -34,3 +34,10 @@ def test_a_batch_of_seeds_draws_what_each_seed_draws_alone():
 def test_seeds_out_of_range_are_refused(seed, count):
     with pytest.raises(ValueError, match="seeds must be"):
         keys.for_seeds(seed, count)
+
+
+def test_seeds_are_the_numbers_from_the_first_on_and_are_checked():
+    assert list(keys.seeds(3, 2)) == [3, 4]
+    for first, count in ((-1, 1), (0, 0), (2**32 - 1, 2)):
+        with pytest.raises(ValueError, match=f"seeds must be at least 1 number .* got {count} from {first} on"):
+            keys.seeds(first, count)
