@@ -49,10 +49,10 @@ def sets(config: ConfigDict) -> Sets:
     parts = {}
     for split, count in (("train", config.data.train), ("test", config.data.test)):
         whole = data.images(config.data.name, split, config.data.dir or None)
-        if count and not BATCH <= count <= len(whole.labels):
+        kept = count or len(whole.labels) // BATCH * BATCH
+        if not BATCH <= kept <= len(whole.labels):
             raise ValueError(f"data.{split} must be 0 (all) or {BATCH} to {len(whole.labels)} images, got {count}")
-        kept = slice(count or len(whole.labels) // BATCH * BATCH)
-        parts[split] = whole._replace(images=whole.images[kept], labels=whole.labels[kept], ids=whole.ids[kept])
+        parts[split] = data.first(whole, kept)
     return Sets(**parts)
 
 

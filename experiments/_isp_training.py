@@ -44,11 +44,11 @@ class Curves(NamedTuple):
 def pages(config: ConfigDict) -> tuple[Pages, data.ImageSet]:
     """The pages of the study, amplified, and the images before that."""
     train = data.images(config.data.name, "train", config.data.dir or None)
-    test = data.images(config.data.name, "test", config.data.dir or None)
+    test = data.images(config.data.name, "test", config.data.dir or None, config.data.test)
     count = config.data.train or len(train.labels)
     if not SAMPLES <= count <= len(train.labels):
         raise ValueError(f"data.train must be 0 (all) or {SAMPLES} to {len(train.labels)} images, got {count}")
-    kept = train._replace(images=train.images[:count], labels=train.labels[:count], ids=train.ids[:count])
+    kept = data.first(train, count)
     key = keys.named(jax.random.key(config.seed), "distortion")
     scale = kept.images.shape[1] / 28
     images = data.amplify(key, kept.images[..., 0], config.data.amplify, 34 * scale**2, 4 * scale)
@@ -56,12 +56,11 @@ def pages(config: ConfigDict) -> tuple[Pages, data.ImageSet]:
     whole = len(images) // SAMPLES * SAMPLES
     order = np.asarray(jax.random.permutation(keys.named(jax.random.key(config.seed), "pages"), len(images)))[:whole]
     shape = (whole // SAMPLES, SAMPLES, -1)
-    tested = config.data.test or len(test.labels)
     return Pages(
         jnp.asarray(images[order].reshape(shape)),
         jnp.asarray(labels[order].reshape(shape[:2])),
-        jnp.asarray(test.images[:tested].reshape(tested, -1) / np.float32(train.maximum)),
-        jnp.asarray(test.labels[:tested]),
+        jnp.asarray(test.images.reshape(len(test.labels), -1) / np.float32(train.maximum)),
+        jnp.asarray(test.labels),
         train.maximum,
     ), kept
 

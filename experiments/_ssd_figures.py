@@ -9,7 +9,6 @@ from matplotlib.patches import Patch
 
 from framework import runs, ssd
 from framework.runs import figures
-from framework.ssd.invariants import Schedule
 
 KINDS = {"read": figures.PALETTE[0], "program": figures.PALETTE[1], "erase": figures.PALETTE[3]}
 DATA = figures.PALETTE[2]
@@ -38,7 +37,7 @@ def draw_latency(run: runs.Run, report: ssd.Report) -> None:
     run.save_figure("figures/latency", figure, caption)
 
 
-def draw_schedule(run: runs.Run, design: ssd.Design, made: Schedule, lanes: int = 24) -> None:
+def draw_schedule(run: runs.Run, design: ssd.Design, made: ssd.Schedule, lanes: int = 24) -> None:
     """A Gantt chart: who holds which bus and which die, over a window in the middle of the run."""
     begin, end = _window(made)
     channels = max(1, min(design.geometry.channels, lanes // design.lanes))
@@ -74,7 +73,7 @@ def draw_schedule(run: runs.Run, design: ssd.Design, made: Schedule, lanes: int 
     run.save_figure("figures/schedule", figure, caption)
 
 
-def _window(made: Schedule, operations: int = 8) -> tuple[int, int]:
+def _window(made: ssd.Schedule, operations: int = 8) -> tuple[int, int]:
     """A stretch around the middle operation of channel 0 that shows some operations of each unit."""
     here = np.sort(made.work[made.channel == 0][:, 0])
     if not len(here):

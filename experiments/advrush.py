@@ -131,9 +131,13 @@ def main(config: ConfigDict, run: runs.Run) -> dict[str, Any]:
     """Searches, trains, attacks; writes numbers, genotypes and figures."""
     check(config)
     train, test = sets(config)
+    epochs, batch, images = config.training.epochs, config.training.batch, len(train[1])
+    if epochs < 1 or not 1 <= batch <= images:
+        wanted = f"at least 1 epoch of batches of 1 to {images} images"
+        raise ValueError(f"training must have {wanted}, got {epochs} and {batch}")
     seen = proxies.rows(config, run, config.data.train)
     count = dict(zip(_SIZES, SIZES[config.preset], strict=True))["seeds"] if config.seeds is None else config.seeds
-    seeds = list(range(config.seed, config.seed + len(keys.for_seeds(config.seed, count))))
+    seeds = list(keys.seeds(config.seed, count))
     found = searches(config, run, tuple(part[seen] for part in train), seeds)
     run.save_csv(
         "searches.csv",

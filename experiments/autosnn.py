@@ -134,7 +134,7 @@ def main(config: ConfigDict, run: runs.Run) -> dict[str, Any]:
     )
     _check(config, given)
     count = 1 if config.seeds is None else config.seeds
-    seeds = range(config.seed, config.seed + len(keys.for_seeds(config.seed, count)))
+    seeds = keys.seeds(config.seed, count)
     found = [_of_seed(config, run, given, space, seed, drawn=seed == config.seed) for seed in seeds]
     numbers = jax.tree.map(lambda *each: float(np.mean(each)), *found)
     return numbers | {"seeds": len(found), "networks": space.size}

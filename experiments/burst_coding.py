@@ -141,7 +141,7 @@ def main(config: ConfigDict, run: runs.Run) -> dict[str, Any]:
     count = dict(zip(_SIZES, SIZES[config.preset], strict=True))["seeds"] if config.seeds is None else config.seeds
     if config.levels < 0:
         raise ValueError(f"levels must be at least 1 stair, or 0 to leave the clipped source out, got {config.levels}")
-    seeds = list(range(config.seed, config.seed + len(keys.for_seeds(config.seed, count))))
+    seeds = list(keys.seeds(config.seed, count))
     relu = activation.relu()
     trainer = networks.classifier(config, given, layers, relu)
     curves: dict[str, list[Curve]] = {name: [] for name in pairs}

@@ -142,7 +142,7 @@ def main(config: ConfigDict, run: runs.Run) -> dict[str, Any]:
     """Trains by every rule, times it by the device's clock, and holds it against the host."""
     names, counts = _chosen(config)
     sized = SIZES[config.preset][0] if config.seeds is None else config.seeds
-    seeds = list(range(config.seed, config.seed + len(keys.for_seeds(config.seed, sized))))
+    seeds = list(keys.seeds(config.seed, sized))
     _check(config)
     given, originals = training.pages(config)
     training.check(config, given, counts)

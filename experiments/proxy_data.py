@@ -145,6 +145,16 @@ def _check(config: ConfigDict) -> None:
             raise ValueError(f"sides must be multiples of 4, for two halvings; got {side}")
     if config.ranks.architectures < 3:
         raise ValueError(f"ranks.architectures must be at least 3 to be ranked, got {config.ranks.architectures}")
+    if count := config.search.count or config.data.images:
+        _proxy_size(config, count)
+
+
+def _proxy_size(config: ConfigDict, count: int) -> int:
+    """Images of a proxy of so many, for a search; refuses one whose halves hold no batch."""
+    size = int(config.proxy.fraction * count)
+    if not 1 <= config.search.batch <= size // 2:
+        raise ValueError(f"search: half a proxy of {size} images holds no batch of {config.search.batch}")
+    return size
 
 
 def _options(config: ConfigDict) -> tuple:
@@ -257,9 +267,7 @@ def _searched(config: ConfigDict, run: runs.Run, given: images.Prepared) -> dict
     every = np.arange(len(train[1]))
     plan = ranks.batches(every, settings.retrain_epochs, settings.batch, config.seed)
     per_epoch = lambda size: size // 2 // settings.batch
-    size = int(config.proxy.fraction * len(train[1]))
-    if not per_epoch(size):
-        raise ValueError(f"search: half a proxy of {size} images holds no batch of {settings.batch}")
+    size = _proxy_size(config, len(train[1]))
     longer = round(settings.epochs * per_epoch(len(train[1])) / per_epoch(size))
     every_kind = {
         "full": (settings.epochs, (WHOLE,)),

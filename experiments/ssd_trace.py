@@ -208,7 +208,7 @@ def _check(config: ConfigDict) -> None:
 
 def _seeds(config: ConfigDict) -> range:
     count = 1 if config.seeds is None else config.seeds
-    return range(config.seed, config.seed + len(keys.for_seeds(config.seed, count)))
+    return keys.seeds(config.seed, count)
 
 
 def _numbers(report: ssd.Report) -> dict[str, float]:
@@ -311,7 +311,7 @@ def _sweep(config: ConfigDict, run: runs.Run, design: ssd.Design) -> dict[str, A
             t.channel_mt_s,
             cost[i],
             *(column[i] for column in summary),
-            int(i in set(best)),
+            int(i in best),
         )
         for i, (g, t) in enumerate((each.geometry, each.timing) for each in designs)
     )

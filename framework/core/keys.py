@@ -58,7 +58,16 @@ def for_seeds(seed: int, count: int = 1) -> Key:
       >>> seeds.shape, bool(seeds[1] == jax.random.key(4))
       ((2,), True)
     """
-    seed, count = operator.index(seed), operator.index(count)
-    if seed < 0 or count < 1 or seed + count > 2**32:
-        raise ValueError(f"seeds must be at least 1 number between 0 and 2^32 - 1, got {count} from {seed} on")
-    return jax.numpy.stack([jax.random.key(s) for s in range(seed, seed + count)])
+    return jax.numpy.stack([jax.random.key(s) for s in seeds(seed, count)])
+
+
+def seeds(first: int, count: int = 1) -> range:
+    """The seeds `first .. first + count - 1`.
+
+    Raises:
+      ValueError: if `first` is negative, `count` less than 1, or the last one past 2^32 - 1.
+    """
+    first, count = operator.index(first), operator.index(count)
+    if first < 0 or count < 1 or first + count > 2**32:
+        raise ValueError(f"seeds must be at least 1 number between 0 and 2^32 - 1, got {count} from {first} on")
+    return range(first, first + count)

@@ -19,7 +19,7 @@ _OWN = ("config.json", "meta.json", ".config.json.partial", ".meta.json.partial"
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """An open run directory, handed to an experiment's `main`."""
+    """An open run directory, handed to an experiment's `main`: `path` is where it lies."""
 
     path: Path
     follow: Callable[[], None] | None = None  # brings TensorBoard's files up to date with the metrics, where wanted
@@ -31,7 +31,13 @@ class Run:
         return files.read_object(path, "remove it, and the same command makes it anew") if path.exists() else None
 
     def finish(self, result: dict[str, Any]) -> None:
-        """Writes the final numbers, the last file of a run; they may depend on seed and config only."""
+        """Writes the final numbers, the last file of a run; they may depend on seed and config only.
+
+        `execute` calls it with what `main` returns: numbers, words, arrays, and lists and dicts of them.
+
+        Raises:
+          ValueError: if a number is not finite.
+        """
         *before, launch = _launches(self.path) or [machine.begin_launch()]
         files.write_json(self.file("meta.json"), [*before, machine.end_launch(launch)])
         files.write_json(self.file("result.json"), result)
@@ -53,7 +59,15 @@ class Run:
         return self.path / name
 
     def log(self, rows: Sequence[dict[str, Any]]) -> None:
-        """Appends rows to `metrics.jsonl`; each has a `step`, a `seed`, and words that tell it from others of both."""
+        """Appends rows to `metrics.jsonl`; each has a `step`, a `seed`, and words that tell it from others of both.
+
+        `drive` and `tasks` call it. A run taken up again repeats what a study logs outside of them: where that matters,
+        `truncate_metrics` comes first.
+
+        Raises:
+          ValueError: if a number is not finite.
+          OSError: if the directory is gone, or cannot be written.
+        """
         if not rows:
             return
         lines = "".join(json.dumps(files.plain(row)) + "\n" for row in rows)
@@ -171,9 +185,11 @@ def hold(path: Path, mark: str, own: Sequence[str], resume: str) -> Iterator[boo
       resume: see `open_run`.
 
     Raises:
-      ValueError: if the directory is in use, does not fit `resume`, or holds other files.
+      ValueError: if the directory is in use, does not fit `resume`, or holds other files; for another `resume`.
       OSError: if the directory cannot be written.
     """
+    if resume not in RESUME:
+        raise ValueError(f"resume must be one of {', '.join(RESUME)}, got {resume!r}")
     if path.exists() and not path.is_dir():
         raise NotADirectoryError(f"{path} is a file; a run wants a directory")
     if resume == "must" and not (path / mark).exists():

@@ -41,13 +41,14 @@ def drive(
 
     Args:
       run: the open run directory.
-      phase: a name of its own in the run, for the checkpoints and the bar.
+      phase: a name of its own in the run, for the checkpoints and the bar; a second one of the same name would take up
+        what the first one left.
       step: (state, fixed) -> (state, metrics); see `core.advance`.
       state: where to begin; its structure, shapes and dtypes are those of the checkpoints.
       fixed: what every step is given and none changes.
       steps: how many in all.
       chunk: steps between two looks of the host.
-      rows: (steps done, metrics with leaves `[chunk, ...]`) -> rows for `metrics.jsonl`.
+      rows: (steps done, metrics with leaves `[chunk, ...]`) -> rows for `metrics.jsonl`; see `Run.log`.
       save_every: seconds that pass at least between two checkpoints; the last step always has one.
       memory: bytes that the work needs, estimated; what cannot fit is refused, and said of long work.
       options: of the compiler; see `core.advance`.

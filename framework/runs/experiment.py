@@ -20,24 +20,32 @@ SMALL = 2**20  # bytes
 class Experiment(Protocol):
     """What a file in `experiments/` offers, as a module.
 
-    Its docstring states the claim (the first paragraph), the command and the time. It may also have
-    `sections(run, config, result) -> [Section]` where one section is not enough.
+    Its docstring states the claim (the first paragraph), the command and the time.
+
+    - `get_config(preset)` returns a ConfigDict that holds at least `preset`, `seed` and `seeds`.
+    - `main(config, run)` returns the numbers of `result.json`, which may be nested; a `claim` and a `note` among them
+      are words for the report.
+    - `EXPECTED` tells, preset by preset, value and spread of some of these numbers: `{"smoke": {"loss": (0.5, 0.1)}}`.
+    - `sections(run, config, result)` may be there too, and returns Sections where one is not enough.
     """
 
     __name__: str
     __doc__: str
-    EXPECTED: dict[str, report.Expected]  # preset -> number -> (value, spread)
-    get_config: Callable[[str], Any]  # preset -> ConfigDict with `preset`, `seed` and `seeds`
+    EXPECTED: dict[str, report.Expected]
+    get_config: Callable[[str], Any]
     main: Callable[[Any, Run], dict[str, Any]]
 
 
 class Outcome(NamedTuple):
-    """What came of a launch."""
+    """What came of a launch: the numbers of `result.json`, and what the report shows.
+
+    `ran` is False where the result was there already.
+    """
 
     path: Path
     result: dict[str, Any]
     sections: list[Section]
-    ran: bool  # False where the result was there already
+    ran: bool
 
 
 def execute(
@@ -71,14 +79,20 @@ def execute(
 def load(path: Path, root: Path) -> Experiment:
     """The module of an experiment's file: the project's own by name, a file from elsewhere by its path.
 
+    The latter goes by `elsewhere.NAME`, so that it takes the place of no module that is named alike.
+
     Args:
       path: the file.
       root: the folder of the project, that of `experiments`.
+
+    Raises:
+      OSError: if the file cannot be read.
     """
     if path.resolve().parent == root / "experiments":
         return importlib.import_module(f"experiments.{path.stem}")
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    module = sys.modules[path.stem] = importlib.util.module_from_spec(spec)
+    name = f"elsewhere.{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 

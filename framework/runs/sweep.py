@@ -26,11 +26,14 @@ Executor = Callable[[Sequence[Point], Path], Iterable[tuple[Point, str]]]  # run
 
 
 class Swept(NamedTuple):
-    """What came of a sweep."""
+    """What came of a sweep: `table.lines`, one a point, have `name`, swept `values`, `numbers` and `error`.
+
+    `ran` is False where every point was complete already.
+    """
 
     path: Path
     table: Table
-    ran: bool  # False where every point was complete already
+    ran: bool
 
     @property
     def failed(self) -> dict[str, str]:

@@ -36,13 +36,19 @@ def tasks(
       task: (`[]` int32, fixed) -> a pytree of arrays, traceable; the same object in every call, or it is compiled anew.
       count: how many, at least 1.
       fixed: what all tasks are given.
-      rows: (i, what came of it) -> a row for `metrics.jsonl`.
+      rows: (i, what came of it, NumPy) -> a row for `metrics.jsonl`; see `Run.log`.
       save_every: seconds that pass at least between two checkpoints.
       options: of the compiler.
 
     Returns:
       What came of all, NumPy, leaves `[count, ...]`.
+
+    Raises:
+      ValueError: for a count below 1.
+      OSError: if the run directory is gone, or cannot be written.
     """
+    if count < 1:
+        raise ValueError(f"{phase}: count must be at least 1 task, got {count}")
     shape = jax.eval_shape(task, jax.ShapeDtypeStruct((), np.int32), fixed)
     found = jax.tree.map(lambda leaf: np.zeros((count, *leaf.shape), leaf.dtype), shape)
     done, found = taken_up(run, phase, found, count)

@@ -84,7 +84,14 @@ class Parts(NamedTuple):
 
 
 def rule(parts: Parts, check: Callable[[int], None] = lambda workers: None) -> Rule:
-    """The rule that is made of these parts; `check` looks at the number of workers."""
+    """The rule that is made of these parts; `check` looks at the number of workers.
+
+    Raises:
+      ValueError: for an optimiser that is none, such as a learning rate.
+    """
+    for optimizer in (parts.optimizer, parts.server):
+        if optimizer is not None and not isinstance(optimizer, optax.GradientTransformation):
+            raise ValueError(f"a rule wants optimisers of optax, such as optax.sgd(0.1), got {optimizer!r}")
     meet_all = parts.meet if parts.together else _in_turn(parts)
 
     def init(params: Params, workers: int) -> State:

@@ -46,3 +46,10 @@ def test_nothing_to_draw_is_refused():
     keys.check(jax.random.key(0), samples=3)
     with pytest.raises(ValueError, match="samples must be a whole number of at least 1, got 0"):
         keys.check(jax.random.key(0), samples=0)
+
+
+def test_seeds_are_the_numbers_from_the_first_on_and_are_checked():
+    assert list(keys.seeds(3, 2)) == [3, 4]
+    for first, count in ((-1, 1), (0, 0), (2**32 - 1, 2)):
+        with pytest.raises(ValueError, match=f"seeds must be at least 1 number .* got {count} from {first} on"):
+            keys.seeds(first, count)

@@ -63,6 +63,9 @@ def test_a_tenth_of_the_images_chosen_by_entropy_is_searched_in_a_tenth_of_the_s
         ("seeds", 0, "seeds must be"),
         ("search.order", 3, "order must be 1 or 2, got 3"),
         ("search.batch", 5000, "must hold 5000 images"),
+        ("training.batch", 641, "training must have at least 1 epoch of batches of 1 to 640 images, got 4 and 641"),
+        ("training.batch", 0, "got 4 and 0"),
+        ("training.epochs", 0, "got 0 and 32"),
         ("search.channels", 3, "channels must be an even number"),
     ],
 )

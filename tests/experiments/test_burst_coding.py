@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from experiments import _burst_networks, burst_coding
-from framework import snn
+from framework import data, snn
 from framework.runs import report
 from framework.snn import coding
 
@@ -109,3 +109,10 @@ def test_the_paper_preset_takes_two_real_steps(tmp_path, monkeypatch):
     outputs = snn.run(spiking, images, 2)
     assert outputs.spikes.shape == (2, 2, 15)
     assert np.isfinite(outputs.logits).all()
+
+
+def test_a_set_that_fills_no_batch_is_refused(monkeypatch):
+    few = data.first(data.digits("test"), 100)
+    monkeypatch.setattr(data, "images", lambda *_: few)
+    with pytest.raises(ValueError, match=r"data\.train must be 0 \(all\) or 250 to 100 images, got 0"):
+        _burst_networks.sets(small())

@@ -65,6 +65,8 @@ def test_time_to_a_target_is_that_of_the_first_look_above():
         ("target", 1.0, "target must be an accuracy in (0, 1)"),
         ("looks", 0, "must be at least 1"),
         ("data.train", 5, "data.train must be 0 (all) or 10 to 1437 images, got 5"),
+        ("data.test", -5, "digits (test) has 360 images, -5 are asked for"),
+        ("data.test", 361, "digits (test) has 360 images, 361 are asked for"),
         ("host.policy", "fifo", "host.policy must be one of lru, pinned"),
         ("ssd.width", 0.0, "width must be above 0"),
         ("ssd.channels", 100, "leave one of 100 channels without any: an empty shard"),

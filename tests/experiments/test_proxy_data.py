@@ -85,6 +85,8 @@ def test_the_paper_preset_takes_two_real_steps(run):
         ("search", {"rules": ("random", "best")}, "'best' is none of random"),
         ("search", {"kinds": ("half",)}, r"search\.kinds must be some of full"),
         ("ranks", {"side": 6}, "multiples of 4"),
+        ("search", {"batch": 5000}, "half a proxy of [0-9]+ images holds no batch of 5000"),
+        ("search", {"batch": 0}, "holds no batch of 0"),
         ("ranks", {"architectures": 2}, "at least 3 to be ranked"),
     ],
 )

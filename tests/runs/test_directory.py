@@ -89,6 +89,13 @@ def test_resume_never_refuses_a_run_and_must_refuses_its_absence(tmp_path):
         pass
 
 
+def test_another_resume_is_refused(tmp_path):
+    message = "resume must be one of auto, never, must, got 'always'"
+    with pytest.raises(ValueError, match=message), open_run(tmp_path / "new", CONFIG, "always"):
+        pass
+    assert not (tmp_path / "new").exists()
+
+
 def test_a_directory_of_other_files_is_left_alone(tmp_path):
     (tmp_path / "thesis.tex").write_text("precious")
     with pytest.raises(ValueError, match=r"holds other files \(thesis.tex\) and no run"), open_run(tmp_path, CONFIG):

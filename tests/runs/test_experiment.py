@@ -1,3 +1,4 @@
+import sys
 import types
 
 import pytest
@@ -56,6 +57,15 @@ def test_a_result_that_is_not_finite_leaves_nothing(tmp_path):
     with pytest.raises(ValueError, match="the number double is nan"):
         runs.execute(experiment, experiment.get_config(), tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_a_file_from_elsewhere_takes_the_place_of_no_module_of_its_name(tmp_path):
+    (tmp_path / "types.py").write_text(
+        '"""Mine."""\nimport dataclasses\n@dataclasses.dataclass\nclass A:\n    b: "int"\n'
+    )
+    experiment = runs.load(tmp_path / "types.py", tmp_path / "project")
+    assert runs.listing([experiment]) == "types  Mine."
+    assert sys.modules["types"] is types
 
 
 def test_experiments_are_listed_by_name_and_claim():

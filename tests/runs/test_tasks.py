@@ -46,3 +46,11 @@ def test_complete_they_are_read_again(tmp_path):
     found, seen = done(tmp_path)
     np.testing.assert_array_equal(found["cube"], np.arange(7) ** 3 + 0.5)
     assert not seen
+
+
+@pytest.mark.parametrize("count", [0, -1])
+def test_no_tasks_are_refused(tmp_path, count):
+    message = f"cubes: count must be at least 1 task, got {count}"
+    with pytest.raises(ValueError, match=message), open_run(tmp_path / "run", {"seed": 0}) as run:
+        tasks(run, "cubes", cube, count, 0.5)
+    assert not (tmp_path / "run").exists()

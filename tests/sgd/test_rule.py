@@ -87,6 +87,22 @@ def test_a_swept_number_may_be_more_exact_than_the_parameters():
     np.testing.assert_allclose(found, single, atol=1e-6)
 
 
+@pytest.mark.parametrize(
+    "make",
+    [
+        sgd.synchronous,
+        sgd.downpour,
+        sgd.local,
+        lambda rate: sgd.elastic(rate, 0.1),
+        lambda rate: sgd.downpour(optax.sgd(RATE), server=rate),
+        lambda rate: sgd.local(optax.sgd(RATE), outer=rate),
+    ],
+)
+def test_a_rate_in_the_place_of_an_optimiser_is_refused(make):
+    with pytest.raises(ValueError, match=r"a rule wants optimisers of optax, such as optax\.sgd\(0\.1\), got 0\.2"):
+        make(0.2)
+
+
 def test_no_workers_are_refused():
     with pytest.raises(ValueError, match="at least 1 worker, got 0"):
         RULES["synchronous"]().init(jnp.ones(DIMENSION), 0)
