@@ -1,5 +1,6 @@
 """Inside an SSD the channels train together, and more of them train faster. With every rule at its best rate the rules
 differ little where workers meet at each step; rare exchange ruins Downpour's sums, costs elastic averaging far less.
+With one floating-point unit a channel a host is five times as fast; with many, the flash array sets the pace.
 
 Every channel controller computes on the pages of its own channel, one page a minibatch; the cache controller is the
 master. Softmax regression is trained with synchronous, Downpour and elastic-averaging SGD for several numbers of

@@ -7,8 +7,8 @@ benchmark (12 epochs, CIFAR-10) or, without the table, against the mean of full 
 proxies by several rules, at equal epochs (a tenth of the steps) and at equal steps, and the found cells are retrained.
 
     python launch.py --config=experiments/proxy_data.py:smoke            35 s: scikit-learn's digits
-    python launch.py --config=experiments/proxy_data.py                  12 to 28 minutes on 2 busy cores: MNIST and JPEG
-                                                                         CIFAR-10 for the ranking
+    python launch.py --config=experiments/proxy_data.py                  12 to 28 minutes on 2 busy cores: MNIST, and
+                                                                         JPEG CIFAR-10 for the ranking
     python launch.py --config=experiments/proxy_data.py:paper            CIFAR-10, for a GPU
 
 JPEG CIFAR-10 is lossy: no number here is to be compared with published ones. Images are pooled to `side`; networks have

@@ -115,6 +115,7 @@ def _errors_of_the_disk(directory: Path) -> Iterator[None]:
         told = re.search(r"os_error_code=\\?'(\d+)", str(error))
         number = int(told[1]) if told else errno.ENOENT if str(error).startswith("NOT_FOUND") else None
         if number is None:
+            sys.unraisablehook = before
             raise
         raise OSError(number, os.strerror(number), str(directory)) from error
     else:
