@@ -33,6 +33,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from experiments import isp_ml
 from framework import data, runs, sgd, ssd
+from framework.core import extremes
 from framework.core.types import Params
 from framework.ssd import clock, controllers
 
@@ -176,7 +177,7 @@ def designs() -> Iterator[Row]:
             times = clocks(channels, chips, each, needed)
             found.append((channels, chips, needed, *times))
     costs = np.concatenate([np.stack([t, c * w, np.full(each, c * k)], 1) for c, k, _, t, w in found])
-    kept = front(costs)
+    kept = np.isin(np.arange(len(costs)), extremes.front(costs))
     seconds = time.perf_counter() - began
     for place, (channels, chips, needed, times, _) in enumerate(found):
         on = kept[place * each :][:each]
@@ -205,7 +206,10 @@ def rounds_to_target(rule: sgd.Rule, channels: int, train: Any, test: Any) -> in
         return state, (logits(state.centre, test[0]).argmax(-1) == test[1]).mean()
 
     seen = jax.jit(lambda pages: jax.lax.scan(look, rule.init(start(), channels), pages)[1])(pages)
-    return 5 * (int(np.argmax(np.asarray(seen) >= TARGET)) + 1)
+    above = np.asarray(seen) >= TARGET
+    if not above.any():
+        raise RuntimeError(f"on {channels} channels the centre never reaches {TARGET}: {float(max(seen)):.3f} at most")
+    return 5 * (int(above.argmax()) + 1)
 
 
 def clocks(channels: int, chips: int, count: int, needed: list[int]) -> tuple[np.ndarray, np.ndarray]:
@@ -228,15 +232,6 @@ def clocks(channels: int, chips: int, count: int, needed: list[int]) -> tuple[np
             last = lambda one, form=form, events=events, due=due: form(one, due, events, chips).time[-1]
             ends.append(np.asarray(jax.jit(jax.vmap(last))(durations)))
     return np.min(ends, axis=0) * 1e-9, width
-
-
-def front(costs: np.ndarray) -> np.ndarray:
-    """`[n, costs] -> [n]`: who is beaten by no other in all costs."""
-    kept: list[int] = []
-    for i in np.lexsort(costs.T[::-1]):
-        if not (costs[kept] <= costs[i]).all(1).any():
-            kept.append(i)
-    return np.isin(np.arange(len(costs)), kept)
 
 
 def grid() -> Iterator[Row]:

@@ -136,7 +136,7 @@ def draw_rates(run: runs.Run, rates: Sequence[float], reports: Sequence[ssd.Repo
 
 
 def draw_sweep(run: runs.Run, cost: np.ndarray, summary: ssd.Summary, best: np.ndarray, groups: np.ndarray) -> None:
-    """Mean latency against the flash units of a design, and the designs that none beats in both."""
+    """Mean latency against the flash units of a design, and the designs that none beats in both, by rising cost."""
     figure = Figure(figsize=(7.2, 4.4), layout="constrained")
     axis = figure.subplots()
     rng = np.random.default_rng(0)
@@ -145,9 +145,8 @@ def draw_sweep(run: runs.Run, cost: np.ndarray, summary: ssd.Summary, best: np.n
         spread = cost[which] * (1 + 0.02 * rng.uniform(-1, 1, which.sum()))
         dots = {"s": 5, "alpha": 0.25} if len(cost) > 1000 else {"s": 14, "alpha": 0.6}
         axis.scatter(spread, summary.mean_us[which], color=colour, linewidths=0, label=f"{group} channels", **dots)
-    order = best[np.argsort(cost[best])]
-    axis.step(cost[order], summary.mean_us[order], where="post", color=figures.INK, linewidth=1.4)
-    axis.scatter(cost[order], summary.mean_us[order], s=22, color=figures.INK, zorder=3, label="none is better in both")
+    axis.step(cost[best], summary.mean_us[best], where="post", color=figures.INK, linewidth=1.4)
+    axis.scatter(cost[best], summary.mean_us[best], s=22, color=figures.INK, zorder=3, label="none is better in both")
     axis.set_yscale("log")
     axis.set_xscale("log", base=2)
     _finish(axis, "cost (see the caption)", "mean latency (us)")

@@ -30,7 +30,7 @@ from tqdm import tqdm
 
 from experiments import _ssd_figures as pictures
 from framework import data, runs, ssd
-from framework.core import keys
+from framework.core import extremes, keys
 
 # smoke: means over 2 seeds and a little more than their differences. default: one run; the trace is the same in every
 # one, the other spreads are estimates.
@@ -299,7 +299,7 @@ def _sweep(config: ConfigDict, run: runs.Run, design: ssd.Design) -> dict[str, A
     load = ssd.load.poisson(key, config.sweep_requests, rate, **choices)
     summary = ssd.sweep(designs, load)
     cost = np.array([_cost(each) for each in designs])
-    best = pareto(cost, summary.mean_us)
+    best = extremes.front(np.stack([cost, summary.mean_us], axis=1))
     groups = np.array([each.geometry.channels for each in designs])
     pictures.draw_sweep(run, cost, summary, best, groups)
     header = ("channels", "chips", "read_us", "channel_mt_s", "cost", *summary._fields, "best")
@@ -339,10 +339,3 @@ def _cost(design: ssd.Design) -> float:
     """A yardstick of this study: flash units times channel rate in GT/s over the read time in units of 75 us."""
     units = design.geometry.channels * design.lanes
     return units * (design.timing.channel_mt_s / 1000) / (design.timing.read_us / 75)
-
-
-def pareto(cost: np.ndarray, value: np.ndarray) -> np.ndarray:
-    """Which points none beats in both, the smaller the better."""
-    order = np.lexsort((value, cost))
-    least = np.minimum.accumulate(value[order])
-    return np.sort(order[np.concatenate([[True], value[order][1:] < least[:-1]])])

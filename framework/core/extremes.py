@@ -1,4 +1,4 @@
-"""Where the greatest number stands, in any loop and under any precision of the caller."""
+"""Where the greatest number stands, in any loop and under any precision of the caller; and whom none beats in all."""
 
 import math
 
@@ -28,3 +28,19 @@ def argmax(values: jax.Array) -> jax.Array:
 
     least = (jnp.array(-jnp.inf, values.dtype), jnp.array(order.size, jnp.int32))
     return jax.lax.reduce((values, jnp.asarray(order)), least, larger, tuple(range(values.ndim)))[1]
+
+
+def front(costs: np.ndarray) -> np.ndarray:
+    """The Pareto front: indices of those that no other matches or beats in every cost, by rising first cost.
+
+    Args:
+      costs: `[n, costs]` floats without NaN, the smaller the better; of equal rows the first one stays.
+
+    Returns:
+      `[front]` int.
+    """
+    kept: list[int] = []
+    for i in np.lexsort(costs.T[::-1]):
+        if not (costs[kept] <= costs[i]).all(1).any():
+            kept.append(i)
+    return np.array(kept, int)

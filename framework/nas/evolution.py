@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from framework.core import keys
+from framework.core import extremes, keys
 from framework.core.types import Key, Metrics
 from framework.nas import enumeration
 from framework.nas.enumeration import Scores
@@ -223,10 +223,7 @@ def finish(state: State) -> Found:
 
 def front(table: Scores) -> np.ndarray:
     """The Pareto front of a table: indices of those that no other beats in accuracy and in spikes, by rising spikes."""
-    spikes, accuracy = np.asarray(table.spikes), np.asarray(table.accuracy)
-    order = np.lexsort((-accuracy, spikes))
-    before = np.concatenate([[-np.inf], np.maximum.accumulate(accuracy[order])[:-1]])
-    return order[accuracy[order] > before]
+    return extremes.front(np.stack([np.asarray(table.spikes), -np.asarray(table.accuracy)], axis=1))
 
 
 def mutated(key: Key, parents: jax.Array, base: int, probability: float) -> jax.Array:

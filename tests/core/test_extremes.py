@@ -19,6 +19,18 @@ def test_the_first_of_the_greatest_is_found_under_any_precision():
     assert inside(values) == values.argmax()
 
 
+def test_the_front_holds_whom_none_beats_in_all_and_one_of_equals():
+    costs = np.random.default_rng(0).integers(0, 6, (60, 3)).astype(float)
+    beaten = lambda one: any((other <= one).all() and (other != one).any() for other in costs)
+    rows = {tuple(one) for one in costs if not beaten(one)}
+    front = extremes.front(costs)
+    assert {tuple(one) for one in costs[front]} == rows
+    assert len(front) == len(rows)
+    assert all((costs[:i] != costs[i]).any(1).all() for i in front)  # the first of its equals
+    assert (np.diff(costs[front, 0]) >= 0).all()
+    assert extremes.front(np.zeros((0, 2))).tolist() == []
+
+
 def test_infinite_entries_have_their_place():
     assert extremes.argmax(np.array([-np.inf, 3.0, -np.inf], np.float32)) == 1
     assert extremes.argmax(np.array([1.0, np.inf, np.inf], np.float32)) == 1
