@@ -71,7 +71,8 @@ def draw_bars(run: runs.Run, numbers: Mapping[str, Any]) -> None:
     run.save_figure("figures/latency", figures.grouped_bars(bars, "latency (steps)"), caption)
     chips = [kind for kind in numbers if kind.startswith("energy_")]
     if chips:
-        bars = {name: {chip[7:]: (numbers[chip][name], 0.0) for chip in chips} for name in numbers["latency"]}
+        of = lambda pair: {chip.removeprefix("energy_"): (numbers[chip][pair], 0.0) for chip in chips}
+        bars = {pair: of(pair) for pair in numbers["latency"]}
         caption = (
             "Energy to that latency, from spikes and time alone, relative to real-rate; by the shares of two chips."
         )

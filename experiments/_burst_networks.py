@@ -69,8 +69,10 @@ def check(config: ConfigDict, given: Sets) -> None:
         raise ValueError(f"scale must be one of {', '.join(scales)}, got {config.scale!r}")
     if not 0 < config.percentile <= 100:
         raise ValueError(f"percentile must lie in (0, 100], got {config.percentile}")
-    if min(config.steps, *config.trained.steps) < 1:
+    if min(config.steps, min(config.trained.steps, default=0)) < 1:
         raise ValueError(f"steps must be at least 1 step, got {config.steps} and {config.trained.steps}")
+    if min(config.trained.hidden, default=0) < 1:
+        raise ValueError(f"trained.hidden must be a width or more of at least 1 neuron, got {config.trained.hidden}")
     count = len(given.train.labels)
     for name, images in (("training", count), ("trained", trained_images(config, given))):
         if not 1 <= config[name].batch <= images or config[name].epochs < 1:

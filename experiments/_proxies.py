@@ -22,7 +22,7 @@ from framework.selection import Traits, difficulty, dynamics, entropy_file, unce
 
 BLOCK = 250  # images looked at at once
 COMPILE = {"fast": (("xla_backend_optimization_level", 0),), "well": ()}
-EARLY = 2  # epochs after which EL2N is taken, at least
+EARLY = 2  # epochs after which EL2N is taken; after all of them, where they are fewer
 
 
 def settings(fraction: float = 1.0, batch: int = 100) -> ConfigDict:
@@ -82,10 +82,10 @@ def rows(config: ConfigDict, run: runs.Run, count: int = 0) -> np.ndarray | slic
         return slice(None)
     if config.data.get("events"):
         raise ValueError("proxy.fraction must be 1 for recordings of event cameras: proxies are chosen from images")
-    return indices(config.proxy, run, pictures(config.data, "train", count), config.seed)
+    return indices(config.proxy, run, image_set(config.data, "train", count), config.seed)
 
 
-def pictures(settings: ConfigDict, split: str, count: int = 0) -> data.ImageSet:
+def image_set(settings: ConfigDict, split: str, count: int = 0) -> data.ImageSet:
     """The first `count` images (0: all) of a split of the set `name` in `dir`, pooled to `side` where one is given."""
     images = data.images(settings.name, split, settings.dir or None, count)
     return data.pooled(images, settings.side) if settings.get("side") else images

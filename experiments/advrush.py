@@ -170,7 +170,7 @@ def check(config: ConfigDict) -> None:
 
 def sets(config: ConfigDict) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
     """Training and test images in [0, 1] with their labels."""
-    both = [proxies.pictures(config.data, split, config.data[split]) for split in ("train", "test")]
+    both = [proxies.image_set(config.data, split, config.data[split]) for split in ("train", "test")]
     return tuple((each.images.astype(np.float32) / each.maximum, each.labels) for each in both)
 
 

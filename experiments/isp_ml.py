@@ -176,14 +176,16 @@ def _chosen(config: ConfigDict) -> tuple[tuple[str, ...], tuple[int, ...]]:
         if name not in training.RULES:
             raise ValueError(f"rule must be one of {', '.join(training.RULES)}, got {name!r}")
     counts = tuple(config.ssd.studied) if config.ssd.channels is None else (config.ssd.channels,)
+    if not names or not counts:
+        raise ValueError(f"studied and ssd.studied must name at least 1 rule and 1 number, got {names} and {counts}")
     return names, counts
 
 
 def _check(config: ConfigDict) -> None:
-    least = min(training.periods(config, "downpour"))
-    if least < 1:
-        raise ValueError(f"period must be at least 1 local step between exchanges, got {least}")
-    if not min(config.rates) > 0:
+    periods = training.periods(config, "downpour")
+    if min(periods, default=0) < 1:
+        raise ValueError(f"period must be at least 1 local step between exchanges, got {periods}")
+    if not min(config.rates, default=0) > 0:
         raise ValueError(f"rates must be above 0, got {config.rates}")
     if not 0 < config.target < 1:
         raise ValueError(f"target must be an accuracy in (0, 1), got {config.target}")
@@ -192,6 +194,11 @@ def _check(config: ConfigDict) -> None:
         raise ValueError(f"epochs, looks and data.amplify must be at least 1, got {counts}")
     if config.host.policy not in in_host.POLICIES:
         raise ValueError(f"host.policy must be one of {', '.join(in_host.POLICIES)}, got {config.host.policy!r}")
+    if config.host.passes < 2:
+        raise ValueError(f"host.passes must be at least 2, since the first fills the memory, got {config.host.passes}")
+    if not config.host.gflops > 0 or not config.host.data_gb >= 0.01 or config.host.queue_depth < 1:
+        got = f"{config.host.gflops}, {config.host.data_gb} and {config.host.queue_depth}"
+        raise ValueError(f"host.gflops, data_gb, queue_depth must be above 0, at least .01 and at least 1, got {got}")
 
 
 def _records(config: ConfigDict, name: str, channels: int, found: Curves) -> list[dict[str, Any]]:

@@ -145,6 +145,13 @@ def _check(config: ConfigDict) -> None:
             raise ValueError(f"sides must be multiples of 4, for two halvings; got {side}")
     if config.ranks.architectures < 3:
         raise ValueError(f"ranks.architectures must be at least 3 to be ranked, got {config.ranks.architectures}")
+    for part, name in (("ranks", "epochs"), ("search", "epochs"), ("search", "retrain_epochs")):
+        if config[part][name] < 1:
+            raise ValueError(f"{part}.{name} must be at least 1, got {config[part][name]}")
+    if count := config.ranks.count or config.data.images:
+        size = int(config.proxy.fraction * count)
+        if not 1 <= config.ranks.batch <= size:
+            raise ValueError(f"ranks: a proxy of {size} images holds no batch of {config.ranks.batch}")
     if count := config.search.count or config.data.images:
         _proxy_size(config, count)
 
@@ -323,6 +330,7 @@ def _note(config: ConfigDict, numbers: dict[str, Any]) -> str:
     if kinds:
         words = f"Ranking: P1 does not beat random selection beyond the bootstrap's interval ({', '.join(kinds)})."
     best = {kind: max(found, key=found.get) for kind, found in numbers["cell_accuracy"].items() if len(found) > 1}
-    searches = "; ".join(f"best at {kind}: {rule}" for kind, rule in best.items())
+    found = "; ".join(f"best at {kind}: {rule}" for kind, rule in best.items())
+    searches = f" Searches: {found}, of {len(config.search.rules)} rules, random among them." if found else ""
     reduced = f"Networks of {config.ranks.channels} channels on images of {config.ranks.side} x {config.ranks.side}."
-    return f"{words} Searches: {searches}, of {len(config.search.rules)} rules, random among them. {reduced}"
+    return f"{words}{searches} {reduced}"

@@ -56,6 +56,8 @@ def test_the_smoke_study_shows_the_claim_and_is_not_run_twice(experiment, launch
         ("training.batch", 0, "training: a batch must hold 1 to"),
         ("scale", "mean", "scale must be one of"),
         ("steps", 0, "at least 1 step"),
+        ("trained.steps", (), "at least 1 step"),
+        ("trained.hidden", (), "trained.hidden must be a width or more"),
         ("seed", -1, "seeds must be"),
         ("seeds", 0, "seeds must be"),
         ("trained.decay", 1.5, "decay of lif"),

@@ -88,6 +88,10 @@ def test_the_paper_preset_takes_two_real_steps(run):
         ("search", {"batch": 5000}, "half a proxy of [0-9]+ images holds no batch of 5000"),
         ("search", {"batch": 0}, "holds no batch of 0"),
         ("ranks", {"architectures": 2}, "at least 3 to be ranked"),
+        ("ranks", {"batch": 33}, "ranks: a proxy of 32 images holds no batch of 33"),
+        ("ranks", {"epochs": 0}, r"ranks\.epochs must be at least 1, got 0"),
+        ("search", {"epochs": 0}, r"search\.epochs must be at least 1, got 0"),
+        ("search", {"retrain_epochs": 0}, r"search\.retrain_epochs must be at least 1, got 0"),
     ],
 )
 def test_bad_settings_are_refused_before_any_training(part, change, said):
@@ -95,6 +99,15 @@ def test_bad_settings_are_refused_before_any_training(part, change, said):
     config[part].update(change)
     with pytest.raises(ValueError, match=said):
         proxy_data._check(config)
+
+
+def test_the_note_names_the_best_rule_where_there_are_several():
+    config, gains = proxy_data.get_config("smoke"), {"tau_gain_of_P1": {"equal epochs": {"low": 0.1}}}
+    several = proxy_data._note(config, gains | {"cell_accuracy": {"equal epochs": {"random": 0.5, "P1": 0.6}}})
+    assert " Searches: best at equal epochs: P1, of 2 rules, random among them. Networks of" in several
+    alone = proxy_data._note(config, gains | {"cell_accuracy": {"full": {"all images": 0.5}}})
+    assert "Searches" not in alone
+    assert "interval. Networks of 4 channels" in alone
 
 
 @pytest.mark.slow
