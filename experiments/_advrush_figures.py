@@ -6,6 +6,7 @@ import networkx as nx
 import numpy as np
 from matplotlib.figure import Figure
 
+from experiments._spread import standard_error
 from framework import runs
 from framework.nas import darts
 from framework.nas.darts import Genotype
@@ -83,7 +84,6 @@ def draw_verdicts(run: runs.Run, verdicts: dict[tuple[str, int], dict[str, float
         values[name] = {}
         for method in COLOURS:
             each = 100 * np.array([found[name] for (own, _), found in verdicts.items() if own == method])
-            error = each.std(ddof=1) / np.sqrt(len(each)) if len(each) > 1 else 0.0
-            values[name][method] = (float(each.mean()), float(error))
+            values[name][method] = (float(each.mean()), standard_error(each))
     figure = figures.grouped_bars(values, "accuracy (%)")
     run.save_figure("figures/robustness", figure, "Accuracy after adversarial training; bars are standard errors.")

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
+from experiments._spread import standard_error
 from framework import runs
 from framework.runs import figures
 
@@ -64,13 +65,12 @@ def draw_cells(run: runs.Run, cells: Mapping[str, Mapping[str, Any]], steps: Map
     for kind, found in cells.items():
         for place, rule in enumerate(found):
             values = 100 * np.asarray(found[rule])
-            error = values.std(ddof=1) / np.sqrt(len(values)) if len(values) > 1 else 0.0
             x = steps[kind][rule] * 1.06 ** (place - len(found) / 2)
             colour = figures.PALETTE[rules.index(rule) % len(figures.PALETTE)]
             axis.errorbar(
                 x,
                 values.mean(),
-                error,
+                standard_error(values),
                 fmt=markers[kind],
                 color=colour,
                 capsize=3,

@@ -31,6 +31,7 @@ from tqdm import tqdm
 from experiments import _burst_figures as pictures
 from experiments import _burst_networks as networks
 from experiments._burst_networks import Curve, Sets
+from experiments._spread import standard_error
 from framework import runs, snn
 from framework.core import keys
 from framework.runs import files
@@ -276,9 +277,7 @@ def _trained_directly(config: ConfigDict, run: runs.Run, given: Sets, units, see
     }
     if len(seeds) > 1:
         numbers["accuracy_error"] = {
-            f"{name} at {steps}": float(each[steps][0].std(ddof=1) / np.sqrt(len(seeds)))
-            for name, each in measured.items()
-            for steps in each
+            f"{name} at {steps}": standard_error(each[steps][0]) for name, each in measured.items() for steps in each
         }
     numbers["gain_at_equal_synops"] = {
         f"at {steps}": _at_equal_synops(measured["lif"], *measured["burst"][steps]) for steps in config.trained.steps

@@ -31,6 +31,7 @@ from ml_collections import ConfigDict, config_dict
 from tqdm import tqdm
 
 from experiments import _answers_figures as pictures
+from experiments._spread import standard_error
 from framework import causal, runs
 from framework.causal import equivalence, metrics, physics, sortability
 from framework.causal.answers import CHOICES, recorded, select
@@ -330,7 +331,7 @@ def _learner_numbers(subjects: list[Subject], learned: list[Learned]) -> dict[st
     }
     if len(shd["no_prior", "real"]) > 1:
         varying = {pair: values for pair, values in shd.items() if pair[0] in LEARNED}
-        numbers |= {"shd_error": _by_arm(varying, _standard_error), "gain_error": _by_arm(gain, _standard_error)}
+        numbers |= {"shd_error": _by_arm(varying, standard_error), "gain_error": _by_arm(gain, standard_error)}
     numbers["systems"] = [_record(*pair) for pair in zip(subjects, learned, strict=True)]
     return numbers
 
@@ -344,7 +345,3 @@ def _record(subject: Subject, learned: Learned) -> dict[str, Any]:
 def _by_arm(values: dict[tuple[str, str], np.ndarray], measure) -> dict[str, dict[str, float]]:
     arms = [arm for arm in ARMS if (arm, "real") in values]
     return {arm: {variant: float(measure(values[arm, variant])) for variant in physics.VARIANTS} for arm in arms}
-
-
-def _standard_error(values: np.ndarray) -> float:
-    return float(np.std(values, ddof=1) / np.sqrt(len(values)))

@@ -34,6 +34,7 @@ from ml_collections import ConfigDict, config_dict
 from experiments import _causal_figures as pictures
 from experiments import _causal_problems as problems
 from experiments._causal_problems import Study
+from experiments._spread import standard_error
 from framework import causal, runs
 from framework.causal import equivalence, intervention, metrics, moments, ranking, sortability
 from framework.core import devices, keys
@@ -313,7 +314,7 @@ def _scores(run: runs.Run, name: str, study: Study, fits: dict[str, list[causal.
         numbers[measure] = {arm: float(np.mean([one[measure] for one in ones])) for arm, ones in each.items()}
     numbers["shd_each"] = {arm: [int(one["shd"]) for one in ones] for arm, ones in each.items()}
     if len(study.seeds) > 1:
-        numbers["shd_error"] = {arm: _standard_error(values) for arm, values in numbers["shd_each"].items()}
+        numbers["shd_error"] = {arm: standard_error(values) for arm, values in numbers["shd_each"].items()}
     return numbers
 
 
@@ -330,8 +331,4 @@ def _measures(true: np.ndarray, found: np.ndarray) -> dict[str, float]:
 def _spread(study: Study, results: list[causal.Result]) -> tuple[float, float]:
     """Mean and standard error of the SHD."""
     values = [int(metrics.compare(t, r.graph)["shd"]) for t, r in zip(study.truths, results, strict=True)]
-    return float(np.mean(values)), _standard_error(values) if len(values) > 1 else 0.0
-
-
-def _standard_error(values: list[int]) -> float:
-    return float(np.std(values, ddof=1) / np.sqrt(len(values)))
+    return float(np.mean(values)), standard_error(values)

@@ -28,6 +28,7 @@ from ml_collections import ConfigDict, config_dict
 from experiments import _isp_figures as pictures
 from experiments import _isp_training as training
 from experiments._isp_training import Curves, Pages
+from experiments._spread import standard_error
 from framework import runs, ssd
 from framework.core import keys
 from framework.ssd import controllers, in_host
@@ -212,9 +213,7 @@ def _records(config: ConfigDict, name: str, channels: int, found: Curves) -> lis
             best = int(np.argmin(reached.mean(-1)))
             record[f"rate_{seen}"] = float(config.rates[best])
             record[f"seconds_{seen}"] = float(reached[best].mean())
-            record[f"error_{seen}"] = (
-                float(reached[best].std(ddof=1) / np.sqrt(len(reached[best]))) if len(reached[best]) > 1 else 0.0
-            )
+            record[f"error_{seen}"] = standard_error(reached[best])
             record[f"reached_{seen}"] = float((accuracy[best] >= config.target).any(-1).mean())
             record[f"accuracy_{seen}"] = float(accuracy[:, :, -1].mean(-1).max())
         records.append(record)

@@ -29,6 +29,7 @@ from ml_collections import ConfigDict, config_dict
 from tqdm import tqdm
 
 from experiments import _ssd_figures as pictures
+from experiments._spread import standard_error
 from framework import data, runs, ssd
 from framework.core import extremes, keys
 
@@ -142,7 +143,7 @@ def _study(config: ConfigDict, run: runs.Run) -> dict[str, Any]:
     numbers = {name: float(np.mean([_numbers(report)[name] for report in reports])) for name in _numbers(reports[0])}
     numbers |= {"requests": reports[0].requests, "note": _note(config, design, loads[0])}
     if len(reports) > 1:
-        numbers["mean_us_error"] = float(np.std([report.mean_us for report in reports], ddof=1) / len(reports) ** 0.5)
+        numbers["mean_us_error"] = standard_error([report.mean_us for report in reports])
     schedule = ssd.schedule(design, loads[0])
     busy = ssd.busy(schedule, design)
     elapsed = float(reports[0].elapsed)
