@@ -24,7 +24,7 @@ def draw_search(run: runs.Run, curves: Mapping[str, np.ndarray], pool: int, best
         axis.fill_between(used, found.min(0), found.max(0), color=colour, alpha=0.18, linewidth=0)
     if best is not None:
         axis.axhline(best, color=figures.MUTED, linewidth=0.9, label="best of all")
-    _finish(axis, "architectures evaluated", "best fitness so far")
+    figures.frame(axis, "architectures evaluated", "best fitness so far")
     axis.legend(frameon=False, loc="lower right")
     caption = f"Best fitness so far at lambda = {lambda_:g}: mean over random keys, and from the worst to the best."
     run.save_figure("figures/search", figure, caption)
@@ -39,7 +39,7 @@ def draw_front(run: runs.Run, table: Scores, front: np.ndarray, found: Mapping[f
     axis.scatter(spikes, accuracy, s=size, color=figures.MUTED, alpha=0.35, linewidths=0, label="all architectures")
     axis.step(spikes[front], accuracy[front], where="post", color=figures.INK, linewidth=1.4, label="front")
     _dots(axis, found, "found, lambda")
-    _finish(axis, "spikes an image", "accuracy on the validation images (%)")
+    figures.frame(axis, "spikes an image", "accuracy on the validation images (%)")
     axis.set_ylim(bottom=np.quantile(accuracy, 0.1))
     axis.legend(fontsize=8.5, loc="lower right", framealpha=0.9, edgecolor="none")
     caption = (
@@ -53,7 +53,7 @@ def draw_retrained(run: runs.Run, trained: Mapping[float, tuple[float, float]]) 
     figure = Figure(figsize=(6.4, 4.1), layout="constrained")
     axis = figure.subplots()
     _dots(axis, trained, "lambda")
-    _finish(axis, "spikes an image", "test accuracy (%)")
+    figures.frame(axis, "spikes an image", "test accuracy (%)")
     axis.margins(0.2)
     axis.legend(frameon=False)
     run.save_figure("figures/retrained", figure, "Networks found with each lambda, trained from scratch.")
@@ -93,9 +93,3 @@ def draw_architecture(run: runs.Run, space: Space, architectures: Mapping[str, S
         "The networks found, block by block; filled boxes were chosen. SCB and SRB: spiking convolution and residual "
     )
     run.save_figure("figures/architecture", figure, caption + "blocks; k: the side of their kernels.")
-
-
-def _finish(axis, xlabel: str, ylabel: str) -> None:
-    axis.set_xlabel(xlabel, color=figures.INK)
-    axis.set_ylabel(ylabel, color=figures.INK)
-    figures.frame(axis)

@@ -30,8 +30,7 @@ def draw_curves(run: runs.Run, accuracy: list[float], curves: Mapping[str, list[
     for axis, label in ((left, "time steps"), (right, "spikes an image, those of the input included")):
         axis.axhline(100 * np.mean(accuracy), color=figures.MUTED, linewidth=0.9)
         axis.set_xscale("log")
-        axis.set_xlabel(label, color=figures.INK)
-        figures.frame(axis)
+        figures.frame(axis, label)
     bottom = 100 * np.mean(accuracy) - 25
     left.set_ylim(bottom, 100.5)
     right.set_xlim(left=0.8 * min(starts))
@@ -51,9 +50,7 @@ def draw_trains(run: runs.Run, trains: Mapping[str, Mapping[str, np.ndarray]]) -
             shift = 0.27 * (place - (len(trains) - 1) / 2)
             axis.bar(bins + shift, found[kind], width=0.25, color=figures.PALETTE[place], label=name)
         axis.set_xticks(bins, [*map(str, bins[:-1]), f"> {bins[-2]}"])
-        axis.set_xlabel(title, color=figures.INK)
-        axis.set_ylabel("share", color=figures.INK)
-        figures.frame(axis, grid="")
+        figures.frame(axis, title, "share", grid="")
         axis.legend(frameon=False)
     run.save_figure("figures/trains", figure, "Inter-spike intervals and burst lengths, all hidden layers together.")
 
@@ -92,10 +89,8 @@ def draw_trained(run: runs.Run, measured: Mapping[str, Mapping[int, tuple[np.nda
             above = {"xytext": (4, 5), "textcoords": "offset points"}
             axis.annotate(f"T = {steps}", (x, y), fontsize=8, color=colour, **above)
             axis.scatter(np.asarray(found[steps][1]) / 1e3, 100 * found[steps][0], s=12, color=colour, alpha=0.4)
-    axis.set_xlabel("synaptic operations an image (thousands)", color=figures.INK)
-    axis.set_ylabel("accuracy (%)", color=figures.INK)
     axis.legend(frameon=False, loc="lower right")
-    figures.frame(axis)
+    figures.frame(axis, "synaptic operations an image (thousands)", "accuracy (%)")
     run.save_figure(
         "figures/trained", figure, "Spiking networks trained by surrogate gradient; points are single seeds."
     )

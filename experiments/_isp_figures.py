@@ -50,8 +50,7 @@ def draw_accuracy(run: runs.Run, config: ConfigDict, found: Mapping[tuple[str, i
                 axis.plot(1e3 * time, mean, style, color=figures.PALETTE[place], label=label, linewidth=1.7)
         axis.axhline(100 * config.target, color=figures.MUTED, linewidth=0.9)
         axis.set_title(f"{channels} channels", fontsize=11, color=figures.INK)
-        axis.set_xlabel("simulated time (ms)", color=figures.INK)
-        figures.frame(axis)
+        figures.frame(axis, "simulated time (ms)")
     panels[0].set_ylabel("accuracy (%)", color=figures.INK)
     panels[0].legend(frameon=False, loc="lower right")
     caption = (
@@ -109,7 +108,5 @@ def draw_widths(run: runs.Run, found: Mapping[str, float]) -> None:
     axis.plot([int(width) for width in found], list(found.values()), marker="o", color=figures.PALETTE[0])
     axis.set_xscale("log", base=2)
     axis.set_yscale("log")
-    axis.set_xlabel("floating-point units of a channel's controller", color=figures.INK)
-    axis.set_ylabel("a page (ms)", color=figures.INK)
-    figures.frame(axis, grid="both")
+    figures.frame(axis, "floating-point units of a channel's controller", "a page (ms)", grid="both")
     run.save_figure("figures/widths", figure, "Bound by computing on the left, by the flash array on the right.")

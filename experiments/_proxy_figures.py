@@ -25,9 +25,7 @@ def draw_histograms(
         axis.bar(edges[:-1], taken, width, align="edge", color=figures.PALETTE[1], alpha=0.9, label=label)
         axis.set_yscale("log")
         axis.set_title(name, fontsize=11, color=figures.INK)
-        axis.set_xlabel("log10 of the entropy (nats)", color=figures.INK)
-        axis.set_ylabel("images", color=figures.INK)
-        figures.frame(axis, grid="")
+        figures.frame(axis, "log10 of the entropy (nats)", "images", grid="")
         axis.legend(frameon=False)
     caption = (
         "Images by the entropy of a base network, and those that P1 takes: all of the rare bins, few of the tallest."
@@ -49,8 +47,7 @@ def draw_ranks(run: runs.Run, taus: Mapping[str, tuple[float, float, float]], ce
     axis.set_yticks(range(len(taus)), taus)
     axis.set_ylim(len(taus) - 0.5, -0.9)
     axis.set_xlim(right=1.02)
-    axis.set_xlabel(f"Kendall's tau against {against}", color=figures.INK)
-    figures.frame(axis, grid="x")
+    figures.frame(axis, f"Kendall's tau against {against}", grid="x")
     caption = "Rankings by trainings on parts; 95 % intervals. 1: the same order, 0: none in common, -1: the reverse; "
     caption += "dotted: trainings on all images with two seeds, against each other."
     run.save_figure("figures/ranks", figure, caption)
@@ -81,9 +78,7 @@ def draw_cells(run: runs.Run, cells: Mapping[str, Mapping[str, Any]], steps: Map
     taken = sorted({count for each in steps.values() for count in each.values()})
     axis.set_xticks(taken, map(str, taken))
     axis.minorticks_off()
-    axis.set_xlabel("steps of the search", color=figures.INK)
-    axis.set_ylabel("accuracy of the found cells, retrained (%)", color=figures.INK)
-    figures.frame(axis)
+    figures.frame(axis, "steps of the search", "accuracy of the found cells, retrained (%)")
     figure.legend(loc="outside right upper", frameon=False, fontsize=8.5)
     run.save_figure(
         "figures/cells", figure, "Cells found on proxies, retrained on all images; bars are standard errors."

@@ -31,7 +31,7 @@ def draw_latency(run: runs.Run, report: ssd.Report) -> None:
         beside = {"xytext": (-4, 4), "textcoords": "offset points", "ha": "right", "rotation": 90}
         axis.annotate(f"p{percent} {value:,.0f} us", (value, 8), fontsize=8.5, color=figures.MUTED, **beside)
     axis.set_xscale("log")
-    _finish(axis, "latency (us)", "requests at or below (%)")
+    figures.frame(axis, "latency (us)", "requests at or below (%)", grid="both")
     axis.legend(frameon=False, loc="upper left")
     caption = "Latency of the load, host link included: the share of requests that take so long or less."
     run.save_figure("figures/latency", figure, caption)
@@ -57,7 +57,7 @@ def draw_schedule(run: runs.Run, design: ssd.Design, made: ssd.Schedule, lanes: 
     axis.set_xlim(begin / 1000, end / 1000)
     axis.set_yticks(range(len(names)), names, fontsize=8)
     axis.invert_yaxis()
-    _finish(axis, "time (us)", "")
+    figures.frame(axis, "time (us)", grid="both")
     axis.grid(axis="y", visible=False)
     handles = [Patch(color=colour, label=name) for name, colour in KINDS.items()]
     axis.legend(
@@ -110,8 +110,8 @@ def draw_depths(
         axis.set_xscale("log", base=2)
         axis.set_xticks(depths, map(str, depths), fontsize=9)
     right.set_yscale("log")
-    _finish(left, "queue depth", "thousand requests a second")
-    _finish(right, "queue depth", "latency (us)")
+    figures.frame(left, "queue depth", "thousand requests a second", grid="both")
+    figures.frame(right, "queue depth", "latency (us)", grid="both")
     left.set_ylim(bottom=0)
     left.legend(frameon=False, loc="lower right")
     styles = (("mean", "-"), ("99th percentile", ":"))
@@ -130,7 +130,7 @@ def draw_rates(run: runs.Run, rates: Sequence[float], reports: Sequence[ssd.Repo
     for colour, (name, values) in zip(figures.PALETTE, lines.items(), strict=False):
         axis.plot(thousands, values, marker="o", color=colour, label=name, markersize=4.5)
     axis.set_yscale("log")
-    _finish(axis, "offered (thousand requests a second)", "latency (us)")
+    figures.frame(axis, "offered (thousand requests a second)", "latency (us)", grid="both")
     axis.legend(frameon=False)
     run.save_figure("figures/rates", figure, "Latency of Poisson loads against the rate that is offered.")
 
@@ -149,15 +149,9 @@ def draw_sweep(run: runs.Run, cost: np.ndarray, summary: ssd.Summary, best: np.n
     axis.scatter(cost[best], summary.mean_us[best], s=22, color=figures.INK, zorder=3, label="none is better in both")
     axis.set_yscale("log")
     axis.set_xscale("log", base=2)
-    _finish(axis, "cost (see the caption)", "mean latency (us)")
+    figures.frame(axis, "cost (see the caption)", "mean latency (us)", grid="both")
     legend = axis.legend(frameon=False, fontsize=9)
     for handle in legend.legend_handles:
         handle.set_alpha(1)
     caption = f"{len(cost):,} designs under one load. Cost: flash units times the rate of a channel in GT/s over the "
     run.save_figure("figures/sweep", figure, caption + "read time in units of 75 us, the study's own yardstick.")
-
-
-def _finish(axis, xlabel: str, ylabel: str) -> None:
-    axis.set_xlabel(xlabel, color=figures.INK)
-    axis.set_ylabel(ylabel, color=figures.INK)
-    figures.frame(axis, grid="both")

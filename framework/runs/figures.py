@@ -34,8 +34,11 @@ def plain(name: object) -> str:
     return str(name).replace("$", r"\$")
 
 
-def frame(axis: Axes, grid: Literal["x", "y", "both", ""] = "y") -> None:
-    """An axis open above and to the right, with grid lines behind what it shows."""
+def frame(axis: Axes, xlabel: str = "", ylabel: str = "", *, grid: Literal["x", "y", "both", ""] = "y") -> None:
+    """An axis open above and to the right, with its labels, if any, and grid lines behind what it shows."""
+    for label, put in ((xlabel, axis.set_xlabel), (ylabel, axis.set_ylabel)):
+        if label:
+            put(label, color=INK)
     axis.spines[["top", "right"]].set_visible(False)
     if grid:
         axis.grid(axis=grid, color=GRID, linewidth=0.8)
@@ -139,9 +142,8 @@ def bars(values: Mapping[str, tuple[float, float]], ylabel: str, points: Mapping
         axis.scatter(place + np.asarray(spread), single, s=13, color=INK, alpha=0.45, zorder=3, linewidths=0)
     apart = "\n" if len(values) > 6 else " "  # many names stand one word a line
     axis.set_xticks(range(len(values)), [name.replace("_", apart) for name in values], fontsize=10)
-    axis.set_ylabel(ylabel, color=INK)
     axis.set_ylim(bottom=0)
-    frame(axis)
+    frame(axis, ylabel=ylabel)
     return figure
 
 
@@ -162,11 +164,9 @@ def lines(
         colour = PALETTE[place % len(PALETTE)]
         axis.plot(places, mean, marker="o", color=colour, linewidth=1.8, markersize=5, label=plain(name))
         axis.fill_between(places, mean - error, mean + error, color=colour, alpha=0.18, linewidth=0)
-    axis.set_xlabel(xlabel, color=INK)
-    axis.set_ylabel(ylabel, color=INK)
     axis.set_ylim(bottom=0)
     axis.legend(frameon=False)
-    frame(axis)
+    frame(axis, xlabel, ylabel)
     return figure
 
 
@@ -229,10 +229,9 @@ def grouped_bars(values: Mapping[str, Mapping[str, tuple[float, float] | None]],
             above = {"xytext": (0, 3), "textcoords": "offset points", "ha": "center", "va": "bottom"}
             axis.annotate(f"{mean:.3g}", (x, top), fontsize=7.5, color=INK, **above)
     axis.set_xticks(range(len(values)), [plain(name).replace("_", " ") for name in values], fontsize=10)
-    axis.set_ylabel(ylabel, color=INK)
     axis.margins(y=0.1)
     axis.set_ylim(bottom=0)
-    frame(axis)
+    frame(axis, ylabel=ylabel)
     if methods:
         figure.legend(loc="outside upper center", ncols=len(methods), frameon=False, fontsize=9.5)
     return figure
