@@ -10,6 +10,7 @@ import optax
 from jax import lax
 from ml_collections import ConfigDict
 
+from experiments._rows import of_one, of_several
 from framework import data, runs, snn
 from framework.core import devices, keys
 from framework.core.devices import TOGETHER, Split
@@ -117,12 +118,7 @@ def trained(config: ConfigDict, run: runs.Run, given: Sets, layers: tuple[Layer,
     state = trainer.init(params, len(part.labels), keys.named(key, "training"))
     fixed = (jnp.asarray(part.images), jnp.asarray(part.labels))
     memory = 8 * part.images.nbytes
-
-    def rows(done: int, seen) -> list[dict[str, Any]]:
-        last = {name: float(values[-1]) for name, values in seen.items()}
-        return [{"step": done, "seed": seed, "phase": phase} | last]
-
-    steps = _steps(config.training, len(part.labels))
+    rows, steps = of_one(phase, seed), _steps(config.training, len(part.labels))
     params = runs.drive(
         run, phase, trainer.step, state, fixed, steps, CHUNK, rows, memory=memory, split=TOGETHER
     ).params
@@ -201,10 +197,7 @@ def surrogate_trained(config: ConfigDict, run: runs.Run, given: Sets, unit, step
     )
     states = jax.tree.map(lambda *leaves: jnp.stack(leaves), *map(start, seeds))
     step = lambda states, fixed: jax.vmap(trainer.step, in_axes=(0, None))(states, fixed)
-    rows = lambda done, seen: [
-        {"step": done, "seed": seed, "phase": phase} | {name: float(values[-1, i]) for name, values in seen.items()}
-        for i, seed in enumerate(seeds)
-    ]
+    rows = of_several(phase, seeds)
     fixed = (jnp.asarray(part.images[:count]), jnp.asarray(part.labels[:count]))
     params = runs.drive(run, phase, step, states, fixed, _steps(settings, count), CHUNK, rows, split=Split()).params
     fan = np.array([*settings.hidden[1:], classes], np.float32)

@@ -14,6 +14,7 @@ import optax
 from jax import lax
 from ml_collections import ConfigDict
 
+from experiments._rows import of_one
 from framework import data, runs, selection
 from framework.core import keys
 from framework.core.devices import TOGETHER
@@ -185,8 +186,6 @@ def _trained(base: ConfigDict, run: runs.Run, images: data.ImageSet, seed: int, 
     trained = trainer.init(params, count, keys.named(key, "training"))
     state = _Progress(trained, dynamics.init(count), jnp.zeros(count), jnp.zeros((), jnp.int32))
     given = (jnp.asarray(images.images), jnp.asarray(images.labels))
-    rows = lambda done, seen: [
-        {"step": done, "seed": seed, "phase": phase} | {name: float(values[-1]) for name, values in seen.items()}
-    ]
+    rows = of_one(phase, seed)
     state = runs.drive(run, phase, epoch, state, given, base.epochs, 1, rows, options=options, split=TOGETHER)
     return state.training.params, state.seen, state.el2n

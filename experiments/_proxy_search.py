@@ -11,6 +11,7 @@ import optax
 from jax import lax
 
 from experiments._proxy_ranks import Part, fitted, scored
+from experiments._rows import of_several
 from framework import runs
 from framework.core.devices import Split
 from framework.nas import bilevel, darts
@@ -45,10 +46,7 @@ def searched(
     given = bilevel.Data(*(part[chosen] for chosen in (rows[:, :half], rows[:, half : 2 * half]) for part in train))
     start = [init(jax.random.key(seed + i), jax.tree.map(lambda leaf, i=i: leaf[i], given)) for i in range(len(parts))]
     states = jax.jit(lambda *each: jax.tree.map(lambda *leaves: jnp.stack(leaves), *each))(*start)
-    logged = lambda done, seen: [
-        {"step": done, "seed": seed + i, "phase": phase} | {name: float(values[-1, i]) for name, values in seen.items()}
-        for i in range(len(parts))
-    ]
+    logged = of_several(phase, range(seed, seed + len(parts)))
     steps, split = bilevel.steps_of(config, half), Split(fixed=0)
     alphas = runs.drive(run, phase, step, states, given, steps, CHUNK, logged, options=options, split=split).alphas
     return [darts.genotype(jax.tree.map(lambda leaf, i=i: leaf[i], alphas)) for i in range(len(parts))]

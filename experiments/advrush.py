@@ -32,6 +32,7 @@ from ml_collections import ConfigDict, config_dict
 from experiments import _advrush_attacks as judges
 from experiments import _advrush_figures as pictures
 from experiments import _proxies as proxies
+from experiments._rows import of_one
 from framework import attacks, runs
 from framework.attacks import training as hardened
 from framework.core import keys
@@ -206,10 +207,7 @@ def searches(config: ConfigDict, run: runs.Run, train, seeds: list[int]) -> dict
 def driven(config: ConfigDict, run: runs.Run, phase: tuple[str, str, int], step, state, fixed, steps: int, epoch: int):
     """The state after a search or a training, with a row of metrics an epoch."""
     what, method, seed = phase
-    rows = lambda done, seen: [
-        {"step": done, "seed": seed, "phase": f"{what} {method}"}
-        | {name: float(values[-1]) for name, values in seen.items()}
-    ]
+    rows = of_one(f"{what} {method}", seed)
     name, options = f"{what}-{method}-{seed}", proxies.COMPILE[config.compile]
     return runs.drive(run, name, step, state, fixed, steps, epoch, rows, options=options, split=TOGETHER)
 

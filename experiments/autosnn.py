@@ -32,6 +32,7 @@ from experiments import _autosnn_data as sources
 from experiments import _autosnn_figures as pictures
 from experiments import _proxies as proxies
 from experiments._autosnn_data import Part, Sets
+from experiments._rows import of_one
 from framework import runs
 from framework.core import keys
 from framework.core.devices import TOGETHER, Split
@@ -210,11 +211,7 @@ def _adam(space: autosnn.Space, training: autosnn.Config, rate: float, decay: in
 
 def _driven(run: runs.Run, trainer, part: Part, settings: ConfigDict, key, phase: str, seed: int, pinned=None):
     """A training from its beginning or its last checkpoint to its end."""
-
-    def rows(done: int, seen) -> list[dict[str, Any]]:
-        last = {name: float(values[-1]) for name, values in seen.items()}
-        return [{"step": done, "seed": seed, "phase": phase} | last]
-
+    rows = of_one(phase, seed)
     state = trainer.init(key, len(part.labels), pinned)
     fixed = tuple(map(jnp.asarray, part))
     epoch = len(part.labels) // settings.batch  # all pieces are as long, or the last one would be compiled anew
