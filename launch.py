@@ -94,6 +94,8 @@ def _require_together() -> None:
         raise ValueError("--coordinator_address, --num_processes and --process_id are for --distributed")
     if DISTRIBUTED.value and (SWEEP.value or EXECUTOR.value == "ray"):
         raise ValueError("--distributed is for one run: --executor=ray spreads a sweep over machines")
+    if (LIST.value or COMPARE.value) and (SWEEP.value or SEEDS.value or TENSORBOARD.value or RESUME.value != "auto"):
+        raise ValueError("--list and --compare run nothing: leave out --sweep, --seeds, --resume and --tensorboard")
     if TENSORBOARD.value and SWEEP.value:
         raise ValueError("--tensorboard is for one run: sweep without it, then launch a point again with it")
 

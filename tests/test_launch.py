@@ -173,6 +173,7 @@ def test_experiments_are_listed_a_line_each(launch):
         (["--executor=ray"], "a sweep wants a grid"),
         (["--ray_address=auto"], "--ray_address and --ray_gpus are for --executor=ray"),
         (["--sweep=config.seed=[1]", "--tensorboard"], "--tensorboard is for one run"),
+        (["--list", "--seeds=2"], "--list and --compare run nothing"),
     ],
 )
 def test_bad_flags_are_refused_on_one_line(refused, flags, what):

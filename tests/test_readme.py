@@ -92,7 +92,9 @@ def test_the_two_commands_stand_first():
 
 
 def test_the_tested_versions_are_those_of_the_constraints():
-    for python, version, flax in re.findall(r"\| (3\.\d+) \| ([\d.]+) \| ([\d.]+) \|", README):
+    rows = re.findall(r"\| (3\.\d+) \| ([\d.]+) \| ([\d.]+) \|", README)
+    assert rows
+    for python, version, flax in rows:
         constraints = (ROOT / "constraints" / f"python{python}.txt").read_text()
         assert f"\njax=={version}\n" in constraints
         assert f"\nflax=={flax}\n" in constraints

@@ -91,7 +91,7 @@ def test_the_energies_are_those_of_the_definition():
 
 
 @pytest.mark.long
-def test_the_paper_preset_takes_two_real_steps(tmp_path, monkeypatch):
+def test_the_paper_preset_takes_two_real_steps():
     """Two steps of VGG-16's training and of its simulation, on images as TFDS gives them."""
     config = burst_coding.get_config("paper")
     assert (config.data.name, config.network) == ("cifar10", "vgg16")

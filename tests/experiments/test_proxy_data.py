@@ -143,7 +143,7 @@ def test_a_proxy_comes_from_a_file_of_entropies_by_the_sets_own_indices(run, dig
 
 
 @pytest.mark.long
-def test_a_base_network_tells_all_traits_and_a_killed_one_goes_on(run, digits):
+def test_a_base_network_tells_all_traits_and_the_same_ones_again(run, digits):
     traits = proxies.judged(proxy().base, run, digits, 0, "base")
     assert traits.entropy.shape == traits.el2n.shape == traits.forgetting.shape == (1437,)
     assert traits.features.shape == (1437, 16)

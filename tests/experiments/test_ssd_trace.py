@@ -102,7 +102,7 @@ def test_the_paper_preset_reads_training_data_in_order():
     design = ssd_trace.design_of(config)
     assert (design.geometry.channels, design.geometry.chips, config.load.pattern) == (16, 1, "sequential")
     load = ssd_trace.load_of(config, design, 0)
-    report = ssd.simulate(design, load)
+    served = ssd.simulate(design, load)
     assert (np.diff(load.offset) == 8192).all()
-    first = report.latency.min()
+    first = served.latency.min()
     assert first == ssd.closed_forms.unloaded(design).read

@@ -121,4 +121,5 @@ def test_a_column_named_twice_is_no_knowledge():
 def test_every_spoilt_argument_ends_in_a_value_or_an_ordinary_error(room):
     """In a process of its own: no crash, no hang, no error of another kind."""
     kinds = {kind for each in campaign(room, 0) for kind in each["outcomes"]}
+    assert kinds
     assert kinds <= {"accepted", "refused", "refused by a library", "NaN"}
