@@ -110,6 +110,15 @@ def test_a_checkpoint_of_another_structure_is_refused(tmp_path, state):
         checkpoints.restore_latest(tmp_path, state._replace(weights=jnp.zeros(3)))
 
 
+@pytest.fixture
+def interruptible():
+    """Ctrl-C raises, as in a terminal; what a shell starts in the background ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_an_interrupt_waits_until_the_checkpoint_is_whole(tmp_path, state, monkeypatch):
     convert = checkpoints._to_numpy
 
