@@ -87,7 +87,7 @@ def _with_knowledge(study: Study, config: ConfigDict) -> Study:
     if config.prior.answers:
         study = _with_answers(study, Path(config.prior.answers))
     if config.knowledge:
-        study = study._replace(hard=_about(config.knowledge, causal.knowledge.from_rows, study.names))
+        study = study._replace(hard=_about(config.knowledge, causal.knowledge.from_rows, study.names, ("kind",)))
     return study
 
 
@@ -106,10 +106,10 @@ def _true_graph(path: str, names: tuple[str, ...]) -> np.ndarray:
     return truth
 
 
-def _about(path: str, read, names: tuple[str, ...]):
-    """What `read` makes of the edges in a file; its errors name the file."""
+def _about(path: str, read, names: tuple[str, ...], columns: tuple[str, ...] = ()):
+    """What `read` makes of the edges in a file and their further columns; its errors name the file."""
     try:
-        return read(data.read_edges(path), names)
+        return read(data.read_edges(path, columns), names)
     except ValueError as error:
         raise ValueError(f"{path}: {error}" if path not in str(error) else str(error)) from None
 

@@ -104,7 +104,7 @@ def get_config(preset: str = "default") -> ConfigDict:
                     "workers": 1,  # questions under way at once
                 },
             },
-            "knowledge": "",  # a CSV source,target,kind of edges that are required or forbidden
+            "knowledge": "",  # a CSV source,target,kind of edges; every kind is required or forbidden
             "learner": {
                 "penalty": 0.1,  # l1
                 "cut": config_dict.placeholder(float),  # .3 on raw columns, .1 on standardised ones

@@ -3,6 +3,7 @@
 Some come with the package, in `priors/`: what is recorded there of a domain needs neither a model nor a network.
 """
 
+import difflib
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +15,8 @@ from framework.causal.knowledge import Knowledge
 from framework.core.files import parse_json
 
 CHOICES = ("a->b", "b->a", "none", "unknown")
+FIELDS = ("domain", "context", "variables", "wordings", "source", "caveat", "unreadable", "answers")  # of a file
+ROW_FIELDS = ("sample", "a", "b", "answer", "reply", "unreadable")  # of each answer in it
 _PRIORS = Path(__file__).with_name("priors")
 _MOST = 2**31  # samples
 _FORWARD, _BACKWARD, _NONE, _UNKNOWN = range(4)
@@ -50,7 +53,9 @@ def recorded(domain: str) -> Path:
 def read_answers(path: str | os.PathLike, names: Sequence[str] | None = None) -> Answers:
     """Reads a JSON file with the fields `domain`, `variables` and `answers` (rows `sample, a, b, answer`).
 
-    The fields `wordings`, of which sample k takes the k-th, and `caveat` may be missing.
+    The fields `wordings`, of which sample k takes the k-th, and `caveat` may be missing; `context`, `source` and
+    `unreadable`, and the `reply` of a row and whether it was `unreadable`, are what `elicitation.elicit` adds. Any other
+    field is refused: it could say something about an answer (a probability, a retraction) that would be lost.
 
     Args:
       path: the file.
@@ -58,7 +63,7 @@ def read_answers(path: str | os.PathLike, names: Sequence[str] | None = None) ->
 
     Raises:
       FileNotFoundError: if there is no such file.
-      ValueError: if it is not JSON of that form, an answer is not one of `CHOICES`, is about an unknown column or of a
+      ValueError: if it is not JSON of that form, has a field that is none of these, an answer is not one of `CHOICES`, is about an unknown column or of a
         sample that has no wording, a pair is answered twice in a sample, or the columns are not `names`.
     """
     domain, columns, wordings, rows, caveat = _parts(path)
@@ -144,11 +149,14 @@ def _parts(path: str | os.PathLike) -> tuple[str, tuple[str, ...], tuple[str, ..
         content = parse_json(Path(path).read_bytes())
         domain, variables, wordings = content["domain"], content["variables"], content.get("wordings", [])
         rows = [(row["a"], row["b"], row["answer"], row["sample"]) for row in content["answers"]]
+        unknown = _unknown_fields(content)
     except ValueError as error:
         raise ValueError(f"{path}, {error}") from None
     except (KeyError, TypeError) as error:
         wanted = "fields domain, variables and answers, with rows of sample, a, b and answer"
         raise ValueError(f"{path}: not an answer file ({error}); wanted are the {wanted}") from None
+    if unknown:
+        raise ValueError(f"{path}: not an answer file; it has {unknown}")
     columns = tuple(variables) if isinstance(variables, dict | list) else ()
     if not columns or not _texts(columns) or len(set(columns)) != len(columns):
         raise ValueError(f"{path}: not an answer file; its variables must be the names of columns, each once")
@@ -157,6 +165,18 @@ def _parts(path: str | os.PathLike) -> tuple[str, tuple[str, ...], tuple[str, ..
     if not _texts([domain, caveat := content.get("caveat", "")]):
         raise ValueError(f"{path}: not an answer file; its domain and its caveat must be texts")
     return domain, columns, tuple(wordings), rows, caveat
+
+
+def _unknown_fields(content: dict[str, Any]) -> str:
+    """The fields of a file, and of its answers, that nobody reads, in words; nothing where there are none."""
+    said = []
+    others = {"": set(content) - set(FIELDS), "of an answer ": {f for row in content["answers"] for f in row}}
+    others["of an answer "] -= set(ROW_FIELDS)
+    for place, names in others.items():
+        for name in sorted(names):
+            near = difflib.get_close_matches(name, ROW_FIELDS if place else FIELDS, 1)
+            said.append(f"the unknown field {place}{name[:80]!r}" + (f" (is {near[0]!r} meant?)" if near else ""))
+    return " and ".join(said[:5])
 
 
 def _texts(values: Sequence) -> bool:

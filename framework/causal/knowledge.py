@@ -13,6 +13,7 @@ from framework.core import keys
 from framework.core.types import Key
 
 KINDS = ("required", "forbidden")
+COLUMNS = ("source", "target", "kind")  # of a table of hard knowledge
 _BELIEFS = ("edges", "confidence", "ancestors", "ancestor_confidence")
 
 
@@ -23,15 +24,17 @@ class Knowledge:
 
     A pytree, so that a batch of priors can be vmapped; the names are static. Matrices are `[d, d]` with entry (i, j)
     for i -> j, and their diagonals are not read. Where names are given, `required`, `forbidden` and `ancestors` may be
-    lists of pairs of names instead, and each tier a list of names; without names a tier lists positions.
+    lists of pairs of names instead, and each tier a list of names; without names a tier lists positions. `edges` is
+    always a matrix.
 
     A belief that comes without confidence is trusted everywhere; ancestors that come as pairs are beliefs of 1, and
     nothing is known of other pairs.
 
     Raises:
-      ValueError: if an entry lies outside of [0, 1], the shapes are not square and equal, the names do not fit, or the
-        hard knowledge contradicts itself: an edge both required and forbidden (by a tier, for one), or a cycle of
-        required edges. Traced arrays are taken as they are.
+      ValueError: if an entry lies outside of [0, 1], the shapes are not square and equal, the names do not fit, pairs
+        or tiers are of another form (a dict, a DataFrame, pairs of positions, a tier that is one text), or the hard
+        knowledge contradicts itself: an edge both required and forbidden (by a tier, for one), or a cycle of required
+        edges. Traced arrays are taken as they are.
 
     Example:
       >>> from framework import causal
@@ -54,6 +57,8 @@ class Knowledge:
     tiers: dataclasses.InitVar[Sequence[Sequence] | None] = None  # no column is caused by one of a later tier
 
     def __post_init__(self, tiers):
+        for name in (*_BELIEFS, *KINDS):
+            _check_form(name, getattr(self, name))
         if not all(_concrete(leaf) for leaf in self._leaves()):
             return
         if self.names is not None:
@@ -87,6 +92,9 @@ class Knowledge:
         """
         if self.names is None or self.names == tuple(names):
             return dataclasses.replace(self, names=tuple(names))
+        if set(self.names) < set(names):
+            lacking = ", ".join(name for name in names if name not in self.names)
+            raise ValueError(f"knowledge must name every column of the data, in any order; it lacks {lacking}")
         if set(self.names) != set(names):
             unknown, missing = sorted(set(self.names) - set(names)), sorted(set(names) - set(self.names))
             raise ValueError(
@@ -146,17 +154,23 @@ class Knowledge:
 
 
 def from_rows(rows: Iterable[Mapping[str, str]], names: Sequence[str]) -> Knowledge:
-    """Hard knowledge from the rows of a table: source, target, and a kind of `required`, the default, or `forbidden`.
+    """Builds hard knowledge from the rows of a table with the columns source, target and kind.
+
+    Every row says its kind, `required` or `forbidden` (capitals do not matter). None is assumed where it is missing: a
+    forbidden edge would become a required one.
 
     Raises:
-      ValueError: for another kind, an unknown column, an edge given twice, or knowledge that contradicts itself.
+      ValueError: for a row that lacks one of the three or has anything else, another kind, an unknown column, an edge
+        given twice, or knowledge that contradicts itself.
     """
     kinds: dict[str, list[tuple[str, str]]] = {kind: [] for kind in KINDS}
     for row in rows:
-        kind = row.get("kind") or KINDS[0]
+        if set(row) != set(COLUMNS):
+            raise ValueError(f"a row of hard knowledge has {', '.join(COLUMNS)}, got {', '.join(map(str, row))}")
+        kind = row["kind"].casefold()
         if kind not in kinds:
             raise ValueError(
-                f"edge {row['source']} -> {row['target']}: kind must be one of {', '.join(KINDS)}, got {kind!r}"
+                f"edge {row['source']} -> {row['target']}: kind must be one of {', '.join(KINDS)}, got {row['kind']!r}"
             )
         kinds[kind].append((row["source"], row["target"]))
     return Knowledge(names=tuple(names), **{kind: graphs.from_edges(pairs, names) for kind, pairs in kinds.items()})
@@ -228,6 +242,25 @@ def _concrete(value: Any) -> bool:
     return isinstance(value, np.ndarray | list | tuple | set | jax.Array) and not isinstance(value, jax.core.Tracer)
 
 
+def _check_form(name: str, value: Any) -> None:
+    """Raises ValueError for knowledge in a form that would be read as something else, or not at all."""
+    pairs = list(value) if isinstance(value, list | tuple | set) else []
+    if isinstance(value, dict) or hasattr(value, "columns"):
+        raise ValueError(
+            f"knowledge: {name} must be a matrix [d, d] in the order of the names, got a {type(value).__name__}"
+        )
+    if name not in (*KINDS, "ancestors") and pairs and all(_named(pair) for pair in pairs):
+        raise ValueError(
+            f"knowledge: {name} must be a matrix [d, d] of numbers in [0, 1], entry (i, j) for i -> j; pairs of names "
+            "are taken by required, forbidden and ancestors"
+        )
+    if pairs and all(isinstance(pair, tuple) and len(pair) == 2 for pair in pairs) and not all(map(_named, pairs)):
+        if len(pairs) != 2 or not all(np.isscalar(entry) and entry in (0, 1) for pair in pairs for entry in pair):
+            raise ValueError(
+                f"knowledge: {name} must be pairs of names or a matrix [d, d], got pairs such as {pairs[0]}"
+            )
+
+
 def _truths(name: str, matrix: Any) -> np.ndarray:
     """A matrix of True and False, 1 and 0."""
     found = np.asarray(matrix)
@@ -245,6 +278,8 @@ def _against(tiers: Sequence[Sequence], names: tuple[str, ...] | None, size: int
     labels = tuple(range(size)) if names is None else names
     rank = np.full(size, -1)
     for place, tier in enumerate(tiers):
+        if isinstance(tier, str) or not isinstance(tier, Iterable):
+            raise ValueError(f"tier {place + 1} must be a list of columns, [{tier!r}], got {tier!r}")
         for column in tier:
             if column not in labels:
                 raise ValueError(f"tier {place + 1} names an unknown column {column!r}; the columns are {labels}")

@@ -1,15 +1,25 @@
 """Numeric tables and edge lists from CSV files, with errors that name the line and the column."""
 
 import csv
+import difflib
 import io
+import math
 import os
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 MAXIMUM_CELL = 200  # characters of a bad cell that an error repeats at most
+EDGE = ("source", "target")  # the columns of every edge list
+_TRUTHS = {"True": 1.0, "TRUE": 1.0, "true": 1.0, "False": 0.0, "FALSE": 0.0, "false": 0.0}  # as pandas reads them
+_OTHER_WORDS = {  # headers of other programs, and the column that they mean here
+    **dict.fromkeys(("from", "cause", "parent", "src"), "source"),
+    **dict.fromkeys(("to", "effect", "child", "dst"), "target"),
+    **dict.fromkeys(("type", "rule", "constraint", "knowledge"), "kind"),
+}
 
 
 class Table(NamedTuple):
@@ -21,7 +31,10 @@ class Table(NamedTuple):
 
 
 def read_table(path: str | os.PathLike) -> Table:
-    """A CSV file of finite numbers under a header of column names; empty lines are skipped, rows of empty cells not.
+    """Reads a CSV file of finite numbers under a header of column names.
+
+    Empty lines are skipped, rows of empty cells are not. A column whose cells are all `True` or `False` (as pandas
+    writes and reads them: also in capitals or small letters throughout) is read as 1 and 0.
 
     Returns:
       The table; `[0, columns]` values where nothing stands below the header.
@@ -29,32 +42,44 @@ def read_table(path: str | os.PathLike) -> Table:
     Raises:
       FileNotFoundError: if there is no such file.
       ValueError: if the file is empty or not in UTF-8, the header is missing, repeats a name or leaves one out, a row
-        is too short or too long, or a cell is missing, text, NaN or infinite; with line and column.
+        is too short or too long, or a cell is missing, text, NaN or infinite; with line and column of the first such
+        cell, and the number of such cells in each column.
     """
     names, rows = _read(path)
     if all(_is_number(name) for name in names):
         raise ValueError(
             f"{path}: the header is missing: its first line holds only numbers, {','.join(names)[:MAXIMUM_CELL]}"
         )
-    values = [[_number(cell, path, line, name) for name, cell in zip(names, row, strict=True)] for line, row in rows]
+    numbered = list(rows)
+    truths = {j for j in range(len(names)) if numbered and all(row[j] in _TRUTHS for _, row in numbered)}
+    bad = [
+        (line, j) for line, row in numbered for j, cell in enumerate(row) if j not in truths and not _is_finite(cell)
+    ]
+    if bad:
+        raise ValueError(_complaint(path, names, dict(numbered), bad))
+    values = [[_TRUTHS[cell] if j in truths else float(cell) for j, cell in enumerate(row)] for _, row in numbered]
     return Table(names, np.array(values, np.float64).reshape(-1, len(names)), str(path))
 
 
-def read_edges(path: str | os.PathLike) -> list[dict[str, str]]:
-    """A CSV file of edges with the header `source,target` and further columns as they come.
+def read_edges(path: str | os.PathLike, columns: Sequence[str] = ()) -> list[dict[str, str]]:
+    """Reads a CSV file of edges: the columns `source` and `target`, and the further ones that are named here.
+
+    A column that the caller does not know could change what an edge means, so that it is refused, never passed over.
+
+    Args:
+      path: the file.
+      columns: the further columns, `("kind",)` for hard knowledge; the file must have each of them.
 
     Returns:
       One dict an edge, header to cell, spaces stripped.
 
     Raises:
       FileNotFoundError: if there is no such file.
-      ValueError: if `source` or `target` is missing from the header or from a row, a row has another length, or the
-        file is no CSV as `read_table` takes it; with the line.
+      ValueError: if a column is missing from the header or unknown, `source` or `target` is missing from a row, a row
+        has another length, or the file is no CSV as `read_table` takes it; with the line.
     """
     names, rows = _read(path)
-    missing = {"source", "target"} - set(names)
-    if missing:
-        raise ValueError(f"{path}: an edge list needs the columns source,target; its header is {','.join(names)}")
+    _check_header(path, names, (*EDGE, *columns))
     edges = []
     for line, row in rows:
         edge = dict(zip(names, row, strict=True))
@@ -62,6 +87,45 @@ def read_edges(path: str | os.PathLike) -> list[dict[str, str]]:
             raise ValueError(f"{path}, line {line}: source and target must both be named, got {','.join(row)!r}")
         edges.append(edge)
     return edges
+
+
+def _check_header(path: str | os.PathLike, names: Sequence[str], wanted: Sequence[str]) -> None:
+    """Raises ValueError unless the header names the wanted columns and no others, with the likely meaning of each."""
+    unknown = [name for name in names if name not in wanted]
+    missing = [name for name in wanted if name not in names]
+    if not unknown and not missing:
+        return
+    meant = {name: _meaning(name, missing) for name in unknown}
+    said = [f"{name!r} is unknown" + (f" (is {meant[name]!r} meant?)" if meant[name] else "") for name in unknown]
+    said += [f"{name!r} is missing" for name in missing if name not in meant.values()]
+    raise ValueError(
+        f"{path}: an edge list needs the columns {','.join(wanted)} and takes no others; its header is "
+        f"{','.join(names)[:MAXIMUM_CELL]}: {', '.join(said)[:MAXIMUM_CELL]}"
+    )
+
+
+def _meaning(name: str, missing: Sequence[str]) -> str:
+    """The missing column that a header probably means, or nothing."""
+    word = name.casefold()
+    word = _OTHER_WORDS.get(word, word)
+    return next(iter(difflib.get_close_matches(word, missing, 1)), "")
+
+
+def _complaint(path, names: Sequence[str], rows: dict[int, list[str]], bad: Sequence[tuple[int, int]]) -> str:
+    """Names the first bad cell and says why it is one; then the number of bad cells in each column."""
+    line, column = bad[0]
+    cell, where = rows[line][column], f"{path}, line {line}, column {names[column]!r}"
+    if not cell:
+        said = f"{where}: the cell is missing; fill or drop such rows first"
+    elif not _is_number(cell):
+        said = f"{where}: {cell[:MAXIMUM_CELL]!r} is text, a number is wanted"
+    else:
+        said = f"{where}: {cell!r} is not a finite number"
+    if len(bad) == 1:
+        return said
+    counts = Counter(names[j] for _, j in bad).most_common()
+    listed = ", ".join(f"{count} in {name!r}" for name, count in counts)
+    return f"{said}; {len(bad)} such cells in all: {listed[: 5 * MAXIMUM_CELL]}"
 
 
 def _read(path: str | os.PathLike) -> tuple[tuple[str, ...], Iterator[tuple[int, list[str]]]]:
@@ -80,7 +144,8 @@ def _read(path: str | os.PathLike) -> tuple[tuple[str, ...], Iterator[tuple[int,
         raise ValueError(f"{path}: empty; a CSV with a header of column names is wanted")
     for position, name in enumerate(header):
         if not name:
-            raise ValueError(f"{path}: column {position + 1} of the header has no name")
+            hint = "; pandas leaves out a nameless index with to_csv(index=False)" if position == 0 else ""
+            raise ValueError(f"{path}: column {position + 1} of the header has no name{hint}")
         if name in header[:position]:
             raise ValueError(f"{path}: the header names column {name!r} twice")
     return tuple(header), _of_length(lines, len(header), path)
@@ -101,16 +166,8 @@ def _of_length(lines, length: int, path) -> Iterator[tuple[int, list[str]]]:
         yield number, row
 
 
-def _number(cell: str, path, line: int, name: str) -> float:
-    where = f"{path}, line {line}, column {name!r}"
-    if not cell:
-        raise ValueError(f"{where}: the cell is missing; fill or drop such rows first")
-    if not _is_number(cell):
-        raise ValueError(f"{where}: {cell[:MAXIMUM_CELL]!r} is text, a number is wanted")
-    value = float(cell)
-    if not np.isfinite(value):
-        raise ValueError(f"{where}: {cell!r} is not a finite number")
-    return value
+def _is_finite(cell: str) -> bool:
+    return _is_number(cell) and math.isfinite(float(cell))
 
 
 def _is_number(cell: str) -> bool:

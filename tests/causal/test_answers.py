@@ -16,6 +16,9 @@ def write(path, rows, **fields):
     return path
 
 
+ROW = {"sample": 0, "a": "x", "b": "y", "answer": "none"}
+
+
 @pytest.fixture
 def file(tmp_path):
     return lambda rows, **fields: write(tmp_path / "answers.json", rows, **fields)
@@ -79,6 +82,10 @@ def test_columns_may_stand_in_any_order(file):
         ([], {"variables": [1, 2]}, "must be the names of columns, each once"),
         ([], {"variables": ["x", "x"]}, "must be the names of columns, each once"),
         ([], {"variables": "xyz"}, "must be the names of columns, each once"),
+        ([], {"wording": ["One?"]}, r"the unknown field 'wording' \(is 'wordings' meant\?\)"),
+        ([], {"model": "parrot"}, "not an answer file; it has the unknown field 'model'$"),
+        ([], {"answers": [ROW | {"probability": 0.2}]}, "it has the unknown field of an answer 'probability'$"),
+        ([], {"answers": [ROW | {"replies": "A"}]}, r"of an answer 'replies' \(is 'reply' meant\?\)"),
         ([], {"variables": {}}, "must be the names of columns, each once"),
     ],
 )

@@ -23,6 +23,17 @@ def test_knowledge_of_other_columns_is_refused():
         known.align(["a", "z", "c"])
 
 
+def test_knowledge_of_some_columns_is_told_the_others():
+    with pytest.raises(ValueError, match="must name every column of the data, in any order; it lacks z, c$"):
+        causal.Knowledge(names=("a", "b"), required=[("a", "b")]).align(["a", "z", "b", "c"])
+
+
+def test_a_frame_is_no_matrix_whose_labels_are_passed_over(extra):
+    frame = extra("pandas").DataFrame(np.eye(3, k=1), index=list("cba"), columns=list("cba"))
+    with pytest.raises(ValueError, match="forbidden must be a matrix .* got a DataFrame"):
+        causal.Knowledge(names=NAMES, forbidden=frame)
+
+
 @pytest.mark.parametrize(
     ("edges", "confidence", "names", "what"),
     [
@@ -93,6 +104,13 @@ def test_beliefs_without_confidence_are_trusted():
         ({"required": np.zeros((2, 2))}, r"2 columns has 3 names"),
         ({"required": np.zeros((3, 3)), "forbidden": np.zeros((2, 2))}, r"forbidden must be \[d, d\] of 3 columns"),
         ({"ancestor_confidence": np.zeros((3, 3))}, "ancestor_confidence without ancestors"),
+        ({"edges": [("a", "b")]}, "edges must be a matrix .* pairs of names are taken by required, forbidden and"),
+        ({"edges": {("a", "b"): 0.9}}, r"edges must be a matrix \[d, d\] in the order of the names, got a dict"),
+        ({"forbidden": [(2, 1)]}, r"forbidden must be pairs of names or a matrix \[d, d\], got pairs such as \(2, 1\)"),
+        ({"required": [("a", 1)]}, "required must be pairs of names or a matrix"),
+        ({"tiers": ["ab", "c"]}, r"tier 1 must be a list of columns, \['ab'\], got 'ab'"),
+        ({"tiers": {"a": 0, "b": 1}}, r"tier 1 must be a list of columns, \['a'\], got 'a'"),
+        ({"tiers": [1, 2]}, r"tier 1 must be a list of columns, \[1\], got 1"),
         ({"ancestors": np.full((3, 3), 2.0)}, r"ancestors must lie in \[0, 1\]"),
     ],
 )
@@ -121,13 +139,33 @@ def test_aligning_moves_every_matrix():
     assert moved.edges[2, 1] == known.edges[0, 1] == 1
 
 
+def rule(source, target, kind):
+    return {"source": source, "target": target, "kind": kind}
+
+
 def test_rows_of_a_table_become_hard_knowledge():
-    rows = [{"source": "a", "target": "b"}, {"source": "c", "target": "a", "kind": "forbidden"}]
-    known = knowledge.from_rows(rows, NAMES)
+    known = knowledge.from_rows([rule("a", "b", "required"), rule("c", "a", "Forbidden")], NAMES)
     assert np.argwhere(known.required).tolist() == [[0, 1]]
     assert np.argwhere(known.forbidden).tolist() == [[2, 0]]
-    with pytest.raises(ValueError, match="kind must be one of required, forbidden, got 'perhaps'"):
-        knowledge.from_rows([{"source": "a", "target": "b", "kind": "perhaps"}], NAMES)
+
+
+@pytest.mark.parametrize(
+    ("rows", "what"),
+    [
+        ([rule("a", "b", "perhaps")], "kind must be one of required, forbidden, got 'perhaps'"),
+        ([rule("a", "b", "")], "kind must be one of required, forbidden, got ''"),
+        ([{"source": "a", "target": "b"}], "has source, target, kind, got source, target$"),
+        ([{"source": "a", "target": "b", "type": "forbidden"}], "has source, target, kind, got source, target, type$"),
+        ([rule("a", "b", "forbidden") | {"weight": "1"}], "got source, target, kind, weight$"),
+        ([rule("a", "b", "required")] * 2, "edge a -> b is given twice"),
+        ([rule("a", "b", "required"), rule("a", "b", "forbidden")], "both required and forbidden"),
+        ([rule("a", "b", "required"), rule("b", "a", "required")], "hold a cycle"),
+        ([rule("*", "b", "forbidden")], r"no column '\*'"),
+    ],
+)
+def test_rows_that_say_no_kind_or_more_or_contradict_each_other_are_refused(rows, what):
+    with pytest.raises(ValueError, match=what):
+        knowledge.from_rows(rows, NAMES)
 
 
 def test_edges_that_would_close_a_cycle_with_required_ones_are_not_allowed():

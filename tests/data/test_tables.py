@@ -81,15 +81,21 @@ def test_a_missing_file_is_named(tmp_path):
         data.read_table(tmp_path / "nowhere.csv")
 
 
-def test_edges_are_read_with_further_columns(written):
-    edges = data.read_edges(written("source,target,kind\na, b ,required\n"))
+def test_edges_are_read_with_the_further_columns_that_the_caller_knows(written):
+    edges = data.read_edges(written("source,target,kind\na, b ,required\n"), ["kind"])
     assert edges == [{"source": "a", "target": "b", "kind": "required"}]
 
 
 @pytest.mark.parametrize(
     ("text", "what"),
     [
-        ("from,to\na,b\n", "needs the columns source,target"),
+        ("from,to\na,b\n", "needs the columns source,target and takes no others"),
+        ("from,to\na,b\n", r"'from' is unknown \(is 'source' meant\?\), 'to' is unknown \(is 'target' meant\?\)$"),
+        ("Source,target\na,b\n", r"'Source' is unknown \(is 'source' meant\?\)$"),
+        ("source\na\n", "its header is source: 'target' is missing$"),
+        ("source,target,kind\na,b,forbidden\n", "its header is source,target,kind: 'kind' is unknown$"),
+        ("source,target\na,b,c\n", "line 2: 3 cells where the header has 2"),
+        ("source,target,source\na,b,c\n", "names column 'source' twice"),
         ("source,target\na,\n", "source and target must both be named"),
         ("source,target\na,b\n,\n", "line 3: source and target must both be named, got ','"),
     ],
@@ -113,3 +119,46 @@ def test_numbers_are_those_of_other_programs_too(written, cell):
 def test_a_table_with_semicolons_is_told_so(written):
     with pytest.raises(ValueError, match="separated by commas, not semicolons"):
         data.read_table(written("a;b\n1,5;2,5\n"))
+
+
+@pytest.mark.parametrize(
+    ("header", "what"),
+    [
+        ("source,target,type", r"'type' is unknown \(is 'kind' meant\?\)$"),
+        ("source,target,Kinds", r"'Kinds' is unknown \(is 'kind' meant\?\)$"),
+        ("source,target,kind,weight", "'weight' is unknown$"),
+        ("source,target,type,weight", r"'type' is unknown \(is 'kind' meant\?\), 'weight' is unknown$"),
+        ("source,target", "'kind' is missing$"),
+    ],
+)
+def test_a_further_column_must_be_there_by_its_name_and_no_other_one(written, header, what):
+    row = ",".join("ab12"[: header.count(",") + 1])
+    with pytest.raises(ValueError, match=what):
+        data.read_edges(written(f"{header}\n{row}\n"), ["kind"])
+
+
+@pytest.mark.parametrize("form", [str, str.upper, str.lower])
+def test_true_and_false_are_1_and_0_as_pandas_reads_them(written, extra, form):
+    path = written("a,b\n" + "".join(f"{i},{form(str(i % 3 == 0))}\n" for i in range(5)))
+    expected = extra("pandas").read_csv(path).astype(float)
+    np.testing.assert_array_equal(data.read_table(path).values, expected)
+    np.testing.assert_array_equal(data.read_table(path).values[:, 1], [1, 0, 0, 1, 0])
+
+
+@pytest.mark.parametrize("cells", ["True,1", "False,no", "True,nan", "tRUE,False"])
+def test_a_column_of_truths_and_other_things_is_refused(written, cells):
+    first, second = cells.split(",")
+    with pytest.raises(ValueError, match="is text, a number is wanted"):
+        data.read_table(written(f"a,b\n1,{first}\n2,{second}\n"))
+
+
+def test_all_bad_cells_are_counted_by_column(written):
+    with pytest.raises(
+        ValueError, match=r"line 2, column 'b': the cell is missing.*; 4 such cells in all: 3 in 'b', 1"
+    ):
+        data.read_table(written("a,b,c\n1,,1\n2,x,no\n3,inf,3\n"))
+
+
+def test_an_index_without_a_name_is_told_how_to_leave_it_out(written):
+    with pytest.raises(ValueError, match=r"column 1 of the header has no name; .*to_csv\(index=False\)"):
+        data.read_table(written(",a\n0,1\n"))

@@ -58,7 +58,9 @@ def data(folder: Path) -> list[Reader]:
     aedat = uncompressed([[(1, 2, 10, 0), (5, 3, 10, 1)], [(0, 0, 2**40, 1)]])
     found = [
         Reader("CSV table", bytewise(table, table.replace(b"\n", b"\r\n")), _file("t.csv", _table), _is_table),
-        Reader("CSV edge list", bytewise(edges), _file("e.csv", data.read_edges), _are_edges),
+        Reader(
+            "CSV edge list", bytewise(edges), _file("e.csv", lambda path: data.read_edges(path, ["kind"])), _are_edges
+        ),
         Reader("events, N-MNIST", bytewise(packed_bin(few)), events("e.bin"), _is_recording),
         Reader(
             "events, Prophesee", bytewise(packed_dat(few, b"% Height 5\n% Width 7\n")), events("e.dat"), _is_recording
@@ -139,7 +141,7 @@ def causal(folder: Path) -> list[Reader]:
     cache = elicitation.elicit(asked, lambda prompt: "A")
     unzipped = bytewise(WET.encode())
     network = lambda name: _file(name, bif.read_network)
-    edges = bytewise(b"source,target,kind\na,b,required\nb,c,forbidden\nc,d,\n")
+    edges = bytewise(b"source,target,kind\na,b,required\nb,c,forbidden\nc,d,required\n")
     return [
         Reader("recorded answers", json_of(ANSWERS), _file("a.json", causal.read_answers), _are_answers),
         Reader(
@@ -237,7 +239,7 @@ def _is_choice(choice: str | None) -> None:
 def _knowledge(path: Path) -> Any:
     from framework import causal, data
 
-    return causal.knowledge.from_rows(data.read_edges(path), ("a", "b", "c", "d"))
+    return causal.knowledge.from_rows(data.read_edges(path, ["kind"]), ("a", "b", "c", "d"))
 
 
 def _is_knowledge(knowledge: Any) -> None:
