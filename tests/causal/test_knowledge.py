@@ -24,13 +24,13 @@ def test_knowledge_of_other_columns_is_refused():
 
 
 def test_knowledge_of_some_columns_is_told_the_others():
-    with pytest.raises(ValueError, match="must name every column of the data, in any order; it lacks z, c$"):
+    with pytest.raises(ValueError, match=r"must name every column of the data, in any order; it lacks z, c$"):
         causal.Knowledge(names=("a", "b"), required=[("a", "b")]).align(["a", "z", "b", "c"])
 
 
 def test_a_frame_is_no_matrix_whose_labels_are_passed_over(extra):
     frame = extra("pandas").DataFrame(np.eye(3, k=1), index=list("cba"), columns=list("cba"))
-    with pytest.raises(ValueError, match="forbidden must be a matrix .* got a DataFrame"):
+    with pytest.raises(ValueError, match=r"forbidden must be a matrix .* got a DataFrame"):
         causal.Knowledge(names=NAMES, forbidden=frame)
 
 
