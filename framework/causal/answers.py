@@ -54,8 +54,8 @@ def read_answers(path: str | os.PathLike, names: Sequence[str] | None = None) ->
     """Reads a JSON file with the fields `domain`, `variables` and `answers` (rows `sample, a, b, answer`).
 
     The fields `wordings`, of which sample k takes the k-th, and `caveat` may be missing; `context`, `source` and
-    `unreadable`, and the `reply` of a row and whether it was `unreadable`, are what `elicitation.elicit` adds. Any other
-    field is refused: it could say something about an answer (a probability, a retraction) that would be lost.
+    `unreadable`, and the `reply` of a row and whether it was `unreadable`, are what `elicitation.elicit` adds. Any
+    other field is refused: it could say something about an answer (a probability, a retraction) that would be lost.
 
     Args:
       path: the file.
@@ -63,8 +63,8 @@ def read_answers(path: str | os.PathLike, names: Sequence[str] | None = None) ->
 
     Raises:
       FileNotFoundError: if there is no such file.
-      ValueError: if it is not JSON of that form, has a field that is none of these, an answer is not one of `CHOICES`, is about an unknown column or of a
-        sample that has no wording, a pair is answered twice in a sample, or the columns are not `names`.
+      ValueError: if it is not JSON of that form, has a field that is none of these, an answer is not one of
+        `CHOICES`, is about an unknown column or of a sample that has no wording, a pair is answered twice in a sample, or the columns are not `names`.
     """
     domain, columns, wordings, rows, caveat = _parts(path)
     if names is not None and set(columns) != set(names):

@@ -7,11 +7,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from framework.causal import moments
+from framework.causal import collinearity, frames, moments
 from framework.causal.config import Config
+from framework.causal.frames import Names
 from framework.causal.knowledge import Knowledge
-
-Names = tuple[str, ...]
 
 
 def check(
@@ -32,9 +31,9 @@ def check(
     """
     if not isinstance(config, Config):
         raise ValueError(f"config must be a causal.Config, got {type(config).__name__}")
-    if is_frame(x):
-        x, names = from_frame(x)
-    x = x if isinstance(x, jax.core.Tracer) else _in_numbers(x)
+    if frames.is_frame(x):
+        x, names = frames.from_frame(x)
+    x = x if isinstance(x, jax.core.Tracer) else frames.from_array(x)
     if x.ndim != 2 or x.shape[0] < 3 or x.shape[1] < 1:
         raise ValueError(f"a table [rows, columns] of at least 3 rows and 1 column is wanted, got shape {x.shape}")
     if knowledge is not None:
@@ -78,30 +77,6 @@ def on_host(tree: Any) -> Any:
     return tree if traced else jax.tree.map(np.asarray, tree)
 
 
-def is_frame(x: Any) -> bool:
-    """Whether a table is a DataFrame."""
-    return hasattr(x, "columns") and hasattr(x, "to_numpy")
-
-
-def from_frame(frame: Any) -> tuple[np.ndarray, Names]:
-    """The values of a DataFrame, `[n, d]` float64, NaN where one is missing, and the names of its columns.
-
-    Raises:
-      ValueError: if two columns have one name, or one holds something other than numbers.
-    """
-    names = tuple(str(name) for name in frame.columns)
-    for position, name in enumerate(names):
-        if name in names[:position]:
-            raise ValueError(f"two columns of the table are called {name!r}")
-    columns = []
-    for position, name in enumerate(names):
-        try:
-            columns.append(frame.iloc[:, position].to_numpy(dtype=np.float64, na_value=np.nan))
-        except (TypeError, ValueError):
-            raise ValueError(f"column {name!r} of the table holds something other than numbers") from None
-    return np.stack(columns, axis=1) if columns else np.zeros((len(frame), 0)), names
-
-
 def check_logarithms(x: np.ndarray, transform: str, names: Sequence[str]) -> None:
     """Raises ValueError where a transform takes logarithms of what has none."""
     if transform == "log_standardize" and x.min(initial=np.inf) <= -moments.LOG_SHIFT:
@@ -117,31 +92,28 @@ def unnamed(columns: int) -> Names:
     return tuple(f"column {j}" for j in range(columns))
 
 
-def _in_numbers(x: Any) -> np.ndarray:
-    found = np.asarray(x)
-    if found.dtype.kind in "cSUmM":
-        raise ValueError(f"a table of real numbers is wanted, got {found.dtype}")
-    return np.asarray(found, np.float64)
-
-
 def _check_values(x: np.ndarray, config: Config, names: Sequence[str]) -> None:
     bad = np.argwhere(~np.isfinite(x))
     if len(bad):
         row, column = bad[0]
-        raise ValueError(f"a table must be finite, but row {row} of {names[column]} is {x[row, column]}")
-    constant = np.flatnonzero(np.ptp(x, axis=0) == 0)
-    if len(constant):
-        raise ValueError(f"{names[constant[0]]} is constant: a column that never varies has no causes; leave it out")
-    _check_no_two_alike(x, names)
+        counts = ", ".join(f"{count} in {names[j]}" for j, count in enumerate(np.bincount(bad[:, 1])) if count)
+        raise ValueError(
+            f"a table must be finite, but row {row} of {names[column]} is {x[row, column]} (missing or infinite: "
+            f"{counts}): fill or drop such rows, or leave such columns out"
+        )
+    constant = [names[j] for j in np.flatnonzero(_is_constant(x))]
+    if constant:
+        others = f" (so is {', '.join(constant[1:])})" if len(constant) > 1 else ""
+        raise ValueError(f"{constant[0]} is constant{others}: a column that never varies has no causes; leave it out")
+    collinearity.check(x, names)
     check_logarithms(x, config.transform, names)
     if config.score == "logistic" and not np.isin(x, (0.0, 1.0)).all():
         row, column = np.argwhere(~np.isin(x, (0.0, 1.0)))[0]
         raise ValueError(f"the logistic score needs 0 and 1, but row {row} of {names[column]} is {x[row, column]:g}")
 
 
-def _check_no_two_alike(x: np.ndarray, names: Sequence[str]) -> None:
-    seen: dict[bytes, str] = {}
-    for name, column in zip(names, (x + 0.0).T, strict=True):  # -0 is 0
-        original = seen.setdefault(column.tobytes(), name)
-        if original != name:
-            raise ValueError(f"{name} is a copy of {original}: no data can tell the two apart; leave one out")
+def _is_constant(x: np.ndarray) -> np.ndarray:
+    """True for columns that do not vary by more than rounding, `[d]` bool; as `moments.transformed` decides."""
+    largest = np.abs(x).max(axis=0)
+    units = np.where(largest > 0, largest, 1)
+    return (x / units).std(axis=0) <= 16 * np.finfo(np.float64).eps

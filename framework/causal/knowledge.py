@@ -254,11 +254,10 @@ def _check_form(name: str, value: Any) -> None:
             f"knowledge: {name} must be a matrix [d, d] of numbers in [0, 1], entry (i, j) for i -> j; pairs of names "
             "are taken by required, forbidden and ancestors"
         )
-    if pairs and all(isinstance(pair, tuple) and len(pair) == 2 for pair in pairs) and not all(map(_named, pairs)):
-        if len(pairs) != 2 or not all(np.isscalar(entry) and entry in (0, 1) for pair in pairs for entry in pair):
-            raise ValueError(
-                f"knowledge: {name} must be pairs of names or a matrix [d, d], got pairs such as {pairs[0]}"
-            )
+    twos = bool(pairs) and all(isinstance(pair, tuple) and len(pair) == 2 for pair in pairs)
+    rows = len(pairs) == 2 and all(np.isscalar(entry) and entry in (0, 1) for pair in pairs for entry in pair)
+    if twos and not rows and not all(map(_named, pairs)):
+        raise ValueError(f"knowledge: {name} must be pairs of names or a matrix [d, d], got pairs such as {pairs[0]}")
 
 
 def _truths(name: str, matrix: Any) -> np.ndarray:

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from framework.causal import inputs, mlp, moments
+from framework.causal import frames, inputs, mlp, moments
 from framework.causal.config import SCORES
 from framework.causal.learner import STATUS, Result
 from framework.core.files import parse_json, read_arrays, write_bytes
@@ -74,7 +74,7 @@ def predict(result: Result, x: Any) -> np.ndarray:
     Raises:
       ValueError: if x has other columns, is not finite, or has no logarithm where one is taken.
     """
-    x = np.asarray(_fitted_columns(x, result.names) if inputs.is_frame(x) else x, np.float64)
+    x = frames.from_frame(x, result.names)[0] if frames.is_frame(x) else frames.from_array(x)
     if x.ndim != 2 or x.shape[1] != len(result.graph):
         raise ValueError(f"rows of {len(result.graph)} columns are wanted, [n, {len(result.graph)}], got {x.shape}")
     if not np.isfinite(x).all():
@@ -82,17 +82,6 @@ def predict(result: Result, x: Any) -> np.ndarray:
     inputs.check_logarithms(x, result.transform, result.names or inputs.unnamed(x.shape[1]))
     with jax.enable_x64(True):
         return np.asarray(_predicted(result, jnp.asarray(x)))
-
-
-def _fitted_columns(frame: Any, names: inputs.Names | None) -> np.ndarray:
-    """The columns of a frame that were fitted, in their order; all of them where the fitted ones have no names."""
-    labels = [str(label) for label in frame.columns]
-    names = labels if names is None else names
-    missing = [name for name in names if name not in labels]
-    if missing:
-        raise ValueError(f"the rows lack the columns {', '.join(missing)} of the fitted table")
-    values, found = inputs.from_frame(frame.iloc[:, [place for place, label in enumerate(labels) if label in names]])
-    return values[:, [found.index(name) for name in names]]
 
 
 def _predicted(result: Result, x: jax.Array) -> jax.Array:
