@@ -9,11 +9,14 @@ from framework.causal import (
     acyclicity,
     ancestry,
     bif,
+    collinearity,
     confidence,
+    diagnostics,
     discrete,
     elicitation,
     endpoint,
     equivalence,
+    frames,
     graphs,
     inputs,
     intervention,
@@ -37,6 +40,7 @@ from framework.causal import (
 from framework.causal.answers import Answers, domains, read_answers, recorded, select, vote
 from framework.causal.confidence import bootstrap
 from framework.causal.config import Config
+from framework.causal.diagnostics import AssumptionWarning
 from framework.causal.graphs import to_networkx
 from framework.causal.knowledge import Knowledge
 from framework.causal.learner import STATUS, Result, State, finish, fit, init, step
@@ -48,6 +52,7 @@ from framework.causal.tuning import Choice, choose
 __all__ = [
     "STATUS",
     "Answers",
+    "AssumptionWarning",
     "Choice",
     "Config",
     "Knowledge",
@@ -59,8 +64,10 @@ __all__ = [
     "bif",
     "bootstrap",
     "choose",
+    "collinearity",
     "confidence",
     "dag",
+    "diagnostics",
     "discrete",
     "domains",
     "elicitation",
@@ -68,6 +75,7 @@ __all__ = [
     "equivalence",
     "finish",
     "fit",
+    "frames",
     "graphs",
     "init",
     "inputs",

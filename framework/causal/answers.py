@@ -63,8 +63,9 @@ def read_answers(path: str | os.PathLike, names: Sequence[str] | None = None) ->
 
     Raises:
       FileNotFoundError: if there is no such file.
-      ValueError: if it is not JSON of that form, has a field that is none of these, an answer is not one of
-        `CHOICES`, is about an unknown column or of a sample that has no wording, a pair is answered twice in a sample, or the columns are not `names`.
+      ValueError: if it is not JSON of that form, has a field that is none of these, an answer is not one of `CHOICES`,
+        is about an unknown column or of a sample that has no wording, a pair is answered twice in a sample, or the
+        columns are not `names`.
     """
     domain, columns, wordings, rows, caveat = _parts(path)
     if names is not None and set(columns) != set(names):

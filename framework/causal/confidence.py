@@ -49,6 +49,9 @@ def bootstrap(
     Raises:
       ValueError: as `fit`, for less than 1 resample, or what is no key.
 
+    Warns:
+      AssumptionWarning: as `fit`.
+
     Reference: Friedman, Goldszmidt and Wyner, "Data analysis with Bayesian networks: a bootstrap approach", UAI 1999.
     """
     x, knowledge, _ = inputs.check(x, knowledge, config)

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from framework.causal import collinearity, frames, moments
+from framework.causal import collinearity, diagnostics, frames, moments
 from framework.causal.config import Config
 from framework.causal.frames import Names
 from framework.causal.knowledge import Knowledge
@@ -19,15 +19,19 @@ def check(
     """The values of a table (float64 where they are concrete), knowledge in the order of its columns, and its names.
 
     Args:
-      x: `[n, d]`, an array, or a pandas DataFrame with names of its own.
+      x: `[n, d]`, an array, or a frame with names of its own (`frames`).
       knowledge: a prior, or None.
       config: what is to become of the columns.
-      names: one a column, or None.
+      names: one a column, or None: then those of the knowledge, if it has any.
 
     Raises:
       ValueError: if x is not `[n, d]` with at least 3 rows, holds something other than real numbers, NaN, infinity, a
-        constant column, two columns that are the same or have one name, cannot be transformed so, the knowledge is of
-        other columns, or knowledge or config are something else. A tracer has its shape checked.
+        masked value, constant columns, columns that are exact linear combinations of others (`collinearity`) or have
+        one name, cannot be transformed so, the knowledge is of other columns, or knowledge or config are something
+        else. A tracer has its shape checked.
+
+    Warns:
+      AssumptionWarning: if the rows seem to depend on each other, or columns to be codes of groups (`diagnostics`).
     """
     if not isinstance(config, Config):
         raise ValueError(f"config must be a causal.Config, got {type(config).__name__}")
@@ -39,11 +43,12 @@ def check(
     if knowledge is not None:
         if not isinstance(knowledge, Knowledge):
             raise ValueError(f"knowledge must be a causal.Knowledge or None, got {type(knowledge).__name__}")
-        knowledge = knowledge if names is None else knowledge.align(names)
+        knowledge, names = (knowledge, knowledge.names) if names is None else (knowledge.align(names), names)
         if knowledge.size != x.shape[1]:
             raise ValueError(f"knowledge of {knowledge.size} columns does not fit a table of {x.shape[1]}")
     if not isinstance(x, jax.core.Tracer):
         _check_values(x, config, names or unnamed(x.shape[1]))
+        diagnostics.warn(x, names or unnamed(x.shape[1]), stacklevel=3)
     return x, knowledge, None if names is None else tuple(names)
 
 

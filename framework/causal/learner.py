@@ -75,7 +75,8 @@ def fit(
     outermost. The defaults assume noise of about unit variance: scale the table if its columns are far from that.
 
     Args:
-      x: the table, `[n, d]`: an array, or a pandas DataFrame, whose column names then stand in the result.
+      x: the table, `[n, d]`: an array, or a pandas, polars or pyarrow table, whose column names then stand in the
+        result.
       knowledge: soft and hard knowledge; matched by name if both sides have names, else by position.
       config: structure and defaults.
       penalty: l1, at least 0; by default the config's.
@@ -89,8 +90,12 @@ def fit(
       `STATUS`, is then not 0.
 
     Raises:
-      ValueError: if x is not `[n, d]` with at least 3 rows, holds NaN or infinity or a constant or duplicate column,
-        the knowledge is of other columns, or a number is negative or not finite.
+      ValueError: if x is not `[n, d]` with at least 3 rows, holds something other than finite real numbers, a constant
+        column or exact linear combinations of columns, the knowledge is of other columns, or a number is negative or
+        not finite.
+
+    Warns:
+      AssumptionWarning: if the rows seem to depend on each other, or columns to be codes of groups (`diagnostics`).
 
     Example:
       >>> from framework import causal

@@ -61,6 +61,9 @@ def choose(
     Raises:
       ValueError: as `fit`; for another criterion, an empty grid, a share that is out of range or leaves no row to hold
         out or less than 3 to fit, a score that is not Gaussian, or what is no key.
+
+    Warns:
+      AssumptionWarning: as `fit`.
     """
     if criterion not in CRITERIA:
         raise ValueError(f"criterion must be one of {', '.join(CRITERIA)}, got {criterion!r}")
