@@ -8,6 +8,7 @@ import numpy as np
 from ml_collections import ConfigDict
 from tqdm import tqdm
 
+from experiments import _causal_table as tables
 from framework import causal, data, runs
 from framework.causal import bif, elicitation, endpoint, graphs, synthetic
 from framework.core import keys
@@ -23,7 +24,8 @@ class Study(NamedTuple):
     truths: list[np.ndarray]  # [columns, columns] bool; empty where no truth is known
     priors: list[causal.Knowledge]  # empty where there is none
     hard: causal.Knowledge | None = None  # what no fit may go against
-    note: str = ""  # what the source of the priors warns of
+    note: str = ""  # what is doubted about the tables, and what the source of the priors warns of
+    unreadable: float | None = None  # the share of a language model's replies that could not be read
 
 
 def generated(config: ConfigDict, samples: int, seeds: int) -> Study:
@@ -39,11 +41,11 @@ def generated(config: ConfigDict, samples: int, seeds: int) -> Study:
     runs.require_memory(8 * nodes * (4 * samples + 40 * nodes), f"a study of {nodes} columns and {samples} rows")
     drawn = [_draw(config, network, key, nodes, samples) for key in keys.for_seeds(config.seed, seeds)]
     names = network.names if network else tuple(f"X{i + 1}" for i in range(nodes))
-    truths, tables = (list(part) for part in zip(*drawn, strict=True))
+    truths, drawn_tables = (list(part) for part in zip(*drawn, strict=True))
     quality = config.prior.precision, config.prior.recall
     priors = of_quality(config, truths, *quality)
-    study = Study(names, list(range(config.seed, config.seed + seeds)), tables, truths, priors)
-    return _with_knowledge(study, config)
+    study = Study(names, list(range(config.seed, config.seed + seeds)), drawn_tables, truths, priors)
+    return _with_knowledge(_doubted(study, tables.doubts_of_states(network) if network else []), config)
 
 
 def of_quality(config: ConfigDict, truths: list[np.ndarray], precision: float, recall: float) -> list[causal.Knowledge]:
@@ -68,18 +70,18 @@ def from_csv(config: ConfigDict, learner: causal.Config, run: runs.Run) -> Study
         raise ValueError(
             f"a table is one problem, but seeds is {config.seeds}: it draws several graphs, without data.csv"
         )
-    table = data.read_table(config.data.csv)
-    try:
-        causal.inputs.check(table.values, None, learner, table.names)
-    except ValueError as error:
-        raise ValueError(f"{config.data.csv}: {error}") from None
+    table, doubts = tables.read(config.data.csv, learner)
     truths = [_true_graph(config.data.truth, table.names)] if config.data.truth else []
     study = _with_knowledge(Study(table.names, [config.seed], [table.values], truths, []), config)
+    study = _doubted(study, doubts)
     if not config.prior.elicit.model:
         return study
     if config.prior.answers:
         raise ValueError("prior.answers holds answers already: leave it out to ask anew with prior.elicit.model")
-    return _with_answers(study, _elicited(config, table.names, run))
+    doubts = []
+    with tables.overhear(doubts):
+        path = _elicited(config, table.names, run)
+    return _with_answers(study._replace(note=tables.note(study.note, doubts)), path)
 
 
 def _with_knowledge(study: Study, config: ConfigDict) -> Study:
@@ -94,7 +96,19 @@ def _with_knowledge(study: Study, config: ConfigDict) -> Study:
 def _with_answers(study: Study, path: Path) -> Study:
     answers = causal.read_answers(path, study.names)
     note = f"The prior: answers of a language model about {answers.domain}. Of these answers: {answers.caveat}."
-    return study._replace(priors=[causal.vote(answers).align(study.names)] * len(study.seeds), note=note)
+    unreadable, total = tables.unreadable_replies(path)
+    study = study._replace(
+        priors=[causal.vote(answers).align(study.names)] * len(study.seeds),
+        note=tables.paragraphs(study.note, note),
+        unreadable=unreadable / max(total, 1),
+    )
+    return _doubted(study, tables.doubts_of_answers(answers, path))
+
+
+def _doubted(study: Study, doubts: list[str]) -> Study:
+    """The study with doubts in its note, which are said in the terminal too."""
+    tables.say(doubts)
+    return study._replace(note=tables.note(study.note, doubts))
 
 
 def _true_graph(path: str, names: tuple[str, ...]) -> np.ndarray:
@@ -115,20 +129,34 @@ def _about(path: str, read, names: tuple[str, ...], columns: tuple[str, ...] = (
 
 
 def _elicited(config: ConfigDict, names: tuple[str, ...], run: runs.Run) -> Path:
-    """Asks the endpoint about every pair of columns; what was answered before is not asked again."""
+    """Asks the endpoint about every pair of columns; what was answered before is not asked again, but for replies that
+    could not be read."""
     settings, path = config.prior.elicit, run.path / "answers.json"
     described = _descriptions(settings.descriptions, names)
     asked = elicitation.questionnaire(settings.domain, settings.context, described, seed=config.seed)
-    source = endpoint.source(settings.base_url or None, settings.model)
+    server = {
+        "base_url": settings.base_url or None,
+        "model": settings.model,
+        "temperature": None if settings.temperature < 0 else settings.temperature,
+    }
+    source = endpoint.source(**server)
     left = len(elicitation.remaining(asked, path, source))
-    if left:
-        with (
-            endpoint.chat(settings.base_url or None, settings.model) as ask,
-            tqdm(total=left, desc="elicit", unit="question", disable=None, leave=False) as bar,
-        ):
-            paced = runs.paced(ask, settings.per_minute)
-            advance = lambda done, total: bar.update(1)
-            elicitation.elicit(asked, paced, path, source=source, workers=settings.workers, on_answer=advance)
+    if not left:
+        elicitation.elicit(asked, lambda prompt: "", path, source=source)  # keeps what can be read by now
+        return path
+    with (
+        endpoint.chat(**server) as ask,
+        tqdm(total=left, desc="elicit", unit="question", disable=None, leave=False) as bar,
+    ):
+        elicitation.elicit(
+            asked,
+            runs.paced(ask, settings.per_minute),
+            path,
+            source=source,
+            workers=settings.workers,
+            max_unreadable=settings.max_unreadable,
+            on_answer=lambda done, total: bar.update(1),
+        )
     return path
 
 

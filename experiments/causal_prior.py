@@ -14,7 +14,9 @@ confidence for each edge.
         [--config.knowledge=knowledge.csv] [--config.bootstrap=200]
 
 With `--config.prior.elicit.model=NAME` any OpenAI-compatible endpoint is asked about the columns (extra `plm`; base URL
-by `--config.prior.elicit.base_url` or OPENAI_BASE_URL, the key by OPENAI_API_KEY alone).
+by `--config.prior.elicit.base_url` or OPENAI_BASE_URL, the key by OPENAI_API_KEY alone). If it answers none of the first
+ten questions readably, or in the end less than `1 - prior.elicit.max_unreadable` of all, the run ends with an error, and
+the same command asks those questions again. Doubts about table and replies stand in the terminal and in the report.
 
 `EXPECTED` below holds the numbers to expect, each with the spread over other seeds. The settings of the paper's own
 tables are not public: `paper` is this project's larger study and reproduces none.
@@ -102,6 +104,8 @@ def get_config(preset: str = "default") -> ConfigDict:
                     "descriptions": "",  # a JSON file: column to what it holds
                     "per_minute": 0,  # questions; 0 is no limit
                     "workers": 1,  # questions under way at once
+                    "temperature": 0.0,  # of the model's sampling; below 0 the server's own
+                    "max_unreadable": 0.2,  # the share of replies that may be unreadable before the run ends
                 },
             },
             "knowledge": "",  # a CSV source,target,kind of edges; every kind is required or forbidden
@@ -157,6 +161,7 @@ def _tool(config: ConfigDict, run: runs.Run, study: Study, learner: causal.Confi
     rows, columns = study.tables[0].shape
     numbers = {"rows": rows, "columns": columns, "claim": f"The causal graph found in {Path(config.data.csv).name}."}
     numbers |= {"note": study.note} if study.note else {}
+    numbers |= {} if study.unreadable is None else {"unreadable_replies": study.unreadable}
     numbers["edges"] = {arm: int(result.graph.sum()) for arm, result in results.items()}
     if study.truths:
         numbers |= _scores(run, "scores", study, {arm: [result] for arm, result in results.items()})

@@ -2,7 +2,8 @@
 
 A questionnaire is made of the columns' names and descriptions, put to anyone who answers a prompt with a text
 (`endpoint.chat` is one), and its replies end in a file that `read_answers` reads and `vote` turns into knowledge. The
-file keeps each reply as it came, so that a killed run takes up where it stopped and a finished one asks nobody.
+file keeps each reply as it came, so that a killed run takes up where it stopped and a finished one asks nobody but for
+what could not be read.
 """
 
 import json
@@ -16,10 +17,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from framework.causal import replies
 from framework.causal.answers import CHOICES, read_answers
+from framework.causal.replies import LETTERS
 from framework.core.files import parse_json, write_bytes
 
-LETTERS = "ABCD"  # stand for the `CHOICES`, in their order
 WORDINGS = (
     "One quantity is moved from outside while every other listed quantity is held fixed. A: moving {a} shifts {b}. "
     "B: moving {b} shifts {a}. C: moving either leaves the other as it is. D: it cannot be known.",
@@ -33,14 +35,11 @@ WORDINGS = (
     "C: neither has an influence on the other.",
 )
 
+GIVE_UP_AFTER = 10  # replies of which none could be read
+_EXCERPT = 120  # characters of such a reply that an error repeats
+
 Ask = Callable[[str], str]  # prompt -> reply
 Content = dict[str, Any]  # of an answer file
-
-_LEAD = r"(?:(?:the|my)\s+)?(?:(?:final|correct|best)\s+)?(?:answer|choice|option)\b(?:\s+is\b)?\s*(?:[:=]\s*)?"
-_STATED = re.compile(
-    rf"(?P<lead>{_LEAD})?[(\[]?(?P<letter>[A-Z])\b[)\]]?[.:]?(?:\s+(?P<words>.+))?", re.I | re.A | re.S
-)
-_DECORATION = str.maketrans("", "", "*_`\"'\u201c\u201d\u2018\u2019")  # of Markdown, and quotation marks
 
 
 class Question(NamedTuple):
@@ -108,26 +107,14 @@ def questionnaire(
 
 
 def read_reply(question: Question, reply: str) -> str | None:
-    """What a reply says, as one of `CHOICES`; None where it cannot be read.
-
-    A reply is read if it is one of the offered letters, bare, decorated ("**A**", "(a)", "Answer: A.") or as the
-    `answer` of a JSON object, perhaps with the option's own words after it. Prose may follow a line that says so, or
-    lead up to a last line "Answer: A", as long as no other option's letter stands in it. Thoughts in `<think>` at the
-    start do not count.
-    """
-    reply = re.sub(r"\A\s*<think>.*?</think>", "", reply, flags=re.S).strip()
-    reply = re.sub(r"\A```(?:json)?\s(.*)```\Z", r"\1", reply, flags=re.S).strip()
-    if reply.startswith("{"):
-        letter = _stated(question, _answer_of_json(reply))
-    else:
-        letter = _stated(question, reply) or _stated_among_prose(question, reply.splitlines())
+    """Reads what a reply says, as one of `CHOICES`; None where it cannot be read. See `replies.read`."""
+    letter = replies.read(question.options, reply, (question.a, question.b))
     return None if letter is None else CHOICES[LETTERS.index(letter)]
 
 
 def remaining(asked: Questionnaire, cache: str | os.PathLike, source: str | None = None) -> list[Question]:
-    """The questions that a cache does not answer yet; none where `elicit` needs nobody to ask. Raises as it does."""
-    rows = _rows(_cached(asked, cache, source))
-    return [question for question in asked.questions if _key(*question[:3]) not in rows]
+    """The questions that a cache does not answer, or with a reply that cannot be read; raises as `elicit` does."""
+    return _unanswered(asked, _rows(asked, _cached(asked, cache, source)))
 
 
 def elicit(
@@ -137,9 +124,13 @@ def elicit(
     *,
     source: str | None = None,
     workers: int = 1,
+    max_unreadable: float = 1.0,
     on_answer: Callable[[int, int], None] = lambda done, total: None,
 ) -> Content:
-    """Asks what has not been answered yet.
+    """Asks what has not been answered yet, or was answered by a reply that cannot be read.
+
+    Replies in the cache that could not be read when they came are read again first: nobody is asked where this version
+    can read them. A reply that cannot be read counts as "unknown".
 
     Args:
       asked: the questionnaire.
@@ -147,32 +138,47 @@ def elicit(
       cache: the answer file: read if it is there, written whole after every answer.
       source: who answers, in words; by default whom the cache names.
       workers: how many questions are asked at once; the result does not depend on it.
-      on_answer: (answers there are, questions) -> None, called after every answer.
+      max_unreadable: the share of all replies that may be unreadable, in [0, 1].
+      on_answer: (questions answered, questions) -> None, called after every answer.
 
     Returns:
       The content of the answer file, as `read_answers` wants it; its rows have the `reply` and whether it was
-      `unreadable`, which counts as "unknown", and beside them stands how many were.
+      `unreadable`, and beside them stands how many were.
 
     Raises:
-      ValueError: if the cache is not an answer file, or answers another questionnaire or from another source.
+      ValueError: if the cache is not an answer file, or answers another questionnaire or from another source; if the
+        first `GIVE_UP_AFTER` replies are all unreadable, or in the end more than `max_unreadable` of them. The replies
+        are kept, and asked for again by the next call.
     """
+    if not 0 <= max_unreadable <= 1:
+        raise ValueError(f"max_unreadable must be a share in [0, 1], got {max_unreadable}")
     start = _cached(asked, cache, source)
     source = source or (start or {}).get("source", "a language model")
-    rows = _rows(start)
-    waiting = [question for question in asked.questions if _key(*question[:3]) not in rows]
+    rows = _rows(asked, start)
+    waiting = _unanswered(asked, rows)
+    replies_read: list[bool] = []
+    write = lambda: cache is not None and write_answers(cache, _content(asked, rows, source))
+    if start is not None and list(rows.values()) != start["answers"]:
+        write()
 
-    def record(question: Question, reply: str) -> None:
-        rows[_key(*question[:3])] = _row(question, reply)
-        if cache is not None:
-            write_answers(cache, _content(asked, rows, source))
-        on_answer(len(rows), len(asked.questions))
+    def record(question: Question, reply: str) -> ValueError | None:
+        """Keeps a reply; returns an error where it is not worth going on."""
+        row = rows[_key(*question[:3])] = _row(question, reply)
+        replies_read.append(not row["unreadable"])
+        write()
+        on_answer(len(asked.questions) - len(waiting) + len(replies_read), len(asked.questions))
+        if len(replies_read) == GIVE_UP_AFTER and not any(replies_read):
+            return ValueError(f"none of the first {GIVE_UP_AFTER} replies could be read: {_excuse(asked, rows, cache)}")
+        return None
 
-    if workers > 1:
-        _ask_at_once(waiting, ask, workers, record)
-    else:
-        for question in waiting:
-            record(question, ask(question.prompt))
-    return _content(asked, rows, source)
+    _ask_all(waiting, ask, workers, record)
+    content = _content(asked, rows, source)
+    if content["unreadable"] > max_unreadable * len(asked.questions):
+        raise ValueError(
+            f"{content['unreadable']} of {len(asked.questions)} replies could not be read, where a share of "
+            f"{max_unreadable:g} is allowed: {_excuse(asked, rows, cache)}"
+        )
+    return content
 
 
 def write_answers(path: str | os.PathLike, content: Content) -> None:
@@ -215,41 +221,6 @@ def _question(sample: int, a: str, b: str, opening: str, parts: list[str]) -> Qu
     return Question(sample, a, b, "\n".join([opening, text, *lines, "", ending]), tuple(options))
 
 
-def _plain(text: str) -> str:
-    return " ".join(text.translate(_DECORATION).casefold().split()).rstrip(".")
-
-
-def _stated(question: Question, reply: str, lead_wanted: bool = False) -> str | None:
-    """The letter, if the reply is an offered one and nothing else than perhaps its option's words."""
-    match = _STATED.fullmatch(reply.translate(_DECORATION).strip())
-    if match is None or (lead_wanted and not match["lead"]):
-        return None
-    letter = match["letter"].upper()
-    options = dict(zip(LETTERS, question.options, strict=False))
-    if letter not in options or _plain(match["words"] or options[letter]) != _plain(options[letter]):
-        return None
-    return letter
-
-
-def _stated_among_prose(question: Question, lines: list[str]) -> str | None:
-    """The letter, if the first or the last line states it and no other option is named."""
-    if not lines:
-        return None
-    letter = _stated(question, lines[0]) or _stated(question, lines[-1], lead_wanted=True)
-    named = re.findall(rf"(?<![^\W_])[{LETTERS}](?![^\W_])", "\n".join(lines))
-    return letter if set(named) <= {letter} else None
-
-
-def _answer_of_json(text: str) -> str:
-    """The text under `answer`, if the object has it once; else nothing."""
-    try:
-        pairs = json.loads(text, object_pairs_hook=lambda pairs: pairs)
-    except (ValueError, RecursionError):
-        return ""
-    found = [value for name, value in pairs if name == "answer"]
-    return found[0] if len(found) == 1 and isinstance(found[0], str) else ""
-
-
 def _key(sample: Any, a: str, b: str) -> tuple[str, str, str]:
     """By which an answer finds its question; whatever stands in a file can be a sample."""
     return str(sample), a, b
@@ -261,8 +232,27 @@ def _row(question: Question, reply: str) -> dict[str, Any]:
     return {**answer, "reply": reply, "unreadable": said is None}
 
 
-def _rows(content: Content | None) -> dict[tuple[str, str, str], dict[str, Any]]:
-    return {_key(row.get("sample"), row["a"], row["b"]): row for row in (content or {}).get("answers", [])}
+def _excuse(asked: Questionnaire, rows: Mapping[Any, dict[str, Any]], cache: str | os.PathLike | None) -> str:
+    """What an unreadable reply looks like, and what can be done."""
+    first = next(q for q in asked.questions if rows.get(_key(*q[:3]), {}).get("unreadable"))
+    reply = " ".join(str(rows[_key(*first[:3])].get("reply", "")).split())
+    kept = f" They are kept in {cache};" if cache is not None else ""
+    said = repr(reply[:_EXCERPT]) if reply else "an empty text, as of a model that was cut short while thinking"
+    return f"one is {said}.{kept} launched again, their questions are asked again; another model may answer as asked"
+
+
+def _rows(asked: Questionnaire, content: Content | None) -> dict[tuple[str, str, str], dict[str, Any]]:
+    """The answers of a file by their questions; replies that could not be read when they came are read again."""
+    rows = {_key(row.get("sample"), row["a"], row["b"]): row for row in (content or {}).get("answers", [])}
+    for question in asked.questions:
+        row = rows.get(_key(*question[:3]), {})
+        if row.get("unreadable") and isinstance(row.get("reply"), str):
+            rows[_key(*question[:3])] = _row(question, row["reply"])
+    return rows
+
+
+def _unanswered(asked: Questionnaire, rows: Mapping[Any, dict[str, Any]]) -> list[Question]:
+    return [q for q in asked.questions if rows.get(_key(*q[:3]), {"unreadable": True}).get("unreadable")]
 
 
 def _cached(asked: Questionnaire, cache: str | os.PathLike | None, source: str | None) -> Content | None:
@@ -278,7 +268,7 @@ def _cached(asked: Questionnaire, cache: str | os.PathLike | None, source: str |
         if found != expected:
             raise _foreign(cache, f"its {field} is {found[:80]}, not {expected[:80]}")
     questions = {_key(*question[:3]) for question in asked.questions}
-    for sample, a, b in _rows(content):
+    for sample, a, b in _rows(asked, content):
         if (sample, a, b) not in questions:
             raise _foreign(cache, f"it was asked about {a} and {b} in this order in sample {sample} (another seed?)")
     return content
@@ -307,8 +297,18 @@ def _content(asked: Questionnaire, rows: Mapping[Any, dict[str, Any]], source: s
     }
 
 
-def _ask_at_once(waiting: Sequence[Question], ask: Ask, workers: int, record: Callable[[Question, str], None]) -> None:
+def _ask_all(
+    waiting: Sequence[Question],
+    ask: Ask,
+    workers: int,
+    record: Callable[[Question, str], ValueError | None],
+) -> None:
     """Records each reply when it comes; after a failure nothing new is asked, but what was under way is kept."""
+    if workers <= 1:
+        for question in waiting:
+            if (failure := record(question, ask(question.prompt))) is not None:
+                raise failure
+        return
     queue, under_way, failure = iter(waiting), {}, None
     with ThreadPoolExecutor(workers) as pool:
         while True:
@@ -318,9 +318,7 @@ def _ask_at_once(waiting: Sequence[Question], ask: Ask, workers: int, record: Ca
                 break
             for future in wait(under_way, return_when=FIRST_COMPLETED).done:
                 question = under_way.pop(future)
-                if future.exception() is None:
-                    record(question, future.result())
-                else:
-                    failure = failure or future.exception()
+                error = future.exception() or record(question, future.result())
+                failure = failure or error
     if failure is not None:
         raise failure

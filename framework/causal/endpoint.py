@@ -1,6 +1,9 @@
 """An endpoint that speaks the OpenAI protocol (a company's, or a server of one's own) as one who answers prompts."""
 
+import math
 import os
+import re
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -8,6 +11,14 @@ from urllib.parse import urlsplit
 
 _FLAG = "--config.prior.elicit"
 _LONGEST = 300  # characters of a server's words that an error repeats
+
+
+class SamplingWarning(UserWarning):
+    """A server draws its answers otherwise than it was asked to."""
+
+
+class _RefusalInside(Exception):
+    """An error in the place of a completion, in a response that says that all is well."""
 
 
 def source(base_url: str | None = None, model: str | None = None, temperature: float | None = 0.0) -> str | None:
@@ -31,7 +42,9 @@ def chat(
     """Opens an endpoint: `with chat(...) as ask`, then `ask(prompt)` is the model's reply, from any thread.
 
     Where the server is too busy (429), fails (5xx), is too slow or cannot be reached, it is asked again, after the time
-    that its Retry-After names or else after longer and longer pauses. The key is said to the server and to nobody else.
+    that its Retry-After names or else after longer and longer pauses. Where it refuses a setting of the sampling by
+    name (some models take no temperature but their own), it is asked once more without it, and never with it again.
+    The key is said to the server and to nobody else.
 
     Args:
       base_url: where the protocol begins, as in "http://localhost:8000/v1"; by default the variable OPENAI_BASE_URL.
@@ -39,24 +52,45 @@ def chat(
       key: by default the variable OPENAI_API_KEY; a server that wants none takes any.
       timeout: seconds that the server may stay silent.
       retries: how often one prompt is asked again.
-      temperature: of the sampling; None leaves it to the server, as some models demand.
+      temperature: of the sampling, at least 0; None leaves it to the server, as some models demand.
 
     Raises:
       ValueError: if the package `openai` or a setting is missing or wrong, or the server refuses the request or answers
         it with something else than a chat completion.
       ConnectionError: if there is no answer after all retries.
+
+    Warns:
+      SamplingWarning: once, if the server refuses the temperature and answers without it.
     """
     url, model, key = _settings(base_url, model, key)
+    if temperature is not None and not 0 <= temperature < math.inf:
+        raise ValueError(f"an endpoint wants a temperature from 0 on, or None for the server's own, got {temperature}")
     if timeout <= 0 or retries < 0:
         raise ValueError(f"an endpoint wants a timeout above 0 s and retries from 0 on, got {timeout} and {retries}")
     openai = _package()
     sampling = {} if temperature is None else {"temperature": temperature}
     with openai.OpenAI(base_url=url, api_key=key, timeout=timeout, max_retries=retries) as client:
 
-        def ask(prompt: str) -> str:
-            messages = [{"role": "user", "content": prompt}]
+        def complete(prompt: str) -> Any:
+            """A completion; without the settings of the sampling that the server refuses by name."""
+            request, tried = {"model": model, "messages": [{"role": "user", "content": prompt}]}, dict(sampling)
             try:
-                return _reply(client.chat.completions.create(model=model, messages=messages, **sampling))
+                return client.chat.completions.create(**request, **tried)
+            except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
+                refused = [name for name in tried if _names(error, name)]
+                if not refused:
+                    raise
+                completion = client.chat.completions.create(
+                    **request, **{name: value for name, value in tried.items() if name not in refused}
+                )
+                for name in refused:
+                    if sampling.pop(name, None) is not None:  # another thread may have been first
+                        _warn_refused(url, name, tried[name])
+                return completion
+
+        def ask(prompt: str) -> str:
+            try:
+                return _reply(complete(prompt))
             except openai.APITimeoutError:
                 raise ConnectionError(f"{url}: no answer within {timeout:g} s, asked {retries + 1} times") from None
             except openai.APIConnectionError as error:
@@ -64,6 +98,10 @@ def chat(
                 raise ConnectionError(f"{url}: cannot be reached, tried {retries + 1} times: {why}") from None
             except openai.APIStatusError as error:
                 raise _refusal(url, error, key) from None
+            except _RefusalInside as error:
+                raise ConnectionError(
+                    f"{url}: the server said: {_one_line(error, key)}; ask again later, what was answered is kept"
+                ) from None
             except (ValueError, TypeError, AttributeError, LookupError):
                 raise ValueError(
                     f"{url}: the answer is not a chat completion; wanted is the address of a server of the OpenAI "
@@ -116,12 +154,36 @@ def _package() -> Any:
 
 
 def _reply(completion: Any) -> str:
-    """The text of the first choice; a refusal is a text too, and no text is an empty one."""
+    """The text of the first choice; a refusal is a text too, and no text is an empty one.
+
+    Some servers give a text in parts, of which those that are thoughts do not count; some say an error with status 200.
+    """
+    error = getattr(completion, "error", None)
+    if error and not getattr(completion, "choices", None):
+        raise _RefusalInside(error.get("message", error) if isinstance(error, dict) else error)
     message = completion.choices[0].message
     reply = message.content or message.refusal or ""
+    if isinstance(reply, list):
+        reply = "".join(part["text"] for part in reply if part["type"] == "text")
     if not isinstance(reply, str):
         raise TypeError
     return reply
+
+
+def _names(error: Any, parameter: str) -> bool:
+    """True if a server refuses a request for the sake of this parameter."""
+    body = error.body if isinstance(error.body, dict) else {"message": error.body}
+    said = f"{body.get('param', '')} {body.get('message', body)}"
+    return re.search(rf"(?<![\w.]){re.escape(parameter)}(?!\w)", said, re.I) is not None
+
+
+def _warn_refused(url: str, parameter: str, value: Any) -> None:
+    warnings.warn(
+        f"{url}: the server takes no {parameter} of {value:g}: asked without it, answers are drawn with its own, and "
+        f"the same question may be answered otherwise; {_FLAG}.{parameter}=-1 leaves it to the server at once",
+        SamplingWarning,
+        stacklevel=2,
+    )
 
 
 def _refusal(url: str, error: Any, key: str) -> Exception:

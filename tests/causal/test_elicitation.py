@@ -204,7 +204,8 @@ def test_whatever_is_read_names_that_letter_and_no_other_capital(reply):
     """The oracle: letters that stand apart, found by splitting the text, not by the reader's patterns."""
     choice = elicitation.read_reply(THREE, reply)
     if choice is not None:
-        said = reply.rpartition("</think>")[2] if reply.lstrip().startswith("<think>") else reply
+        said = reply.rpartition("</think>")[2]
+        said = said if said.strip() else reply.partition("<think>")[0]  # thoughts below the answer
         apart = re.sub(r"[^\w]|_", " ", said).split()
         letter = elicitation.LETTERS[CHOICES.index(choice)]
         assert letter in {word.upper() for word in apart}
@@ -266,7 +267,7 @@ def test_a_file_has_the_fields_of_the_recorded_ones_and_asks_their_wordings_too(
 @pytest.mark.parametrize("workers", [1, 4])
 @pytest.mark.parametrize("fail_at", [1, 2, 17, 30])
 def test_cut_short_it_asks_only_what_is_left_and_ends_with_the_same_file(tmp_path, workers, fail_at):
-    asked, replies = circuit(), scripted(["A", "B", "C", "hm"])
+    asked, replies = circuit(), scripted(["A", "B", "C", "**b**"])
     elicitation.elicit(asked, replies, tmp_path / "whole.json", source="a test")
     cut = tmp_path / "cut.json"
     with pytest.raises(KeyboardInterrupt):
@@ -426,3 +427,90 @@ def test_a_reply_of_nothing_but_spaces_is_read_at_once():
     question = elicitation.questionnaire("d", "c", {"a": "", "b": ""}).questions[0]
     assert elicitation.read_reply(question, "The answer is" + " " * 50_000 + "7") is None
     assert elicitation.read_reply(question, "The answer is" + " " * 50_000 + ": A") == "a->b"
+
+
+def few_words(asked, every=5):
+    """Answers every so many questions in a way that cannot be read."""
+    mute = {question.prompt for question in asked.questions[::every]}
+    return lambda prompt: "Who knows?" if prompt in mute else "A"
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_what_could_not_be_read_is_asked_again_and_nothing_else(tmp_path, workers):
+    asked, file = circuit(), tmp_path / "answers.json"
+    first = elicitation.elicit(asked, few_words(asked), file)
+    assert first["unreadable"] == 6
+    assert elicitation.remaining(asked, file) == list(asked.questions[::5])
+    heard = []
+    ask, seen = counted(scripted("B"))
+    again = elicitation.elicit(asked, ask, file, workers=workers, on_answer=lambda *numbers: heard.append(numbers))
+    assert Counter(seen) == Counter(question.prompt for question in asked.questions[::5])
+    assert heard == [(done, 30) for done in range(25, 31)]
+    assert [row["answer"] for row in again["answers"]] == ["b->a" if i % 5 == 0 else "a->b" for i in range(30)]
+    assert json.loads(file.read_text()) == again
+    assert again["unreadable"] == 0
+
+
+def test_a_kept_reply_that_can_be_read_by_now_is_read_and_not_paid_again(tmp_path):
+    asked, file = circuit(), tmp_path / "answers.json"
+    content = elicitation.elicit(asked, truthful(asked), file)
+    letters = {"a->b": "A", "b->a": "B", "none": "C"}
+    for row in content["answers"][::3]:  # as an older version left them, that could not read them
+        row.update(
+            {"reply": f"The answer is \\boxed{{{letters[row['answer']]}}}.", "answer": "unknown", "unreadable": True}
+        )
+    elicitation.write_answers(file, content | {"unreadable": 10})
+    assert elicitation.remaining(asked, file) == []
+    ask, seen = counted(truthful(asked))
+    again = elicitation.elicit(asked, ask, file)
+    assert (seen, again["unreadable"]) == ([], 0)
+    answers = read_answers(file)
+    np.testing.assert_array_equal(vote(answers).edges, vote(read_answers(file)).edges)
+    assert (answers.choices != CHOICES.index("unknown")).all()
+
+
+def test_an_answer_that_was_corrected_by_hand_stays(tmp_path):
+    asked, file = circuit(), tmp_path / "answers.json"
+    content = elicitation.elicit(asked, few_words(asked), file)
+    for row in content["answers"][::5]:
+        row.update({"answer": "none", "unreadable": False})
+    elicitation.write_answers(file, content)
+    assert elicitation.remaining(asked, file) == []
+    assert [row["answer"] for row in elicitation.elicit(asked, scripted("A"), file)["answers"][::5]] == ["none"] * 6
+
+
+@pytest.mark.parametrize("workers", [1, 4])
+def test_where_no_reply_can_be_read_it_stops_after_a_few_and_shows_one(tmp_path, workers):
+    asked, file = circuit(), tmp_path / "answers.json"
+    ask, seen = counted(scripted(["It depends\non much."]))
+    with pytest.raises(
+        ValueError, match="none of the first 10 replies could be read: one is 'It depends on much"
+    ) as caught:
+        elicitation.elicit(asked, ask, file, workers=workers)
+    assert "\n" not in str(caught.value)
+    assert 10 <= len(seen) < 10 + workers
+    assert len(read_answers(file).choices) == len(seen)
+    assert len(elicitation.remaining(asked, file)) == 30
+
+
+def test_an_empty_reply_is_called_one():
+    with pytest.raises(ValueError, match="one is an empty text, as of a model that was cut short while thinking"):
+        elicitation.elicit(circuit(), lambda prompt: "")
+
+
+@pytest.mark.parametrize(("allowed", "passes"), [(0.1, False), (0.19, False), (0.2, True), (1.0, True)])
+def test_more_unreadable_replies_than_are_allowed_end_in_an_error_that_keeps_the_answers(tmp_path, allowed, passes):
+    asked, file = circuit(), tmp_path / "answers.json"
+    if passes:
+        assert elicitation.elicit(asked, few_words(asked), file, max_unreadable=allowed)["unreadable"] == 6
+    else:
+        with pytest.raises(
+            ValueError, match=f"6 of 30 replies could not be read, where a share of {allowed:g} is allowed"
+        ):
+            elicitation.elicit(asked, few_words(asked), file, max_unreadable=allowed)
+    assert len(read_answers(file).choices) == 30
+
+
+def test_a_share_beyond_all_replies_is_refused():
+    with pytest.raises(ValueError, match=r"max_unreadable must be a share in \[0, 1\], got 20"):
+        elicitation.elicit(circuit(), scripted("A"), max_unreadable=20)

@@ -237,7 +237,8 @@ def test_a_wait_that_is_too_long_is_not_waited_for(server, slept):
             failure("no model parrot"),
             "said 404: no model parrot; look at the address (--config.prior.elicit.base_url)",
         ),
-        (400, failure("temperature unsupported"), "said 400: temperature unsupported"),
+        (400, failure("maximum context length is 512 tokens"), "said 400: maximum context length is 512 tokens"),
+        (400, failure("the temperatures of the room"), "said 400: the temperatures"),
         (400, b"<html>" + b"x" * 5000, "said 400: <html>xxx"),
         (404, b"", "said 404: nothing more; look"),
         (422, {"detail": ["odd"]}, "said 422: {'detail': ['odd']}"),
@@ -261,6 +262,7 @@ def test_a_refusal_is_reported_at_once(server, slept, status, body, what):
         Said(completion() | {"choices": None}),
         Said(completion() | {"choices": [{"index": 0}]}),
         Said(completion(content=["A"])),
+        Said(completion(content=[{"type": "text"}])),
         Said([1, 2]),
         Said({}),
     ],
@@ -276,6 +278,67 @@ def test_no_text_is_an_empty_reply_and_a_refusal_of_the_model_is_a_text(server):
     server.script = [Said(completion(None)), Said(completion(None, refusal="I must not."))]
     with open_chat(server) as ask:
         assert [ask("Which one?"), ask("Which one?")] == ["", "I must not."]
+
+
+UNSUPPORTED = [
+    {
+        "error": {
+            "message": "Unsupported value: 'temperature' does not support 0.0 with this model.",
+            "param": "temperature",
+        }
+    },
+    {"error": {"message": "`temperature` is deprecated for this model.", "type": "invalid_request_error"}},
+    {"error": {"message": "Unrecognized request argument supplied", "param": "temperature", "code": None}},
+    {"detail": [{"loc": ["body", "temperature"], "msg": "Extra inputs are not permitted"}]},
+    b"parameter temperature is not allowed",
+]
+
+
+@pytest.mark.parametrize("body", UNSUPPORTED)
+@pytest.mark.parametrize("status", [400, 422])
+def test_a_model_that_takes_no_temperature_is_asked_without_one_and_it_is_said_once(server, slept, status, body):
+    server.script = [Said(body, status), Said(completion("B"))]
+    with (
+        open_chat(server) as ask,
+        pytest.warns(endpoint.SamplingWarning, match="takes no temperature of 0: ") as caught,
+    ):
+        assert [ask("Which one?"), ask("And then?"), ask("And then?")] == ["B"] * 3
+    assert ["temperature" in request for request in server.requests] == [True, False, False, False]
+    assert len(caught) == 1
+    assert "--config.prior.elicit.temperature=-1" in str(caught[0].message)
+
+
+def test_a_server_that_refuses_without_the_temperature_too_is_reported(server, slept):
+    server.script = [Said(failure("temperature: no such field"), 400), Said(failure("no such model"), 400)]
+    with open_chat(server) as ask, refusal(ValueError, f"{server.url}: the server said 400: no such model"):
+        ask("Which one?")
+    assert len(server.requests) == 2
+
+
+def test_what_was_left_out_by_the_caller_is_not_the_reason(server, slept):
+    server.script = [Said(failure("temperature unsupported"), 400)]
+    with open_chat(server, temperature=None) as ask, refusal(ValueError, "said 400: temperature unsupported"):
+        ask("Which one?")
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("temperature", [-0.5, float("nan"), float("inf")])
+def test_an_impossible_temperature_is_refused(temperature):
+    with refusal(ValueError, "a temperature from 0 on"), endpoint.chat("http://h", "m", "k", temperature=temperature):
+        pass
+
+
+def test_a_text_in_parts_is_read_without_its_thoughts(server):
+    thought = {"type": "thinking", "thinking": [{"type": "text", "text": "A?"}]}
+    server.script = [Said(completion([thought, {"type": "text", "text": "B"}]))]
+    with open_chat(server) as ask:
+        assert ask("Which one?") == "B"
+
+
+def test_an_error_in_the_place_of_an_answer_is_reported_in_the_servers_words(server, slept):
+    server.script = [Said({"error": {"message": f"Rate limit of {KEY} exceeded", "code": 429}})]
+    with open_chat(server) as ask, refusal(ConnectionError, "the server said: Rate limit of (the key) exceeded; ask"):
+        ask("Which one?")
 
 
 def test_a_server_that_stays_silent_is_asked_again_and_then_given_up(server, slept):

@@ -217,11 +217,11 @@ def test_a_model_is_asked_about_the_columns_and_never_twice(table, tmp_path, mon
     asked = []
 
     @contextlib.contextmanager
-    def chat(base_url, model):
+    def chat(base_url, model, temperature):
         yield lambda prompt: asked.append(prompt) or "A"
 
     monkeypatch.setattr(_causal_problems.endpoint, "chat", chat)
-    monkeypatch.setattr(_causal_problems.endpoint, "source", lambda base_url, model: model)
+    monkeypatch.setattr(_causal_problems.endpoint, "source", lambda base_url, model, temperature: model)
     config = causal_prior.get_config("smoke")
     config.data.csv, config.prior.elicit.model, config.bootstrap = str(table), "model", 2
     result = runs.execute(causal_prior, config, tmp_path / "run").result
