@@ -69,9 +69,9 @@ def _give_again(caught: Iterable[warnings.WarningMessage], doubts: list[str]) ->
 
 
 def say(doubts: Iterable[str]) -> None:
-    """Says doubts in the terminal, as warnings."""
+    """Says doubts in the terminal, as warnings of the experiment, without a line of its source."""
     for doubt in doubts:
-        warnings.warn(doubt, causal.AssumptionWarning, stacklevel=3)
+        warnings.warn_explicit(doubt, causal.AssumptionWarning, "causal_prior", 0)
 
 
 def note(words: str, doubts: Iterable[str]) -> str:

@@ -14,9 +14,9 @@ confidence for each edge.
         [--config.knowledge=knowledge.csv] [--config.bootstrap=200]
 
 With `--config.prior.elicit.model=NAME` any OpenAI-compatible endpoint is asked about the columns (extra `plm`; base URL
-by `--config.prior.elicit.base_url` or OPENAI_BASE_URL, the key by OPENAI_API_KEY alone). If it answers none of the first
-ten questions readably, or in the end less than `1 - prior.elicit.max_unreadable` of all, the run ends with an error, and
-the same command asks those questions again. Doubts about table and replies stand in the terminal and in the report.
+by `--config.prior.elicit.base_url` or OPENAI_BASE_URL, the key by OPENAI_API_KEY alone). If none of the first ten
+replies can be read, or in the end more than a share `prior.elicit.max_unreadable` cannot, the run ends with an error,
+and the same command asks those questions again. Doubts about table and replies stand in the terminal and the report.
 
 `EXPECTED` below holds the numbers to expect, each with the spread over other seeds. The settings of the paper's own
 tables are not public: `paper` is this project's larger study and reproduces none.

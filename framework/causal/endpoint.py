@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 _FLAG = "--config.prior.elicit"
+_WORD = 5  # letters of what is given in the place of a key where the server wants none
 _LONGEST = 300  # characters of a server's words that an error repeats
 
 
@@ -200,5 +201,6 @@ def _refusal(url: str, error: Any, key: str) -> Exception:
 
 
 def _one_line(text: Any, key: str) -> str:
-    """In one line, not too long, and without the key, which some servers repeat."""
-    return " ".join(str(text).replace(key, "(the key)").split())[:_LONGEST]
+    """In one line, not too long, and without the key, which some servers repeat; a word of a few letters is no key."""
+    text = str(text).replace(key, "(the key)") if len(key) > _WORD else str(text)
+    return " ".join(text.split())[:_LONGEST]
