@@ -1,5 +1,6 @@
 """Where the problems of the causal study come from: drawn tables, bnlearn networks, and tables of one's own."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -170,4 +171,7 @@ def _descriptions(path: str, names: tuple[str, ...]) -> Mapping[str, str]:
         raise ValueError(f"{path}: not JSON ({error}); wanted is an object of column and description") from None
     if not isinstance(described, dict) or set(described) != set(names):
         raise ValueError(f"{path}: an object with a description of each of {', '.join(names)} is wanted")
-    return {name: str(described[name]) for name in names}
+    for name, description in described.items():
+        if not isinstance(description, str):
+            raise ValueError(f"{path}: the description of {name} must be a text, got {json.dumps(description)[:80]}")
+    return {name: described[name] for name in names}

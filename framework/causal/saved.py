@@ -45,7 +45,7 @@ def load(path: str | os.PathLike) -> Result:
 
     Raises:
       FileNotFoundError: if there is no such file.
-      ValueError: if it is not a saved result.
+      ValueError: if it is not a saved result, or holds anything that this version would leave out.
     """
     try:
         content = read_arrays(path)
@@ -53,6 +53,9 @@ def load(path: str | os.PathLike) -> Result:
         layers = {name.partition(".")[2]: leaf for name, leaf in content.items() if name.startswith("network.")}
         names = None if static["names"] is None else tuple(static["names"])
         arrays = {name: content[name] for name in _arrays()}
+        unknown = [name for name in content if name not in arrays and not name.startswith("network.")]
+        if unknown := unknown + sorted(set(static) - set(_STATIC)):
+            raise ValueError(f"it holds {', '.join(unknown)[:200]} too, of another version or program")
         network = mlp.Network(**layers) if layers else None
         result = Result(**arrays, network=network, names=names, transform=static["transform"], score=static["score"])
         _check(result)

@@ -132,6 +132,12 @@ def test_archives_of_other_things_and_missing_files_are_refused(x, tmp_path):
         ("graph", np.ones((3, 3)), "graph must be finite numbers"),
         ("status", np.array(7), "its score, transform or status"),
         ("static", np.array('{"names": ["a", "a", "b"], "transform": "center", "score": "golem_ev"}'), "other names"),
+        ("offsets", np.zeros(3), "it holds offsets too, of another version"),
+        (
+            "static",
+            np.array('{"names": null, "transform": "center", "score": "golem_ev", "unit": "m"}'),
+            "it holds unit too",
+        ),
         ("static", np.array('{"names": null, "transform": "x", "score": "golem_ev"}'), "its score, transform"),
         ("static", np.array('{"names": null, "transform": "center", "score": "mlp"}'), "'mlp' and the network"),
     ],

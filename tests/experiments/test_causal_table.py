@@ -158,3 +158,13 @@ def test_few_unreadable_replies_are_said_with_their_share(written, tmp_path, mod
     assert "unreadable_replies" in runs.summary(outcome)
     assert "3 of 15 replies of the language model could not be read" in (tmp_path / "run" / "report.html").read_text()
     assert model["settings"][0]["temperature"] == 0
+
+
+@pytest.mark.parametrize("odd", [None, 3, ["a"], {"unit": "m"}])
+def test_a_description_that_is_no_text_is_refused(written, tmp_path, model, odd):
+    path = tmp_path / "descriptions.json"
+    path.write_text(json.dumps({"x": "", "y": odd, "z": "the last"}))
+    config = config_of(written(ROWS), model="m", base_url="http://host/v1", descriptions=str(path))
+    with pytest.raises(ValueError, match=r"descriptions\.json: the description of y must be a text, got "):
+        runs.execute(causal_prior, config, tmp_path / "run")
+    assert model["prompts"] == []
