@@ -103,4 +103,4 @@ def text(result: Any) -> str:
         for edge in found[:_LINES]
     ]
     more = [f"and {len(found) - _LINES} more"] if len(found) > _LINES else []
-    return "\n".join([f"{len(found)} edges between {len(result.graph)} columns", *lines, *more])
+    return "\n".join([f"{len(found)} edge{'s' * (len(found) != 1)} between {len(result.graph)} columns", *lines, *more])

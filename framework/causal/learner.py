@@ -63,7 +63,9 @@ class Result:
     def __str__(self) -> str:
         """Its edges, a line each; of a batch, or under a transformation, as Python writes it."""
         leaves = self.weights, self.graph, self.direction
-        plain = all(isinstance(leaf, np.ndarray | jax.Array) and not isinstance(leaf, jax.core.Tracer) for leaf in leaves)
+        plain = all(
+            isinstance(leaf, np.ndarray | jax.Array) and not isinstance(leaf, jax.core.Tracer) for leaf in leaves
+        )
         return edge_list.text(self) if plain and np.ndim(self.graph) == 2 else repr(self)
 
 
@@ -97,8 +99,8 @@ def fit(
       A `Result`, of NumPy arrays in a plain call: `graph`, `[d, d]` bool, always a DAG; `weights`, `[d, d]` float64, of
       the transformed columns and 0 off the graph; `direction`, `[d, d]` int8, an index into `DIRECTIONS` (see
       `orientation.directions`); `uncut`, the weights where the path ends; `location` and `scale`, `[d]`, of the
-      transform; `names`. Printed, it is a table of its edges. Under a transformation bad data cannot raise: its `status`, an index into
-      `STATUS`, is then not 0.
+      transform; `names`. Printed, it lists its edges. Under a transformation bad data cannot raise: its `status`, an
+      index into `STATUS`, is then not 0.
 
     Raises:
       ValueError: if x is not `[n, d]` with at least 3 rows, holds NaN or infinity or a constant or duplicate column,

@@ -31,7 +31,7 @@ class Preferences(NamedTuple):
 
 
 def compelled_by_data(graph: jax.Array, suspect: jax.Array) -> jax.Array:
-    """The edges whose direction follows from v-structures that the data alone made: `[d, d]` bool, a subset of the graph.
+    """The edges whose direction follows from v-structures that the data alone made, `[d, d]` bool.
 
     Args:
       graph: `[d, d]` bool, a DAG.
@@ -45,9 +45,7 @@ def compelled_by_data(graph: jax.Array, suspect: jax.Array) -> jax.Array:
     return equivalence.closure(free & graphs.compose(apart, free), graph)
 
 
-def directions(
-    graph: jax.Array, compelled: jax.Array, fixed: jax.Array, gain: jax.Array, assumed: bool
-) -> jax.Array:
+def directions(graph: jax.Array, compelled: jax.Array, fixed: jax.Array, gain: jax.Array, assumed: bool) -> jax.Array:
     """What each edge owes its direction to, the first that applies: `[d, d]` int8, an index into `DIRECTIONS`.
 
         compelled    the data: every graph with the same likelihood has it

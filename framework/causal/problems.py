@@ -5,8 +5,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from framework.causal import knowledge as known
 from framework.causal import exact_search, moments
+from framework.causal import knowledge as known
 from framework.causal.config import Config
 from framework.causal.knowledge import Knowledge
 

@@ -122,7 +122,9 @@ def _directions(graph: np.ndarray) -> np.ndarray:
 def _check(result: Result) -> None:
     """Whether the parts of a result go together."""
     size, names = np.shape(result.graph)[-1], result.names
-    shapes = dict.fromkeys(("weights", "graph", "direction", "uncut"), (size, size)) | dict.fromkeys(("location", "scale"), (size,))
+    shapes = dict.fromkeys(("weights", "graph", "direction", "uncut"), (size, size)) | dict.fromkeys(
+        ("location", "scale"), (size,)
+    )
     parts = {name: (getattr(result, name), shape) for name, shape in shapes.items()} | {"status": (result.status, ())}
     if (result.network is None) == (result.score == "mlp"):
         raise ValueError(f"the score {result.score!r} and the network do not go together")
