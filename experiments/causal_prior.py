@@ -4,8 +4,9 @@ wrong one does next to no harm where the data decide how far it is trusted.
 On random linear graphs, raw with few rows and standardised with many, the learner is run without a prior, with one of
 known quality whose trust is calibrated, and with the same one trusted blindly; then with each use of the paper, which
 cuts the path at a threshold: initialisation, similarity, lower bounds. All are held against the prior alone, sorting
-baselines and the empty graph. On a table of your own it is a tool: it writes the learned graph with a bootstrap
-confidence for each edge.
+baselines and the empty graph. On a table of your own it is a tool: it writes the learned graph with what tells the
+direction of each edge (the data, knowledge, the prior, or nothing), and how often bootstrap resamples join its columns,
+directed or open.
 
     python launch.py --config=experiments/causal_prior.py:smoke                        30 s on 2 CPU cores
     python launch.py --config=experiments/causal_prior.py                              3 minutes
@@ -26,6 +27,7 @@ discovery", arXiv 2311.11212.
 """
 
 import dataclasses
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -111,9 +113,9 @@ def get_config(preset: str = "default") -> ConfigDict:
             "knowledge": "",  # a CSV source,target,kind of edges; every kind is required or forbidden
             "learner": {
                 "penalty": 0.1,  # l1
-                "cut": config_dict.placeholder(float),  # .3 on raw columns, .1 on standardised ones
-                "finish": config_dict.placeholder(str),  # search on raw columns, order on standardised ones
-                "noise": config_dict.placeholder(str),  # equal on raw columns, unequal on standardised ones
+                "cut": config_dict.placeholder(float),  # .3 with equal variances, .1 with unequal ones
+                "finish": config_dict.placeholder(str),  # search with equal variances, order with unequal ones
+                "noise": config_dict.placeholder(str),  # equal on generated raw columns, else unequal
             },
             "paper_arms": size["paper"],  # whether to run the paper's own uses of the prior too
             "bootstrap": size["bootstrap"],  # resamples behind the confidence of each edge
@@ -125,9 +127,9 @@ def main(config: ConfigDict, run: runs.Run) -> dict[str, Any]:
     """Learns every problem with and without its prior, and writes graph, scores and figures."""
     with jax.enable_x64(True):
         if config.data.csv:
-            learner = learner_of(config, config.data.transform or "standardize")
+            learner = learner_of(config, config.data.transform or "standardize", config.learner.noise or "unequal")
             return _tool(config, run, problems.from_csv(config, learner, run), learner)
-        modes = {"raw": "center", "standardised": "standardize"}
+        modes = {"raw": ("center", "equal"), "standardised": ("standardize", "unequal")}  # transform, noise
         sizes = {mode: config.data[f"{mode}_samples"] for mode in modes}
         if not any(sizes.values()):
             raise ValueError("data.raw_samples or data.standardised_samples must be above 0, both are 0")
@@ -135,7 +137,8 @@ def main(config: ConfigDict, run: runs.Run) -> dict[str, Any]:
         studies = {mode: problems.generated(config, rows, seeds) for mode, rows in sizes.items() if rows}
         numbers: dict[str, Any] = {"columns": len(next(iter(studies.values())).names), "seeds": seeds}
         for i, (mode, study) in enumerate(studies.items()):
-            learner = learner_of(config, modes[mode])
+            transform, noise = modes[mode]
+            learner = learner_of(config, transform, config.learner.noise or noise)
             as_learned = [np.asarray(moments.transformed(x, learner.transform).values) for x in study.tables]
             numbers[mode] = _study(config, run, mode, study._replace(tables=as_learned), learner, first=i == 0)
             if study.note:
@@ -143,9 +146,10 @@ def main(config: ConfigDict, run: runs.Run) -> dict[str, Any]:
         return numbers
 
 
-def learner_of(config: ConfigDict, transform: str) -> causal.Config:
-    """The learner for columns so transformed; fixed before any truth is looked at."""
-    method = causal.Config if transform in ("center", "none") else causal.Config.standardized
+def learner_of(config: ConfigDict, transform: str, noise: str) -> causal.Config:
+    """The learner for columns so transformed, with noise of `equal` or `unequal` variances; fixed before any truth is
+    looked at."""
+    method = causal.Config.equal_variance if noise == "equal" else causal.Config
     given = {name: value for name, value in config.learner.items() if value is not None}
     return method(transform=transform, prior_weight=config.prior.weight, **given)
 
@@ -155,14 +159,18 @@ def _tool(config: ConfigDict, run: runs.Run, study: Study, learner: causal.Confi
     counts = _resamples(config, study)  # refuses a bad number before any work
     arms = {"no_prior": [None]} | ({"prior": study.priors} if study.priors else {})
     results = {arm: found[0] for arm, found in _fit(run, "fit", study, learner, arms).items()}
-    confidence = _confidence(run, study, learner, counts)
-    pictures.write_graph(run, study, list(results.values())[-1], confidence)
+    last = list(results)[-1]
+    found = _bootstrap(run, study, learner, counts, results[last])
+    results[last] = found.result
+    pictures.write_graph(run, study, found.result, found)
     pictures.draw_adjacency(run, study, results)
     rows, columns = study.tables[0].shape
     numbers = {"rows": rows, "columns": columns, "claim": f"The causal graph found in {Path(config.data.csv).name}."}
     numbers |= {"note": study.note} if study.note else {}
     numbers |= {} if study.unreadable is None else {"unreadable_replies": study.unreadable}
     numbers["edges"] = {arm: int(result.graph.sum()) for arm, result in results.items()}
+    numbers["directions"] = {arm: _directions(result) for arm, result in results.items()}
+    numbers["table"] = {"header": pictures.TABLE_HEADER, "cells": pictures.edge_rows(study, found.result, found)}
     if study.truths:
         numbers |= _scores(run, "scores", study, {arm: [result] for arm, result in results.items()})
         pictures.draw_scores(run, "shd", numbers, "This table")
@@ -198,8 +206,8 @@ def _study(config: ConfigDict, run: runs.Run, mode: str, study: Study, learner: 
             numbers["sweep"] = {name: [mean for mean, _ in line] for name, line in lines.items()}
             lines["no prior"] = [_spread(study, fits["no_prior"])] * len(quality)
             pictures.draw_sweep(run, list(config.prior.sweep), lines)
-        confidence = _confidence(run, study, learner, counts)
-        pictures.write_graph(run, study, fits["prior"][0], confidence)
+        found = _bootstrap(run, study, learner, counts, fits["prior"][0])
+        pictures.write_graph(run, study, found.result, found)
         pictures.draw_adjacency(run, study, {arm: fits[arm][0] for arm in ("no_prior", "prior")})
     return numbers
 
@@ -272,12 +280,25 @@ def _resamples(config: ConfigDict, study: Study) -> jax.Array:
     return causal.confidence.resample(key, len(study.tables[0]), config.bootstrap)
 
 
-def _confidence(run: runs.Run, study: Study, learner: causal.Config, counts: jax.Array) -> np.ndarray:
-    """Bootstrap frequency of each edge of the first problem, `[columns, columns]`."""
+def _bootstrap(
+    run: runs.Run, study: Study, learner: causal.Config, counts: jax.Array, result: causal.Result
+) -> causal.Bootstrap:
+    """The bootstrap of the first problem, whose fit to all rows is the result."""
     known = _known(study.priors[0] if study.priors else None, study)
     given = [causal.problem(study.tables[0], known, learner, counts=count) for count in counts]
-    results = _solve(run, "bootstrap", given, learner, lambda done, measured: [])
-    return np.asarray(results.graph).mean(axis=0)
+    fits = _solve(run, "bootstrap", given, learner, lambda done, measured: [])
+    fits = jax.tree.map(lambda first, rest: np.concatenate([np.asarray(first)[None], rest]), result, fits)
+    return _on_host(_summarize(fits, causal.problem(study.tables[0], known, learner), learner))
+
+
+_summarize = jax.jit(causal.confidence.summarize)
+_on_host = partial(jax.tree.map, np.asarray)
+
+
+def _directions(result: causal.Result) -> dict[str, int]:
+    """How many edges owe their direction to what."""
+    counts = np.bincount(np.asarray(result.direction)[result.graph], minlength=len(causal.DIRECTIONS))
+    return {name: int(count) for name, count in zip(causal.DIRECTIONS[1:], counts[1:], strict=True) if count}
 
 
 def _baselines(study: Study) -> dict[str, list[np.ndarray]]:

@@ -13,9 +13,11 @@ from framework.causal import (
     confidence,
     diagnostics,
     discrete,
+    edge_list,
     elicitation,
     endpoint,
     equivalence,
+    exact_search,
     frames,
     graphs,
     inputs,
@@ -28,6 +30,7 @@ from framework.causal import (
     nonlinear,
     order_search,
     ordering,
+    orientation,
     physics,
     random_graphs,
     ranking,
@@ -39,23 +42,27 @@ from framework.causal import (
     trust,
 )
 from framework.causal.answers import Answers, domains, read_answers, recorded, select, vote
-from framework.causal.confidence import bootstrap
+from framework.causal.confidence import Bootstrap, bootstrap
 from framework.causal.config import Config
 from framework.causal.diagnostics import AssumptionWarning
-from framework.causal.graphs import to_networkx
+from framework.causal.edge_list import Edge, edges, to_networkx
 from framework.causal.knowledge import Knowledge
 from framework.causal.learner import STATUS, Result, State, finish, fit, init, step
 from framework.causal.objective import dag, objective
+from framework.causal.orientation import DIRECTIONS
 from framework.causal.problems import Problem, memory, problem
 from framework.causal.saved import load, predict, save
 from framework.causal.tuning import Choice, choose
 
 __all__ = [
+    "DIRECTIONS",
     "STATUS",
     "Answers",
     "AssumptionWarning",
+    "Bootstrap",
     "Choice",
     "Config",
+    "Edge",
     "Knowledge",
     "Problem",
     "Result",
@@ -71,9 +78,12 @@ __all__ = [
     "diagnostics",
     "discrete",
     "domains",
+    "edge_list",
+    "edges",
     "elicitation",
     "endpoint",
     "equivalence",
+    "exact_search",
     "finish",
     "fit",
     "frames",
@@ -92,6 +102,7 @@ __all__ = [
     "objective",
     "order_search",
     "ordering",
+    "orientation",
     "physics",
     "predict",
     "problem",

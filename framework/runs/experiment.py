@@ -23,8 +23,8 @@ class Experiment(Protocol):
     Its docstring states the claim (the first paragraph), the command and the time.
 
     - `get_config(preset)` returns a ConfigDict that holds at least `preset`, `seed` and `seeds`.
-    - `main(config, run)` returns the numbers of `result.json`, which may be nested; a `claim` and a `note` among them
-      are words for the report.
+    - `main(config, run)` returns the numbers of `result.json`, which may be nested; among them a
+      `claim` and a `note`, words for the report, and a `table` of findings, a dict of `header` and `cells`.
     - `EXPECTED` tells, preset by preset, value and spread of some of these numbers: `{"smoke": {"loss": (0.5, 0.1)}}`.
     - `sections(run, config, result)` may be there too, and returns Sections where one is not enough.
     """
@@ -173,10 +173,12 @@ def claim_of(experiment: Experiment) -> str:
 
 
 def section_of(experiment: Experiment, run: Run, config: Any, result: dict[str, Any]) -> Section:
-    """The section of a whole experiment: all its numbers, all its figures, and the `claim` and `note` of its result."""
+    """The section of a whole experiment: all its numbers, all its figures, and the `claim`, `note` and `table` of its
+    result."""
     numbers, expected = report.scalars(result), _expected(experiment, config)
     claim = result.get("claim") or claim_of(experiment)
-    return Section(name_of(experiment), claim, numbers, expected, run.figures(), result.get("note", ""))
+    table = report.Lines(**result["table"]) if "table" in result else None
+    return Section(name_of(experiment), claim, numbers, expected, run.figures(), result.get("note", ""), table=table)
 
 
 def _sections(experiment: Experiment, run: Run, config: Any, result: dict[str, Any]) -> list[Section]:
