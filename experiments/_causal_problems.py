@@ -49,6 +49,12 @@ def generated(config: ConfigDict, samples: int, seeds: int) -> Study:
     return _with_knowledge(_doubted(study, tables.doubts_of_states(network) if network else []), config)
 
 
+def said(study: Study) -> dict[str, str | float]:
+    """What a result says of where its problems come from: a note, and the share of replies that could not be read."""
+    words = {"note": study.note, "unreadable_replies": study.unreadable}
+    return {name: value for name, value in words.items() if value not in ("", None)}
+
+
 def of_quality(config: ConfigDict, truths: list[np.ndarray], precision: float, recall: float) -> list[causal.Knowledge]:
     """A prior of known quality for each truth."""
     pairs = zip(keys.for_seeds(config.seed, len(truths)), truths, strict=True)

@@ -166,8 +166,7 @@ def _tool(config: ConfigDict, run: runs.Run, study: Study, learner: causal.Confi
     pictures.draw_adjacency(run, study, results)
     rows, columns = study.tables[0].shape
     numbers = {"rows": rows, "columns": columns, "claim": f"The causal graph found in {Path(config.data.csv).name}."}
-    numbers |= {"note": study.note} if study.note else {}
-    numbers |= {} if study.unreadable is None else {"unreadable_replies": study.unreadable}
+    numbers |= problems.said(study)
     numbers["edges"] = {arm: int(result.graph.sum()) for arm, result in results.items()}
     numbers["directions"] = {arm: _directions(result) for arm, result in results.items()}
     numbers["table"] = {"header": pictures.TABLE_HEADER, "cells": pictures.edge_rows(study, found.result, found)}

@@ -84,6 +84,9 @@ def read_network(path: str | os.PathLike) -> Network:
 def sample(network: Network, key: Key, samples: int) -> np.ndarray:
     """Independent draws from a network, each variable after its parents.
 
+    The numbers are codes: a learner of amounts (`fit` with any of its scores) takes the order of the states in the file
+    for an order of their sizes. Where states have none, give it a column of 0 and 1 for each state but one.
+
     Not traceable: tables of all shapes are looked up outside JAX, in float64; only the key is JAX's.
 
     Args:
