@@ -178,4 +178,4 @@ def test_an_option_that_is_not_offered_is_not_read():
 )
 def test_long_replies_are_read_in_time_that_grows_with_their_length(piece):
     """With its square, this would take minutes."""
-    assert read(piece * 30_000) is None
+    assert read(piece * 30_000) in (None, "B")
