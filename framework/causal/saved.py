@@ -55,7 +55,8 @@ def load(path: str | os.PathLike) -> Result:
         static = parse_json(str(content.pop("static")))
         layers = {name.partition(".")[2]: leaf for name, leaf in content.items() if name.startswith("network.")}
         names = None if static["names"] is None else tuple(static["names"])
-        content.setdefault("direction", _directions(content["graph"]))
+        if "direction" not in content:
+            content["direction"] = _directions(content["graph"])
         arrays = {name: content[name] for name in _arrays()}
         unknown = [name for name in content if name not in arrays and not name.startswith("network.")]
         if unknown := unknown + sorted(set(static) - set(_STATIC)):

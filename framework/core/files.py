@@ -94,7 +94,7 @@ def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:
     stream = io.BytesIO(content)
     try:
         shape, in_columns, dtype = _HEADERS[np.lib.format.read_magic(stream)](stream)
-    except (ValueError, KeyError, TypeError, SyntaxError, RecursionError, tokenize.TokenError):
+    except (ValueError, KeyError, TypeError, SyntaxError, SystemError, RecursionError, tokenize.TokenError):
         raise ValueError(f"{member.filename} is not an array as NumPy saves them") from None
     if dtype.kind not in "biufcSU":
         raise ValueError(f"{member.filename} holds {dtype}, neither numbers nor texts")

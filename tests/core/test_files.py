@@ -95,6 +95,10 @@ def npy(array, shape=None):
         (npy(np.array([{}], object)), "holds object, neither numbers nor texts"),
         (npy(np.zeros(3, "M8[s]")), "neither numbers nor texts"),
         (b"\x93NUMPY\x01\x00\x0c\x00__import__()", "not an array as NumPy saves them"),
+        (
+            b"\x93NUMPY\x01\x00\x17\x00" + b" " * 20 + b"\xa0\n\x00",
+            "not an array as NumPy saves them",
+        ),  # SystemError on 3.13
         (b"", "not an array as NumPy saves them"),
     ],
 )

@@ -193,6 +193,7 @@ def _saved(causal: Any, folder: Path) -> list[bytes]:
 
     graph = np.triu(np.ones((3, 3), bool), 1)
     common = {"graph": graph, "status": np.int32(0), "location": np.zeros(3), "scale": np.ones(3)}
+    common["direction"] = np.where(graph, causal.DIRECTIONS.index("open"), 0).astype(np.int8)
     linear = causal.Result(graph * 1.5, uncut=graph * 1.5, network=None, names=("a", "b", "c"), **common)
     shapes = mlp.Network(np.ones((3, 3, 2)), np.zeros((3, 2)), np.ones((3, 2)), np.zeros(3))
     curved = causal.Result(graph * 1.5, uncut=graph * 1.5, network=shapes, score="mlp", **common)
