@@ -67,17 +67,12 @@ def autocorrelation(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     Returns:
       The lag-1 autocorrelation of each column, `[d]`, and the probability of as much in rows of random order, `[d]`.
     """
-    ranks = _centred_ranks(x)
-    order = _sorting_column(x)
-    if order is not None:
-        ranks = ranks - _smooth(x[:, order], ranks)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        squares = np.sum(ranks**2, axis=0)
-        lagged = np.sum(ranks[1:] * ranks[:-1], axis=0) / squares
-    probability = np.array([_probability(*each) for each in zip(x.T, ranks.T, lagged, strict=True)])
-    untested = _is_index(x) | (np.arange(x.shape[1]) == order)
-    lagged[untested], probability[untested] = 0.0, 1.0
-    return np.nan_to_num(lagged), probability
+    ranks, lagged, order = _lagged(x)
+    tested = ~_is_index(x) & (np.arange(x.shape[1]) != order)
+    probability = np.ones(x.shape[1])
+    for j in np.flatnonzero(tested):
+        probability[j] = _probability(x[:, j], ranks[:, j], lagged[j])
+    return np.where(tested, lagged, 0.0), probability
 
 
 def _of_index(x: np.ndarray, names: Sequence[str]) -> Iterator[str]:
@@ -92,6 +87,8 @@ def _of_index(x: np.ndarray, names: Sequence[str]) -> Iterator[str]:
 def _of_rows(x: np.ndarray, names: Sequence[str]) -> Iterator[str]:
     if len(x) < FEWEST_ROWS:
         return
+    if _lagged(x)[1].max(initial=0) <= STRONG:
+        return  # mostly, and much faster
     lagged, probability = autocorrelation(x)
     found = np.flatnonzero((probability < ALPHA / x.shape[1]) & (lagged > STRONG))
     if len(found):
@@ -107,7 +104,7 @@ def _of_codes(x: np.ndarray, names: Sequence[str]) -> Iterator[str]:
     codes = [j for j in range(x.shape[1]) if _has_few_levels(x[:, j])]
     if not codes or x.shape[1] < 2:
         return
-    ranks = stats.rankdata(x, axis=0)
+    ranks = _ranks(x)
     found = [(j, other) for j in codes if (other := _witness(x[:, j], ranks, j)) is not None]
     if found:
         code, other = found[0]
@@ -126,9 +123,27 @@ def _listed(words: Sequence[str]) -> str:
     return ", ".join(words[:_SHOWN]) + more
 
 
-def _centred_ranks(x: np.ndarray) -> np.ndarray:
-    ranks = stats.rankdata(x, axis=0)
-    return ranks - ranks.mean(axis=0)
+def _lagged(x: np.ndarray) -> tuple[np.ndarray, np.ndarray, int | None]:
+    """Ranks, their lag-1 correlation, and the column by which the rows are sorted, whose effect they are without."""
+    ranks = _ranks(x)
+    ranks -= ranks.mean(axis=0)
+    order = _sorting_column(x)
+    if order is not None:
+        ranks = ranks - _smooth(x[:, order], ranks)
+    squares = np.sum(ranks**2, axis=0)
+    return ranks, np.sum(ranks[1:] * ranks[:-1], axis=0) / np.where(squares > 0, squares, 1), order
+
+
+def _ranks(x: np.ndarray) -> np.ndarray:
+    """The ranks of each column, `[n, d]`; equal values share their mean rank."""
+    columns = np.ascontiguousarray(x.T)
+    order = columns.argsort(axis=1)
+    ranks = np.zeros(columns.shape)
+    np.put_along_axis(ranks, order, np.arange(1.0, len(x) + 1)[None], axis=1)
+    tied = (np.diff(np.take_along_axis(columns, order, axis=1), axis=1) == 0).any(axis=1)
+    if tied.any():
+        ranks[tied] = stats.rankdata(columns[tied], axis=1)
+    return ranks.T
 
 
 def _is_index(x: np.ndarray) -> np.ndarray:
@@ -173,7 +188,7 @@ def _probability(values: np.ndarray, ranks: np.ndarray, lagged: float) -> float:
     triples = (2 * fourth - second**2) / (rows * (rows - 1) * (rows - 2))
     fours = (3 * second**2 - 6 * fourth) / (rows * (rows - 1) * (rows - 2) * (rows - 3))
     squared = (rows - 1) * pairs + 2 * (rows - 2) * triples + (rows - 2) * (rows - 3) * fours
-    return float(stats.norm.sf((lagged * second - mean) / np.sqrt(squared - mean**2)))
+    return float(special.ndtr((mean - lagged * second) / np.sqrt(squared - mean**2)))
 
 
 def _few_runs(one: int, other: int, runs: int) -> float:
