@@ -4,7 +4,7 @@ After the lines, which begin with %, stand two bytes, the type of the events and
 time in us, then 32 bits that hold, from the lowest, x, y and the polarity: 9, 8 and 1 bits in version 1, 14, 14 and 4
 in version 2. The clock begins again after 2^32 us (71 minutes), which is undone.
 
-Reference: Prophesee, "DAT file format"; version 1 and the line T0 as in the programs `faery` and Prophesee's for Matlab.
+Reference: Prophesee, "DAT file format"; version 1 and the line T0 as the program `faery` has them.
 """
 
 import re

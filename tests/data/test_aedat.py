@@ -33,7 +33,7 @@ def described(*streams, size=(4, 6)) -> str:
 
 
 def uncompressed(packets, size=(4, 6), description=None, compression=0, numbers=None, closed=True) -> bytes:
-    """A file as the format describes it, built from its innermost part outwards; packets of stream 1 if not numbered."""
+    """A file as the format describes it, built from its innermost part outwards; packets are of stream 1 by default."""
     text = description or described((1, "EVTS", "cam"), size=size)
     body = b""
     for number, events in zip(numbers or [1] * len(packets), packets, strict=True):

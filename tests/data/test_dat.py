@@ -27,7 +27,7 @@ def test_both_versions_are_read_back(version, kind):
 
 
 def test_bytes_of_the_package_faery_are_read_as_it_reads_them():
-    """What faery 0.7.1 writes for three events by each of its versions, from t = 100 and across the end of the clock."""
+    """What faery 0.7.1 writes for three events in each version, from t = 100 and across the end of the clock."""
     events = [(303, 239, 100, 1), (1, 5, 101, 0), (2, 7, 2**32 + 5, 1)]
     sensor = b"% Width 304\n% Height 240\n% T0 100\n\x0c\x08"
     first = b"\0\0\0\0/\xdf\x03\0\x01\0\0\0\x01\n\0\0\xa1\xff\xff\xff\x02\x0e\x02\0"
