@@ -38,13 +38,14 @@ def to_nir(
       params: of the trained network; the decay of a PLIF is each layer's own.
       shape: of one input, (height, width, channels) or (features,).
       unit: the neuron that it was trained with.
-      dt: length of a step, in the unit of time of who reads the graph.
+      dt: length of a step, in the unit of time of who reads the graph; the graph is run with the same.
 
     Raises:
-      ValueError: if a layer or its unit has no mapping, or parameters do not fit or are not finite; names the layer.
+      ValueError: if dt is not positive and finite, a layer or its unit has no mapping, or parameters do not fit or are
+        not finite; names the layer.
     """
-    if not dt > 0:
-        raise ValueError(f"dt must be above 0, got {dt}")
+    if not 0 < dt < np.inf:
+        raise ValueError(f"dt must be above 0 and finite, got {dt}")
     check_params(layers, params, shape)
     shapes = network.input_shapes(layers, shape)
     by_place = {stage.weighted: stage for stage in stages(layers)}

@@ -161,5 +161,6 @@ def test_bad_parameters_are_refused_with_the_layer():
         each = [known | (own if i == place else {}) for i, known in enumerate(params)]
         with pytest.raises(ValueError, match=message):
             to_nir(layers, tuple(each), shape, NEURONS["plif"])
-    with pytest.raises(ValueError, match="dt must be above 0, got 0"):
-        to_nir(layers, params, shape, NEURONS["plif"], dt=0)
+    for dt in (0, np.inf, np.nan):
+        with pytest.raises(ValueError, match=f"dt must be above 0 and finite, got {dt}"):
+            to_nir(layers, params, shape, NEURONS["plif"], dt=dt)

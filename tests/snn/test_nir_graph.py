@@ -119,7 +119,7 @@ def test_a_plif_is_leaky_with_what_it_has_learned(random):
     step = lambda state, x: plif.step(state, x, {"decay": learned})
     expected = lax.scan(step, plif.init((BATCH, 4)), jnp.asarray(currents))[1]
     of = leaky((4,), float(1 - jax.nn.sigmoid(learned)), scaled_input=True)
-    np.testing.assert_array_equal(run(graph((4,), {"n": of}, (4,)), currents), expected)
+    np.testing.assert_array_equal(run(graph((4,), {"n": of}, (4,)), currents, 1.0), expected)
 
 
 def test_a_residual_connection_is_two_edges_into_the_neuron(random):

@@ -112,7 +112,7 @@ def test_a_convolutional_net_equals_plain_numpy(random):
     hidden = neuron_by_hand(flat, x.reshape(STEPS, BATCH, -1), 1.0)
     x = pool_by_hand(hidden.reshape(-1, 4, 4, 3), 2) / 4
     expected = neuron_by_hand(second, x.reshape(STEPS, BATCH, 8) @ dense.T + offset, 1.0)
-    np.testing.assert_array_equal(run(net, inputs), expected)
+    np.testing.assert_array_equal(run(net, inputs, 1.0), expected)
     assert 0.05 < hidden.mean() < 0.95
     assert 0.05 < expected.mean() < 0.95
 
@@ -191,7 +191,7 @@ def test_a_recurrent_edge_carries_the_step_before_and_its_bias_from_the_first(ra
         z = (v > p["v_threshold"]) * 1.0
         v = np.where(z > 0, p["v_reset"], v)
         expected.append(z)
-    np.testing.assert_array_equal(run(net, x), expected)
+    np.testing.assert_array_equal(run(net, x, 1.0), expected)
     assert 0.1 < np.mean(expected) < 0.9
 
 
@@ -201,9 +201,9 @@ def test_a_nested_graph_is_what_it_holds(random):
     inner = graph((4,), {"w": node("Linear", weight=weight), "n": neuron}, (4,))
     nested = graph((4,), {"a": graph((4,), {"deep": inner}, (4,)), "b": inner}, (4,))
     flat = graph((4,), {"w": node("Linear", weight=weight), "n": neuron, "v": inner.nodes["w"], "m": neuron}, (4,))
-    np.testing.assert_array_equal(run(nested, x), run(flat, x))
-    within = run(nested, x, of=("a/deep/n",))
-    np.testing.assert_array_equal(within["a/deep/n"], run(inner, x))
+    np.testing.assert_array_equal(run(nested, x, 1.0), run(flat, x, 1.0))
+    within = run(nested, x, 1.0, of=("a/deep/n",))
+    np.testing.assert_array_equal(within["a/deep/n"], run(inner, x, 1.0))
 
 
 def test_several_inputs_and_outputs_go_by_name(random):
@@ -220,15 +220,15 @@ def test_several_inputs_and_outputs_go_by_name(random):
 def test_compiled_vectorised_and_plain_runs_agree(random):
     net = chain(((4,), (4,)), node("Linear", weight=random.normal(size=(4, 4))), drawn(random, "CubaLIF", (4,)))
     x = random.uniform(0, 3, (2, STEPS, BATCH, 4)).astype(np.float32)
-    plain = np.stack([run(net, each) for each in x])
-    np.testing.assert_array_equal(jax.jit(lambda each: run(net, each))(x[0]), plain[0])
-    np.testing.assert_array_equal(jax.vmap(lambda each: run(net, each))(x), plain)
+    plain = np.stack([run(net, each, 1.0) for each in x])
+    np.testing.assert_array_equal(jax.jit(lambda each: run(net, each, 1.0))(x[0]), plain[0])
+    np.testing.assert_array_equal(jax.vmap(lambda each: run(net, each, 1.0))(x), plain)
 
 
 def test_the_type_of_the_inputs_stays(random):
     net = chain(((4,), (4,)), drawn(random, "LI", (4,)))
-    assert run(net, jnp.ones((2, 1, 4), jnp.bfloat16)).dtype == jnp.bfloat16
-    assert run(net, np.ones((2, 1, 4), np.int32)).dtype == jnp.float32
+    assert run(net, jnp.ones((2, 1, 4), jnp.bfloat16), 1.0).dtype == jnp.bfloat16
+    assert run(net, np.ones((2, 1, 4), np.int32), 1.0).dtype == jnp.float32
 
 
 @pytest.mark.parametrize(
@@ -255,10 +255,10 @@ def test_the_type_of_the_inputs_stays(random):
 def test_a_node_that_cannot_take_its_input_is_named(shapes, of, message):
     net, inputs = chain(shapes, of), np.ones((2, BATCH, *shapes[0]), np.float32)
     if message is None:
-        assert run(net, inputs).shape == inputs.shape
+        assert run(net, inputs, 1.0).shape == inputs.shape
     else:
         with pytest.raises(ValueError, match=message):
-            run(net, inputs)
+            run(net, inputs, 1.0)
 
 
 @pytest.mark.parametrize(
