@@ -3,6 +3,7 @@
 The equations stand in `nir_interpreter`, which walks a graph with these functions. Arrays are [B, ...].
 """
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -49,6 +50,9 @@ def time_step(nodes: dict[str, Node], dt: float | None) -> float:
 
     Raises:
       ValueError: if dt is not positive and finite, is missing, or is longer than a time constant; names the node.
+
+    Warns:
+      UserWarning: if dt is not 1 and a neuron without a leak has r = 1, as several programs write it for steps of 1.
     """
     for name, node in nodes.items():
         for field in _TIMES:
@@ -72,7 +76,20 @@ def time_step(nodes: dict[str, Node], dt: float | None) -> float:
                     f"beyond rest, and from twice {field} on diverge. Take dt of at most {shortest:g}, in the unit of "
                     "the file (snnTorch writes seconds for steps of 1e-4; norse writes tau times its own step)"
                 )
+    _warn_of_steps_of_one(nodes, float(dt))
     return float(dt)
+
+
+def _warn_of_steps_of_one(nodes: dict[str, Node], dt: float) -> None:
+    for name, node in nodes.items():
+        r = node.values.get("r") if node.type in ("I", "IF") else None
+        if r is not None and dt != 1 and not isinstance(r, jax.core.Tracer) and np.all(np.asarray(r) == 1):
+            warnings.warn(
+                f"node {name!r} ({node.type}) has r = 1, so that a step of dt = {dt:g} adds {dt:g} times its input: "
+                "norse, sinabs and spyx write r = 1 for steps of 1",
+                stacklevel=4,
+            )
+            return
 
 
 def _least(value: Any) -> str:

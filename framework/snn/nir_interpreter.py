@@ -14,13 +14,14 @@ along edges in the order of their names finds it, carries what its source gave i
 gives while all neurons are silent.
 
 A file states neither its step nor its writer, nor a reset by subtraction, nor several spikes in a step. What its own
-simulator would do is met by (versions of 2025):
+simulator would do is met as follows (snnTorch 1.0, norse 1.1, rockpool 3.1, sinabs and spyx 1.0 of 2025):
 
-    snnTorch    dt=1e-4; its default reset, "subtract", is lost in the file and is run as a hard one
-    norse       dt=1e-6 for LIF and LI (it writes tau times its step of 1e-3), dt=1 for IF; an LIFCell's w_in is lost
-    rockpool    dt=1e-3, or its own
+    snnTorch    spike for spike with dt=1e-4 and reset "zero"; its default, "subtract", is lost and run as a hard reset
+    norse       spike for spike with dt=1e-6 for LIFBox and LI (it writes tau times its step of 1e-3), with dt=1 for IF;
+                an LIFCell differs, since its input's weight is lost
+    rockpool    dt=1e-3 or its own, and other spikes: its neurons decay by exponentials and reset by subtraction
     sinabs      dt=1; its default, a reset by subtraction with several spikes in a step, is lost
-    spyx        dt=1; it writes r = 1 for a LIF whose input is not scaled, which then fires less than its own
+    spyx        dt=1, and other spikes: it writes r = 1 for a LIF whose input it does not scale, and resets softly
 """
 
 from typing import NamedTuple
@@ -80,6 +81,9 @@ def run(
       ValueError: if the inputs do not fit or are not finite, a node takes no such input, holds numbers that are not
         finite, is not reached from any Input, has a time constant below dt or, without dt, any, or its delay is not a
         whole number of steps; names the node.
+
+    Warns:
+      UserWarning: if dt is not 1 and an I or IF node has r = 1, as several programs write it for steps of 1.
 
     Example:
       >>> import optax

@@ -188,7 +188,8 @@ def damaged(tmp_path, nir):
 
 def replaced(key, value):
     def change(group, _):
-        del group[key]
+        if key in group:
+            del group[key]
         if value is not None:
             group[key] = value
 
@@ -207,6 +208,7 @@ def claim(group, _):
         (replaced("type", None), "node 'a' has no 'type'"),
         (replaced("scale", None), "node 'a' of type 'Scale': Scale lacks its field 'scale'"),
         (replaced("scale", np.array([1.0, np.inf])), "node 'a' of type 'Scale': .*finite"),
+        (replaced("gain", np.ones(3)), "node 'a' of type 'Scale' has a field 'gain', which has no mapping"),
         (replaced("scale", h5py.SoftLink("/node")), "node 'a' has no 'scale' of its own"),
         (replaced("scale", h5py.ExternalLink("other.h5", "/x")), "node 'a' has no 'scale' of its own"),
         (
@@ -299,3 +301,18 @@ def test_an_array_of_which_nothing_is_stored_is_refused(damaged):
 
     with pytest.raises(ValueError, match="'scale' claims 1,073,741,824 bytes"):
         load(damaged(change))
+
+
+def test_metadata_are_passed_over(damaged):
+    def change(group, _):
+        group["metadata/author"] = b"someone"
+
+    assert load(damaged(change)).nodes["a"].values.keys() == {"scale"}
+
+
+def test_numbers_that_are_not_finite_are_not_written(tmp_path, nir):
+    net = graph((3,), {"a": node("Scale", scale=np.ones(3))}, (3,))
+    net.nodes["a"].values["scale"][1] = np.nan
+    with pytest.raises(ValueError, match="node 'a': Scale: scale must be finite numbers"):
+        save(net, tmp_path / "net.nir")
+    assert not list(tmp_path.iterdir())
