@@ -162,6 +162,7 @@ def _delay(node: Node, dt: float, length: int) -> np.ndarray:
 
 
 def at_rest(node: Node, state: dict, x: jax.Array) -> jax.Array:
+    """What a node with memory gives while it is silent."""
     silent = node.type == "Delay" or "v_threshold" in node.values
     return jnp.zeros_like(x) if silent else state["v"]
 
