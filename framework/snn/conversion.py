@@ -82,8 +82,8 @@ def convert(
       A `Spiking`, for `run`, `observe`, `predict` and `save`.
 
     Raises:
-      ValueError: for an unknown name, a layer without a spiking form, weights or images that are not finite, or images
-        that the input code cannot carry; names the layer.
+      ValueError: for an unknown name, a layer without a spiking form, weights or images that are not finite, images
+        that the input code cannot carry, or parameters of another activation; names the layer.
 
     Example:
       >>> from framework import data, snn
@@ -103,6 +103,7 @@ def convert(
     """
     _check(layers, params, scale, percentile, readout, bias)
     check_params(layers, params, np.shape(calibration_images)[1:])
+    network.check_learned(layers, params, activation)
     encoding.delivery(input_code, hidden_code)
     images = np.asarray(calibration_images)
     if not len(images):

@@ -47,6 +47,7 @@ def to_nir(
     if not 0 < dt < np.inf:
         raise ValueError(f"dt must be above 0 and finite, got {dt}")
     check_params(layers, params, shape)
+    network.check_learned(layers, params, unit)
     shapes = network.input_shapes(layers, shape)
     by_place = {stage.weighted: stage for stage in stages(layers)}
     nodes, edges, last = {}, [], "input"

@@ -172,12 +172,21 @@ def _check_use(
                 raise ValueError(f"layer {i} ({described.name(layers[i])}) has a kernel for {takes}, got {shapes[i]}")
     except ValueError as error:
         raise ValueError(f"{error}; {what}, got {tuple(shape)} behind the axes before") from None
+    check_learned(layers, params, unit)
+
+
+def check_learned(layers: tuple[Layer, ...], params: Params, unit: Unit | Activation) -> None:
+    """Refuses parameters that were trained with another unit or activation, as far as they show it.
+
+    Raises:
+      ValueError: if a layer holds a learned value that the unit does not know; names both.
+    """
     for stage in stages(layers):
         if unknown := params[stage.weighted].get("unit", {}).keys() - unit.params.keys():
-            name = unit.made[0] if unit.made else "this unit"
+            where = f"layer {stage.weighted} ({described.name(layers[stage.weighted])})"
+            by = unit.made[0] if unit.made else "this unit"
             raise ValueError(
-                f"layer {stage.weighted} ({described.name(layers[stage.weighted])}) has learned {min(unknown)!r}, which "
-                f"{name} does not know: take the unit or the activation of the training"
+                f"{where} has learned {min(unknown)!r}, which {by} does not know: take that of the training"
             )
 
 

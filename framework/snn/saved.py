@@ -23,6 +23,7 @@ from framework.snn import coding, conversion, encoding, neuron
 from framework.snn import layer as described
 from framework.snn.conversion import Spiking
 from framework.snn.layer import Layer
+from framework.snn.network import check_learned
 from framework.snn.recorded import Record, remade
 from framework.snn.trained import Trained, check_params
 
@@ -173,6 +174,7 @@ def _check(network: Spiking | Trained) -> None:
     if isinstance(network, Trained):
         if network.unit.step is None:
             raise ValueError(f"the {network.unit.name} code has no role in hidden layers")
+        check_learned(network.layers, network.params, network.unit)
         if network.steps < 1:
             raise ValueError(f"a spiking network takes at least 1 step, got {network.steps}")
         return

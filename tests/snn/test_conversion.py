@@ -92,6 +92,12 @@ def test_bad_choices_are_refused(trained, change, what):
         conversion.convert(LAYERS, *trained, **change)
 
 
+def test_parameters_of_another_activation_are_refused(trained):
+    params = network.init(jax.random.key(0), LAYERS, SHAPE, activation.qcfs(8, 3.0))
+    with pytest.raises(ValueError, match=r"layer 0 \(conv\) has learned 'log_ceiling', which relu does not know"):
+        conversion.convert(LAYERS, params, trained[1])
+
+
 @pytest.mark.slow
 def test_bad_networks_and_images_are_refused(trained):
     params, images = trained

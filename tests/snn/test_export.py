@@ -164,3 +164,10 @@ def test_bad_parameters_are_refused_with_the_layer():
     for dt in (0, np.inf, np.nan):
         with pytest.raises(ValueError, match=f"dt must be above 0 and finite, got {dt}"):
             to_nir(layers, params, shape, NEURONS["plif"], dt=dt)
+
+
+def test_what_another_neuron_has_learned_is_refused():
+    layers = (layer.dense(4), layer.dense(2))
+    params = network.init(jax.random.key(0), layers, (6,), NEURONS["plif"])
+    with pytest.raises(ValueError, match=r"layer 0 \(dense\) has learned 'decay', which lif does not know"):
+        to_nir(layers, params, (6,), NEURONS["lif"])

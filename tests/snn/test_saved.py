@@ -37,6 +37,13 @@ def trained(name="plif"):
     return Trained(moved, LAYERS, SHAPE, unit, steps=4)
 
 
+def test_what_another_unit_has_learned_is_not_saved(tmp_path):
+    other = dataclasses.replace(trained(), unit=neuron.lif())
+    with pytest.raises(ValueError, match=r"layer 0 \(conv\) has learned 'decay', which lif does not know"):
+        save(other, tmp_path / "net")
+    assert not list(tmp_path.iterdir())
+
+
 @functools.cache
 def converted(pair="real-burst"):
     layers = (layer.conv(3), layer.norm(), layer.pool(), layer.flatten(), layer.dense(3))
