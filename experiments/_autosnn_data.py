@@ -1,5 +1,6 @@
 """The images of the study of AutoSNN: what trains the supernet, what judges candidates, what tests the end."""
 
+import warnings
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,6 +22,7 @@ class Sets(NamedTuple):
     validation: Part  # the last images of the training split
     test: Part
     classes: int
+    note: str = ""  # what readers warned of
 
 
 def sets(config: ConfigDict) -> Sets:
@@ -50,7 +52,12 @@ def _recorded(config: ConfigDict) -> Sets:
     found = [(path, c) for c, name in enumerate(classes) for path in _recordings(folder / name)]
     if len(classes) < 2:
         raise ValueError(f"{folder} must hold a folder a class, at least 2, with recordings ({', '.join(ENDINGS)})")
-    frames = [_frames(path, config.space.steps) for path, _ in found]
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        frames = [_frames(path, config.space.steps) for path, _ in found]
+    note = "; ".join(str(each.message) for each in caught)
+    if note:
+        warnings.warn(note, stacklevel=2)
     if len({each.shape for each in frames}) > 1:
         raise ValueError(f"recordings in {folder} have several sizes: {sorted({each.shape[1:3] for each in frames})}")
     order = np.random.default_rng(0).permutation(len(found))
@@ -59,7 +66,7 @@ def _recorded(config: ConfigDict) -> Sets:
     rest, test = np.arange(len(order)) % 5 != 0, np.arange(len(order)) % 5 == 0
     held = _held_back(config, int(rest.sum()))
     part = lambda kept: Part(images[kept], labels[kept])
-    return Sets(part(np.flatnonzero(rest)[:held]), part(np.flatnonzero(rest)[held:]), part(test), len(classes))
+    return Sets(part(np.flatnonzero(rest)[:held]), part(np.flatnonzero(rest)[held:]), part(test), len(classes), note)
 
 
 def _recordings(folder: Path) -> list[Path]:

@@ -153,7 +153,7 @@ def unroll(
         raise ValueError(f"order must be one of {', '.join(ORDERS)}, got {order!r}")
     if not hasattr(unit, "step"):
         raise ValueError(f"unit must be one neuron or code for all layers, got {type(unit).__name__}")
-    if (count := len(inputs) if steps is None else steps) < 1:
+    if (count := len(inputs) if steps is None else steps) < 1 or count % 1:
         raise ValueError(f"a spiking network takes at least 1 step, got {count}")
     lead = "[T, B, ...]" if steps is None else "[B, ...] with steps"
     _check_use(layers, params, jnp.shape(inputs)[2 if steps is None else 1 :], unit, f"inputs are {lead}")

@@ -130,7 +130,12 @@ def conv(
       bias: [out].
       size: (height, width) of the images.
       strides, padding: `SAME`, `VALID` or `HALF`, as in `layer.conv`.
+
+    Raises:
+      ValueError: for another padding.
     """
+    if padding not in ("SAME", "VALID", "HALF"):
+        raise ValueError(f"conv: padding must be one of SAME, VALID, HALF, got {padding!r}")
     weight, pads = np.asarray(kernel).transpose(3, 2, 0, 1), [0, 0]
     if padding == "HALF":
         pads = [k // 2 for k in weight.shape[2:]]
@@ -199,7 +204,11 @@ def integrate_and_fire(
 
     It fires at and above `threshold`, as all neurons of this project do, although NIR's fire strictly above theirs: the
     next smaller number is written.
+
+    Raises:
+      ValueError: if dt is not positive and finite.
     """
+    _check_step(dt)
     full = np.ones(channels_first(shape), dtype)
     return node("IF", r=full / dt, v_threshold=_just_below(threshold, full), v_reset=full * reset_to)
 
@@ -218,8 +227,10 @@ def leaky(
     It fires as `integrate_and_fire` does. A PLIF that has learned w has decay = 1 - sigmoid(w).
 
     Raises:
-      ValueError: if the decay is not in [0, 1); without a leak it is `integrate_and_fire`.
+      ValueError: if dt is not positive and finite, or the decay not in [0, 1); without a leak it is
+        `integrate_and_fire`.
     """
+    _check_step(dt)
     if not 0 <= decay < 1:
         raise ValueError(f"decay must lie in [0, 1), got {decay}: without a leak take integrate_and_fire")
     full, rate = np.ones(channels_first(shape), dtype), 1 - decay
@@ -231,6 +242,11 @@ def leaky(
         v_threshold=_just_below(threshold, full),
         v_reset=full * reset_to,
     )
+
+
+def _check_step(dt: float) -> None:
+    if not 0 < dt < np.inf:
+        raise ValueError(f"dt must be above 0 and finite, got {dt}")
 
 
 def _just_below(threshold: float, full: np.ndarray) -> np.ndarray:

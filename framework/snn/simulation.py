@@ -101,7 +101,7 @@ def observe(
     Raises:
       ValueError: as in `run`.
     """
-    if steps < 1:
+    if steps < 1 or steps % 1:
         raise ValueError(f"a spiking network takes at least 1 step, got {steps}")
     if np.shape(images)[1:] != spiking.shape:
         raise ValueError(f"images must be a batch of {spiking.shape}, as in the conversion, got {np.shape(images)}")
@@ -126,7 +126,7 @@ def predict(
     Raises:
       ValueError: as in `run`; if the steps of a converted network are left out, or batch is below 1.
     """
-    if batch < 1:
+    if batch < 1 or batch % 1:
         raise ValueError(f"a batch takes at least 1 image, got {batch}")
     if steps is None and not isinstance(network, Trained):
         raise ValueError("a converted network wants its steps: predict(network, images, steps)")

@@ -9,6 +9,7 @@ from experiments import _autosnn_data, autosnn
 from framework.core.chunks import advance
 from framework.nas import autosnn as search
 from framework.runs import report
+from tests.data.test_aedat import uncompressed
 
 
 def small(**settings):
@@ -99,6 +100,17 @@ def test_files_of_a_class_that_are_no_recordings_are_named(recordings):
     (recordings / "middle").mkdir()
     with pytest.raises(ValueError, match="middle holds no recordings"):
         given()
+
+
+def test_what_a_reader_warns_of_is_said_and_noted(recordings):
+    """A file that its recorder did not close."""
+    settings = small(**{"data.events": str(recordings), "space.steps": 3})
+    assert _autosnn_data.sets(settings).note == ""
+    events = [(k % 34, 0, k, 0) for k in range(40)]
+    (recordings / "left" / "a.aedat4").write_bytes(uncompressed([events], (34, 34), closed=False))
+    with pytest.warns(UserWarning, match=r"a\.aedat4: the recorder did not close the file"):
+        given = _autosnn_data.sets(settings)
+    assert "a.aedat4: the recorder did not close the file" in given.note
 
 
 def test_a_folder_of_recordings_is_divided_into_frames_of_each_part(recordings):

@@ -181,6 +181,7 @@ def test_what_a_unit_learns_is_held_by_each_layer_and_has_a_gradient():
         (lambda p, x: network.unroll(CNN, p, x, (LIF, LIF)), "one neuron or code for all layers, got tuple"),
         (lambda p, x: network.forward(CNN, p, x), r"takes images .*; images are \[B, \.\.\.\], got \(3, 8, 8, 2\)"),
         (lambda p, x: network.unroll(CNN, p, x[:0], LIF), "at least 1 step, got 0"),
+        (lambda p, x: network.unroll(CNN, p, x[0], LIF, 2.5), "at least 1 step, got 2.5"),
         (
             lambda p, x: network.unroll(
                 (CNN[0], layer.norm(over="time"), *CNN[2:]), p, x, LIF, order="time", train=True

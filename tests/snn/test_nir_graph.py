@@ -203,3 +203,15 @@ def test_graphs_without_ends_and_nodes_without_a_mapping_are_named(inner, messag
 def test_a_graph_without_an_output_gives_nothing():
     with pytest.raises(ValueError, match="the graph has 0 Output nodes"):
         run(Graph({"in": node("Input", shape=[2])}, ()), np.ones((1, 1, 2)))
+
+
+@pytest.mark.parametrize("dt", [0.0, -1.0, np.inf, np.nan])
+def test_steps_of_no_length_are_refused(dt):
+    for made in (lambda: integrate_and_fire((3,), dt=dt), lambda: leaky((3,), 0.5, dt=dt)):
+        with pytest.raises(ValueError, match=f"dt must be above 0 and finite, got {dt}"):
+            made()
+
+
+def test_a_padding_by_another_name_is_refused():
+    with pytest.raises(ValueError, match="conv: padding must be one of SAME, VALID, HALF, got 'same'"):
+        conv(np.ones((3, 3, 1, 2)), None, (5, 5), padding="same")

@@ -222,3 +222,10 @@ def test_images_that_a_trained_network_cannot_take_are_refused():
         simulation.predict(of, images(3), 0)
     with pytest.raises(ValueError, match="a converted network wants its steps"):
         simulation.predict(converted(), images(3))
+
+
+def test_parameters_of_a_layer_that_is_none_are_refused():
+    structure, arrays = saved._structure(trained()), saved._arrays(trained())
+    arrays["params"]["9"] = {"kernel": np.ones((2, 2))}
+    with pytest.raises(ValueError, match="arrays hold parameters of a layer '9', of 6"):
+        saved._network(structure, arrays)

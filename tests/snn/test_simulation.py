@@ -212,6 +212,8 @@ def test_a_run_passes_through_jit_and_vmap():
     ("call", "what"),
     [
         (lambda s, x: simulation.run(s, x, 0), "at least 1 step, got 0"),
+        (lambda s, x: simulation.run(s, x, 2.5), "at least 1 step, got 2.5"),
+        (lambda s, x: simulation.predict(s, x, 3, batch=2.5), "at least 1 image, got 2.5"),
         (lambda s, x: simulation.run(s, x[:, :5], 3), r"images must be a batch of \(6, 6, 1\)"),
         (lambda s, x: simulation.run(s, x * np.nan, 3), "must be finite"),
         (lambda s, x: simulation.predict(s, x, 3, batch=0), "at least 1 image, got 0"),
