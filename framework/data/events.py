@@ -165,7 +165,7 @@ def frames(
         raise ValueError(f"steps must be, by count, at most the {len(t):,} events; got {steps}")
     check(x, y, t, p, (height, width))
     frame = np.repeat(np.arange(steps), np.diff(_bounds(t, steps, by)))
-    x, y, p = (column.astype(np.int64) for column in (x, y, p))
+    x, y, p = (column.astype(np.int64) if column.dtype == np.uint64 else column for column in (x, y, p))
     place = ((frame * height + y) * width + x) * 2 + p
     return np.bincount(place, minlength=steps * height * width * 2).reshape(steps, height, width, 2).astype(np.int32)
 

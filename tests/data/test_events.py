@@ -127,9 +127,10 @@ def test_the_widest_times_do_not_overflow():
 
 def test_arrays_of_other_integer_types_are_counted_alike():
     recording = recorded()
-    wide = recording.events.astype([("x", "u2"), ("y", "u2"), ("t", "u4"), ("p", "i1")])
-    for by in ("count", "time"):
-        np.testing.assert_array_equal(frames(wide, 6, by, recording.size), frames(recording, 6, by))
+    for wide in ([("x", "u2"), ("y", "u2"), ("t", "u4"), ("p", "i1")], [(name, "u8") for name in "xytp"]):
+        for by in ("count", "time"):
+            other = recording.events.astype(wide)
+            np.testing.assert_array_equal(frames(other, 6, by, recording.size), frames(recording, 6, by))
 
 
 def columns(**changes):
