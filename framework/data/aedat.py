@@ -135,6 +135,8 @@ def _packet(raw: bytes, start: int, length: int, compression: int) -> np.ndarray
     """The events of one packet."""
     buffer = _unpacked(raw, start, length, compression)
     try:
+        if buffer[8:12] != b"EVTS":
+            raise ValueError(f"it holds {bytes(buffer[8:12])!r} in a stream of events")
         field = _field(buffer, _root(buffer), 0)
         if field is None:
             return np.zeros(0, _EVENT)

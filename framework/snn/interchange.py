@@ -13,6 +13,7 @@ import numpy as np
 from framework.snn.nir_graph import check
 from framework.snn.nir_primitives import FIELDS, OPTIONAL, Graph, Node, node
 
+_NEWEST = 1  # version of NIR whose meaning is known
 _LARGEST = 2**31  # bytes of an array; a damaged or hostile file can claim anything
 _SMALL, _DEFLATED = 2**16, 1032  # bytes that need not be stored, and how many times more than that gzip can hold
 _DEEPEST = 16  # graphs within each other
@@ -27,8 +28,8 @@ def load(path: str | os.PathLike) -> Graph:
     Raises:
       FileNotFoundError: if there is no such file.
       ModuleNotFoundError: without the extra `nir`.
-      ValueError: if the file is damaged, or a node has no mapping, lacks a field, has one without a mapping, or holds
-        numbers that are not finite; names the node and its type.
+      ValueError: if the file is damaged or of a version of NIR above 1, or a node has no mapping, lacks a field, has
+        one without a mapping, or holds numbers that are not finite; names the node and its type.
     """
     h5py = _module("h5py")
     path = Path(path)
@@ -38,6 +39,7 @@ def load(path: str | os.PathLike) -> Graph:
         _check_texts(path.read_bytes())
         with h5py.File(path, "r") as file:
             seen: set[int] = set()
+            _check_version(h5py, file, seen)
             graph = _read(h5py, _member(h5py, file, "node", "", seen), "", 0, seen)
     except ValueError as error:
         raise ValueError(f"{path}: {_line(error)}") from None
@@ -84,6 +86,13 @@ def _check_texts(raw: bytes) -> None:
                 raise ValueError(f"damaged: the text of byte {at} has no possible length")
             at += step
         start = raw.find(_TEXTS, start + 1)
+
+
+def _check_version(h5py, file, seen: set[int]) -> None:
+    version = str(_value(_member(h5py, file, "version", "", seen))) if "version" in file else "1"
+    major = version.partition(".")[0]
+    if major.isdecimal() and int(major[:9]) > _NEWEST:
+        raise ValueError(f"it is of version {version[:40]} of NIR: those up to {_NEWEST} are read")
 
 
 def _read(h5py, group, name: str, depth: int, seen: set[int]) -> Node | Graph:

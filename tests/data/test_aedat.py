@@ -124,6 +124,13 @@ def test_a_packet_of_a_stream_that_the_header_does_not_name_is_refused(read):
         read(uncompressed([[(1, 2, 10, 0)], [(1, 2, 10, 0)]], numbers=[1, 9]))
 
 
+def test_a_packet_of_another_kind_in_a_stream_of_events_is_refused(read):
+    raw = uncompressed([[(1, 2, 10, 0)]])
+    place = raw.rindex(b"EVTS")
+    with pytest.raises(ValueError, match="is damaged: it holds b'FRME' in a stream of events"):
+        read(raw[:place] + b"FRME" + raw[place + 4 :])
+
+
 def test_a_file_that_its_recorder_did_not_close_is_read_with_a_warning(read):
     with pytest.warns(UserWarning, match="recording.aedat4: the recorder did not close the file"):
         assert len(read(uncompressed([[(1, 2, 10, 0)]], closed=False)).events) == 1

@@ -219,6 +219,7 @@ def claim(group, _):
         (lambda _, file: file.__delitem__("node"), "no 'node' in the file"),
         (lambda _, file: replaced("edges", [[b"input", b"b"]])(file["node"], file), "there is no node 'b'"),
         (lambda _, file: replaced("edges", np.ones(3))(file["node"], file), "damaged|reshape"),
+        (lambda _, file: replaced("version", b"2.1.0")(file, file), "of version 2.1.0 of NIR: those up to 1 are read"),
         (lambda group, file: group.move("type", "kind"), "node 'a' has no 'type'"),
     ],
 )

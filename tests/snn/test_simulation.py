@@ -224,3 +224,15 @@ def test_bad_calls_are_refused(call, what):
     spiking, _, images = converted()
     with pytest.raises(ValueError, match=what):
         call(spiking, images)
+
+
+@pytest.mark.parametrize(("early", "needed"), [(False, 15), (True, 12)])
+def test_an_answer_of_ttfs_before_its_time_is_warned_of(early, needed):
+    layers = (layer.dense(4), layer.dense(4), layer.dense(2))
+    images = np.random.default_rng(0).random((3, 5)).astype(np.float32)
+    params = network.init(jax.random.key(0), layers, (5,))
+    code = coding.ttfs(window=5 + early, early=early)
+    spiking = conversion.convert(layers, params, images, input_code=code, hidden_code=code)
+    simulation.predict(spiking, images, needed)
+    with pytest.warns(UserWarning, match=f"TTFS answers after {needed} steps of 2 hidden layers; {needed - 1} are"):
+        simulation.predict(spiking, images, needed - 1)
