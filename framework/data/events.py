@@ -124,8 +124,9 @@ def frames(
         k <= T (t - t_0) / (t_1 - t_0 + 1) < k + 1          whole times, in us
         k <= T (t - t_0) / (t_1 - t_0) < k + 1              other times, in seconds for example; t_1 is in the last
 
-    Only the shares of the whole span count, so that floats may be in any unit. Whole numbers are taken as they are:
-    times in another unit than us, such as ms rounded to integers, cannot be told from times in us.
+    Only the shares of the whole span count, so that floats may be in any unit, and times below 0 are as any. Whole
+    numbers are taken as they are: times in another unit than us, such as ms rounded to integers, cannot be told from
+    times in us.
 
     Args:
       recording: from `read_events`; or a structured array (fields by name or by title, in any order) or a dict of

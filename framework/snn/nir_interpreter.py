@@ -91,11 +91,14 @@ def run(
       >>> nodes = {"dense": nir_graph.dense(np.full((3, 2), 0.3, np.float32)), "lif": nir_graph.leaky((2,), 0.5)}
       >>> graph = nir_graph.graph((3,), nodes, (2,))
       >>> spikes = lambda graph: nir_interpreter.run(graph, jnp.ones((8, 1, 3)), dt=1.0).sum()
-      >>> optimizer = optax.masked(optax.sgd(0.1), lambda graph: jax.tree.map(lambda leaf: leaf.ndim == 2, graph))
+      >>> labels = jax.tree.map(lambda leaf: "weights" if leaf.ndim == 2 else "neurons", graph)
+      >>> rules = {"weights": optax.sgd(0.1), "neurons": optax.set_to_zero()}
+      >>> optimizer = optax.multi_transform(rules, labels)
       >>> updates, _ = optimizer.update(jax.grad(spikes)(graph), optimizer.init(graph))
       >>> trained = optax.apply_updates(graph, updates)
-      >>> trained.nodes["dense"].values["weight"].shape
-      (2, 3)
+      >>> moved = lambda name, field: bool((trained.nodes[name].values[field] != graph.nodes[name].values[field]).all())
+      >>> moved("dense", "weight"), moved("lif", "tau")
+      (True, False)
     """
     check(graph)
     plan = _plan(graph)
