@@ -20,7 +20,8 @@ simulator would do is met as follows (snnTorch 1.0, norse 1.1, rockpool 3.1, sin
     norse       spike for spike with dt=1e-6 for LIFBox and LI (it writes tau times its step of 1e-3), with dt=1 for IF;
                 an LIFCell differs, since its input's weight is lost
     rockpool    dt=1e-3 or its own, and other spikes: its neurons decay by exponentials and reset by subtraction
-    sinabs      dt=1; its default, a reset by subtraction with several spikes in a step, is lost
+    sinabs      dt=1; its default, a reset by subtraction with several spikes in a step, is lost; its ExpLeak does not
+                scale its input and gives tau times as much
     spyx        dt=1, and other spikes: it writes r = 1 for a LIF whose input it does not scale, and resets softly
 """
 
