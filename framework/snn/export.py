@@ -45,8 +45,8 @@ def to_nir(
       dt: length of a step, in the unit of time of who reads the graph; the graph is run with the same.
 
     Raises:
-      ValueError: if an argument is missing, dt is not positive and finite, a layer or its unit has no mapping, or parameters do not fit or are
-        not finite; names the layer.
+      ValueError: if an argument is missing, dt is not positive and finite, a layer or its unit has no mapping, or
+        parameters do not fit or are not finite; names the layer.
     """
     if isinstance(layers, Trained):
         layers, params, shape, unit = layers.layers, layers.params, layers.shape, layers.unit

@@ -3,6 +3,7 @@
 The equations stand in `nir_interpreter`, which walks a graph with these functions. Arrays are [B, ...].
 """
 
+import numbers
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -49,7 +50,8 @@ def time_step(nodes: dict[str, Node], dt: float | None) -> float:
       dt: the length, or None: 1 where no node has a time constant or a delay.
 
     Raises:
-      ValueError: if dt is not positive and finite, is missing, or is longer than a time constant; names the node.
+      ValueError: if dt is no plain number, not positive and finite, missing, or longer than a time constant; names the
+        node.
 
     Warns:
       UserWarning: if dt is not 1 and a neuron without a leak has r = 1, as several programs write it for steps of 1.
@@ -62,6 +64,8 @@ def time_step(nodes: dict[str, Node], dt: float | None) -> float:
                     "file does not state its step: give dt in the same unit, at most the shortest time constant"
                 )
     dt = 1.0 if dt is None else dt
+    if isinstance(dt, jax.core.Tracer) or np.ndim(dt) or not isinstance(np.asarray(dt)[()], numbers.Real):
+        raise ValueError(f"dt must be one plain number, got {type(dt).__name__}")
     if not 0 < dt < np.inf:
         raise ValueError(f"dt must be above 0 and finite, got {dt}")
     for name, node in nodes.items():

@@ -133,6 +133,8 @@ def _named(graph: Graph, plan: _Plan, inputs, dt: float, fire: Fire) -> dict[str
     if named.keys() != shapes.keys():
         raise ValueError(f"the graph has the Inputs {', '.join(shapes)}; inputs were given for {', '.join(named)}")
     named = {name: jnp.asarray(x) for name, x in named.items()}
+    if wrong := [name for name, x in named.items() if jnp.iscomplexobj(x)]:
+        raise ValueError(f"Input {wrong[0]!r} is given complex numbers: only real ones are carried")
     named = {name: x if jnp.issubdtype(x.dtype, jnp.floating) else x.astype(float) for name, x in named.items()}
     if any(x.shape[2:] != shapes[name] for name, x in named.items()):
         shapes = _without_batch(plan, shapes, dt, fire)

@@ -154,6 +154,10 @@ def _check(type: str, values: dict[str, Any]) -> None:
             _check_numbers(f"{type}: {name}", name, value)
     if type in NEURONS and len(shapes := {values[name].shape for name in NEURONS[type]}) > 1:
         raise ValueError(f"{type}: all parameters must have one shape, got {', '.join(map(str, sorted(shapes)))}")
+    bounds = [values[name] for name in ("v_reset", "v_threshold") if name in values]
+    traced = any(isinstance(each, jax.core.Tracer) for each in bounds)
+    if len(bounds) == 2 and not traced and (bounds[0] > bounds[1]).any():
+        raise ValueError(f"{type}: v_reset must not be above v_threshold, or it fires for ever")
     if "weight" in values and values["weight"].ndim < _AXES[type]:
         raise ValueError(f"{type}: weight must have {_AXES[type]} axes, got shape {values['weight'].shape}")
     if "bias" in values and values["bias"].shape != (wanted := _outputs(type, values["weight"])):

@@ -28,6 +28,10 @@ def test_a_step_is_one_where_nothing_has_a_time():
     ones = np.ones(2)
     assert time_step({"a": node("I", r=ones), "b": node("Scale", scale=ones)}, None) == 1.0
     assert time_step({"a": node("LI", tau=ones, r=ones, v_leak=ones)}, 1) == 1.0
+    for length in (0.5, np.float32(0.5), np.array(0.5), jnp.float32(0.5)):
+        assert time_step({}, length) == 0.5
+    with pytest.raises(ValueError, match=r"dt must be one plain number, got .*Tracer"):
+        jax.jit(lambda length: time_step({}, length))(0.5)
 
 
 def test_a_traced_time_constant_is_not_looked_at():
