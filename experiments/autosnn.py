@@ -139,7 +139,8 @@ def main(config: ConfigDict, run: runs.Run) -> dict[str, Any]:
     seeds = keys.seeds(config.seed, count)
     found = [_of_seed(config, run, given, space, seed, drawn=seed == config.seed) for seed in seeds]
     numbers = jax.tree.map(lambda *each: float(np.mean(each)), *found)
-    return numbers | {"seeds": len(found), "networks": space.size}
+    note = {"note": given.note} if given.note else {}
+    return numbers | {"seeds": len(found), "networks": space.size} | note
 
 
 def _check(config: ConfigDict, given: Sets) -> None:
