@@ -37,10 +37,11 @@ from ml_collections import ConfigDict, config_dict
 
 from experiments import _causal_figures as pictures
 from experiments import _causal_problems as problems
+from experiments import _causal_scores as scores
 from experiments._causal_problems import Study
 from experiments._spread import standard_error
 from framework import causal, runs
-from framework.causal import equivalence, intervention, metrics, moments, ranking, sortability
+from framework.causal import moments, ranking, sortability
 from framework.core import devices, keys
 
 # Mean and twice the standard deviation over batches of seeds: 10 for smoke, 5 for default.
@@ -201,9 +202,9 @@ def _study(config: ConfigDict, run: runs.Run, mode: str, study: Study, learner: 
     pictures.draw_scores(run, f"shd_{mode}", numbers, f"{mode.capitalize()} data, {len(study.tables[0])} rows")
     if first:
         if quality:
-            lines = {name: [_spread(study, found) for found in each] for name, each in sweep.items()}
+            lines = {name: [scores.mean_shd(study.truths, found) for found in each] for name, each in sweep.items()}
             numbers["sweep"] = {name: [mean for mean, _ in line] for name, line in lines.items()}
-            lines["no prior"] = [_spread(study, fits["no_prior"])] * len(quality)
+            lines["no prior"] = [scores.mean_shd(study.truths, fits["no_prior"])] * len(quality)
             pictures.draw_sweep(run, list(config.prior.sweep), lines)
         found = _bootstrap(run, study, learner, counts, fits["prior"][0])
         pictures.write_graph(run, study, found.result, found)
@@ -319,7 +320,7 @@ def _baselines(study: Study) -> dict[str, list[np.ndarray]]:
 def _scores(run: runs.Run, name: str, study: Study, fits: dict[str, list[causal.Result]]) -> dict[str, Any]:
     """Every arm and baseline held against the truths; `name.csv` has all measures, what is returned the first few."""
     found = {arm: [result.graph for result in results] for arm, results in fits.items()} | _baselines(study)
-    each = {arm: list(map(_measures, study.truths, graphs)) for arm, graphs in found.items()}
+    each = {arm: list(map(scores.measures, study.truths, graphs)) for arm, graphs in found.items()}
     for arm, results in fits.items():
         for truth, result, measured in zip(study.truths, results, each[arm], strict=True):
             measured["auprc"] = float(ranking.auprc(truth, np.abs(result.uncut)))
@@ -341,19 +342,3 @@ def _scores(run: runs.Run, name: str, study: Study, fits: dict[str, list[causal.
     if len(study.seeds) > 1:
         numbers["shd_error"] = {arm: standard_error(values) for arm, values in numbers["shd_each"].items()}
     return numbers
-
-
-def _measures(true: np.ndarray, found: np.ndarray) -> dict[str, float]:
-    """All measures of one graph; the area under the curve of the weights, where there are any, comes on top."""
-    measured = metrics.compare(true, found) | {
-        "cpdag_shd": equivalence.cpdag_shd(true, found),
-        "sid": intervention.sid(true, found),
-        "skeleton_f1": equivalence.skeleton_scores(true, found)["f1"],
-    }
-    return {name: float(value) for name, value in measured.items()} | {"auprc": ""}
-
-
-def _spread(study: Study, results: list[causal.Result]) -> tuple[float, float]:
-    """Mean and standard error of the SHD."""
-    values = [int(metrics.compare(t, r.graph)["shd"]) for t, r in zip(study.truths, results, strict=True)]
-    return float(np.mean(values)), standard_error(values)
