@@ -12,6 +12,7 @@ from scipy import optimize, special, stats
 
 ALPHA = 1e-5  # tables without fault that are doubted, of each kind of fault
 STRONG = 0.2  # the least lag-1 autocorrelation that matters
+UNEQUAL = 4.0  # the least ratio of noise variances that matters
 FEWEST_ROWS = 20
 LEVELS = (3, 10)  # distinct whole numbers from 0 on of what may be codes
 FEWEST_OF_A_LEVEL = 5  # rows
@@ -48,6 +49,34 @@ def doubts(x: np.ndarray, names: Sequence[str]) -> list[str]:
     """
     first, some = x[:MOST_ROWS], x[:: max(1, len(x) // MOST_ROWS)]
     return [*_of_index(first, names), *_of_rows(first, names), *_of_codes(some, names)]
+
+
+def variance_doubts(residual: np.ndarray, parents: np.ndarray, names: Sequence[str]) -> list[str]:
+    """Tests by Bartlett's statistic whether residuals have one variance, as a search with equal noise variances assumes;
+    a sentence where they have not.
+
+    Args:
+      residual: what a fit leaves of each column, `[n, d]`.
+      parents: how many each column has, `[d]`.
+      names: one a column.
+
+    Reference: Bartlett, "Properties of sufficiency and statistical tests", Proc. Royal Society A 160 (1937).
+    """
+    freedom = len(residual) - 1.0 - parents
+    squares = np.sum((residual - residual.mean(axis=0)) ** 2, axis=0)
+    if len(freedom) < 2 or freedom.min() < 2 or squares.min() <= 0:
+        return []
+    variance, total = squares / freedom, freedom.sum()
+    statistic = total * np.log(squares.sum() / total) - np.sum(freedom * np.log(variance))
+    statistic /= 1 + (np.sum(1 / freedom) - 1 / total) / (3 * (len(freedom) - 1))
+    least, most = variance.argmin(), variance.argmax()
+    if stats.chi2.sf(statistic, len(freedom) - 1) > ALPHA or variance[most] < UNEQUAL * variance[least]:
+        return []
+    return [
+        f"the noise has no single variance (that of {names[most]} is {variance[most] / variance[least]:.3g} times that of "
+        f"{names[least]}): directions that rest on equal variances are then an accident of the columns' units; take "
+        "causal.Config(), which does not assume it"
+    ]
 
 
 def autocorrelation(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

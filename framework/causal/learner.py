@@ -14,6 +14,7 @@ Reference: DAGMA, arXiv 2209.08037, algorithm 1; NOTEARS, arXiv 1803.01422, for 
 """
 
 import dataclasses
+import warnings
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -22,7 +23,18 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from framework.causal import discrete, edge_list, graphs, inputs, linear, local_search, mlp, orientation
+from framework.causal import (
+    diagnostics,
+    discrete,
+    edge_list,
+    graphs,
+    inputs,
+    linear,
+    local_search,
+    mlp,
+    moments,
+    orientation,
+)
 from framework.causal.config import Config
 from framework.causal.knowledge import Knowledge
 from framework.causal.problems import Problem, problem
@@ -109,7 +121,8 @@ def fit(
         not finite.
 
     Warns:
-      AssumptionWarning: if the rows seem to depend on each other, or columns to be codes of groups (`diagnostics`).
+      AssumptionWarning: if the rows seem to depend on each other, or columns to be codes of groups (`diagnostics`), or the
+        noise has no single variance where the config assumes one.
 
     Example:
       >>> from framework import causal
@@ -129,7 +142,26 @@ def fit(
     inputs.check_numbers(penalty=penalty, prior_weight=prior_weight)
     with jax.enable_x64(True):
         given = inputs.in_float64((x, knowledge, penalty, prior_weight))
-        return inputs.on_host(dataclasses.replace(_fit(config, *given), names=names))
+        result = inputs.on_host(dataclasses.replace(_fit(config, *given), names=names))
+    for message in assumption_doubts(result, x, config):
+        warnings.warn(message, diagnostics.AssumptionWarning, stacklevel=2)
+    return result
+
+
+def assumption_doubts(result: Result, x: Any, config: Config) -> list[str]:
+    """What a fit shows of an assumption that its directions rest on; nothing under a transformation.
+
+    Args:
+      result: of a plain fit.
+      x: the table, `[n, d]`.
+      config: of the fit.
+    """
+    traced = any(isinstance(leaf, jax.core.Tracer) for leaf in (x, result.graph))
+    if traced or config.finish == "cut" or config.noise == "unequal" or result.status:
+        return []
+    values = np.asarray(moments.transformed(np.asarray(x, np.float64), config.transform).values)
+    names = result.names or inputs.unnamed(values.shape[1])
+    return diagnostics.variance_doubts(values - values @ result.weights, np.asarray(result.graph).sum(0), names)
 
 
 @jax.jit
