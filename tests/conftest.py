@@ -13,17 +13,13 @@ import pytest
 
 from framework import data
 
+pytest_plugins = ("tests.command_line",)
 ROOT = Path(__file__).resolve().parents[1]
 
 
 def lacking(reason: str) -> None:
     """Skips a test for want of something; under SEXTANT_STRICT=1 nothing may be wanting."""
     pytest.fail(reason) if os.environ.get("SEXTANT_STRICT") == "1" else pytest.skip(reason)
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The tour begins first: as the last one, it would keep one process at work and the other idle for minutes."""
-    items.sort(key=lambda item: "test_tour.py" not in item.nodeid)
 
 
 @pytest.fixture(autouse=True, scope="module")
