@@ -49,12 +49,12 @@ def shared():
     return path
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def extra():
     """Imports a package of an extra, by default of `dev`."""
 
     def module(name: str, of: str = "dev"):
-        if importlib.util.find_spec(name) is None:
+        if importlib.util.find_spec(name.partition(".")[0]) is None:
             lacking(f"{name} is not installed: pip install '.[{of}]'")
         return importlib.import_module(name)
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-from framework.runs import files, report
+from framework.runs import files, intervals, report
 from framework.runs.directory import Run, open_run
 from framework.runs.report import Section
 
@@ -24,7 +24,8 @@ class Experiment(Protocol):
 
     - `get_config(preset)` returns a ConfigDict that holds at least `preset`, `seed` and `seeds`.
     - `main(config, run)` returns the numbers of `result.json`, which may be nested; a `claim` and a `note` among them
-      are words for the report.
+      are words for the report. `seeds` is how many seeds are behind them; `no_interval` says of those that are compared
+      over fewer than 3 `runs.no_interval(seeds)`: `{"accuracy": "one seed, no interval"}` of all `accuracy.*`.
     - `EXPECTED` tells, preset by preset, value and spread of some of these numbers: `{"smoke": {"loss": (0.5, 0.1)}}`.
     - `sections(run, config, result)` may be there too, and returns Sections where one is not enough.
     """
@@ -174,9 +175,11 @@ def claim_of(experiment: Experiment) -> str:
 
 def section_of(experiment: Experiment, run: Run, config: Any, result: dict[str, Any]) -> Section:
     """The section of a whole experiment: all its numbers, all its figures, and the `claim` and `note` of its result."""
-    numbers, expected = report.scalars(result), _expected(experiment, config)
+    numbers, expected, few = report.scalars(result), _expected(experiment, config), result.get("no_interval")
     claim = result.get("claim") or claim_of(experiment)
-    return Section(name_of(experiment), claim, numbers, expected, run.figures(), result.get("note", ""))
+    claim = intervals.qualified(claim, "; ".join(sorted(set((few or {}).values()))))
+    note = result.get("note", "")
+    return Section(name_of(experiment), claim, numbers, expected, run.figures(), note, no_interval=few)
 
 
 def _sections(experiment: Experiment, run: Run, config: Any, result: dict[str, Any]) -> list[Section]:
