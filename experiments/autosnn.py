@@ -33,6 +33,7 @@ from experiments import _autosnn_figures as pictures
 from experiments import _proxies as proxies
 from experiments._autosnn_data import Part, Sets
 from experiments._rows import of_one
+from experiments._spread import compared
 from framework import runs
 from framework.core import keys
 from framework.core.devices import TOGETHER, Split
@@ -139,6 +140,8 @@ def main(config: ConfigDict, run: runs.Run) -> dict[str, Any]:
     seeds = keys.seeds(config.seed, count)
     found = [_of_seed(config, run, given, space, seed, drawn=seed == config.seed) for seed in seeds]
     numbers = jax.tree.map(lambda *each: float(np.mean(each)), *found)
+    lambdas = [name for name in numbers if name.startswith("lambda ")]
+    numbers |= compared(len(found), *lambdas, "retrained")
     return numbers | {"seeds": len(found), "networks": space.size}
 
 

@@ -31,7 +31,7 @@ from ml_collections import ConfigDict, config_dict
 from tqdm import tqdm
 
 from experiments import _answers_figures as pictures
-from experiments._spread import standard_error
+from experiments._spread import ENOUGH, compared, difference, standard_error
 from framework import causal, runs
 from framework.causal import equivalence, metrics, physics, sortability
 from framework.causal.answers import CHOICES, recorded, select
@@ -144,6 +144,7 @@ def main(config: ConfigDict, run: runs.Run) -> dict[str, Any]:
         learned = _learn(config, run, subjects, learner, seeds)
         numbers = {"note": _note(subjects), "seeds": len(seeds)}
         numbers |= _answer_numbers(subjects, samples) | _learner_numbers(subjects, learned)
+        numbers |= compared(len(seeds), "shd", "cpdag_shd", "difference")
         pictures.draw(run, numbers)
         return numbers
 
@@ -319,17 +320,18 @@ def _rows(config: ConfigDict, subject: Subject, learned: Learned, learner: causa
 
 
 def _learner_numbers(subjects: list[Subject], learned: list[Learned]) -> dict[str, Any]:
-    """Means over the systems, and over the seeds with their standard error; `gain` is over no prior, table by table."""
+    """Means over systems and seeds; `gain` (`difference` of too few seeds) is over no prior, table by table."""
     pairs = learned[0].shd
     each = lambda field, pair: np.mean([getattr(one, field)[pair] for one in learned], axis=0)
     shd = {pair: each("shd", pair) for pair in pairs}
+    seeds = len(shd["no_prior", "real"])
     gain = {pair: shd["no_prior", pair[1]] - shd[pair] for pair in pairs if pair[0] in LEARNED[1:]}
     numbers = {
         "shd": _by_arm(shd, np.mean),
         "cpdag_shd": _by_arm({pair: each("cpdag_shd", pair) for pair in pairs}, np.mean),
-        "gain": _by_arm(gain, np.mean),
+        difference(seeds): _by_arm(gain, np.mean),
     }
-    if len(shd["no_prior", "real"]) > 1:
+    if seeds >= ENOUGH:
         varying = {pair: values for pair, values in shd.items() if pair[0] in LEARNED}
         numbers |= {"shd_error": _by_arm(varying, standard_error), "gain_error": _by_arm(gain, standard_error)}
     numbers["systems"] = [_record(*pair) for pair in zip(subjects, learned, strict=True)]

@@ -34,7 +34,7 @@ from ml_collections import ConfigDict, config_dict
 from experiments import _causal_figures as pictures
 from experiments import _causal_problems as problems
 from experiments._causal_problems import Study
-from experiments._spread import standard_error
+from experiments._spread import ENOUGH, compared, standard_error
 from framework import causal, runs
 from framework.causal import equivalence, intervention, metrics, moments, ranking, sortability
 from framework.core import devices, keys
@@ -60,6 +60,8 @@ SIZES = {
     "paper": dict(zip(_COLUMNS, (20, 50, 100, 1000, 200, True, SWEEP), strict=True)),
 }
 SHOWN = ("shd", "cpdag_shd", "f1")  # of all measures, what the result of a study holds
+OF_ONE = ("sid", "skeleton_f1", "fdr", "tpr", "fpr")  # what the result of a single problem holds besides
+COMPARED = (*SHOWN, *OF_ONE)  # between arms
 CHUNK = 1000  # steps between two looks
 PATH_STEPS = (1000, 1000, 1000, 1000, 2000)  # of a path that no search ends
 
@@ -130,6 +132,7 @@ def main(config: ConfigDict, run: runs.Run) -> dict[str, Any]:
         seeds = SIZES[config.preset]["seeds"] if config.seeds is None else config.seeds
         studies = {mode: problems.generated(config, rows, seeds) for mode, rows in sizes.items() if rows}
         numbers: dict[str, Any] = {"columns": len(next(iter(studies.values())).names), "seeds": seeds}
+        numbers |= compared(seeds, *(f"{mode}.{name}" for mode in studies for name in COMPARED))
         for i, (mode, study) in enumerate(studies.items()):
             learner = learner_of(config, modes[mode])
             as_learned = [np.asarray(moments.transformed(x, learner.transform).values) for x in study.tables]
@@ -160,6 +163,7 @@ def _tool(config: ConfigDict, run: runs.Run, study: Study, learner: causal.Confi
     numbers["edges"] = {arm: int(result.graph.sum()) for arm, result in results.items()}
     if study.truths:
         numbers |= _scores(run, "scores", study, {arm: [result] for arm, result in results.items()})
+        numbers |= compared(1, *COMPARED)
         pictures.draw_scores(run, "shd", numbers, "This table")
     return numbers
 
@@ -192,7 +196,7 @@ def _study(config: ConfigDict, run: runs.Run, mode: str, study: Study, learner: 
             lines = {name: [_spread(study, found) for found in each] for name, each in sweep.items()}
             numbers["sweep"] = {name: [mean for mean, _ in line] for name, line in lines.items()}
             lines["no prior"] = [_spread(study, fits["no_prior"])] * len(quality)
-            pictures.draw_sweep(run, list(config.prior.sweep), lines)
+            pictures.draw_sweep(run, list(config.prior.sweep), lines, f"{mode} data", len(study.seeds))
         confidence = _confidence(run, study, learner, counts)
         pictures.write_graph(run, study, fits["prior"][0], confidence)
         pictures.draw_adjacency(run, study, {arm: fits[arm][0] for arm in ("no_prior", "prior")})
@@ -310,10 +314,10 @@ def _scores(run: runs.Run, name: str, study: Study, fits: dict[str, list[causal.
         "varsortability": float(np.mean([sortability.varsortability(*pair) for pair in pairs])),
         "r2_sortability": float(np.mean([sortability.r2_sortability(*pair) for pair in pairs])),
     }
-    for measure in SHOWN if len(study.seeds) > 1 else (*SHOWN, "sid", "skeleton_f1", "fdr", "tpr", "fpr"):
+    for measure in SHOWN if len(study.seeds) > 1 else COMPARED:
         numbers[measure] = {arm: float(np.mean([one[measure] for one in ones])) for arm, ones in each.items()}
     numbers["shd_each"] = {arm: [int(one["shd"]) for one in ones] for arm, ones in each.items()}
-    if len(study.seeds) > 1:
+    if len(study.seeds) >= ENOUGH:
         numbers["shd_error"] = {arm: standard_error(values) for arm, values in numbers["shd_each"].items()}
     return numbers
 
