@@ -13,6 +13,10 @@ from framework.causal import bif, elicitation, endpoint, graphs, synthetic
 from framework.core import keys
 from framework.core.files import parse_json
 
+FILES = ("data.csv", "data.truth", "data.bif", "prior.answers", "prior.elicit.descriptions", "knowledge")
+RECIPE = ("graph", "degree", "equations", "noise", "variances")  # of generated data, in config.data
+NO_MODEL = "no model is asked; prior.elicit.model names one"
+
 
 class Study(NamedTuple):
     """What is to be learned, one entry a seed in every list, and what is known of it."""
@@ -26,16 +30,42 @@ class Study(NamedTuple):
     note: str = ""  # what the source of the priors warns of
 
 
+def unused(config: ConfigDict) -> dict[str, str]:
+    """The settings that this config leaves without effect, each with the reason."""
+    prior, found = config.prior, {}
+    if config.data.csv:
+        drawn = ("bif", *RECIPE, "nodes", "raw_samples", "standardised_samples")
+        found |= dict.fromkeys((f"data.{name}" for name in drawn), "data.csv names a table, so no data are generated")
+        made = ("prior.precision", "prior.recall", "prior.sweep", "paper_arms")
+        found |= dict.fromkeys(
+            made, "priors of known quality need known truths, of generated data; data.csv is a table"
+        )
+        if not (prior.answers or prior.elicit.model):
+            found["prior.weight"] = "there is no prior; prior.answers or prior.elicit.model gives one"
+    else:
+        found["data.truth"] = "it is the truth of a table: give data.csv with it; generated data bring their own"
+        found["data.transform"] = "it is for a table: give data.csv with it; generated data are raw and standardised"
+        found["prior.elicit"] = "a model is asked about the columns of a table: give data.csv with it"
+        if config.data.bif:
+            found |= dict.fromkeys(
+                (f"data.{name}" for name in (*RECIPE, "nodes")), "data.bif brings graph and equations"
+            )
+        if prior.answers:
+            made = ("prior.precision", "prior.recall")
+            found |= dict.fromkeys(made, "prior.answers takes the place of priors that are made")
+    if not prior.elicit.model:
+        found.setdefault("prior.elicit", NO_MODEL)
+    if config.learner.finish == "cut":
+        found["learner.noise"] = "it is of the search, which learner.finish=cut leaves out"
+    return found
+
+
 def generated(config: ConfigDict, samples: int, seeds: int) -> Study:
     """Tables drawn by the recipe of the config, and a prior of known quality for each."""
     network = bif.read_network(config.data.bif) if config.data.bif else None
     nodes = len(network.names) if network else config.data.nodes
     if nodes < 2 or samples < 3:
         raise ValueError(f"data.nodes must be at least 2 and samples at least 3, got {nodes} and {samples}")
-    if config.data.truth:
-        raise ValueError("data.truth is the truth of a table: give data.csv with it; generated data bring their own")
-    if config.prior.elicit.model:
-        raise ValueError("prior.elicit asks about the columns of a table: give data.csv with it")
     runs.require_memory(8 * nodes * (4 * samples + 40 * nodes), f"a study of {nodes} columns and {samples} rows")
     drawn = [_draw(config, network, key, nodes, samples) for key in keys.for_seeds(config.seed, seeds)]
     names = network.names if network else tuple(f"X{i + 1}" for i in range(nodes))
@@ -56,9 +86,7 @@ def _draw(config: ConfigDict, network: bif.Network | None, key, nodes: int, samp
     """A true graph and a table."""
     if network:
         return network.graph, bif.sample(network, keys.named(key, "noise"), samples).astype(float)
-    recipe = synthetic.Recipe(
-        **{name: config.data[name] for name in ("graph", "degree", "equations", "noise", "variances")}
-    )
+    recipe = synthetic.Recipe(**{name: config.data[name] for name in RECIPE})
     return synthetic.draw(key, recipe, nodes, samples)
 
 

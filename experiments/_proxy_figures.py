@@ -44,7 +44,6 @@ def draw_ranks(run: runs.Run, numbers: Mapping[str, Any], against: str, architec
         axis.plot(tau, place, "o", color=colour, markersize=8, clip_on=False)
     axis.set_yticks(range(len(taus)), taus)
     axis.set_ylim(len(taus) - 0.5, -0.9)
-    axis.set_xlim(right=1.02)
     figures.frame(axis, f"Kendall's tau against {against}", grid="x")
     caption = f"Rankings of {architectures} architectures by trainings on parts, means over the seeds; tau is 1 in the "
     caption += f"same order as {against}, -1 in the reverse."
@@ -55,6 +54,7 @@ def draw_ranks(run: runs.Run, numbers: Mapping[str, Any], against: str, architec
         side = "right" if between > 0 else "left"
         axis.annotate(" two seeds ", (between, -0.6), fontsize=8.5, color=figures.MUTED, ha=side, va="center")
         caption += " Dotted: trainings on all images with two seeds, against each other."
+    axis.set_xlim(right=1.02)
     run.save_figure("figures/ranks", figure, caption, runs.no_interval(seeds))
 
 

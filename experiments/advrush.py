@@ -33,6 +33,7 @@ from experiments import _advrush_attacks as judges
 from experiments import _advrush_figures as pictures
 from experiments import _proxies as proxies
 from experiments._rows import of_one
+from experiments._settings import dataset_folder, refuse_unused, require_files
 from experiments._spread import ENOUGH, compared, difference
 from framework import attacks, runs
 from framework.attacks import training as hardened
@@ -129,8 +130,22 @@ def get_config(preset: str = "default") -> ConfigDict:
     )
 
 
+def check_settings(config: ConfigDict) -> None:
+    """Refuses settings without effect, and files that are not there."""
+    kind, unused = config.training.kind, proxies.unused(config.proxy) | dataset_folder(config.data.name)
+    if kind != "trades":
+        unused["training.beta"] = f"it is of trades, and training.kind is {kind}"
+    if kind == "standard":
+        unused["training.epsilon"] = "standard training attacks no images; epsilon is that of the attacks that judge"
+        if not {"pgd-20", "pgd-100"} & set(config.attacks):
+            unused["training.step_size"] = "neither the training nor any of the attacks is PGD"
+    refuse_unused(config, get_config(config.preset), unused)
+    require_files(config, "data.dir", "proxy.entropy")
+
+
 def main(config: ConfigDict, run: runs.Run) -> dict[str, Any]:
     """Searches, trains, attacks; writes numbers, genotypes and figures."""
+    check_settings(config)
     check(config)
     train, test = sets(config)
     epochs, batch, images = config.training.epochs, config.training.batch, len(train[1])
@@ -162,6 +177,9 @@ def check(config: ConfigDict) -> None:
         raise ValueError(f"attacks must be some of {', '.join(judges.ATTACKS)}, got {list(config.attacks)}")
     if config.compile not in proxies.COMPILE:
         raise ValueError(f"compile must be one of {', '.join(proxies.COMPILE)}, got {config.compile!r}")
+    if not config.search.warmup < config.search.epochs:
+        got = f"{config.search.warmup} of {config.search.epochs}"
+        raise ValueError(f"search.warmup must end before search.epochs do, or AdvRush's search is DARTS's; got {got}")
     if config.training.kind not in TRAININGS:
         raise ValueError(f"training.kind must be one of {', '.join(TRAININGS)}, got {config.training.kind!r}")
     for name in ("epsilon", "training.epsilon", "training.step_size"):

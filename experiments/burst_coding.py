@@ -31,6 +31,7 @@ from tqdm import tqdm
 from experiments import _burst_figures as pictures
 from experiments import _burst_networks as networks
 from experiments._burst_networks import Curve, Sets
+from experiments._settings import dataset_folder, refuse_unused, require_files
 from experiments._spread import ENOUGH, compared, difference, standard_error
 from framework import runs, snn
 from framework.core import keys
@@ -130,8 +131,28 @@ def get_config(preset: str = "default") -> ConfigDict:
     )
 
 
+def check_settings(config: ConfigDict) -> None:
+    """Refuses settings without effect, and a folder that is not there."""
+    refuse_unused(config, get_config(config.preset), _unused(config))
+    require_files(config, "data.dir")
+
+
+def _unused(config: ConfigDict) -> dict[str, str]:
+    """The settings that this config leaves without effect, each with the reason."""
+    found = dataset_folder(config.data.name)
+    if config.scale == "max":
+        found["percentile"] = "scale=max takes the largest activation"
+    hidden = {name.partition("-")[2] for name in config.pairs} | ({"burst"} if config.levels else set())
+    for code in {"rate", "phase", "burst"} - hidden:
+        found[f"codes.{code}"] = f"no pair has the code {code} in hidden layers"
+    if not any("phase" in name for name in config.pairs):
+        found["codes.period"] = "no pair has the code phase"
+    return found
+
+
 def main(config: ConfigDict, run: runs.Run) -> dict[str, Any]:
     """Trains, converts, simulates; writes numbers, tables and figures."""
+    check_settings(config)
     pairs = {name: _codes(config, name) for name in config.pairs}
     if not pairs:
         raise ValueError(f"pairs must name at least one of {', '.join(coding.PAIRS)}")

@@ -34,6 +34,7 @@ from ml_collections import ConfigDict, config_dict
 from experiments import _causal_figures as pictures
 from experiments import _causal_problems as problems
 from experiments._causal_problems import Study
+from experiments._settings import refuse_unused, require_files
 from experiments._spread import ENOUGH, compared, standard_error
 from framework import causal, runs
 from framework.causal import equivalence, intervention, metrics, moments, ranking, sortability
@@ -119,8 +120,15 @@ def get_config(preset: str = "default") -> ConfigDict:
     )
 
 
+def check_settings(config: ConfigDict) -> None:
+    """Refuses settings without effect, and files that are not there."""
+    refuse_unused(config, get_config(config.preset), problems.unused(config))
+    require_files(config, *problems.FILES)
+
+
 def main(config: ConfigDict, run: runs.Run) -> dict[str, Any]:
     """Learns every problem with and without its prior, and writes graph, scores and figures."""
+    check_settings(config)
     with jax.enable_x64(True):
         if config.data.csv:
             learner = learner_of(config, config.data.transform or "standardize")

@@ -30,6 +30,7 @@ from experiments import _proxy_figures as pictures
 from experiments import _proxy_images as images
 from experiments import _proxy_ranks as ranks
 from experiments import _proxy_search as search
+from experiments._settings import dataset_folder, refuse_unused, require_files
 from experiments._spread import compared
 from framework import data, runs, selection
 from framework.core import keys
@@ -116,8 +117,21 @@ def get_config(preset: str = "default") -> ConfigDict:
     )
 
 
+def check_settings(config: ConfigDict) -> None:
+    """Refuses settings without effect, and files that are not there."""
+    unused = dict.fromkeys(("proxy.rule", "proxy.entropy"), "search.rules says which rules choose, by a base network")
+    unused |= dataset_folder(*config.data.sets, config.ranks.set, config.search.set)
+    if config.seeds is not None:
+        unused |= dict.fromkeys(("ranks.seeds", "search.seeds"), "seeds goes before it")
+    if set(config.search.kinds) == {"full"}:
+        unused["search.rules"] = "search.kinds is full alone, which sees all images"
+    refuse_unused(config, get_config(config.preset), unused)
+    require_files(config, "data.dir", "ranks.table")
+
+
 def main(config: ConfigDict, run: runs.Run) -> dict[str, Any]:
     """Entropies, the ranking of architectures, searches on proxies; numbers, tables, figures."""
+    check_settings(config)
     _check(config)
     table = nasbench201.read_table(config.ranks.table) if config.ranks.table else None
     prepared = functools.cache(lambda name: images.prepared(config, run, name))
