@@ -56,23 +56,26 @@ for row in table[:3]:
 # %% [markdown]
 # ## From the data alone
 #
-# `fit` returns a DAG with a weight on each edge; entry (i, j) is i -> j. `Config.standardized()` is the method for
-# columns of any scale. A pandas DataFrame does as well as an array: its names are kept.
+# `fit` returns a DAG with a weight on each edge; entry (i, j) is i -> j. A pandas DataFrame does as well as an array: its
+# names are kept. Data alone leave some directions open: those edges are drawn without an arrowhead.
 
 # %%
-config = causal.Config.standardized()
+config = causal.Config()
 KINDS = {
     "correct": ("#3c7a3f", "solid"),
     "reversed": ("#e07a3f", "solid"),
     "extra": ("#a05195", "solid"),
     "missing": ("#9aa5b1", "dotted"),
+    "open": ("#2a6f97", "dashed"),
 }
 
 
 def picture(result, what, widths=None):
-    """The graph of a fit beside the truth."""
+    """The graph of a fit next to the truth."""
     distance = int(causal.metrics.compare(truth, result.graph)["shd"])
-    return figures.graph(causal.to_networkx(result, names, truth), f"{what}; edges wrong: {distance}", KINDS, widths)
+    drawn = causal.to_networkx(result, names, truth)
+    undirected = [(a, b) for a, b, direction in drawn.edges(data="direction") if direction == "open"]
+    return figures.graph(drawn, f"{what}; edges wrong: {distance}", KINDS, widths, undirected)
 
 
 alone = causal.fit(table, config=config)
@@ -138,14 +141,15 @@ figures.grouped_bars(bars, "edges wrong (SHD)")
 # %% [markdown]
 # ## How sure is each edge?
 #
-# A bootstrap fits resampled rows, all of them by one vmapped call, and counts how often each edge comes back. Below,
-# the wider an edge, the more resamples bear it out.
+# A bootstrap fits resampled rows, all of them by one vmapped call, and counts how often two columns are joined, and how
+# often the direction is told, by the data or by the prior. Below, the wider an edge, the more resamples join its columns.
 
 # %%
-frequency = causal.bootstrap(jax.random.key(1), table, 50, prior, config)
-widths = {(names[i], names[j]): float(frequency[i, j]) for i, j in np.argwhere(informed.graph)}
-for edge, share in sorted(widths.items(), key=lambda item: -item[1]):
-    print(f"{share:4.0%}  {edge[0]} -> {edge[1]}")
+found = causal.bootstrap(jax.random.key(1), table, 50, prior, config)
+widths = {(names[i], names[j]): float(found.joined[i, j]) for i, j in np.argwhere(informed.graph)}
+for source, target, direction, _ in causal.edges(informed, names):
+    i, j = names.index(source), names.index(target)
+    print(f"{found.joined[i, j]:4.0%} joined, {found.directed[i, j]:4.0%} ->  {source} -> {target}, {direction}")
 picture(informed, "with the prior", widths)
 
 # %% [markdown]

@@ -11,29 +11,53 @@ from experiments._spread import bars
 from framework import causal, runs
 from framework.runs import figures
 
-KINDS = {
+KINDS = {  # next to a truth
     "correct": ("#3c7a3f", "solid"),
     "reversed": ("#e07a3f", "solid"),
     "extra": ("#a05195", "solid"),
     "missing": ("#9aa5b1", "dotted"),
-    "found": ("#2a6f97", "solid"),
+    "open": ("#2a6f97", "dashed"),
 }
 
 
-def write_graph(run: runs.Run, study: Study, result: causal.Result, confidence: np.ndarray) -> None:
+DIRECTION_KINDS = {
+    "compelled": ("#2a6f97", "solid"),
+    "knowledge": ("#1d2733", "solid"),
+    "prior": ("#e07a3f", "solid"),
+    "assumed": ("#a05195", "dashed"),
+    "open": ("#7a7a7a", "dashed"),
+}
+TABLE_HEADER = ("source", "target", "direction", "weight", "joined", "forward", "backward", "open")
+
+
+def edge_rows(study: Study, result: causal.Result, found: causal.Bootstrap) -> list[tuple]:
+    """A row an edge, as `TABLE_HEADER` names its cells; the frequencies are those of its pair of columns."""
+    place = {name: i for i, name in enumerate(study.names)}
+    rows = []
+    for source, target, direction, weight in causal.edges(result, study.names):
+        i, j = place[source], place[target]
+        shares = found.joined[i, j], found.directed[i, j], found.directed[j, i], found.open[i, j]
+        rows.append((source, target, direction, weight, *map(float, shares)))
+    return rows
+
+
+def write_graph(run: runs.Run, study: Study, result: causal.Result, found: causal.Bootstrap) -> None:
     """`graph.csv` and `graph.png` of the first problem."""
-    edges = [(int(i), int(j)) for i, j in np.argwhere(result.graph)]
-    edges.sort(key=lambda edge: -abs(result.weights[edge]))
-    header = ("source", "target", "weight", "confidence")
-    rows = [(study.names[i], study.names[j], result.weights[i, j], confidence[i, j]) for i, j in edges]
-    run.save_csv("graph.csv", header, rows)
+    rows = edge_rows(study, result, found)
+    run.save_csv("graph.csv", TABLE_HEADER, rows)
     drawn = causal.to_networkx(result, study.names, study.truths[0] if study.truths else None)
     if not study.truths:
-        nx.set_edge_attributes(drawn, "found", "kind")
-    widths = {(a, b): frequency for a, b, _, frequency in rows}
+        nx.set_edge_attributes(drawn, {(a, b): direction for a, b, direction in drawn.edges(data="direction")}, "kind")
+    widths = {row[:2]: row[4] for row in rows}
+    undirected = [row[:2] for row in rows if row[2] == "open"]
     which = "graph of the first problem" if len(study.truths) > 1 else "graph"
-    caption = f"The learned {which}; the wider an edge, the more bootstrap resamples bear it out."
-    run.save_figure("graph", figures.graph(drawn, f"{len(edges)} edges", KINDS, widths), caption)
+    caption = f"The learned {which}; the wider an edge, the more bootstrap resamples join its columns."
+    if undirected:
+        caption += " A line without an arrowhead has an open direction: its reverse explains the data as well."
+    told = [f"{sum(row[2] == name for row in rows)} {name}" for name in DIRECTION_KINDS]
+    title = f"{len(rows)} edges, by what tells their direction: {', '.join(t for t in told if t[:2] != '0 ')}"
+    kinds = KINDS if study.truths else DIRECTION_KINDS
+    run.save_figure("graph", figures.graph(drawn, title if rows else "no edge", kinds, widths, undirected), caption)
 
 
 def draw_adjacency(run: runs.Run, study: Study, results: Mapping[str, causal.Result]) -> None:
@@ -41,9 +65,20 @@ def draw_adjacency(run: runs.Run, study: Study, results: Mapping[str, causal.Res
     panels = {"truth": study.truths[0].astype(float)} if study.truths else {}
     if study.priors:
         panels["prior, by confidence"] = study.priors[0].edges * study.priors[0].confidence
-    panels |= {f"learned, {arm.replace('_', ' ')}": result.weights for arm, result in results.items()}
+    panels |= {f"learned, {arm.replace('_', ' ')}": _both_ways(result) for arm, result in results.items()}
     caption = f"Adjacency matrices{' of the first problem' if len(study.truths) > 1 else ''}, from row to column."
+    if any(_is_open(result).any() for result in results.values()):
+        caption += " An edge whose direction is open stands in both places."
     run.save_figure("figures/adjacency", figures.matrices(panels, study.names), caption)
+
+
+def _is_open(result: causal.Result) -> np.ndarray:
+    return np.asarray(result.direction) == causal.DIRECTIONS.index("open")
+
+
+def _both_ways(result: causal.Result) -> np.ndarray:
+    """The weights, with those of open edges in both directions."""
+    return result.weights + np.where(_is_open(result), result.weights, 0).T
 
 
 def draw_scores(run: runs.Run, name: str, numbers: Mapping[str, Any], what: str) -> None:

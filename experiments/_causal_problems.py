@@ -1,5 +1,6 @@
 """Where the problems of the causal study come from: drawn tables, bnlearn networks, and tables of one's own."""
 
+import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -55,8 +56,6 @@ def unused(config: ConfigDict) -> dict[str, str]:
             found |= dict.fromkeys(made, "prior.answers takes the place of priors that are made")
     if not prior.elicit.model:
         found.setdefault("prior.elicit", NO_MODEL)
-    if config.learner.finish == "cut":
-        found["learner.noise"] = "it is of the search, which learner.finish=cut leaves out"
     return found
 
 
@@ -108,6 +107,15 @@ def from_csv(config: ConfigDict, learner: causal.Config, run: runs.Run) -> Study
     if config.prior.answers:
         raise ValueError("prior.answers holds answers already: leave it out to ask anew with prior.elicit.model")
     return _with_answers(study, _elicited(config, table.names, run))
+
+
+def known(prior: causal.Knowledge | None, study: Study) -> causal.Knowledge:
+    """A prior, or one that knows nothing, with the study's hard knowledge."""
+    nothing = np.zeros((len(study.names),) * 2)
+    prior = causal.Knowledge(nothing, nothing) if prior is None else prior
+    return dataclasses.replace(
+        prior, required=study.hard and study.hard.required, forbidden=study.hard and study.hard.forbidden
+    )
 
 
 def _with_knowledge(study: Study, config: ConfigDict) -> Study:

@@ -4,8 +4,9 @@ wrong one does next to no harm where the data decide how far it is trusted.
 On random linear graphs, raw with few rows and standardised with many, the learner is run without a prior, with one of
 known quality whose trust is calibrated, and with the same one trusted blindly; then with each use of the paper, which
 cuts the path at a threshold: initialisation, similarity, lower bounds. All are held against the prior alone, sorting
-baselines and the empty graph. On a table of your own it is a tool: it writes the learned graph with a bootstrap
-confidence for each edge.
+baselines and the empty graph. On a table of your own it is a tool: it writes the learned graph with what tells the
+direction of each edge (the data, knowledge, the prior, or nothing), and how often bootstrap resamples join its columns,
+directed or open.
 
     python launch.py --config=experiments/causal_prior.py:smoke                        30 s on 2 CPU cores
     python launch.py --config=experiments/causal_prior.py                              3 minutes
@@ -24,6 +25,7 @@ discovery", arXiv 2311.11212.
 """
 
 import dataclasses
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,11 +35,12 @@ from ml_collections import ConfigDict, config_dict
 
 from experiments import _causal_figures as pictures
 from experiments import _causal_problems as problems
+from experiments import _causal_scores as scores
 from experiments._causal_problems import Study
 from experiments._settings import refuse_unused, require_files
-from experiments._spread import ENOUGH, compared, standard_error
+from experiments._spread import compared
 from framework import causal, runs
-from framework.causal import equivalence, intervention, metrics, moments, ranking, sortability
+from framework.causal import moments
 from framework.core import devices, keys
 
 # Mean and twice the standard deviation over batches of seeds: 10 for smoke, 5 for default.
@@ -60,9 +63,6 @@ SIZES = {
     "default": dict(zip(_COLUMNS, (20, 20, 60, 1000, 100, True, SWEEP), strict=True)),
     "paper": dict(zip(_COLUMNS, (20, 50, 100, 1000, 200, True, SWEEP), strict=True)),
 }
-SHOWN = ("shd", "cpdag_shd", "f1")  # of all measures, what the result of a study holds
-OF_ONE = ("sid", "skeleton_f1", "fdr", "tpr", "fpr")  # what the result of a single problem holds besides
-COMPARED = (*SHOWN, *OF_ONE)  # between arms
 CHUNK = 1000  # steps between two looks
 PATH_STEPS = (1000, 1000, 1000, 1000, 2000)  # of a path that no search ends
 
@@ -110,9 +110,9 @@ def get_config(preset: str = "default") -> ConfigDict:
             "knowledge": "",  # a CSV source,target,kind of edges that are required or forbidden
             "learner": {
                 "penalty": 0.1,  # l1
-                "cut": config_dict.placeholder(float),  # .3 on raw columns, .1 on standardised ones
-                "finish": config_dict.placeholder(str),  # search on raw columns, order on standardised ones
-                "noise": config_dict.placeholder(str),  # equal on raw columns, unequal on standardised ones
+                "cut": config_dict.placeholder(float),  # .3 with equal variances, .1 with unequal ones
+                "finish": config_dict.placeholder(str),  # search with equal variances, order with unequal ones
+                "noise": config_dict.placeholder(str),  # equal on generated raw columns, else unequal
             },
             "paper_arms": size["paper"],  # whether to run the paper's own uses of the prior too
             "bootstrap": size["bootstrap"],  # resamples behind the confidence of each edge
@@ -131,18 +131,19 @@ def main(config: ConfigDict, run: runs.Run) -> dict[str, Any]:
     check_settings(config)
     with jax.enable_x64(True):
         if config.data.csv:
-            learner = learner_of(config, config.data.transform or "standardize")
+            learner = learner_of(config, config.data.transform or "standardize", config.learner.noise or "unequal")
             return _tool(config, run, problems.from_csv(config, learner, run), learner)
-        modes = {"raw": "center", "standardised": "standardize"}
+        modes = {"raw": ("center", "equal"), "standardised": ("standardize", "unequal")}  # transform, noise
         sizes = {mode: config.data[f"{mode}_samples"] for mode in modes}
         if not any(sizes.values()):
             raise ValueError("data.raw_samples or data.standardised_samples must be above 0, both are 0")
         seeds = SIZES[config.preset]["seeds"] if config.seeds is None else config.seeds
         studies = {mode: problems.generated(config, rows, seeds) for mode, rows in sizes.items() if rows}
         numbers: dict[str, Any] = {"columns": len(next(iter(studies.values())).names), "seeds": seeds}
-        numbers |= compared(seeds, *(f"{mode}.{name}" for mode in studies for name in COMPARED))
+        numbers |= compared(seeds, *(f"{mode}.{name}" for mode in studies for name in scores.COMPARED))
         for i, (mode, study) in enumerate(studies.items()):
-            learner = learner_of(config, modes[mode])
+            transform, noise = modes[mode]
+            learner = learner_of(config, transform, config.learner.noise or noise)
             as_learned = [np.asarray(moments.transformed(x, learner.transform).values) for x in study.tables]
             numbers[mode] = _study(config, run, mode, study._replace(tables=as_learned), learner, first=i == 0)
             if study.note:
@@ -150,9 +151,10 @@ def main(config: ConfigDict, run: runs.Run) -> dict[str, Any]:
         return numbers
 
 
-def learner_of(config: ConfigDict, transform: str) -> causal.Config:
-    """The learner for columns so transformed; fixed before any truth is looked at."""
-    method = causal.Config if transform in ("center", "none") else causal.Config.standardized
+def learner_of(config: ConfigDict, transform: str, noise: str) -> causal.Config:
+    """The learner for columns so transformed, with noise of `equal` or `unequal` variances; fixed before any truth is
+    looked at."""
+    method = causal.Config.equal_variance if noise == "equal" else causal.Config
     given = {name: value for name, value in config.learner.items() if value is not None}
     return method(transform=transform, prior_weight=config.prior.weight, **given)
 
@@ -162,16 +164,20 @@ def _tool(config: ConfigDict, run: runs.Run, study: Study, learner: causal.Confi
     counts = _resamples(config, study)  # refuses a bad number before any work
     arms = {"no_prior": [None]} | ({"prior": study.priors} if study.priors else {})
     results = {arm: found[0] for arm, found in _fit(run, "fit", study, learner, arms).items()}
-    confidence = _confidence(run, study, learner, counts)
-    pictures.write_graph(run, study, list(results.values())[-1], confidence)
+    last = list(results)[-1]
+    found = _bootstrap(run, study, learner, counts, results[last])
+    results[last] = found.result
+    pictures.write_graph(run, study, found.result, found)
     pictures.draw_adjacency(run, study, results)
     rows, columns = study.tables[0].shape
     numbers = {"rows": rows, "columns": columns, "claim": f"The causal graph found in {Path(config.data.csv).name}."}
     numbers |= {"note": study.note} if study.note else {}
     numbers["edges"] = {arm: int(result.graph.sum()) for arm, result in results.items()}
+    numbers["directions"] = {arm: _directions(result) for arm, result in results.items()}
+    numbers["table"] = {"header": pictures.TABLE_HEADER, "cells": pictures.edge_rows(study, found.result, found)}
     if study.truths:
-        numbers |= _scores(run, "scores", study, {arm: [result] for arm, result in results.items()})
-        numbers |= compared(1, *COMPARED)
+        numbers |= scores.score(run, "scores", study, {arm: [result] for arm, result in results.items()})
+        numbers |= compared(1, *scores.COMPARED)
         pictures.draw_scores(run, "shd", numbers, "This table")
     return numbers
 
@@ -197,16 +203,16 @@ def _study(config: ConfigDict, run: runs.Run, mode: str, study: Study, learner: 
     fits |= blind
     if config.paper_arms:
         fits |= _paper_arms(run, mode, study, learner)
-    numbers = _scores(run, f"scores_{mode}", study, fits)
+    numbers = scores.score(run, f"scores_{mode}", study, fits)
     pictures.draw_scores(run, f"shd_{mode}", numbers, f"{mode.capitalize()} data, {len(study.tables[0])} rows")
     if first:
         if quality:
-            lines = {name: [_spread(study, found) for found in each] for name, each in sweep.items()}
+            lines = {name: [scores.spread(study, found) for found in each] for name, each in sweep.items()}
             numbers["sweep"] = {name: [mean for mean, _ in line] for name, line in lines.items()}
-            lines["no prior"] = [_spread(study, fits["no_prior"])] * len(quality)
+            lines["no prior"] = [scores.spread(study, fits["no_prior"])] * len(quality)
             pictures.draw_sweep(run, list(config.prior.sweep), lines, f"{mode} data", len(study.seeds))
-        confidence = _confidence(run, study, learner, counts)
-        pictures.write_graph(run, study, fits["prior"][0], confidence)
+        found = _bootstrap(run, study, learner, counts, fits["prior"][0])
+        pictures.write_graph(run, study, found.result, found)
         pictures.draw_adjacency(run, study, {arm: fits[arm][0] for arm in ("no_prior", "prior")})
     return numbers
 
@@ -252,7 +258,7 @@ def _fit(run: runs.Run, phase: str, study: Study, learner: causal.Config, arms: 
     """The results of each arm, one a seed."""
     labels = [(arm, seed) for arm in arms for seed in study.seeds]
     pairs = [(x, prior) for priors in arms.values() for x, prior in zip(study.tables, priors, strict=True)]
-    given = [causal.problem(x, _known(prior, study), learner) for x, prior in pairs]
+    given = [causal.problem(x, problems.known(prior, study), learner) for x, prior in pairs]
 
     def rows(done: int, measured) -> list[dict[str, Any]]:
         last = [{name: values[-1, i] for name, values in measured.items()} for i in range(len(labels))]
@@ -264,83 +270,28 @@ def _fit(run: runs.Run, phase: str, study: Study, learner: causal.Config, arms: 
     return {arm: each[i * len(study.seeds) : (i + 1) * len(study.seeds)] for i, arm in enumerate(arms)}
 
 
-def _known(prior: causal.Knowledge | None, study: Study) -> causal.Knowledge:
-    """A prior, or one that knows nothing, with the study's hard knowledge."""
-    nothing = np.zeros((len(study.names),) * 2)
-    prior = causal.Knowledge(nothing, nothing) if prior is None else prior
-    return dataclasses.replace(
-        prior, required=study.hard and study.hard.required, forbidden=study.hard and study.hard.forbidden
-    )
-
-
 def _resamples(config: ConfigDict, study: Study) -> jax.Array:
     """How often each row of the first problem stands in each resample, `[resamples, rows]`."""
     key = keys.named(jax.random.key(config.seed), "bootstrap")
     return causal.confidence.resample(key, len(study.tables[0]), config.bootstrap)
 
 
-def _confidence(run: runs.Run, study: Study, learner: causal.Config, counts: jax.Array) -> np.ndarray:
-    """Bootstrap frequency of each edge of the first problem, `[columns, columns]`."""
-    known = _known(study.priors[0] if study.priors else None, study)
+def _bootstrap(
+    run: runs.Run, study: Study, learner: causal.Config, counts: jax.Array, result: causal.Result
+) -> causal.Bootstrap:
+    """The bootstrap of the first problem, whose fit to all rows is the result."""
+    known = problems.known(study.priors[0] if study.priors else None, study)
     given = [causal.problem(study.tables[0], known, learner, counts=count) for count in counts]
-    results = _solve(run, "bootstrap", given, learner, lambda done, measured: [])
-    return np.asarray(results.graph).mean(axis=0)
+    fits = _solve(run, "bootstrap", given, learner, lambda done, measured: [])
+    fits = jax.tree.map(lambda first, rest: np.concatenate([np.asarray(first)[None], rest]), result, fits)
+    return _on_host(_summarize(fits, causal.problem(study.tables[0], known, learner), learner))
 
 
-def _baselines(study: Study) -> dict[str, list[np.ndarray]]:
-    """Graphs that use the prior alone, or nothing but how columns vary."""
-    found = {}
-    if study.priors:
-        found["prior_only"] = [np.asarray(causal.knowledge.alone(_known(prior, study))) for prior in study.priors]
-    if len(study.tables[0]) > len(study.names):
-        shuffle = lambda seed: keys.named(jax.random.key(seed), "random sort")
-        found["var_sort"] = [sortability.var_sort_regress(x) != 0 for x in study.tables]
-        found["r2_sort"] = [sortability.r2_sort_regress(x) != 0 for x in study.tables]
-        found["random_sort"] = [
-            sortability.random_sort_regress(shuffle(seed), x) != 0
-            for seed, x in zip(study.seeds, study.tables, strict=True)
-        ]
-    return found | {"empty": [np.zeros_like(truth) for truth in study.truths]}
+_summarize = jax.jit(causal.confidence.summarize)
+_on_host = partial(jax.tree.map, np.asarray)
 
 
-def _scores(run: runs.Run, name: str, study: Study, fits: dict[str, list[causal.Result]]) -> dict[str, Any]:
-    """Every arm and baseline held against the truths; `name.csv` has all measures, what is returned the first few."""
-    found = {arm: [result.graph for result in results] for arm, results in fits.items()} | _baselines(study)
-    each = {arm: list(map(_measures, study.truths, graphs)) for arm, graphs in found.items()}
-    for arm, results in fits.items():
-        for truth, result, measured in zip(study.truths, results, each[arm], strict=True):
-            measured["auprc"] = float(ranking.auprc(truth, np.abs(result.uncut)))
-    header = ("arm", "seed", *next(iter(each.values()))[0])
-    rows = [
-        (arm, seed, *(measured.get(column, "") for column in header[2:]))
-        for arm, measures in each.items()
-        for seed, measured in zip(study.seeds, measures, strict=True)
-    ]
-    run.save_csv(f"{name}.csv", header, rows)
-    pairs = list(zip(study.tables, study.truths, strict=True))
-    numbers: dict[str, Any] = {
-        "varsortability": float(np.mean([sortability.varsortability(*pair) for pair in pairs])),
-        "r2_sortability": float(np.mean([sortability.r2_sortability(*pair) for pair in pairs])),
-    }
-    for measure in SHOWN if len(study.seeds) > 1 else COMPARED:
-        numbers[measure] = {arm: float(np.mean([one[measure] for one in ones])) for arm, ones in each.items()}
-    numbers["shd_each"] = {arm: [int(one["shd"]) for one in ones] for arm, ones in each.items()}
-    if len(study.seeds) >= ENOUGH:
-        numbers["shd_error"] = {arm: standard_error(values) for arm, values in numbers["shd_each"].items()}
-    return numbers
-
-
-def _measures(true: np.ndarray, found: np.ndarray) -> dict[str, float]:
-    """All measures of one graph; the area under the curve of the weights, where there are any, comes on top."""
-    measured = metrics.compare(true, found) | {
-        "cpdag_shd": equivalence.cpdag_shd(true, found),
-        "sid": intervention.sid(true, found),
-        "skeleton_f1": equivalence.skeleton_scores(true, found)["f1"],
-    }
-    return {name: float(value) for name, value in measured.items()} | {"auprc": ""}
-
-
-def _spread(study: Study, results: list[causal.Result]) -> tuple[float, float]:
-    """Mean and standard error of the SHD."""
-    values = [int(metrics.compare(t, r.graph)["shd"]) for t, r in zip(study.truths, results, strict=True)]
-    return float(np.mean(values)), standard_error(values)
+def _directions(result: causal.Result) -> dict[str, int]:
+    """How many edges owe their direction to what."""
+    counts = np.bincount(np.asarray(result.direction)[result.graph], minlength=len(causal.DIRECTIONS))
+    return {name: int(count) for name, count in zip(causal.DIRECTIONS[1:], counts[1:], strict=True) if count}

@@ -11,9 +11,11 @@ from framework.causal import (
     bif,
     confidence,
     discrete,
+    edge_list,
     elicitation,
     endpoint,
     equivalence,
+    exact_search,
     graphs,
     inputs,
     intervention,
@@ -25,6 +27,7 @@ from framework.causal import (
     nonlinear,
     order_search,
     ordering,
+    orientation,
     physics,
     random_graphs,
     ranking,
@@ -35,21 +38,25 @@ from framework.causal import (
     trust,
 )
 from framework.causal.answers import Answers, domains, read_answers, recorded, select, vote
-from framework.causal.confidence import bootstrap
+from framework.causal.confidence import Bootstrap, bootstrap
 from framework.causal.config import Config
-from framework.causal.graphs import to_networkx
+from framework.causal.edge_list import Edge, edges, to_networkx
 from framework.causal.knowledge import Knowledge
 from framework.causal.learner import STATUS, Result, State, finish, fit, init, step
 from framework.causal.objective import dag, objective
+from framework.causal.orientation import DIRECTIONS
 from framework.causal.problems import Problem, memory, problem
 from framework.causal.saved import load, predict, save
 from framework.causal.tuning import Choice, choose
 
 __all__ = [
+    "DIRECTIONS",
     "STATUS",
     "Answers",
+    "Bootstrap",
     "Choice",
     "Config",
+    "Edge",
     "Knowledge",
     "Problem",
     "Result",
@@ -63,9 +70,12 @@ __all__ = [
     "dag",
     "discrete",
     "domains",
+    "edge_list",
+    "edges",
     "elicitation",
     "endpoint",
     "equivalence",
+    "exact_search",
     "finish",
     "fit",
     "graphs",
@@ -83,6 +93,7 @@ __all__ = [
     "objective",
     "order_search",
     "ordering",
+    "orientation",
     "physics",
     "predict",
     "problem",

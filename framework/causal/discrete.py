@@ -15,28 +15,88 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from framework.causal import graphs, local_search, order_search, ordering, trust
+from framework.causal import (
+    ancestry,
+    exact_search,
+    graphs,
+    local_search,
+    order_search,
+    ordering,
+    orientation,
+    trust,
+)
 from framework.causal.config import Config
 from framework.causal.local_search import Edges, Found
 from framework.causal.problems import Problem
 
 ROUNDS = 3  # of trust and search by turns
 _MOST_TRUST = 1e3  # l_sim / l1 counts as no more
-_ROUNDING = 1e-6  # of a log likelihood a row
+ROUNDING = 1e-8  # of a log likelihood a row
 
 
-def search(graph: jax.Array, problem: Problem, config: Config) -> jax.Array:
-    """The best graph found, `[d, d]` bool, a DAG that keeps to hard knowledge.
+def search(graph: jax.Array, problem: Problem, config: Config) -> tuple[jax.Array, jax.Array]:
+    """Finds the best graph, and what the data say of its directions.
 
     Args:
       graph: what the path ended with, `[d, d]` bool, a DAG that keeps to hard knowledge.
       problem, config: of the fit.
+
+    Returns:
+      The graph, `[d, d]` bool, a DAG that satisfies the hard constraints, and the directions that the data compel, as
+      `compelled_by_data` gives them; where trust is calibrated, of the graph that is found without beliefs.
     """
-    plain = jnp.log(problem.samples) / 2 + jnp.log(len(graph)) + jnp.zeros(graph.shape)
+    prices = _plain(problem)
     if problem.prior_weight is not None:
-        return _from_data(graph, Prices(plain, None).plus(_fixed(problem)), problem, config)
-    alone = _from_data(graph, Prices(plain, None), problem, config)
-    return _with_prior(alone, Prices(plain, None), problem, config)
+        found = _from_data(graph, prices.plus(_fixed(problem)), problem, config)
+        return found, compelled_by_data(found, problem)
+    data_graph = _from_data(graph, prices, problem, config)
+    fixed = hard_directions(problem)
+    return _with_prior(data_graph, problem, config), orientation.compelled_by_data(data_graph, fixed)
+
+
+def compelled_by_data(graph: jax.Array, problem: Problem) -> jax.Array:
+    """The edges of a graph whose direction follows from v-structures that no hard constraint and no belief favours,
+    `[d, d]` bool."""
+    return orientation.compelled_by_data(graph, hard_directions(problem) | (gain(graph, problem) > 0))
+
+
+def score(graph: jax.Array, problem: Problem, config: Config) -> jax.Array:
+    """The penalised log likelihood of a graph, claims included: what `search` maximises, `[]`."""
+    table = local_search.tabulated(problem.covariance, problem.samples)
+    prices, silence = _plain(problem), 0.0
+    if problem.prior_weight is None:
+        worth, silence = _trusted(graph, problem)
+        prices = prices.plus(worth)
+    else:
+        prices = prices.plus(_fixed(problem))
+    paid = jnp.sum(jnp.where(graph, prices.edges, 0))
+    if prices.paths is not None:
+        paid += ancestry.total(ancestry.path_counts(graph), prices.paths)
+    return local_search.log_likelihood(graph, table, _equal(config)) - paid + silence
+
+
+def gain(graph: jax.Array, problem: Problem) -> jax.Array:
+    """What beliefs are worth for i -> j over j -> i, at the trust that they earn by a graph: `[d, d]`.
+
+    Beliefs in paths count by the difference of all that is believed to follow from i and from j.
+    """
+    prices = _trusted(graph, problem)[0] if problem.prior_weight is None else _fixed(problem)
+    return _preference(-prices.edges, None if prices.paths is None else -prices.paths)
+
+
+def _preference(edges: jax.Array, paths: jax.Array | None) -> jax.Array:
+    """What worths of edges and of paths, `[d, d]` each, say for i -> j over j -> i."""
+    preference = edges - edges.T
+    if paths is not None:
+        later = jnp.sum(paths - paths.T, axis=1)
+        preference += later[:, None] - later
+    return preference
+
+
+def _plain(problem: Problem) -> "Prices":
+    """The price of an edge without beliefs."""
+    shape = problem.covariance.shape
+    return Prices(jnp.log(problem.samples) / 2 + jnp.log(shape[0]) + jnp.zeros(shape), None)
 
 
 class Prices(NamedTuple):
@@ -60,43 +120,56 @@ def _fixed(problem: Problem) -> Prices:
     return Prices(worth * problem.confidence * (1 - 2 * problem.prior), paths)
 
 
-def _with_prior(alone: jax.Array, prices: Prices, problem: Problem, config: Config) -> jax.Array:
+def _trusted(graph: jax.Array, problem: Problem) -> tuple[Prices, jax.Array]:
+    """The prices of beliefs at the rates that a graph gives their source, and the log likelihood of its silence."""
+    edges = trust.of_edges(problem.prior, problem.confidence, graph)
+    if problem.ancestors is None:
+        return Prices(edges.costs, None), edges.silence
+    paths = trust.of_paths(problem.ancestors, problem.ancestor_confidence, graphs.reachability(graph))
+    return Prices(edges.costs, paths.costs), edges.silence + paths.silence
+
+
+def _with_prior(data_graph: jax.Array, problem: Problem, config: Config) -> jax.Array:
     """The graph and the trust in the prior that explain data and prior together best.
 
     From the graph that the data alone gave, and from the one that the prior claims: trust by the graph, a search at the
-    prices that follow, and so on.
+    prices that follow, and so on. Directions that the data leave open are no evidence against the prior: both graphs
+    first take those that it claims.
     """
     believed = problem.prior * problem.confidence * problem.allowed * (problem.prior > 0.5)
     claimed = graphs.break_cycles(believed + problem.required, problem.required) != 0
-    claimed = jnp.where(jnp.any(believed > 0), claimed, alone)
-    climb = jax.vmap(lambda graph: _trusting(graph, prices, problem, config))
-    start = Found(jnp.stack([alone, claimed]), jnp.zeros(2))
+    claimed = jnp.where(jnp.any(believed > 0), claimed, data_graph)
+    start = jnp.stack([data_graph, claimed])
+    if not _equal(config):
+        paths = None if problem.ancestors is None else problem.ancestors * problem.ancestor_confidence
+        preference = _preference(problem.prior * problem.confidence, paths)
+        start = jax.vmap(lambda graph: _orient(graph, preference, problem))(start)
+    climb = jax.vmap(lambda graph: _trusting(graph, problem, config))
+    start = Found(start, jnp.zeros(2))
     trusting = _best(jax.lax.scan(lambda ends, _: (climb(ends.graph), None), start, length=ROUNDS)[0], problem)
     believed = jnp.any(problem.confidence > 0)
     if problem.ancestors is not None:
         believed |= jnp.any(problem.ancestor_confidence > 0)
-    return jnp.where(believed, trusting, alone)  # who knows nothing changes nothing
+    return jnp.where(believed, trusting, data_graph)  # who knows nothing changes nothing
 
 
-def _trusting(graph: jax.Array, prices: Prices, problem: Problem, config: Config) -> Found:
+def _trusting(graph: jax.Array, problem: Problem, config: Config) -> Found:
     """A search from a graph with the prior at the price that it earned there; its score counts the claims too."""
-    edges = trust.of_edges(problem.prior, problem.confidence, graph)
-    paths = None
-    if problem.ancestors is not None:
-        paths = trust.of_paths(problem.ancestors, problem.ancestor_confidence, graphs.reachability(graph))
-    prices = prices.plus(Prices(edges.costs, None if paths is None else paths.costs))
-    found = _climb(graph, problem.allowed, prices, problem, config)
-    return found._replace(score=found.score + edges.silence + (0 if paths is None else paths.silence))
+    worth, silence = _trusted(graph, problem)
+    found = _climb(graph, problem.allowed, _plain(problem).plus(worth), problem, config)
+    return found._replace(score=found.score + silence)
 
 
 def _from_data(graph: jax.Array, prices: Prices, problem: Problem, config: Config) -> jax.Array:
     """From the path's end, and from what the covariance says of the order.
 
     Over edges, the second search starts with the required ones alone; where noise has one variance it adds its first
-    edges along the top-down order, and is free from there on.
+    edges along the top-down order, and is free from there on. An exact search needs no start.
     """
+    if _exact(problem, config):
+        return _climb(graph, problem.allowed, prices, problem, config).graph
     everywhere = jnp.stack([problem.allowed] * 2)
-    climb = jax.vmap(lambda start, allowed: _climb(start, allowed, prices, problem, config))
+    climb = jax.vmap(lambda start, allowed: _climb(start, allowed, prices, problem, config, config.restarts))
     if config.finish == "order":
         return _best(climb(jnp.stack([graph, problem.required]), everywhere), problem)
     free = problem.allowed
@@ -107,24 +180,52 @@ def _from_data(graph: jax.Array, prices: Prices, problem: Problem, config: Confi
     return _best(jax.lax.scan(lambda ends, allowed: (climb(ends.graph, allowed), None), start, allowed)[0], problem)
 
 
-def _climb(graph: jax.Array, allowed: jax.Array, prices: Prices, problem: Problem, config: Config) -> Found:
-    """The end of a search from a graph; over orders it starts from one that the graph keeps to."""
+def _climb(
+    graph: jax.Array, allowed: jax.Array, prices: Prices, problem: Problem, config: Config, restarts: int = 0
+) -> Found:
+    """The end of a search from a graph, oriented by the prices where the likelihood is the same for a whole class."""
     edges, equal = Edges(prices.edges, allowed, problem.required), _equal(config)
-    given = problem.covariance, problem.samples, edges, equal
-    if config.finish == "order":
-        found = order_search.climb(ordering.of_graph(graph, problem.covariance), *given)
-        if prices.paths is None:
-            return found
-        graph = found.graph  # orders know nothing of paths: single edges make up for it
-    return local_search.climb(graph, *given, ancestors=prices.paths)
+    table = problem.covariance, problem.samples
+    if _exact(problem, config):
+        found = exact_search.search(*table, edges)
+    elif config.finish == "order":
+        order, key = ordering.of_graph(graph, problem.covariance), jax.random.key(0)
+        found = order_search.climb(order, *table, edges, equal, restarts=restarts, key=key)
+    else:
+        found = local_search.climb(graph, *table, edges, equal, ancestors=prices.paths)
+    if not equal and (prices.paths is None or config.finish == "order"):
+        oriented = _orient(found.graph, edges.cost.T - edges.cost, problem)
+        paid = lambda graph: jnp.sum(jnp.where(graph, edges.cost, 0))
+        found = Found(oriented, found.score + paid(found.graph) - paid(oriented))
+    if prices.paths is None or config.finish != "order":
+        return found
+    return local_search.climb(found.graph, *table, edges, equal, ancestors=prices.paths)  # orders know nothing of paths
+
+
+def _orient(graph: jax.Array, preference: jax.Array, problem: Problem) -> jax.Array:
+    """The member of a graph's class that hard constraints and preferences ask for, and elsewhere R-squared."""
+    fixed = hard_directions(problem)
+    rank = ordering.by_explained_variance(problem.covariance)
+    return orientation.orient(graph, orientation.Preferences(fixed, preference, rank))
+
+
+def hard_directions(problem: Problem) -> jax.Array:
+    """The edges that hard constraints allow in no other direction, `[d, d]` bool."""
+    return problem.required | (problem.allowed & ~problem.allowed.T)
 
 
 def _best(ends: Found, problem: Problem) -> jax.Array:
     """The graph of the greatest score; of ends that differ by no more than rounding, such as equivalent graphs, the
     first."""
-    margin = _ROUNDING * problem.samples * jnp.arange(len(ends.score))
+    margin = ROUNDING * problem.samples * jnp.arange(len(ends.score))
     return jnp.any(ends.graph & graphs.greatest(ends.score - margin)[:, None, None], axis=0)
 
 
 def _equal(config: Config) -> bool:
     return config.noise == "equal"
+
+
+def _exact(problem: Problem, config: Config) -> bool:
+    """True if the search is over all DAGs."""
+    few = len(problem.covariance) <= exact_search.MOST_COLUMNS
+    return few and config.finish == "order" and not _equal(config)

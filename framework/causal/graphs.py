@@ -138,37 +138,3 @@ def find_cycle(graph: np.ndarray, names: Sequence[str]) -> str:
     except nx.NetworkXNoCycle:
         return ""
     return " -> ".join(names[i] for i in [*(edge[0] for edge in edges), edges[0][0]])
-
-
-def to_networkx(result, names: Sequence[str] | None = None, truth: Any = None) -> nx.DiGraph:
-    """A fitted result as a `networkx.DiGraph` with the attribute `weight` on each edge.
-
-    Beside a true graph each edge also has its `kind`: `correct`, `reversed` or `extra`; true edges that the result has
-    in neither direction stand there as `missing`, without a weight.
-
-    Args:
-      result: what `fit` returned.
-      names: one a column; by default the result's own, or 0 .. d - 1 where it has none.
-      truth: `[d, d]` bool, in the order of the columns.
-
-    Raises:
-      ValueError: if the number of names, or the size of the truth, is not the number of columns.
-    """
-    weights, present = np.asarray(result.weights), np.asarray(result.graph)
-    names = result.names if names is None else names
-    labels = list(range(len(weights)) if names is None else names)
-    if len(set(labels)) != len(weights) or len(labels) != len(weights):
-        raise ValueError(f"{len(weights)} columns need as many names, each once, got {len(labels)}: {labels}")
-    graph = nx.DiGraph()
-    graph.add_nodes_from(labels)
-    graph.add_weighted_edges_from((labels[i], labels[j], float(weights[i, j])) for i, j in np.argwhere(present))
-    if truth is not None:
-        if np.shape(truth) != present.shape:
-            raise ValueError(f"the truth must be {present.shape}, a row and a column a name, got {np.shape(truth)}")
-        truth = np.asarray(truth, bool)
-        for i, j in np.argwhere(present):
-            kind = "correct" if truth[i, j] else "reversed" if truth[j, i] else "extra"
-            graph.edges[labels[i], labels[j]]["kind"] = kind
-        missing = np.argwhere(truth & ~present & ~present.T)
-        graph.add_edges_from((labels[i], labels[j], {"kind": "missing"}) for i, j in missing)
-    return graph

@@ -22,7 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from framework.causal import discrete, graphs, inputs, linear, local_search, mlp
+from framework.causal import discrete, edge_list, graphs, inputs, linear, local_search, mlp, orientation
 from framework.causal.config import Config
 from framework.causal.knowledge import Knowledge
 from framework.causal.problems import Problem, problem
@@ -51,6 +51,7 @@ class Result:
     weights: jax.Array  # [d, d] float64, 0 off the graph; of the transformed columns
     graph: jax.Array  # [d, d] bool, always a DAG
     uncut: jax.Array  # [d, d] float64, the weights before the cut
+    direction: jax.Array  # [d, d] int8, index into DIRECTIONS: what each edge owes its direction to
     status: jax.Array  # [] int32, index into STATUS
     location: jax.Array  # [d], what the transform subtracted
     scale: jax.Array  # [d], and divided by; 0 for a column that does not vary
@@ -58,6 +59,14 @@ class Result:
     names: tuple[str, ...] | None = dataclasses.field(default=None, metadata={"static": True})
     transform: str = dataclasses.field(default="center", metadata={"static": True})
     score: str = dataclasses.field(default="least_squares", metadata={"static": True})
+
+    def __str__(self) -> str:
+        """Its edges, a line each; of a batch, or under a transformation, as Python writes it."""
+        leaves = self.weights, self.graph, self.direction
+        plain = all(
+            isinstance(leaf, np.ndarray | jax.Array) and not isinstance(leaf, jax.core.Tracer) for leaf in leaves
+        )
+        return edge_list.text(self) if plain and np.ndim(self.graph) == 2 else repr(self)
 
 
 def fit(
@@ -72,7 +81,11 @@ def fit(
 
     Composes with `jit`, `vmap` and both: a batch of tables, of priors, of penalties. In a plain call it compiles once
     for a shape and a Config. A caller with 64 bits switched on may nest them as it likes; one without keeps `jit`
-    outermost. The defaults assume noise of about unit variance: scale the table if its columns are far from that.
+    outermost.
+
+    Data alone tell a graph up to its Markov equivalence class: `direction` says of each edge whether the data compel
+    its direction, knowledge or the prior fixed it, a model's assumption told it, or whether it is open. An edge that is
+    open stands in the graph one way or the other, and neither is evidence.
 
     Args:
       x: the table, `[n, d]`: an array, or a pandas DataFrame, whose column names then stand in the result.
@@ -84,9 +97,10 @@ def fit(
 
     Returns:
       A `Result`, of NumPy arrays in a plain call: `graph`, `[d, d]` bool, always a DAG; `weights`, `[d, d]` float64, of
-      the transformed columns and 0 off the graph; `uncut`, the weights where the path ends; `location` and `scale`,
-      `[d]`, of the transform; `names`. Under a transformation bad data cannot raise: its `status`, an index into
-      `STATUS`, is then not 0.
+      the transformed columns and 0 off the graph; `direction`, `[d, d]` int8, an index into `DIRECTIONS` (see
+      `orientation.directions`); `uncut`, the weights where the path ends; `location` and `scale`, `[d]`, of the
+      transform; `names`. Printed, it lists its edges. Under a transformation bad data cannot raise: its `status`, an
+      index into `STATUS`, is then not 0.
 
     Raises:
       ValueError: if x is not `[n, d]` with at least 3 rows, holds NaN or infinity or a constant or duplicate column,
@@ -96,11 +110,13 @@ def fit(
       >>> from framework import causal
       >>> x, e, f = np.random.default_rng(0).normal(size=(3, 500))
       >>> table = np.stack([x, 2 * x + e, x - 1.5 * e + f], axis=1)
-      >>> result = causal.fit(table)
+      >>> result = causal.fit(table, config=causal.Config.equal_variance())
       >>> np.argwhere(result.graph).tolist()
       [[0, 1], [0, 2], [1, 2]]
       >>> np.allclose(result.weights, [[0, 2, 4], [0, 0, -1.5], [0, 0, 0]], atol=0.1)
       True
+      >>> np.unique([causal.DIRECTIONS[i] for i in causal.fit(table).direction[result.graph]]).tolist()
+      ['open']
 
     Reference: arXiv 2209.08037 and arXiv 2311.11212.
     """
@@ -165,21 +181,44 @@ def finish(state: State, problem: Problem, config: Config) -> Result:
     uncut = sound(_model(config).adjacency(state.inside))
     strong = jnp.where(problem.required, 1.0, jnp.where(jnp.abs(uncut) >= config.cut, uncut, 0))
     graph = graphs.break_cycles(strong, problem.required) != 0
-    weights = uncut
+    compelled = discrete.compelled_by_data(graph, problem)
     if config.finish != "cut":
-        graph = jnp.where(finite, discrete.search(graph, problem, config), problem.required)
-        weights = sound(local_search.refit(graph, problem.covariance))
+        graph, compelled = discrete.search(graph, problem, config)
+        graph = jnp.where(finite, graph, problem.required)
+    parts = of_graph(graph, compelled, problem, config)
+    if config.finish == "cut":
+        parts["weights"] = jnp.where(graph, uncut, 0)
     return Result(
-        jnp.where(graph, weights, 0),
-        graph,
-        uncut,
-        jnp.where(finite, 0, 1).astype(jnp.int32),
-        problem.location,
-        problem.scale,
-        jax.tree.map(sound, state.inside) if config.score == "mlp" else None,
+        **parts | {"weights": sound(parts["weights"])},
+        uncut=uncut,
+        status=jnp.where(finite, 0, 1).astype(jnp.int32),
+        location=problem.location,
+        scale=problem.scale,
+        network=jax.tree.map(sound, state.inside) if config.score == "mlp" else None,
         transform=config.transform,
         score=config.score,
     )
+
+
+def of_graph(graph: jax.Array, compelled: jax.Array, problem: Problem, config: Config) -> dict[str, jax.Array]:
+    """The parts of a result that follow from a graph: itself, its least-squares weights and its directions.
+
+    Args:
+      graph: `[d, d]` bool, a DAG.
+      compelled: directions that the data compel, `[d, d]` bool.
+      problem, config: of the fit.
+    """
+    fixed, gain = discrete.hard_directions(problem), discrete.gain(graph, problem)
+    direction = orientation.directions(graph, compelled, fixed, gain, _tells_all(config))
+    return {"graph": graph, "weights": local_search.refit(graph, problem.covariance), "direction": direction}
+
+
+def _tells_all(config: Config) -> bool:
+    """True if the model assumes something that tells every direction: equal noise variances, or a form of equations."""
+    if config.finish != "cut":
+        return config.noise == "equal"
+    raw = config.transform in ("center", "none")
+    return config.score in ("logistic", "mlp") or (raw and config.score in ("least_squares", "golem_ev"))
 
 
 def _model(config: Config) -> ModuleType:

@@ -150,6 +150,19 @@ def refit(graph: jax.Array, covariance: jax.Array) -> jax.Array:
     return jnp.where(graph, slopes * deviation / deviation[:, None], 0)
 
 
+def log_likelihood(graph: jax.Array, table: Table, equal: bool) -> jax.Array:
+    """The profiled log likelihood of a graph, `[]`, up to a constant of the data.
+
+    Args:
+      graph: `[d, d]` bool, a DAG.
+      table: what `tabulated` gives.
+      equal: whether all noise has one variance.
+    """
+    nodes = (jnp.arange(len(graph), dtype=jnp.int32), graph.T)
+    residual = jax.lax.map(lambda given: _swept(given[1], table.correlation)[given[0], given[0]], nodes)
+    return _likelihood(jnp.maximum(residual, _TINY) * table.spread, table, equal)
+
+
 def tabulated(covariance: jax.Array, samples: jax.Array) -> Table:
     """What a search takes of a covariance `[d, d]` of so many rows."""
     still = jnp.diagonal(covariance) <= 0

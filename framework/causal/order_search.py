@@ -129,6 +129,7 @@ def climb(
 
 
 def _problem(covariance: jax.Array, samples: jax.Array, edges: Edges, equal: bool) -> Problem:
+    edges = jax.tree.map(jnp.asarray, edges)
     edges = edges._replace(allowed=(edges.allowed | edges.required) & ~np.eye(len(covariance), dtype=bool))
     return Problem(*tabulated(covariance, samples), edges, equal)
 

@@ -5,8 +5,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from framework.causal import exact_search, moments
 from framework.causal import knowledge as known
-from framework.causal import moments
 from framework.causal.config import Config
 from framework.causal.knowledge import Knowledge
 
@@ -108,4 +108,5 @@ def memory(rows: int, columns: int, config: Config = Config(), batch: int = 1) -
         raise ValueError(f"a fit has at least 1 row, 1 column and 1 fit a batch, got {rows}, {columns} and {batch}")
     matrices = 40 + (16 * config.hidden if config.score == "mlp" else 0)
     tables = 4 + (3 * config.hidden if config.score == "mlp" else 0)
-    return 8 * batch * (matrices * columns**2 + tables * rows * columns)
+    exact = exact_search.memory(columns) if config.finish == "order" and config.noise == "unequal" else 0
+    return batch * (8 * (matrices * columns**2 + tables * rows * columns) + exact)

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from framework.causal import inputs, mlp, moments
+from framework.causal import equivalence, graphs, inputs, mlp, moments, orientation
 from framework.causal.config import SCORES
 from framework.causal.learner import STATUS, Result
 from framework.core.files import parse_json, read_arrays, write_bytes
@@ -43,6 +43,9 @@ def save(result: Result, path: str | os.PathLike) -> None:
 def load(path: str | os.PathLike) -> Result:
     """Reads what `save` wrote; nothing in the file is executed.
 
+    Of a file without directions, as they were saved before there were any, every direction that the graph's equivalence
+    class leaves open is `open`: what knowledge, a prior or an assumption told is not known any more.
+
     Raises:
       FileNotFoundError: if there is no such file.
       ValueError: if it is not a saved result.
@@ -52,6 +55,7 @@ def load(path: str | os.PathLike) -> Result:
         static = parse_json(str(content.pop("static")))
         layers = {name.partition(".")[2]: leaf for name, leaf in content.items() if name.startswith("network.")}
         names = None if static["names"] is None else tuple(static["names"])
+        content.setdefault("direction", _directions(content["graph"]))
         arrays = {name: content[name] for name in _arrays()}
         network = mlp.Network(**layers) if layers else None
         result = Result(**arrays, network=network, names=names, transform=static["transform"], score=static["score"])
@@ -108,10 +112,19 @@ def _predicted(result: Result, x: jax.Array) -> jax.Array:
     return jnp.exp(expected) - moments.LOG_SHIFT if result.transform == "log_standardize" else expected
 
 
+def _directions(graph: np.ndarray) -> np.ndarray:
+    """The directions that a graph alone tells."""
+    graphs.require_square(graph=graph)
+    compelled = np.asarray(equivalence.compelled(graph))
+    return np.where(compelled, orientation.COMPELLED, np.where(graph, orientation.OPEN, orientation.NONE))
+
+
 def _check(result: Result) -> None:
     """Whether the parts of a result go together."""
     size, names = np.shape(result.graph)[-1], result.names
-    shapes = dict.fromkeys(("weights", "graph", "uncut"), (size, size)) | dict.fromkeys(("location", "scale"), (size,))
+    shapes = dict.fromkeys(("weights", "graph", "direction", "uncut"), (size, size)) | dict.fromkeys(
+        ("location", "scale"), (size,)
+    )
     parts = {name: (getattr(result, name), shape) for name, shape in shapes.items()} | {"status": (result.status, ())}
     if (result.network is None) == (result.score == "mlp"):
         raise ValueError(f"the score {result.score!r} and the network do not go together")
@@ -120,9 +133,12 @@ def _check(result: Result) -> None:
         wanted = ((size, size, hidden), (size, hidden), (size, hidden), (size,))
         parts |= {f"network.{k}": part for k, *part in zip(mlp.Network._fields, result.network, wanted, strict=True)}
     for name, (value, shape) in parts.items():
-        kinds = {"graph": "b", "status": "iu"}.get(name, "f")
+        kinds = {"graph": "b", "direction": "i", "status": "iu"}.get(name, "f")
         if value.shape != shape or value.dtype.kind not in kinds or not np.isfinite(value).all():
             raise ValueError(f"{name} must be finite numbers {shape}, got {value.dtype}{value.shape}")
+    known = (result.direction >= 0) & (result.direction < len(orientation.DIRECTIONS))
+    if not known.all() or ((result.direction != orientation.NONE) != result.graph).any():
+        raise ValueError("its edges and their directions do not go together")
     if names is not None and (len(set(names)) != size or not all(isinstance(name, str) for name in names)):
         raise ValueError(f"{size} columns have other names than one each")
     if result.score not in SCORES or result.transform not in moments.TRANSFORMS or not 0 <= result.status < len(STATUS):

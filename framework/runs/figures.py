@@ -4,7 +4,8 @@ Figures are drawn without pyplot, so that nothing is shared between runs and no 
 """
 
 import io
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Collection, Mapping, Sequence
 from typing import Literal
 
 import networkx as nx
@@ -75,7 +76,11 @@ def matrices(panels: Mapping[str, np.ndarray], names: Sequence[str]) -> Figure:
 
 
 def graph(
-    drawn: nx.DiGraph, title: str, kinds: Mapping[str, tuple[str, str]], widths: Mapping[tuple, float] | None = None
+    drawn: nx.DiGraph,
+    title: str,
+    kinds: Mapping[str, tuple[str, str]],
+    widths: Mapping[tuple, float] | None = None,
+    undirected: Collection[tuple] = (),
 ) -> Figure:
     """A directed graph, layer by layer from causes to effects.
 
@@ -84,6 +89,7 @@ def graph(
       title: over the picture.
       kinds: kind to (colour, line style), in the order of the legend.
       widths: edge to a number in [0, 1] that sets its width; thin where none is given.
+      undirected: edges that are drawn without an arrowhead.
     """
     places = _layers(drawn)
     width, height = np.ptp(np.array(list(places.values())), axis=0) if len(places) else (0, 0)
@@ -101,8 +107,9 @@ def graph(
         font_size=10 if len(drawn) <= 20 else 7,
         font_color=INK,
     )
-    for kind, (colour, style) in kinds.items():
+    for (kind, (colour, style)), headless in itertools.product(kinds.items(), (False, True)):
         edges = [(a, b) for a, b, found in drawn.edges(data="kind") if found == kind]
+        edges = [edge for edge in edges if (edge in undirected) == headless]
         nx.draw_networkx_edges(
             drawn,
             places,
@@ -113,6 +120,7 @@ def graph(
             width=[0.8 + 2.6 * (widths or {}).get(edge, 0.2) for edge in edges],
             node_size=size,
             arrowsize=16,
+            arrowstyle="-" if headless else "-|>",
             connectionstyle="arc3,rad=0.12",
         )
     present = {found for *_, found in drawn.edges(data="kind")}

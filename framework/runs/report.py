@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 CAPTION = "Description"  # the text chunk of a PNG that holds its caption
 LEAST = 0.28  # pixels of the page for a pixel of a figure, which has 144 an inch: below that nobody reads its letters
+MOST_LINES = 30  # of a table on the terminal
 FEW = 6  # numbers on the terminal of a section among others that expects none
 Expected = dict[str, tuple[float, float]]  # name -> (value, spread)
 
@@ -18,7 +19,7 @@ class Lines(NamedTuple):
 
     header: tuple[str, ...]
     cells: Sequence[tuple[Any, ...]]
-    links: Sequence[str]  # one a line, or ""
+    links: Sequence[str] = ()  # one a line, or ""; none at all
 
 
 class Section(NamedTuple):
@@ -31,7 +32,7 @@ class Section(NamedTuple):
     figures: tuple[Path, ...]
     note: str = ""  # what a reader has to bear in mind
     link: str = ""  # a page or folder with more
-    table: Lines | None = None  # many runs, a line each
+    table: Lines | None = None  # many runs, or many findings, a line each
     no_interval: Mapping[str, str] | None = None  # number, or beginning of dotted names -> `intervals.no_interval`
 
 
@@ -79,7 +80,17 @@ def terminal(sections: Sequence[Section]) -> str:
         if not section.expected and len(sections) > 1 and len(shown) > FEW:
             shown = [*shown[:FEW], (f"and {len(shown) - FEW} more in the report", "", "", "", "")]
         lines += [(section.title, *row) for row in shown]
-    return text_table(("study", "number", "measured", "expected", "", ""), lines)
+    tables = [text_table(("study", "number", "measured", "expected", "", ""), lines)]
+    if len(sections) == 1 and sections[0].table is not None:
+        tables.append(_terminal_table(sections[0].table))
+    return "\n\n".join(tables)
+
+
+def _terminal_table(table: Lines) -> str:
+    """The first lines of a table, and how many there are more."""
+    more = len(table.cells) - MOST_LINES
+    cells = [[number(cell) for cell in line] for line in table.cells[:MOST_LINES]]
+    return text_table(table.header, cells) + (f"\nand {more} more in the report" if more > 0 else "")
 
 
 def page(title: str, intro: str, sections: Sequence[Section]) -> str:
@@ -137,7 +148,7 @@ def _lines(table: Lines | None) -> str:
     head = "".join(f"<th>{html.escape(name)}</th>" for name in table.header)
     body = "".join(
         f"<tr>{''.join(f'<td>{cell}</td>' for cell in (_linked(first, link), *map(_escaped, rest)))}</tr>"
-        for (first, *rest), link in zip(table.cells, table.links, strict=True)
+        for (first, *rest), link in zip(table.cells, table.links or [""] * len(table.cells), strict=True)
     )
     return f"<div class=wide><table><tr>{head}</tr>{body}</table></div>"
 

@@ -3,9 +3,9 @@ import numpy as np
 import pytest
 
 from framework import causal
-from framework.causal import confidence
+from framework.causal import confidence, discrete, equivalence, local_search
 
-SHORT = causal.Config(stage_steps=(200, 200, 200, 200, 400))
+SHORT = causal.Config.equal_variance(stage_steps=(200, 200, 200, 200, 400))
 
 
 @pytest.fixture(scope="module")
@@ -28,22 +28,70 @@ def test_frequencies_are_those_of_fits_of_repeated_rows(x):
     key = jax.random.key(1)
     counts = np.asarray(confidence.resample(key, len(x), 5))
     alone = [causal.fit(np.repeat(x, count, axis=0), None, SHORT).graph for count in counts]
-    np.testing.assert_array_equal(causal.bootstrap(key, x, 5, None, SHORT), np.mean(alone, axis=0))
+    found = causal.bootstrap(key, x, 5, None, SHORT)
+    np.testing.assert_array_equal(found.directed, np.mean(alone, axis=0))  # the assumption tells all directions
+    assert not found.open.any()
+    np.testing.assert_array_equal(found.result.graph, causal.fit(x, None, SHORT).graph)
+
+
+@pytest.mark.slow
+def test_only_what_the_class_of_a_resample_tells_counts_as_an_arrow():
+    """The oracle: the equivalence class of each resample fitted alone. A chain is open, a collider is not."""
+    rng, key = np.random.default_rng(3), jax.random.key(1)
+    a, b, c, d = rng.normal(size=(4, 400))
+    x = np.stack([a, b, 0.25 * a + b + c, b, 0.8 * a + d], axis=1)
+    x[:, 3] += rng.normal(size=400)
+    counts = np.asarray(confidence.resample(key, len(x), 10))
+    classes = [np.asarray(equivalence.cpdag(causal.fit(np.repeat(x, k, axis=0)).graph)) for k in counts]
+    directed, undirected = np.mean([c & ~c.T for c in classes], axis=0), np.mean([c & c.T for c in classes], axis=0)
+    found = causal.bootstrap(key, x, 10)
+    np.testing.assert_allclose(found.directed, directed, atol=1e-12)
+    np.testing.assert_allclose(found.open, undirected, atol=1e-12)
+    np.testing.assert_allclose(found.joined, directed + directed.T + undirected, atol=1e-12)
+    assert found.directed.any()
+    assert found.open.any()
+
+
+@pytest.mark.slow
+def test_no_graph_of_a_resample_explains_all_rows_better_than_the_result():
+    """A search over orders without restarts misses the best graph; a resample that finds it gives it to the result."""
+    rng = np.random.default_rng(5)
+    graph = np.triu(rng.uniform(size=(14, 14)) < 0.35, 1)
+    noise = rng.normal(size=(120, 14))
+    x = noise @ np.linalg.inv(np.eye(14) - graph * rng.uniform(0.5, 1.5, (14, 14)))
+    config = causal.Config(restarts=0, stage_steps=(20, 20, 20, 20, 40))
+    found = causal.bootstrap(jax.random.key(0), x, 20, None, config)
+    with jax.enable_x64(True):
+        given = causal.problem(x, None, config)
+        score = jax.jit(lambda graph: discrete.score(graph, given, config))
+        counts = np.asarray(confidence.resample(jax.random.key(0), 120, 20))
+        alone = [causal.fit(np.repeat(x, count, axis=0), None, config).graph for count in counts]
+        scores = [float(score(graph)) for graph in alone]
+        assert float(score(found.result.graph)) >= max(scores) - 1e-4
+        first = float(score(causal.fit(x, None, config).graph))
+        assert float(score(found.result.graph)) >= first - 1e-4
+        np.testing.assert_allclose(
+            found.result.weights, local_search.refit(found.result.graph, given.covariance), atol=1e-8
+        )
 
 
 @pytest.mark.slow
 def test_a_strong_edge_is_certain_and_an_absent_one_is_not_there(x):
-    frequency = causal.bootstrap(jax.random.key(2), x, 20, None, SHORT)
-    assert frequency[0, 1] == 1
-    assert frequency[1, 0] == 0
-    assert frequency[0, 2] + frequency[2, 0] < 0.5
+    found = causal.bootstrap(jax.random.key(2), x, 20, None, SHORT)
+    assert found.directed[0, 1] == 1
+    assert found.directed[1, 0] == 0
+    assert found.joined[0, 2] < 0.5
 
 
 @pytest.mark.slow
 def test_every_resample_is_standardised_by_its_own_moments(x):
-    config = causal.Config(transform="standardize", cut=0.1, noise="unequal", stage_steps=SHORT.stage_steps)
+    config = causal.Config.equal_variance(
+        transform="standardize", cut=0.1, noise="unequal", stage_steps=SHORT.stage_steps
+    )
     scaled = causal.bootstrap(jax.random.key(3), x * np.array([1.0, 128.0, 2**-6]), 5, None, config)
-    np.testing.assert_array_equal(scaled, causal.bootstrap(jax.random.key(3), x, 5, None, config))
+    same = causal.bootstrap(jax.random.key(3), x, 5, None, config)
+    for name in ("joined", "directed", "open"):
+        np.testing.assert_array_equal(getattr(scaled, name), getattr(same, name))
 
 
 @pytest.mark.slow
@@ -52,10 +100,10 @@ def test_a_column_that_does_not_vary_in_a_resample_is_joined_to_nothing_there():
     rng = np.random.default_rng(0)
     rare = np.eye(40)[:, :1]
     x = np.concatenate([rare, 30 * rare + rng.normal(size=(40, 1))], axis=1)
-    config = causal.Config(transform="standardize", noise="unequal", stage_steps=SHORT.stage_steps)
+    config = causal.Config.equal_variance(transform="standardize", noise="unequal", stage_steps=SHORT.stage_steps)
     counts = np.asarray(confidence.resample(jax.random.key(0), 40, 30))
-    frequency = causal.bootstrap(jax.random.key(0), x, 30, None, config)
-    assert frequency[0, 1] + frequency[1, 0] == pytest.approx(np.mean(counts[:, 0] > 0))
+    found = causal.bootstrap(jax.random.key(0), x, 30, None, config)
+    assert found.joined[0, 1] == pytest.approx(np.mean(counts[:, 0] > 0))
 
 
 @pytest.mark.slow

@@ -6,35 +6,9 @@ import numpy as np
 import pytest
 
 from framework.causal import equivalence, graphs
+from tests.causal.dags import classes, every_dag, random_dag
 
 is_dag = jax.jit(graphs.is_dag)
-
-
-def every_dag(nodes):
-    """All DAGs of so many nodes, `[n, nodes, nodes]` bool."""
-    pairs = np.array(list(itertools.combinations(range(nodes), 2)), int).reshape(-1, 2)
-    ways = np.array(list(itertools.product(range(3), repeat=len(pairs))), int)
-    oriented = np.zeros((len(ways), nodes, nodes), bool)
-    oriented[:, pairs[:, 0], pairs[:, 1]] = ways == 1
-    oriented[:, pairs[:, 1], pairs[:, 0]] = ways == 2
-    walks = np.linalg.matrix_power(oriented + np.eye(nodes), nodes)  # a cycle makes more than one walk back
-    return oriented[np.trace(walks, axis1=1, axis2=2) == nodes]
-
-
-def classes(dags):
-    """The oracle: a number for each DAG, equal where skeleton and v-structures are."""
-    skeleton = dags | dags.swapaxes(1, 2)
-    into = dags.swapaxes(1, 2)  # [n, k, i]: i -> k
-    structures = into[:, :, :, None] & into[:, :, None, :] & ~skeleton[:, None] & ~np.eye(dags.shape[-1], dtype=bool)
-    marks = np.concatenate([skeleton.reshape(len(dags), -1), structures.reshape(len(dags), -1)], axis=1)
-    return np.unique(marks, axis=0, return_inverse=True)[1].ravel()
-
-
-def random_dag(seed, nodes, degree=2):
-    rng = np.random.default_rng(seed)
-    upper = np.triu(rng.uniform(size=(nodes, nodes)) < 2 * degree / (nodes - 1), 1)
-    order = rng.permutation(nodes)
-    return upper[order][:, order]
 
 
 @pytest.mark.slow
@@ -47,6 +21,27 @@ def test_an_edge_is_directed_where_all_members_of_the_class_agree(nodes, dags):
     union = np.zeros((number.max() + 1, nodes, nodes), bool)
     np.logical_or.at(union, number, every)
     np.testing.assert_array_equal(jax.vmap(equivalence.cpdag)(every), union[number])
+
+
+@pytest.mark.slow
+def test_closure_holds_what_all_members_with_the_known_edges_agree_on():
+    """The oracle: all members of the class that have some edges known beforehand."""
+    every = every_dag(4)
+    number, rng, close = classes(every), np.random.default_rng(0), jax.jit(equivalence.closure)
+    fourth_rule = np.zeros((4, 4), bool)  # i, j, k, l of Meek's fourth rule; only background knowledge can need it
+    fourth_rule[[0, 0, 0, 1, 3], [1, 2, 3, 3, 2]] = True
+    followed = 0
+    for dag in [fourth_rule, *every[rng.choice(len(every), 200, replace=False)]]:
+        members = every[number == number[np.flatnonzero((every == dag).all((1, 2)))[0]]]
+        known = dag & (rng.uniform(size=dag.shape) < 0.4)
+        if dag is fourth_rule:
+            known = np.zeros_like(dag)
+            known[[1, 3], [3, 2]] = True
+        agreed = members[(members | ~known).all((1, 2))].all(0)
+        directed = close(np.asarray(equivalence.v_structures(dag)) | known, dag)
+        np.testing.assert_array_equal(directed, agreed)
+        followed += (agreed & ~known & ~np.asarray(equivalence.compelled(dag))).sum()
+    assert followed > 20
 
 
 def test_reversing_a_covered_edge_changes_nothing_and_any_other_something():

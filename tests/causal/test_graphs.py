@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from framework import causal
 from framework.causal import graphs
 
 
@@ -124,46 +123,6 @@ def test_kept_edges_are_never_cut_from_a_cycle():
     kept = jnp.zeros((3, 3), bool).at[0, 1].set(True)
     assert np.argwhere(graphs.break_cycles(weights)).tolist() == [[1, 2], [2, 0]]
     assert np.argwhere(graphs.break_cycles(weights, kept)).tolist() == [[0, 1], [2, 0]]
-
-
-def fitted(weights, names=None):
-    size = len(weights)
-    return causal.Result(
-        weights, weights != 0, weights, jnp.zeros((), jnp.int32), jnp.zeros(size), jnp.ones(size), None, names
-    )
-
-
-def test_a_result_becomes_a_networkx_graph_with_its_names():
-    weights = jnp.zeros((3, 3)).at[0, 2].set(-1.5)
-    result = fitted(weights, NAMES)
-    assert list(causal.to_networkx(result).edges(data="weight")) == [("a", "c", -1.5)]
-    assert list(causal.to_networkx(result, ["x", "y", "z"]).nodes) == ["x", "y", "z"]
-    with pytest.raises(ValueError, match="3 columns need as many names, each once, got 2"):
-        causal.to_networkx(result, ["x", "y"])
-
-
-def test_beside_the_truth_each_edge_has_its_kind_and_missing_ones_join():
-    found = jnp.zeros((4, 4)).at[0, 1].set(1.0).at[1, 2].set(2.0).at[0, 3].set(-3.0)
-    truth = np.zeros((4, 4), bool)
-    truth[[0, 2, 2], [1, 1, 3]] = True
-    result = fitted(found, tuple("abcd"))
-    drawn = causal.to_networkx(result, truth=truth)
-    kinds = {("a", "b"): "correct", ("b", "c"): "reversed", ("a", "d"): "extra", ("c", "d"): "missing"}
-    assert {edge[:2]: edge[2] for edge in drawn.edges(data="kind")} == kinds
-    counts = causal.metrics.compare(truth, result.graph)
-    for kind in kinds.values():
-        assert int(counts[kind]) == list(kinds.values()).count(kind)
-    assert {edge[2] for edge in causal.to_networkx(result).edges(data="kind")} == {None}
-    with pytest.raises(ValueError, match=r"the truth must be \(4, 4\)"):
-        causal.to_networkx(result, truth=truth[:3, :3])
-
-
-def test_an_array_of_names_will_do_and_a_name_given_twice_will_not():
-    weights = jnp.zeros((2, 2)).at[0, 1].set(1.0)
-    result = fitted(weights)
-    assert list(causal.to_networkx(result, np.array(["x", "y"])).edges) == [("x", "y")]
-    with pytest.raises(ValueError, match="each once"):
-        causal.to_networkx(result, ["x", "x"])
 
 
 @pytest.mark.slow

@@ -10,7 +10,8 @@ from framework import causal
 from framework.causal import graphs, metrics, noise, structural
 from framework.core import keys
 
-SHORT = causal.Config(stage_steps=(100, 100, 100, 100, 200))
+EQUAL = causal.Config.equal_variance()
+SHORT = causal.Config.equal_variance(stage_steps=(100, 100, 100, 100, 200))
 
 
 def drawn(seed, nodes=10, degree=2, samples=1000):
@@ -34,13 +35,13 @@ def shd(truth, result):
 
 @pytest.mark.slow
 def test_known_graphs_are_recovered_from_raw_data():
-    assert [shd(truth, causal.fit(x)) for truth, x in map(drawn, range(6))] == [0] * 6
+    assert [shd(truth, causal.fit(x, None, EQUAL)) for truth, x in map(drawn, range(6))] == [0] * 6
 
 
 @pytest.mark.slow
 def test_the_search_mends_what_the_path_alone_gets_wrong():
     problems = [drawn(seed, degree=4) for seed in range(6)]
-    alone = causal.Config(finish="cut")
+    alone = causal.Config.equal_variance(finish="cut")
     mended, path = (np.mean([shd(truth, causal.fit(x, None, c)) for truth, x in problems]) for c in (SHORT, alone))
     assert mended <= 1
     assert mended < path
@@ -79,7 +80,7 @@ def test_no_global_setting_changes(problem):
 def test_the_weights_are_least_squares_on_a_graph_that_is_given_away():
     """Without penalty and with a huge sample the learned weights are the regression of each node on its parents."""
     _, x = drawn(1, nodes=4, degree=1, samples=5000)
-    result = causal.fit(x, config=causal.Config(penalty=0.0))
+    result = causal.fit(x, config=causal.Config.equal_variance(penalty=0.0))
     centred = x - x.mean(0)
     for node in range(4):
         parents = np.flatnonzero(result.graph[:, node])
@@ -166,7 +167,7 @@ def test_penalties_and_prior_weights_can_be_swept(problem):
     truth, x = problem
     prior = causal.Knowledge(truth.astype(float), 1 - np.eye(5))
     penalties = np.array([0.01, 0.1, 2.0])
-    config = causal.Config(stage_steps=SHORT.stage_steps, finish="cut")
+    config = causal.Config.equal_variance(stage_steps=SHORT.stage_steps, finish="cut")
     sweep = lambda penalty, weight: causal.fit(x, prior, config, penalty=penalty, prior_weight=weight).weights
     with jax.enable_x64(True):
         swept = jax.vmap(sweep)(penalties, penalties / 2)
@@ -215,7 +216,7 @@ def test_steps_outside_of_64_bits_are_refused(problem):
 def test_a_step_that_leaves_the_domain_is_taken_back():
     """A rate so long that the first step lands beyond the barrier."""
     with jax.enable_x64(True):
-        config = causal.Config(rate=5.0, path=(1.0,), stage_steps=(60,))
+        config = causal.Config.equal_variance(rate=5.0, path=(1.0,), stage_steps=(60,))
         _, x = drawn(2, nodes=5)
         given = causal.problem(x, None, config)
         state = jax.lax.fori_loop(0, 60, lambda _, s: causal.step(s, given, config)[0], causal.init(given, config))
@@ -291,14 +292,14 @@ def test_under_a_transformation_bad_tables_carry_a_status(problem):
 )
 def test_an_impossible_config_is_refused(settings, what):
     with pytest.raises(ValueError, match=what):
-        causal.Config(**settings)
+        causal.Config.equal_variance(**settings)
 
 
 def test_a_config_passes_through_transformations_as_structure():
     assert jax.tree.leaves(SHORT) == []
-    assert hash(SHORT) == hash(causal.Config(stage_steps=SHORT.stage_steps))
-    assert causal.Config() != SHORT
-    assert hash(causal.Config(stage_steps=list(SHORT.stage_steps))) == hash(SHORT)
+    assert hash(SHORT) == hash(causal.Config.equal_variance(stage_steps=SHORT.stage_steps))
+    assert EQUAL != SHORT
+    assert hash(causal.Config.equal_variance(stage_steps=list(SHORT.stage_steps))) == hash(SHORT)
 
 
 @pytest.mark.slow
@@ -308,7 +309,9 @@ def test_every_acyclicity_function_and_constraint_leads_to_the_graph(acyclicity,
     truths, x = zip(*(drawn(seed, nodes=5, degree=1) for seed in range(4)), strict=True)
     path = tuple(10.0**-k for k in range(5 if constraint == "path" else 9))
     steps = (1000,) * len(path)
-    config = causal.Config(acyclicity=acyclicity, constraint=constraint, finish="cut", path=path, stage_steps=steps)
+    config = causal.Config.equal_variance(
+        acyclicity=acyclicity, constraint=constraint, finish="cut", path=path, stage_steps=steps
+    )
     with jax.enable_x64(True):
         results = jax.jit(jax.vmap(causal.fit, in_axes=(0, None, None)))(np.stack(x), None, config)
         h = [float(causal.acyclicity.exponential(uncut).value) for uncut in results.uncut]
@@ -320,7 +323,7 @@ def test_every_acyclicity_function_and_constraint_leads_to_the_graph(acyclicity,
 @pytest.mark.parametrize("score", ["golem_ev", "golem_nv"])
 def test_the_likelihood_scores_lead_to_the_graph(score):
     truth, x = drawn(0, nodes=5, degree=1)
-    config = causal.Config(score=score, penalty=0.02, finish="cut", stage_steps=(1000,) * 5)
+    config = causal.Config.equal_variance(score=score, penalty=0.02, finish="cut", stage_steps=(1000,) * 5)
     assert shd(truth, causal.fit(x, config=config)) == 0
 
 
@@ -329,7 +332,7 @@ def test_golem_nv_differs_from_golem_ev_only_in_the_last_stage():
     _, x = drawn(1, nodes=4)
     with jax.enable_x64(True):
         configs = [
-            causal.Config(score=s, finish="cut", path=(1.0, 0.1), stage_steps=(20, 20))
+            causal.Config.equal_variance(score=s, finish="cut", path=(1.0, 0.1), stage_steps=(20, 20))
             for s in ("golem_ev", "golem_nv")
         ]
         states = [causal.init(causal.problem(x, None, c), c) for c in configs]
@@ -347,7 +350,7 @@ def test_binary_columns_are_learned_by_the_logistic_score():
     a = chance(np.zeros(2000))
     b = chance(4.0 * a - 2)
     x = np.stack([a, b, chance(4.0 * b - 2)], axis=1).astype(float)
-    config = causal.Config(score="logistic", transform="none", finish="cut", stage_steps=(1000,) * 5)
+    config = causal.Config.equal_variance(score="logistic", transform="none", finish="cut", stage_steps=(1000,) * 5)
     graph = causal.fit(x, config=config).graph
     np.testing.assert_array_equal(graph | graph.T, [[0, 1, 0], [1, 0, 1], [0, 1, 0]])
 
@@ -366,7 +369,7 @@ def hard_case(seed):
 @pytest.mark.slow
 @pytest.mark.parametrize("settings", [{}, {"noise": "unequal", "finish": "order"}, {"finish": "cut"}], ids=str)
 def test_hard_knowledge_is_never_gone_against_in_a_thousand_cases(settings):
-    config = causal.Config(stage_steps=(20, 20, 20, 20, 40), **settings)
+    config = causal.Config.equal_variance(stage_steps=(20, 20, 20, 20, 40), **settings)
     x, required, forbidden, edges, confidence = (
         np.stack(part) for part in zip(*map(hard_case, range(1000)), strict=True)
     )
@@ -406,7 +409,7 @@ def test_a_start_counts_only_late_on_the_path(problem):
     prior = causal.Knowledge(truth.T * 1.0)
     ends = {}
     for start_stage in (0, 4):
-        config = causal.Config(
+        config = causal.Config.equal_variance(
             start=0.3, start_stage=start_stage, finish="cut", prior_weight=0.0, stage_steps=(1000,) * 5
         )
         without = dataclasses.replace(config, start=0.0)
@@ -418,7 +421,7 @@ def test_a_start_counts_only_late_on_the_path(problem):
 def test_bounds_hold_claimed_edges_up_on_the_path(problem):
     truth, x = problem
     prior = causal.Knowledge(truth.T * 1.0)
-    config = causal.Config(bound=0.1, finish="cut", prior_weight=0.0, stage_steps=SHORT.stage_steps)
+    config = causal.Config.equal_variance(bound=0.1, finish="cut", prior_weight=0.0, stage_steps=SHORT.stage_steps)
     uncut = causal.fit(x, prior, config).uncut
     assert np.abs(uncut[truth.T]).min() >= 0.1
     free = causal.fit(x, prior, dataclasses.replace(config, bound=0.0)).uncut
@@ -429,8 +432,8 @@ def test_bounds_hold_claimed_edges_up_on_the_path(problem):
 def test_memory_is_said_to_the_right_order_of_magnitude():
     """Held against what XLA reserves for the compiled fit."""
     for rows, columns, config in (
-        (1000, 20, causal.Config()),
-        (200, 60, causal.Config(finish="order", noise="unequal")),
+        (1000, 20, causal.Config.equal_variance()),
+        (200, 60, causal.Config.equal_variance(finish="order", noise="unequal")),
     ):
         with jax.enable_x64(True):
             compiled = jax.jit(causal.fit).lower(np.ones((rows, columns)), None, config).compile()

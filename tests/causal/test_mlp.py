@@ -8,7 +8,7 @@ from framework.causal import graphs, metrics, mlp, noise, nonlinear
 
 pytestmark = pytest.mark.usefixtures("float64")
 
-CONFIG = causal.Config(score="mlp", finish="cut", hidden=4)
+CONFIG = causal.Config.equal_variance(score="mlp", finish="cut", hidden=4)
 
 
 @pytest.fixture
@@ -51,9 +51,11 @@ def test_curved_relations_are_found_better_than_by_lines():
         graph_key, data_key = jax.random.split(jax.random.key(seed))
         truths.append(graphs.erdos_renyi(graph_key, 6, 1.5))
         tables.append(nonlinear.mlp(data_key, truths[-1], 500, noise.gaussian()))
-    curved = causal.Config(score="mlp", finish="cut", penalty=0.005, stage_steps=(1000, 1000, 1000, 1000, 2000))
+    curved = causal.Config.equal_variance(
+        score="mlp", finish="cut", penalty=0.005, stage_steps=(1000, 1000, 1000, 1000, 2000)
+    )
     distance = {}
-    for name, config in (("lines", causal.Config()), ("curves", curved)):
+    for name, config in (("lines", causal.Config.equal_variance()), ("curves", curved)):
         found = jax.jit(jax.vmap(causal.fit, in_axes=(0, None, None)))(jnp.stack(tables), None, config).graph
         distance[name] = sum(int(metrics.compare(t, g)["shd"]) for t, g in zip(truths, found, strict=True))
     assert distance["curves"] <= 0.7 * distance["lines"]
@@ -64,7 +66,7 @@ def test_the_path_keeps_to_hard_knowledge():
     x = np.random.default_rng(2).normal(size=(50, 3))
     x[:, 1] += np.sin(2 * x[:, 0])
     hard = causal.Knowledge(required=[("a", "c")], forbidden=[("a", "b"), ("b", "a")], names="abc")
-    config = causal.Config(score="mlp", finish="cut", hidden=4, stage_steps=(100,) * 5)
+    config = causal.Config.equal_variance(score="mlp", finish="cut", hidden=4, stage_steps=(100,) * 5)
     result = causal.fit(x, hard, config)
     assert result.graph[0, 2]
     assert not result.graph[0, 1]

@@ -4,13 +4,15 @@ import numpy as np
 import pytest
 
 from framework import causal
-from framework.causal import mlp
+from framework.causal import mlp, orientation
 
 SHORT = (50, 50, 50, 50, 100)
 CONFIGS = {
-    "center": causal.Config(stage_steps=SHORT),
-    "log_standardize": causal.Config(transform="log_standardize", cut=0.1, noise="unequal", stage_steps=SHORT),
-    "mlp": causal.Config(score="mlp", finish="cut", cut=0.1, hidden=3, stage_steps=SHORT),
+    "center": causal.Config.equal_variance(stage_steps=SHORT),
+    "log_standardize": causal.Config.equal_variance(
+        transform="log_standardize", cut=0.1, noise="unequal", stage_steps=SHORT
+    ),
+    "mlp": causal.Config.equal_variance(score="mlp", finish="cut", cut=0.1, hidden=3, stage_steps=SHORT),
 }
 
 
@@ -68,6 +70,7 @@ def test_predictions_are_in_the_units_of_the_table():
         2.0 * graph,
         graph,
         2.0 * graph,
+        graph.astype(np.int8),
         np.int32(0),
         np.array([1.0, 3.0]),
         np.array([2.0, 5.0]),
@@ -124,12 +127,34 @@ def test_archives_of_other_things_and_missing_files_are_refused(x, tmp_path):
         causal.save(causal.fit(x, None, CONFIGS["center"]), tmp_path / "fit.pkl")
 
 
+def result_of(graph):
+    size = len(graph)
+    direction = np.where(graph, orientation.COMPELLED, orientation.NONE)
+    return causal.Result(
+        graph * 1.0, graph, graph * 1.0, direction, np.int32(0), np.zeros(size), np.ones(size), network=None
+    )
+
+
+def test_of_a_file_without_directions_only_the_class_is_known(tmp_path):
+    """0 -> 1 <- 2 is a collider, 3 -> 4 is open whatever it once owed its direction to."""
+    graph = np.zeros((5, 5), bool)
+    graph[[0, 2, 3], [1, 1, 4]] = True
+    causal.save(result_of(graph), tmp_path / "fit.npz")
+    with np.load(tmp_path / "fit.npz") as content:
+        np.savez(tmp_path / "old.npz", **{name: content[name] for name in content.files if name != "direction"})
+    direction = causal.load(tmp_path / "old.npz").direction
+    assert [causal.DIRECTIONS[direction[edge]] for edge in ((0, 1), (2, 1), (3, 4))] == ["compelled"] * 2 + ["open"]
+    assert np.count_nonzero(direction) == 3
+
+
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
         ("weights", np.zeros((3, 2)), r"weights must be finite numbers \(3, 3\)"),
         ("weights", np.full((3, 3), np.nan), "weights must be finite"),
         ("graph", np.ones((3, 3)), "graph must be finite numbers"),
+        ("direction", np.zeros((3, 3), np.int8), "edges and their directions"),
+        ("direction", np.full((3, 3), 9, np.int8), "edges and their directions"),
         ("status", np.array(7), "its score, transform or status"),
         ("static", np.array('{"names": ["a", "a", "b"], "transform": "center", "score": "golem_ev"}'), "other names"),
         ("static", np.array('{"names": null, "transform": "x", "score": "golem_ev"}'), "its score, transform"),
@@ -138,8 +163,7 @@ def test_archives_of_other_things_and_missing_files_are_refused(x, tmp_path):
 )
 def test_results_whose_parts_do_not_fit_are_refused(tmp_path, name, value, message):
     graph = np.triu(np.ones((3, 3), bool), 1)
-    parts = {"uncut": graph * 1.0, "network": None, "status": np.int32(0), "location": np.zeros(3), "scale": np.ones(3)}
-    causal.save(causal.Result(graph * 1.0, graph, **parts), tmp_path / "fit.npz")
+    causal.save(result_of(graph), tmp_path / "fit.npz")
     with np.load(tmp_path / "fit.npz") as content:
         np.savez(tmp_path / "fit.npz", **dict(content) | {name: value})
     with pytest.raises(ValueError, match=rf"fit\.npz: not a saved result of causal\.fit .*{message}"):

@@ -7,7 +7,7 @@ import pytest
 from framework import causal
 from framework.causal import tuning
 
-CONFIG = causal.Config(stage_steps=(100, 100, 100, 100, 200), finish="cut")
+CONFIG = causal.Config.equal_variance(stage_steps=(100, 100, 100, 100, 200), finish="cut")
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +72,7 @@ def test_a_point_is_judged_as_a_plain_likelihood_judges_it(x, criterion, noise):
         ({"criterion": "held_out", "share": 0.001}, "a share of 0.001 holds out 0 of 400 rows; wanted are 1 at least"),
         ({"criterion": "held_out", "share": 0.999}, "holds out 400 of 400 rows; .* and 3 to fit"),
         ({"key": 3}, "a random key is wanted"),
-        ({"config": causal.Config(score="mlp", finish="cut")}, "linear Gaussian"),
+        ({"config": causal.Config.equal_variance(score="mlp", finish="cut")}, "linear Gaussian"),
     ],
 )
 def test_an_impossible_grid_is_refused(x, settings, what):

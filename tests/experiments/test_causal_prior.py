@@ -31,17 +31,37 @@ def edges(path):
 
 @pytest.mark.slow
 def test_a_table_of_ones_own_becomes_a_graph(experiment, launch, table, tmp_path):
-    flags = (f"--config.data.csv={table}", "--config.data.transform=center", "--workdir=run", *SMALL)
-    code, _, errors = launch(experiment, *flags)
+    flags = ("--config.data.transform=center", "--config.learner.noise=equal", "--workdir=run", *SMALL)
+    code, _, errors = launch(experiment, f"--config.data.csv={table}", *flags)
     assert code == 0, errors
     found = edges(tmp_path / "run" / "graph.csv")
-    assert [(edge["source"], edge["target"]) for edge in found] == [("x", "y"), ("y", "z")]
-    assert all(edge["confidence"] == "1.0" for edge in found)
+    assert [(edge["source"], edge["target"], edge["direction"]) for edge in found] == [
+        ("x", "y", "assumed"),
+        ("y", "z", "assumed"),
+    ]
+    assert all((edge["joined"], edge["forward"], edge["open"]) == ("1.0", "1.0", "0.0") for edge in found)
     assert float(found[0]["weight"]) == pytest.approx(2, abs=0.2)
     result = json.loads((tmp_path / "run" / "result.json").read_text())
     assert (result["rows"], result["columns"]) == (200, 3)
     assert "shd" not in result
     assert str(tmp_path) not in json.dumps(result)
+
+
+@pytest.mark.slow
+def test_open_directions_are_said_everywhere(experiment, launch, table, tmp_path):
+    """x -> y -> z is one of three chains and forks that explain Gaussian data alike; the scale of the table is no help."""
+    code, output, errors = launch(experiment, f"--config.data.csv={table}", "--workdir=run", *SMALL)
+    assert code == 0, errors
+    found = edges(tmp_path / "run" / "graph.csv")
+    assert {frozenset((edge["source"], edge["target"])) for edge in found} == {frozenset("xy"), frozenset("yz")}
+    assert all((edge["direction"], edge["forward"], edge["open"]) == ("open", "0.0", "1.0") for edge in found)
+    report = (tmp_path / "run" / "report.html").read_text()
+    assert "without an arrowhead has an open direction" in report
+    assert "stands in both places" in report
+    for text in (output, report):
+        assert "directions.no_prior.open" in text or "directions.no_prior" in text
+        assert text.count("open") >= 3
+    assert json.loads((tmp_path / "run" / "result.json").read_text())["directions"] == {"no_prior": {"open": 2}}
 
 
 @pytest.mark.slow
@@ -184,7 +204,7 @@ def test_a_seed_learns_the_same_alone_and_among_others(tmp_path):
 def test_the_paper_preset_takes_two_real_steps():
     config = causal_prior.get_config("paper")
     with jax.enable_x64(True):
-        learner = causal_prior.learner_of(config, "standardize")
+        learner = causal_prior.learner_of(config, "standardize", "unequal")
         study = _causal_problems.generated(config, config.data.standardised_samples, 2)
         given = causal.problem(study.tables[0], study.priors[0], learner)
         np.testing.assert_allclose(np.diagonal(given.covariance), 1)
@@ -197,11 +217,12 @@ def test_the_paper_preset_takes_two_real_steps():
 
 def test_overrides_reach_the_learner():
     config = ConfigDict(causal_prior.get_config("smoke"))
-    assert causal_prior.learner_of(config, "center").finish == "search"
-    assert causal_prior.learner_of(config, "standardize").finish == "order"
+    assert causal_prior.learner_of(config, "center", "equal").finish == "search"
+    assert causal_prior.learner_of(config, "standardize", "unequal").finish == "order"
+    assert causal_prior.learner_of(config, "center", "unequal").noise == "unequal"
     config.prior.weight, config.learner.cut = 0.25, 0.0
-    assert causal_prior.learner_of(config, "center").prior_weight == 0.25
-    assert causal_prior.learner_of(config, "center").cut == 0.0
+    assert causal_prior.learner_of(config, "center", "equal").prior_weight == 0.25
+    assert causal_prior.learner_of(config, "center", "equal").cut == 0.0
 
 
 @pytest.mark.long

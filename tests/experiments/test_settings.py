@@ -51,7 +51,6 @@ UNUSED = [
     (causal_prior, CSV | {"prior__weight": 0.1}, "prior.weight=0.1 has no effect: there is no prior"),
     (causal_prior, {"data__bif": __file__, "data__nodes": 5}, "data.nodes=5 has no effect: data.bif brings"),
     (causal_prior, {"prior__answers": __file__, "prior__recall": 0.5}, "prior.recall=0.5 has no effect"),
-    (causal_prior, {"learner__finish": "cut", "learner__noise": "equal"}, "learner.noise='equal' has no effect"),
     (burst_coding, {"data__dir": "/tmp"}, "data.dir='/tmp' has no effect: digits come with scikit-learn"),
     (burst_coding, {"pairs": ("real-rate",), "codes__phase": 2.0}, "codes.phase=2.0 has no effect: no pair"),
     (burst_coding, {"pairs": ("real-rate",), "codes__period": 4}, "codes.period=4 has no effect"),

@@ -146,7 +146,7 @@ def causal() -> list[Call]:
     truth = np.triu(np.ones((3, 3), bool), 1)
     other = np.eye(3, k=1, dtype=bool)
     weights = np.asarray(truth * 1.5, np.float32)
-    short = causal.Config(stage_steps=(5, 5, 5, 5, 5))
+    short = causal.Config.equal_variance(stage_steps=(5, 5, 5, 5, 5))
     pair = {"true_graph": truth, "estimated_graph": other}
     prior = {"edges": truth * 0.9, "confidence": truth * 1.0, "names": ("a", "b", "c")}
     return [
