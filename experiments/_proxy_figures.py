@@ -86,5 +86,8 @@ def draw_cells(run: runs.Run, cells: Mapping[str, Mapping[str, Any]], steps: Map
     figures.frame(axis, "steps of the search", "accuracy of the found cells, retrained (%)")
     figure.legend(loc="outside right upper", frameon=False, fontsize=8.5)
     seeds = len(next(iter(next(iter(cells.values())).values())))
-    caption = f"Cells found by searches that see a part of the images, retrained on all of them.{bars(seeds)}"
+    caption = (
+        "Cells found by searches that see a part of the images, retrained on all of them; points of as many steps "
+    )
+    caption += f"stand side by side.{bars(seeds)}"
     run.save_figure("figures/cells", figure, caption, runs.no_interval(seeds))

@@ -91,4 +91,4 @@ def _picture(numbers: dict[str, dict[str, float]], drawn: Sequence[str], remark:
         figures.frame(axis, grid="")
     if remark:
         figures.remark(figure, remark)
-    return figures.to_png(figure, f"Numbers of {', '.join(numbers)}.{f' {remark.capitalize()}.' if remark else ''}")
+    return figures.to_png(figure, f"Numbers of {', '.join(numbers)}{f'; {remark}' if remark else ''}.")

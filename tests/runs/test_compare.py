@@ -48,7 +48,7 @@ def test_of_runs_over_too_few_seeds_table_figure_and_caption_say_that_there_is_n
     table = compare([one, two, three], tmp_path / "out").splitlines()
     assert table[-1].split("  ") == ["interval", "one seed, no interval", "two seeds, no interval"]
     words = "of 1: one seed, no interval; of 2: two seeds, no interval"
-    assert caption(tmp_path / "out/comparison.png") == f"Numbers of of 1, of 2, of 3. {words.capitalize()}."
+    assert caption(tmp_path / "out/comparison.png") == f"Numbers of of 1, of 2, of 3; {words}."
     assert "interval" not in compare([three, finished(tmp_path / "more", accuracy=1.0, seeds=5)], tmp_path / "enough")
     assert "interval" not in caption(tmp_path / "enough/comparison.png")
 
