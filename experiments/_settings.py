@@ -22,7 +22,7 @@ def refuse_unused(config: ConfigDict, preset: ConfigDict, unused: Mapping[str, s
     for beginning, reason in unused.items():
         for key, value in given.items():
             if f"{key}.".startswith(f"{beginning}.") and value != usual.get(key):
-                raise ValueError(f"{key}={value!r} has no effect: {reason}")
+                raise ValueError(f"{key}={value!r} has no effect, since {reason}; leave it out")
 
 
 def require_files(config: ConfigDict, *keys: str) -> None:

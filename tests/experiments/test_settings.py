@@ -18,9 +18,9 @@ def test_a_changed_setting_under_an_unused_name_is_refused_with_the_reason():
     unused = {"a": "nothing reads it", "d": "nor this"}
     _settings.refuse_unused(refused(), preset, unused)
     _settings.refuse_unused(refused(ab=4), preset, unused)
-    with pytest.raises(ValueError, match=r"^a\.c=\(1,\) has no effect: nothing reads it$"):
+    with pytest.raises(ValueError, match=r"^a\.c=\(1,\) has no effect, since nothing reads it; leave it out$"):
         _settings.refuse_unused(refused(**{"a.c": (1,)}), preset, unused)
-    with pytest.raises(ValueError, match=r"^d='x' has no effect: nor this$"):
+    with pytest.raises(ValueError, match=r"^d='x' has no effect, since nor this; leave it out$"):
         _settings.refuse_unused(refused(d="x"), preset, unused)
 
 
@@ -39,34 +39,38 @@ def test_a_missing_file_is_refused_by_setting_and_path(tmp_path):
 
 CSV = {"data__csv": __file__}
 UNUSED = [
-    (causal_prior, {"data__truth": "t.csv"}, "data.truth='t.csv' has no effect: .*give data.csv with it"),
+    (causal_prior, {"data__truth": "t.csv"}, "data.truth='t.csv' has no effect, since .*give data.csv with it"),
     (causal_prior, {"data__transform": "center"}, "data.transform='center' has no effect"),
     (causal_prior, {"prior__elicit__model": "m"}, "prior.elicit.model='m' has no effect"),
-    (causal_prior, {"prior__elicit__workers": 2}, "prior.elicit.workers=2 has no effect: .*give data.csv"),
-    (causal_prior, CSV | {"prior__elicit__workers": 2}, "prior.elicit.workers=2 has no effect: no model is asked"),
-    (causal_prior, CSV | {"data__degree": 3.0}, "data.degree=3.0 has no effect: data.csv names a table"),
+    (causal_prior, {"prior__elicit__workers": 2}, "prior.elicit.workers=2 has no effect, since .*give data.csv"),
+    (
+        causal_prior,
+        CSV | {"prior__elicit__workers": 2},
+        "prior.elicit.workers=2 has no effect, since no model is asked",
+    ),
+    (causal_prior, CSV | {"data__degree": 3.0}, "data.degree=3.0 has no effect, since data.csv names a table"),
     (causal_prior, CSV | {"data__bif": "x.bif"}, "data.bif='x.bif' has no effect"),
     (causal_prior, CSV | {"prior__recall": 0.5}, "prior.recall=0.5 has no effect"),
     (causal_prior, CSV | {"paper_arms": True}, "paper_arms=True has no effect"),
-    (causal_prior, CSV | {"prior__weight": 0.1}, "prior.weight=0.1 has no effect: there is no prior"),
-    (causal_prior, {"data__bif": __file__, "data__nodes": 5}, "data.nodes=5 has no effect: data.bif brings"),
+    (causal_prior, CSV | {"prior__weight": 0.1}, "prior.weight=0.1 has no effect, since there is no prior"),
+    (causal_prior, {"data__bif": __file__, "data__nodes": 5}, "data.nodes=5 has no effect, since data.bif brings"),
     (causal_prior, {"prior__answers": __file__, "prior__recall": 0.5}, "prior.recall=0.5 has no effect"),
-    (burst_coding, {"data__dir": "/tmp"}, "data.dir='/tmp' has no effect: digits come with scikit-learn"),
-    (burst_coding, {"pairs": ("real-rate",), "codes__phase": 2.0}, "codes.phase=2.0 has no effect: no pair"),
+    (burst_coding, {"data__dir": "/tmp"}, "data.dir='/tmp' has no effect, since digits come with scikit-learn"),
+    (burst_coding, {"pairs": ("real-rate",), "codes__phase": 2.0}, "codes.phase=2.0 has no effect, since no pair"),
     (burst_coding, {"pairs": ("real-rate",), "codes__period": 4}, "codes.period=4 has no effect"),
     (burst_coding, {"pairs": ("real-rate",), "levels": 0, "codes__burst": 0.5}, "codes.burst=0.5 has no effect"),
-    (burst_coding, {"scale": "max", "percentile": 50.0}, "percentile=50.0 has no effect: scale=max"),
-    (autosnn, {"data__events": "/tmp", "data__train": 50}, "data.train=50 has no effect: data.events brings"),
-    (autosnn, {"proxy__rule": "P2"}, "proxy.rule='P2' has no effect: proxy.fraction is 1"),
-    (advrush, {"proxy__base__epochs": 2}, "proxy.base.epochs=2 has no effect: proxy.fraction is 1"),
+    (burst_coding, {"scale": "max", "percentile": 50.0}, "percentile=50.0 has no effect, since scale=max"),
+    (autosnn, {"data__events": "/tmp", "data__train": 50}, "data.train=50 has no effect, since data.events brings"),
+    (autosnn, {"proxy__rule": "P2"}, "proxy.rule='P2' has no effect, since proxy.fraction is 1"),
+    (advrush, {"proxy__base__epochs": 2}, "proxy.base.epochs=2 has no effect, since proxy.fraction is 1"),
     (advrush, {"proxy__fraction": 0.1, "proxy__rule": "random", "proxy__base__epochs": 2}, "proxy.base.epochs=2 has"),
     (advrush, {"proxy__fraction": 0.1, "proxy__rule": "el2n", "proxy__entropy": "e.txt"}, "the rule el2n looks at no"),
     (advrush, {"proxy__fraction": 0.1, "proxy__rule": "entropy_top", "proxy__bin_width": 1.0}, "proxy.bin_width=1.0"),
     (advrush, {"proxy__fraction": 0.1, "proxy__entropy": __file__, "proxy__base__depth": 14}, "proxy.base.depth=14"),
-    (advrush, {"training__beta": 1.0}, "training.beta=1.0 has no effect: it is of trades"),
+    (advrush, {"training__beta": 1.0}, "training.beta=1.0 has no effect, since it is of trades"),
     (advrush, {"training__kind": "standard", "training__epsilon": 0.2}, "training.epsilon=0.2 has no effect"),
-    (proxy_data, {"proxy__rule": "P2"}, "proxy.rule='P2' has no effect: search.rules says"),
-    (proxy_data, {"seeds": 3, "ranks__seeds": 4}, "ranks.seeds=4 has no effect: seeds goes before it"),
+    (proxy_data, {"proxy__rule": "P2"}, "proxy.rule='P2' has no effect, since search.rules says"),
+    (proxy_data, {"seeds": 3, "ranks__seeds": 4}, "ranks.seeds=4 has no effect, since seeds goes before it"),
     (proxy_data, {"search__kinds": ("full",), "search__rules": ("random", "P2")}, "search.rules=.* has no effect"),
 ]
 
