@@ -62,11 +62,12 @@ def _labelled(directories: Sequence[Path]) -> dict[str, Path]:
 
 
 def _result(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The result of a run, and its config."""
+    """The result of a run, and its config, which tells the seeds where the result does not; {} where there is none."""
     result = Run(path).result()
     if result is None:
         raise FileNotFoundError(f"{path} holds no complete run (no result.json)")
-    return result, files.read_object(path / "config.json", "compare complete run directories")
+    config = path / "config.json"
+    return result, files.read_object(config, "compare complete run directories") if config.exists() else {}
 
 
 def _picture(numbers: dict[str, dict[str, float]], drawn: Sequence[str], remark: str) -> bytes:
