@@ -56,8 +56,8 @@ for row in table[:3]:
 # %% [markdown]
 # ## From the data alone
 #
-# `fit` returns a DAG with a weight on each edge; entry (i, j) is i -> j. A pandas DataFrame does as well as an array: its
-# names are kept. Data alone leave some directions open: those edges are drawn without an arrowhead.
+# `fit` returns a DAG with a weight on each edge; entry (i, j) is i -> j. A pandas DataFrame does as well as an array:
+# its names are kept. Data alone leave some directions open: those edges are drawn without an arrowhead.
 
 # %%
 config = causal.Config()
@@ -141,8 +141,9 @@ figures.grouped_bars(bars, "edges wrong (SHD)")
 # %% [markdown]
 # ## How sure is each edge?
 #
-# A bootstrap fits resampled rows, all of them by one vmapped call, and counts how often two columns are joined, and how
-# often the direction is told, by the data or by the prior. Below, the wider an edge, the more resamples join its columns.
+# A bootstrap fits resampled rows, all of them by one vmapped call, and counts how often two columns are joined, and
+# how often the direction is told, by the data or by the prior. Below, the wider an edge, the more resamples join its
+# columns.
 
 # %%
 found = causal.bootstrap(jax.random.key(1), table, 50, prior, config)

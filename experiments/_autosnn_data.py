@@ -1,5 +1,6 @@
 """The images of the study of AutoSNN: what trains the supernet, what judges candidates, what tests the end."""
 
+import warnings
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,6 +22,7 @@ class Sets(NamedTuple):
     validation: Part  # the last images of the training split
     test: Part
     classes: int
+    note: str = ""  # what readers warned of
 
 
 def sets(config: ConfigDict) -> Sets:
@@ -44,12 +46,18 @@ def sets(config: ConfigDict) -> Sets:
 def _recorded(config: ConfigDict) -> Sets:
     """Recordings of event cameras: a folder a class, every fifth recording for the test."""
     folder = Path(config.data.events)
+    if config.data.train or config.data.test:
+        raise ValueError("data.train and data.test count images: of data.events all recordings are taken, leave both 0")
     classes = sorted(path.name for path in folder.iterdir() if path.is_dir())
-    found = [(path, c) for c, name in enumerate(classes) for path in sorted((folder / name).iterdir())]
-    found = [(path, c) for path, c in found if path.suffix in ENDINGS]
-    if len(classes) < 2 or not found:
+    found = [(path, c) for c, name in enumerate(classes) for path in _recordings(folder / name)]
+    if len(classes) < 2:
         raise ValueError(f"{folder} must hold a folder a class, at least 2, with recordings ({', '.join(ENDINGS)})")
-    frames = [data.frames(data.read_events(path), config.space.steps) for path, _ in found]
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        frames = [_frames(path, config.space.steps) for path, _ in found]
+    note = "; ".join(str(each.message) for each in caught)
+    if note:
+        warnings.warn(note, stacklevel=2)
     if len({each.shape for each in frames}) > 1:
         raise ValueError(f"recordings in {folder} have several sizes: {sorted({each.shape[1:3] for each in frames})}")
     order = np.random.default_rng(0).permutation(len(found))
@@ -58,7 +66,25 @@ def _recorded(config: ConfigDict) -> Sets:
     rest, test = np.arange(len(order)) % 5 != 0, np.arange(len(order)) % 5 == 0
     held = _held_back(config, int(rest.sum()))
     part = lambda kept: Part(images[kept], labels[kept])
-    return Sets(part(np.flatnonzero(rest)[:held]), part(np.flatnonzero(rest)[held:]), part(test), len(classes))
+    return Sets(part(np.flatnonzero(rest)[:held]), part(np.flatnonzero(rest)[held:]), part(test), len(classes), note)
+
+
+def _recordings(folder: Path) -> list[Path]:
+    """The files of a class, all of which must be recordings; hidden ones are passed over."""
+    found = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    if other := [path for path in found if path.suffix.lower() not in ENDINGS]:
+        raise ValueError(f"{other[0]} is no recording ({', '.join(ENDINGS)}): take it out of {folder}, or convert it")
+    if not found:
+        raise ValueError(f"{folder} holds no recordings ({', '.join(ENDINGS)})")
+    return found
+
+
+def _frames(path: Path, steps: int) -> np.ndarray:
+    recording = data.read_events(path)
+    try:
+        return data.frames(recording, steps)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
 
 
 def _count(wanted: int, there: int, what: str) -> int:

@@ -154,7 +154,8 @@ def main(config: ConfigDict, run: runs.Run) -> dict[str, Any]:
     numbers = jax.tree.map(lambda *each: float(np.mean(each)), *found)
     lambdas = [name for name in numbers if name.startswith("lambda ")]
     numbers |= compared(len(found), *lambdas, "retrained")
-    return numbers | {"seeds": len(found), "networks": space.size}
+    note = {"note": given.note} if given.note else {}
+    return numbers | {"seeds": len(found), "networks": space.size} | note
 
 
 def _check(config: ConfigDict, given: Sets) -> None:

@@ -86,6 +86,39 @@ def changes(graph: jax.Array, cost: jax.Array, counts: jax.Array | None = None) 
     return jnp.stack([add, delete.reshape(add.shape), turn.reshape(add.shape)])
 
 
+def along_shortest(graph: jax.Array, belief: jax.Array) -> jax.Array:
+    """What beliefs in paths ask of the directions of edges: each pair's belief, for every shortest walk between the two
+    that an edge lies on, whatever the edges' directions.
+
+    Args:
+      graph: `[d, d]` bool.
+      belief: how much a path from i to j is wanted, `[d, d]`, at least 0.
+
+    Returns:
+      `[d, d]`, at (i, j) what asks for i -> j; 0 where i and j are not adjacent.
+    """
+    belief = jnp.asarray(belief)
+    adjacent, nodes = graph | graph.T, np.arange(len(graph), dtype=np.int32)
+
+    def from_source(asked: jax.Array, source: jax.Array) -> tuple[jax.Array, None]:
+        def deeper(carry: tuple[jax.Array, jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array, jax.Array]:
+            level, frontier, depth = carry
+            frontier = jnp.any(adjacent & frontier[:, None], axis=0) & (level < 0)
+            return jnp.where(frontier, depth + 1, level), frontier, depth + 1
+
+        start = jnp.where(nodes == source, 0, -1), nodes == source, jnp.zeros((), jnp.int32)
+        level, _, depth = jax.lax.while_loop(lambda carry: jnp.any(carry[1]), deeper, start)
+        onward = adjacent & (level[:, None] >= 0) & (level == level[:, None] + 1)
+        step = onward.astype(belief.dtype)
+        here = (nodes == source).astype(belief.dtype)
+        repeat = lambda body, start: jax.lax.fori_loop(jnp.int32(0), depth, lambda _, value: body(value), start)
+        walks = repeat(lambda walks: here + walks @ step, here)  # how many lead to each node
+        beyond = repeat(lambda beyond: belief[source] + step @ beyond, belief[source])  # asked for there and further on
+        return asked + walks[:, None] * step * beyond, None
+
+    return jax.lax.scan(from_source, jnp.zeros_like(belief), nodes)[0]
+
+
 def smooth(weights: jax.Array, cost: jax.Array) -> tuple[jax.Array, jax.Array]:
     """A smooth stand-in for `total` of weights, and its gradient.
 

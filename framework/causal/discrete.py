@@ -78,19 +78,17 @@ def score(graph: jax.Array, problem: Problem, config: Config) -> jax.Array:
 def gain(graph: jax.Array, problem: Problem) -> jax.Array:
     """What beliefs are worth for i -> j over j -> i, at the trust that they earn by a graph: `[d, d]`.
 
-    Beliefs in paths count by the difference of all that is believed to follow from i and from j.
+    A belief in a path counts on the shortest walks between its ends.
     """
     prices = _trusted(graph, problem)[0] if problem.prior_weight is None else _fixed(problem)
-    return _preference(-prices.edges, None if prices.paths is None else -prices.paths)
+    return _preference(graph, -prices.edges, None if prices.paths is None else -prices.paths)
 
 
-def _preference(edges: jax.Array, paths: jax.Array | None) -> jax.Array:
-    """What worths of edges and of paths, `[d, d]` each, say for i -> j over j -> i."""
-    preference = edges - edges.T
+def _preference(graph: jax.Array, edges: jax.Array, paths: jax.Array | None) -> jax.Array:
+    """What worths of edges and of paths, `[d, d]` each, say for i -> j over j -> i in a graph."""
     if paths is not None:
-        later = jnp.sum(paths - paths.T, axis=1)
-        preference += later[:, None] - later
-    return preference
+        edges = edges + ancestry.along_shortest(graph, jnp.maximum(paths - paths.T, 0))
+    return edges - edges.T
 
 
 def _plain(problem: Problem) -> "Prices":
@@ -142,8 +140,8 @@ def _with_prior(data_graph: jax.Array, problem: Problem, config: Config) -> jax.
     start = jnp.stack([data_graph, claimed])
     if not _equal(config):
         paths = None if problem.ancestors is None else problem.ancestors * problem.ancestor_confidence
-        preference = _preference(problem.prior * problem.confidence, paths)
-        start = jax.vmap(lambda graph: _orient(graph, preference, problem))(start)
+        claims = lambda graph: _preference(graph, problem.prior * problem.confidence, paths)
+        start = jax.vmap(lambda graph: _orient(graph, claims(graph), problem))(start)
     climb = jax.vmap(lambda graph: _trusting(graph, problem, config))
     start = Found(start, jnp.zeros(2))
     trusting = _best(jax.lax.scan(lambda ends, _: (climb(ends.graph), None), start, length=ROUNDS)[0], problem)

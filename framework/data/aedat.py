@@ -5,25 +5,44 @@ Every number is read behind a check of its place, so that a damaged file ends in
 Reference: iniVation, "AEDAT 4.0 file format"; Google, "FlatBuffers internals".
 """
 
+from typing import NamedTuple
 from xml.etree import ElementTree
 
 import numpy as np
 
+from framework.data.raw_events import RawEvents
+
 _MAGIC = b"#!AER-DAT4.0\r\n"
 _EVENT = np.dtype({"names": ["t", "x", "y", "p"], "formats": ["<i8", "<i2", "<i2", "u1"], "itemsize": 16})
 _SIDE = "node[@name='info']/attr[@key='size{}']"
+_SOURCE = "node[@name='info']/attr[@key='source']"
 _NONE, _LZ4, _LZ4_HIGH = range(3)
+_ZSTANDARD = (3, 4)
+_KINDS = {"EVTS": "events", "FRME": "frames", "IMUS": "inertial measurements", "TRIG": "triggers"}
 
 
-def read(raw: bytes) -> tuple[tuple[np.ndarray, ...], tuple[int, int]]:
-    """The first event stream of a file.
+class _Stream(NamedTuple):
+    kind: str  # EVTS, FRME, IMUS, TRIG or another identifier
+    source: str  # the camera, as the header names it
+    size: tuple[str, str]  # height and width as the header has them
 
-    Returns:
-      Columns x, y, t (us since 1970), p; and (height, width) of the sensor.
+    def __str__(self) -> str:
+        camera = f" of {self.source}" if self.source else ""
+        size = f", {self.size[0]}x{self.size[1]}" if all(self.size) else ""
+        return f"{_KINDS.get(self.kind, self.kind)}{camera}{size}"
+
+
+def read(raw: bytes, stream: int | None = None) -> RawEvents:
+    """One event stream of a file, with times in us since 1970; the streams passed over are its note.
+
+    Args:
+      raw: the file.
+      stream: its number in the header; may be left out where there is one event stream only.
 
     Raises:
       ModuleNotFoundError: if the file is compressed and the extra `events` is not installed.
-      ValueError: if the file is of another version, cut short, damaged, or without an event stream; with the byte.
+      ValueError: if the file is of another version, cut short, damaged, or without an event stream, with the byte; if
+        it holds several event streams and none is chosen, or `stream` is none of them: lists them.
     """
     if raw[: len(_MAGIC)] != _MAGIC:
         raise ValueError(f"byte 0: an AEDAT 4 file begins with {_MAGIC[:12].decode()}, this one with {raw[:12]!r}")
@@ -34,19 +53,28 @@ def read(raw: bytes) -> tuple[tuple[np.ndarray, ...], tuple[int, int]]:
     end = end if finished else len(raw)
     if max(start, end) > len(raw):
         raise ValueError(f"cut short at byte {len(raw)}: by its header it goes on beyond byte {max(start, end)}")
-    stream, size = min(_event_streams(streams).items())
+    named = _streams(streams)
+    stream, size = _chosen(named, stream)
     packets = []
     while start < end:
         number, length = _integer(raw, start, 4), _integer(raw, start + 4, 4)
         if start + 8 + length > end:
             raise ValueError(f"cut short at byte {end}: the packet of byte {start} has {length} bytes")
+        if number not in named:
+            raise ValueError(f"the packet of byte {start} belongs to stream {number}, which the header does not name")
         if number == stream:
             packets.append(_packet(raw, start + 8, length, compression))
         start += 8 + length
     if finished:
-        _unpacked(raw, end, len(raw) - end, compression)  # the table of packets closes the file is whole too
+        _unpacked(raw, end, len(raw) - end, compression)  # the table of packets that closes the file is whole too
     events = np.concatenate(packets) if packets else np.zeros(0, _EVENT)
-    return tuple(events[name] for name in "xytp"), size
+    others = _listed({number: each for number, each in named.items() if number != stream})
+    return RawEvents(
+        *(events[name] for name in "xytp"),
+        size,
+        note=f"stream {stream}; not read: {others}" if others else "",
+        warning="" if finished else "the recorder did not close the file, whose last events may be missing",
+    )
 
 
 def _header(header: bytes) -> tuple[int, int, str]:
@@ -57,12 +85,13 @@ def _header(header: bytes) -> tuple[int, int, str]:
         raise ValueError("the header describes no streams")
     kind = _NONE if compression is None else _integer(header, compression, 4)
     if kind not in (_NONE, _LZ4, _LZ4_HIGH):
-        raise ValueError(f"compression {kind} is not read: only none (0) and LZ4 (1, 2) are")
+        name = f"{kind} (Zstandard)" if kind in _ZSTANDARD else kind
+        raise ValueError(f"compression {name} is not read: only none (0) and LZ4 (1, 2) are")
     return kind, -1 if table is None else _integer(header, table, 8, signed=True), _text(header, info)
 
 
-def _event_streams(description: str) -> dict[int, tuple[int, int]]:
-    """(height, width) of every event stream, by its number."""
+def _streams(description: str) -> dict[int, _Stream]:
+    """Every stream that the header names, by its number."""
     if "<!" in description:
         raise ValueError("the header's XML holds declarations, which no recorder writes")
     try:
@@ -71,20 +100,43 @@ def _event_streams(description: str) -> dict[int, tuple[int, int]]:
         raise ValueError(f"the header's XML is damaged: {error}") from None
     streams = {}
     for node in tree.iterfind("./node/node"):
-        if node.findtext("attr[@key='typeIdentifier']") == "EVTS":
-            name, sides = node.get("name", ""), [node.findtext(_SIDE.format(axis), "") for axis in "YX"]
-            if not all(number.isdecimal() and len(number) < 9 for number in (name, *sides)):
-                raise ValueError(f"the header's event stream {name!r} has no number or no sensor size")
-            streams[int(name)] = int(sides[0]), int(sides[1])
-    if not streams:
-        raise ValueError("the header names no stream of events (EVTS)")
+        kind, name = node.findtext("attr[@key='typeIdentifier']", ""), node.get("name", "")
+        sides = tuple(node.findtext(_SIDE.format(axis), "") for axis in "YX")
+        if kind == "EVTS" and not all(_is_number(each) for each in (name, *sides)):
+            raise ValueError(f"the header's event stream {name!r} has no number or no sensor size")
+        if _is_number(name):
+            streams[int(name)] = _Stream(kind, " ".join(node.findtext(_SOURCE, "").split())[:80], sides)
     return streams
+
+
+def _chosen(streams: dict[int, _Stream], stream: int | None) -> tuple[int, tuple[int, int]]:
+    """The number of the event stream to read, and the (height, width) of its sensor."""
+    events = {number: each for number, each in streams.items() if each.kind == "EVTS"}
+    if not events:
+        raise ValueError("the header names no stream of events (EVTS)")
+    if stream is None and len(events) > 1:
+        raise ValueError(f"it holds several event streams, choose one by stream=: {_listed(events)}")
+    if stream is not None and stream not in events:
+        raise ValueError(f"stream={stream!r} is no event stream of it: take one of {_listed(events)}")
+    stream = min(events) if stream is None else stream
+    height, width = events[stream].size
+    return stream, (int(height), int(width))
+
+
+def _listed(streams: dict[int, _Stream]) -> str:
+    return "; ".join(f"{number} ({each})" for number, each in sorted(streams.items()))
+
+
+def _is_number(text: str) -> bool:
+    return text.isdecimal() and len(text) < 9
 
 
 def _packet(raw: bytes, start: int, length: int, compression: int) -> np.ndarray:
     """The events of one packet."""
     buffer = _unpacked(raw, start, length, compression)
     try:
+        if buffer[8:12] != b"EVTS":
+            raise ValueError(f"it holds {bytes(buffer[8:12])!r} in a stream of events")
         field = _field(buffer, _root(buffer), 0)
         if field is None:
             return np.zeros(0, _EVENT)

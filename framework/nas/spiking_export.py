@@ -28,10 +28,10 @@ def to_nir(of: Network, params: Params, state: Params, dt: float = 1.0) -> Graph
       dt: length of a step, in the unit of time of who reads the graph.
 
     Raises:
-      ValueError: if dt is not positive, or its neuron has no mapping.
+      ValueError: if dt is not positive and finite, or its neuron has no mapping.
     """
-    if not dt > 0:
-        raise ValueError(f"dt must be above 0, got {dt}")
+    if not 0 < dt < np.inf:
+        raise ValueError(f"dt must be above 0 and finite, got {dt}")
     nodes, edges, last = {}, [], "input"
     for place, (block, own, running) in enumerate(zip(of.blocks, params, state, strict=True)):
         shapes, names = chain.unit_shapes(block, of.shapes()[place]), [last]

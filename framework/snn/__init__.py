@@ -18,14 +18,17 @@ from framework.snn import (
     energy,
     export,
     fidelity,
+    flax_import,
     interchange,
     layer,
     membrane,
     meters,
     network,
     neuron,
+    nir_dynamics,
     nir_graph,
     nir_interpreter,
+    nir_primitives,
     operations,
     rasters,
     recorded,
@@ -37,9 +40,10 @@ from framework.snn import (
     ttfs,
     units,
 )
-from framework.snn.conversion import Spiking, convert, fold_norms, from_flax
+from framework.snn.conversion import Spiking, convert, fold_norms
 from framework.snn.export import to_nir
 from framework.snn.fidelity import layer_errors
+from framework.snn.flax_import import from_flax
 from framework.snn.network import forward, init, unroll
 from framework.snn.saved import load, save
 from framework.snn.simulation import observe, predict, run
@@ -57,6 +61,7 @@ __all__ = [
     "energy",
     "export",
     "fidelity",
+    "flax_import",
     "fold_norms",
     "forward",
     "from_flax",
@@ -69,8 +74,10 @@ __all__ = [
     "meters",
     "network",
     "neuron",
+    "nir_dynamics",
     "nir_graph",
     "nir_interpreter",
+    "nir_primitives",
     "observe",
     "operations",
     "predict",

@@ -42,7 +42,7 @@ def qcfs(levels: int = 8, ceiling: float = 4.0) -> Activation:
     Reference: Bu et al., "Optimal ANN-SNN conversion for high-accuracy and ultra-low-latency spiking neural networks",
     ICLR 2022, arXiv 2303.04347.
     """
-    if levels < 1 or not ceiling > 0:
+    if levels < 1 or levels % 1 or not ceiling > 0:
         raise ValueError(f"qcfs: levels must be at least 1 and ceiling above 0, got {levels} and {ceiling}")
 
     def apply(current: jax.Array, learned: dict) -> jax.Array:

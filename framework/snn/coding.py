@@ -143,7 +143,7 @@ def phase(
     Reference: Kim et al., "Deep neural networks with weighted spikes", Neurocomputing 311, 2018.
     """
     _check("phase", threshold, start, leak)
-    if not 1 <= period <= LONGEST_PERIOD:
+    if not 1 <= period <= LONGEST_PERIOD or period % 1:
         raise ValueError(f"period of phase must be at least 1 step, got {period}, and at most {LONGEST_PERIOD}")
     unit = units.phase(period, threshold, surrogate, start, leak)
     return Code("phase", *unit, {}, period, threshold, _signs, encoding.stored(*unit, period))
@@ -237,7 +237,7 @@ def multispike(
     arXiv 2204.13271.
     """
     _check("multispike", threshold, start, leak)
-    if levels is not None and levels < 1:
+    if levels is not None and (levels < 1 or levels % 1):
         raise ValueError(f"levels of multispike must be at least 1 spike a step, got {levels}")
     unit = units.multispike(levels, threshold, surrogate, start, leak)
     return Code("multispike", *unit, {}, 1, threshold, lambda payload: jnp.round(payload / threshold), None)
@@ -279,7 +279,7 @@ def ttfs(
     require(lambda value: value > 0, "threshold of ttfs", threshold, "positive")
     require(lambda value: value > 0, "tau of ttfs", tau, "positive")
     require(lambda value: abs(value) < math.inf, "delay of ttfs", delay, "finite")
-    if window < 1 + early:
+    if window < 1 + early or window % 1:
         raise ValueError(f"window of ttfs must be at least {1 + early} steps, got {window}")
     unit = first_spike.unit(window, tau, threshold, delay, early, surrogate)
     return Code("ttfs", *unit, {}, window, threshold, _signs, encoding.stored(*unit, window, once=True))

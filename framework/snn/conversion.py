@@ -21,7 +21,6 @@ from framework.snn.trained import check_params
 SCALES = ("neuron", "layer", "max", "ceiling")
 READOUTS = ("membrane", "count", "first_spike")
 BIASES = ("spread", "period")
-FLAX = {described.Conv: "Conv", described.Dense: "Dense", described.Norm: "BatchNorm"}
 
 
 @jax.tree_util.register_dataclass
@@ -83,8 +82,8 @@ def convert(
       A `Spiking`, for `run`, `observe`, `predict` and `save`.
 
     Raises:
-      ValueError: for an unknown name, a layer without a spiking form, weights or images that are not finite, or images
-        that the input code cannot carry; names the layer.
+      ValueError: for an unknown name, a layer without a spiking form, weights or images that are not finite, images
+        that the input code cannot carry, or parameters of another activation; names the layer.
 
     Example:
       >>> from framework import data, snn
@@ -104,6 +103,7 @@ def convert(
     """
     _check(layers, params, scale, percentile, readout, bias)
     check_params(layers, params, np.shape(calibration_images)[1:])
+    network.check_learned(layers, params, activation)
     encoding.delivery(input_code, hidden_code)
     images = np.asarray(calibration_images)
     if not len(images):
@@ -145,46 +145,6 @@ def fold_norms(layers: tuple[Layer, ...], params: Params) -> tuple[tuple[Layer, 
         kept.append(each)
         folded.append(own)
     return tuple(kept), tuple(folded)
-
-
-def from_flax(layers: tuple[Layer, ...], variables: dict[str, Any]) -> Params:
-    """The parameters of a network of `flax.linen`, whose layers stand in one chain as these do.
-
-    The n-th convolution is `Conv_n`, the n-th dense layer `Dense_n`, the n-th norm `BatchNorm_n`, as flax calls them.
-
-    Args:
-      layers: of `snn.layer`.
-      variables: `params` and, with norms, `batch_stats`.
-
-    Returns:
-      A dict a layer, as of `init`.
-
-    Raises:
-      ValueError: if a layer has no counterpart, or one of another shape; names both.
-    """
-    counts: dict[str, int] = {}
-    found = []
-    for i, each in enumerate(layers):
-        kind = FLAX.get(type(each))
-        if kind is None:
-            found.append({})
-            continue
-        name = f"{kind}_{counts.setdefault(kind, 0)}"
-        counts[kind] += 1
-        what = f"layer {i} ({described.name(each)})"
-        if name not in variables["params"]:
-            raise ValueError(f"{what} would be {name}, but flax has only {', '.join(variables['params'])}")
-        own = dict(variables["params"][name])
-        if kind == "BatchNorm":
-            own = {"scale": own["scale"], "shift": own["bias"]} | dict(variables["batch_stats"][name])
-        elif own["kernel"].shape[-1] != each.features or ("bias" in own) != each.bias:
-            raise ValueError(f"{what} has {each.features} features, bias {each.bias}; {name} holds {_shapes(own)}")
-        found.append(own)
-    return tuple(found)
-
-
-def _shapes(own: dict[str, Any]) -> str:
-    return ", ".join(f"{name} {leaf.shape}" for name, leaf in own.items())
 
 
 def activations(layers: tuple[Layer, ...], params: Params, images: jax.Array, activation: Activation = relu()):
@@ -232,5 +192,7 @@ def _check(layers, params, scale, percentile, readout, bias) -> None:
         for name, leaf in own.items():
             if not all(np.isfinite(values).all() for values in jax.tree.leaves(leaf)):
                 raise ValueError(f"{what}: {name} holds NaN or infinity")
+        if isinstance(each, described.Norm) and not (np.asarray(own["var"]) + each.epsilon > 0).all():
+            raise ValueError(f"{what}: var holds a number below 0")
     if scale == "ceiling" and not all("unit" in params[s.weighted] for s in stages(layers) if s.unit):
         raise ValueError("scale='ceiling' wants a network that was trained with activation.qcfs")

@@ -110,7 +110,7 @@ def stored(
     Raises:
       ValueError: if `period` is less than 1.
     """
-    if period is not None and period < 1:
+    if period is not None and (period < 1 or period % 1):
         raise ValueError(f"an input must be filled anew after at least 1 step, got {period}")
 
     def fill(images: jax.Array) -> State:
@@ -157,7 +157,7 @@ def intervals(spikes: int, shortest: int, longest: int, window: int | None = Non
     Reference: Guo et al., Frontiers in Neuroscience 15, 2021. Some programs leave `interval` silent steps between two
     spikes, one more.
     """
-    if spikes < 1 or shortest < 1 or longest < shortest:
+    if spikes < 1 or spikes % 1 or shortest < 1 or longest < shortest:
         raise ValueError(
             "burst_isi needs at least 1 spike and 1 <= shortest <= longest steps, "
             f"got spikes={spikes}, shortest={shortest}, longest={longest}"
@@ -166,7 +166,7 @@ def intervals(spikes: int, shortest: int, longest: int, window: int | None = Non
     slowest = [math.ceil((longest - shortest) * (spikes - n + 1) / spikes) + shortest for n in range(1, spikes + 1)]
     needed = 1 + max((n - 1) * interval for n, interval in enumerate(slowest, 1))
     window = needed if window is None else window
-    if window < needed:
+    if window < needed or window % 1:
         raise ValueError(f"window of burst_isi must hold the longest burst, {needed} steps, got {window}")
 
     def init(images: jax.Array) -> IntervalState:

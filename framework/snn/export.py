@@ -20,13 +20,17 @@ from framework.snn import layer as described
 from framework.snn import network, nir_graph
 from framework.snn.layer import Layer, Stage, stages
 from framework.snn.nir_graph import Graph, Node
-from framework.snn.trained import check_params
+from framework.snn.trained import Trained, check_params
 
 MAPPED = ("integrate_and_fire", "lif", "plif")
 
 
 def to_nir(
-    layers: tuple[Layer, ...], params: Params, shape: tuple[int, ...], unit: network.Unit, dt: float = 1.0
+    layers: tuple[Layer, ...] | Trained,
+    params: Params | None = None,
+    shape: tuple[int, ...] | None = None,
+    unit: network.Unit | None = None,
+    dt: float = 1.0,
 ) -> Graph:
     """The graph that spikes as `network.unroll` does in evaluation, but for the rounding of folded norms and of leaks.
 
@@ -34,18 +38,27 @@ def to_nir(
     pool, `flatten_2`, `feedback_3` of a recurrent layer. Images are channels first, as NIR has them.
 
     Args:
-      layers: of `snn.layer`.
+      layers: of `snn.layer`; or a `Trained`, which has all but dt.
       params: of the trained network; the decay of a PLIF is each layer's own.
       shape: of one input, (height, width, channels) or (features,).
       unit: the neuron that it was trained with.
-      dt: length of a step, in the unit of time of who reads the graph.
+      dt: length of a step, in the unit of time of who reads the graph; the graph is run with the same.
 
     Raises:
-      ValueError: if a layer or its unit has no mapping, or parameters do not fit or are not finite; names the layer.
+      ValueError: if an argument is missing, dt is not positive and finite, a layer or its unit has no mapping, or
+        parameters do not fit or are not finite; names the layer.
     """
-    if not dt > 0:
-        raise ValueError(f"dt must be above 0, got {dt}")
+    if isinstance(layers, Trained):
+        layers, params, shape, unit = layers.layers, layers.params, layers.shape, layers.unit
+    if not isinstance(layers, tuple | list) or params is None or shape is None or unit is None:
+        raise ValueError(
+            f"to_nir takes a Trained, or layers, params, shape and unit; got {type(layers).__name__}. A converted "
+            "network (Spiking) resets by subtraction and has no mapping"
+        )
+    if not 0 < dt < np.inf:
+        raise ValueError(f"dt must be above 0 and finite, got {dt}")
     check_params(layers, params, shape)
+    network.check_learned(layers, params, unit)
     shapes = network.input_shapes(layers, shape)
     by_place = {stage.weighted: stage for stage in stages(layers)}
     nodes, edges, last = {}, [], "input"

@@ -10,22 +10,26 @@ from typing import Any
 
 import numpy as np
 
-from framework.snn.nir_graph import FIELDS, OPTIONAL, Graph, Node, check, node
+from framework.snn.nir_graph import check
+from framework.snn.nir_primitives import FIELDS, OPTIONAL, Graph, Node, node
 
+_NEWEST = 1  # version of NIR whose meaning is known
 _LARGEST = 2**31  # bytes of an array; a damaged or hostile file can claim anything
 _SMALL, _DEFLATED = 2**16, 1032  # bytes that need not be stored, and how many times more than that gzip can hold
 _DEEPEST = 16  # graphs within each other
+_BESIDE = {"type", "metadata", "input_type", "output_type"}  # members of a node that change nothing of what it does
 _TEXTS, _OBJECT = b"GCOL\x01\0\0\0", 16  # a collection of texts begins so; bytes in front of it and of each text
 _DAMAGED = (OSError, KeyError, AttributeError, TypeError, RuntimeError, IndexError, OverflowError, MemoryError)
 
 
 def load(path: str | os.PathLike) -> Graph:
-    """The graph of a file.
+    """The graph of a file; metadata are passed over.
 
     Raises:
       FileNotFoundError: if there is no such file.
       ModuleNotFoundError: without the extra `nir`.
-      ValueError: if the file is damaged, or a node has no mapping or lacks a field; names the node and its type.
+      ValueError: if the file is damaged or of a version of NIR above 1, or a node has no mapping, lacks a field, has
+        one without a mapping, or holds numbers that are not finite; names the node and its type.
     """
     h5py = _module("h5py")
     path = Path(path)
@@ -35,6 +39,7 @@ def load(path: str | os.PathLike) -> Graph:
         _check_texts(path.read_bytes())
         with h5py.File(path, "r") as file:
             seen: set[int] = set()
+            _check_version(h5py, file, seen)
             graph = _read(h5py, _member(h5py, file, "node", "", seen), "", 0, seen)
     except ValueError as error:
         raise ValueError(f"{path}: {_line(error)}") from None
@@ -54,7 +59,8 @@ def save(graph: Graph, path: str | os.PathLike) -> None:
 
     Raises:
       ModuleNotFoundError: without the extra `nir`.
-      ValueError: if the graph does not hang together, or a convolution or Flatten does not know the shape of its input.
+      ValueError: if the graph does not hang together, holds numbers that are not finite, or a convolution or Flatten
+        does not know the shape of its input.
       OSError: if the file cannot be written.
     """
     nir = _module("nir")
@@ -82,11 +88,20 @@ def _check_texts(raw: bytes) -> None:
         start = raw.find(_TEXTS, start + 1)
 
 
+def _check_version(h5py, file, seen: set[int]) -> None:
+    version = str(_value(_member(h5py, file, "version", "", seen))) if "version" in file else "1"
+    major = version.partition(".")[0]
+    if major.isdecimal() and int(major[:9]) > _NEWEST:
+        raise ValueError(f"it is of version {version[:40]} of NIR: those up to {_NEWEST} are read")
+
+
 def _read(h5py, group, name: str, depth: int, seen: set[int]) -> Node | Graph:
     """One node of a file with all that is in it."""
     kind = _value(_member(h5py, group, "type", name, seen))
     if kind != "NIRGraph":
         wanted = [field for field in (*FIELDS.get(kind, ()), OPTIONAL.get(kind, "")) if field and field in group]
+        if kind in FIELDS and (unknown := sorted(set(group) - {*wanted, *_BESIDE})):
+            raise ValueError(f"node {name!r} of type {kind!r} has a field {unknown[0]!r}, which has no mapping")
         try:
             return node(kind, **{field: _value(_member(h5py, group, field, name, seen)) for field in wanted})
         except ValueError as error:

@@ -6,6 +6,7 @@ neuron or a neural code in a spiking network. The last of them has no unit: it g
 """
 
 import dataclasses
+import numbers
 from typing import NamedTuple
 
 from jax import lax
@@ -207,12 +208,12 @@ def name(of: Layer) -> str:
 
 
 def _check_features(what: str, features: int) -> None:
-    if features < 1:
+    if features < 1 or features % 1:
         raise ValueError(f"{what}: features must be at least 1, got {features}")
 
 
 def _pair(what: str, which: str, value: int | tuple[int, int]) -> tuple[int, int]:
-    pair = (value, value) if isinstance(value, int) else tuple(value)
-    if len(pair) != 2 or min(pair) < 1:
+    pair = tuple(value) if isinstance(value, tuple | list) else (value, value)
+    if len(pair) != 2 or not all(isinstance(each, numbers.Integral) and each >= 1 for each in pair):
         raise ValueError(f"{what}: {which} must be one or two numbers of at least 1, got {value}")
-    return pair
+    return int(pair[0]), int(pair[1])

@@ -102,7 +102,11 @@ def forward(
 
     Returns:
       Logits `[B, classes]`, and the parameters with their running statistics moved.
+
+    Raises:
+      ValueError: if the layers do not take such images, or the parameters hold what this activation does not learn.
     """
+    _check_use(layers, params, jnp.shape(images)[1:], activation, "images are [B, ...]")
     x, moved = images, list(params)
     for stage in stages(layers):
         x, moved = current(layers, moved, stage, x, train)
@@ -142,13 +146,48 @@ def unroll(
       `spikes` `[T, B, layers with units]`; and the parameters with their running statistics moved.
 
     Raises:
-      ValueError: for an unknown order, steps below 1, or statistics over time that the order `time` cannot know.
+      ValueError: for an unknown order, steps below 1, or statistics over time that the order `time` cannot know; if
+        the layers do not take such inputs, or the parameters hold what this unit does not learn.
     """
     if order not in ORDERS:
         raise ValueError(f"order must be one of {', '.join(ORDERS)}, got {order!r}")
-    if (count := len(inputs) if steps is None else steps) < 1:
+    if not hasattr(unit, "step"):
+        raise ValueError(f"unit must be one neuron or code for all layers, got {type(unit).__name__}")
+    if (count := len(inputs) if steps is None else steps) < 1 or count % 1:
         raise ValueError(f"a spiking network takes at least 1 step, got {count}")
+    lead = "[T, B, ...]" if steps is None else "[B, ...] with steps"
+    _check_use(layers, params, jnp.shape(inputs)[2 if steps is None else 1 :], unit, f"inputs are {lead}")
     return (_by_layer if order == "layer" else _by_time)(layers, params, inputs, unit, steps, train)
+
+
+def _check_use(
+    layers: tuple[Layer, ...], params: Params, shape: tuple[int, ...], unit: Unit | Activation, what: str
+) -> None:
+    """Whether layers, parameters, inputs of a shape and a unit go together."""
+    try:
+        shapes = input_shapes(layers, shape)
+        for stage in stages(layers):
+            i, own = stage.weighted, params[stage.weighted]
+            if (takes := own["kernel"].shape[-2]) != shapes[i][-1]:
+                raise ValueError(f"layer {i} ({described.name(layers[i])}) has a kernel for {takes}, got {shapes[i]}")
+    except ValueError as error:
+        raise ValueError(f"{error}; {what}, got {tuple(shape)} behind the axes before") from None
+    check_learned(layers, params, unit)
+
+
+def check_learned(layers: tuple[Layer, ...], params: Params, unit: Unit | Activation) -> None:
+    """Refuses parameters that were trained with another unit or activation, as far as they show it.
+
+    Raises:
+      ValueError: if a layer holds a learned value that the unit does not know; names both.
+    """
+    for stage in stages(layers):
+        if unknown := params[stage.weighted].get("unit", {}).keys() - unit.params.keys():
+            where = f"layer {stage.weighted} ({described.name(layers[stage.weighted])})"
+            by = unit.made[0] if unit.made else "this unit"
+            raise ValueError(
+                f"{where} has learned {min(unknown)!r}, which {by} does not know: take that of the training"
+            )
 
 
 def _by_layer(layers, params, inputs, unit, steps, train):

@@ -9,81 +9,31 @@ Reference: Pedersen et al., "Neuromorphic intermediate representation", Nature C
 """
 
 import itertools
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-NEURONS = {
-    "I": ("r",),
-    "IF": ("r", "v_threshold", "v_reset"),
-    "LI": ("tau", "r", "v_leak"),
-    "LIF": ("tau", "r", "v_leak", "v_threshold", "v_reset"),
-    "CubaLI": ("tau_syn", "tau_mem", "r", "v_leak", "w_in"),
-    "CubaLIF": ("tau_syn", "tau_mem", "r", "v_leak", "v_threshold", "v_reset", "w_in"),
-}
-_CONV = ("weight", "stride", "padding", "dilation", "groups", "bias")
-_POOL = ("kernel_size", "stride", "padding")
-FIELDS = {
-    "Input": ("shape",),
-    "Output": ("shape",),
-    "Affine": ("weight", "bias"),
-    "Linear": ("weight",),
-    "Scale": ("scale",),
-    "Conv1d": _CONV,
-    "Conv2d": _CONV,
-    "SumPool2d": _POOL,
-    "AvgPool2d": _POOL,
-    "Flatten": ("start_dim", "end_dim"),
-    "Delay": ("delay",),
-    "Threshold": ("threshold",),
-} | NEURONS
-OPTIONAL = {"Conv1d": "input_shape", "Conv2d": "input_shape", "Flatten": "input_type"}  # shapes of one input
-_LEFT_OUT = {  # what a field is where a file leaves it out
-    "v_reset": lambda values: np.zeros_like(values["v_threshold"]),
-    "w_in": lambda values: np.ones_like(values["v_leak"]),
-    "bias": lambda values: np.zeros_like(values["weight"], shape=len(values["weight"])),
-}
-_AXES = {"Affine": 2, "Linear": 2, "Conv1d": 3, "Conv2d": 4}  # of a weight
+from framework.snn.nir_primitives import FIELDS, NEURONS, OPTIONAL, Graph, Node, check_node, node
 
-
-class Node(NamedTuple):
-    """One primitive of NIR."""
-
-    type: str  # one of FIELDS
-    values: dict[str, Any]  # its fields by NIR's names: arrays, or `same` or `valid` as a convolution's padding
-
-
-class Graph(NamedTuple):
-    """Nodes and the edges between them; a node may be a graph itself, with one Input and one Output."""
-
-    nodes: dict[str, "Node | Graph"]
-    edges: tuple[tuple[str, str], ...]  # (from, to)
-
-
-def node(type: str, **values: Any) -> Node:
-    """A primitive from its fields, by NIR's names and in NIR's layout.
-
-    Args:
-      type: such as `LIF`.
-      **values: numbers, arrays, or the text of a padding; `v_reset`, `w_in` and a convolution's `bias` may be left out.
-
-    Raises:
-      ValueError: if the type has no mapping here, or a field is missing, unknown, not finite, or of
-        a wrong shape or range.
-    """
-    if type not in FIELDS:
-        raise ValueError(f"a node of type {type!r} has no mapping: take one of {', '.join(FIELDS)}")
-    known = {*FIELDS[type], OPTIONAL.get(type)}
-    if unknown := sorted(values.keys() - known):
-        raise ValueError(f"{type} has no field {unknown[0]!r}, only {', '.join(FIELDS[type])}")
-    given = {name: value if isinstance(value, str) else np.asarray(value) for name, value in values.items()}
-    for name in FIELDS[type]:
-        try:
-            given[name] = given[name] if name in given else _LEFT_OUT[name](given)
-        except KeyError:
-            raise ValueError(f"{type} lacks its field {name!r}") from None
-    _check(type, given)
-    return Node(type, given)
+__all__ = [
+    "FIELDS",
+    "NEURONS",
+    "OPTIONAL",
+    "Graph",
+    "Node",
+    "average_pool",
+    "channels_first",
+    "check",
+    "conv",
+    "dense",
+    "flatten",
+    "folded",
+    "graph",
+    "integrate_and_fire",
+    "leaky",
+    "max_pool",
+    "node",
+]
 
 
 def graph(
@@ -119,8 +69,8 @@ def check(of: Graph, within: str = "") -> None:
     """Refuses a graph that does not hang together.
 
     Raises:
-      ValueError: if an edge names no node or stands twice, a node has no mapping, a nested graph has not just one Input
-        and one Output, or there is none at all; names the node.
+      ValueError: if an edge names no node or stands twice, a node has no mapping, lacks a field or holds numbers that
+        are not finite, a nested graph has not just one Input and one Output, or there is none at all; names the node.
     """
     for a, b in of.edges:
         if missing := {a, b} - of.nodes.keys():
@@ -142,6 +92,8 @@ def check(of: Graph, within: str = "") -> None:
             check(each, f"{within}{name}/")
         elif each.type not in FIELDS:
             raise ValueError(f"node {within + name!r} of type {each.type!r} has no mapping")
+        else:
+            check_node(within + name, each)
 
 
 def channels_first(shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -178,7 +130,12 @@ def conv(
       bias: [out].
       size: (height, width) of the images.
       strides, padding: `SAME`, `VALID` or `HALF`, as in `layer.conv`.
+
+    Raises:
+      ValueError: for another padding.
     """
+    if padding not in ("SAME", "VALID", "HALF"):
+        raise ValueError(f"conv: padding must be one of SAME, VALID, HALF, got {padding!r}")
     weight, pads = np.asarray(kernel).transpose(3, 2, 0, 1), [0, 0]
     if padding == "HALF":
         pads = [k // 2 for k in weight.shape[2:]]
@@ -247,7 +204,11 @@ def integrate_and_fire(
 
     It fires at and above `threshold`, as all neurons of this project do, although NIR's fire strictly above theirs: the
     next smaller number is written.
+
+    Raises:
+      ValueError: if dt is not positive and finite.
     """
+    _check_step(dt)
     full = np.ones(channels_first(shape), dtype)
     return node("IF", r=full / dt, v_threshold=_just_below(threshold, full), v_reset=full * reset_to)
 
@@ -266,8 +227,10 @@ def leaky(
     It fires as `integrate_and_fire` does. A PLIF that has learned w has decay = 1 - sigmoid(w).
 
     Raises:
-      ValueError: if the decay is not in [0, 1); without a leak it is `integrate_and_fire`.
+      ValueError: if dt is not positive and finite, or the decay not in [0, 1); without a leak it is
+        `integrate_and_fire`.
     """
+    _check_step(dt)
     if not 0 <= decay < 1:
         raise ValueError(f"decay must lie in [0, 1), got {decay}: without a leak take integrate_and_fire")
     full, rate = np.ones(channels_first(shape), dtype), 1 - decay
@@ -281,30 +244,10 @@ def leaky(
     )
 
 
+def _check_step(dt: float) -> None:
+    if not 0 < dt < np.inf:
+        raise ValueError(f"dt must be above 0 and finite, got {dt}")
+
+
 def _just_below(threshold: float, full: np.ndarray) -> np.ndarray:
     return np.nextafter(full * threshold, -np.inf, dtype=full.dtype)
-
-
-def _check(type: str, values: dict[str, Any]) -> None:
-    for name, value in values.items():
-        if isinstance(value, str):
-            if name != "padding" or value not in ("same", "valid"):
-                raise ValueError(
-                    f"{type}: {name} must be numbers (or 'same' or 'valid' as padding), got {value[:80]!r}"
-                )
-        elif value.dtype.kind not in "fiu" or not np.isfinite(value).all():
-            raise ValueError(f"{type}: {name} must be finite numbers")
-        elif name.startswith("tau") and not (value > 0).all():
-            raise ValueError(f"{type}: {name} must be positive")
-        elif name in ("stride", "kernel_size", "dilation", "groups") and not (value >= 1).all():
-            raise ValueError(f"{type}: {name} must be at least 1")
-    if type in NEURONS and len(shapes := {values[name].shape for name in NEURONS[type]}) > 1:
-        raise ValueError(f"{type}: all parameters must have one shape, got {', '.join(map(str, sorted(shapes)))}")
-    if "weight" in values and values["weight"].ndim < _AXES[type]:
-        raise ValueError(f"{type}: weight must have {_AXES[type]} axes, got shape {values['weight'].shape}")
-    if "bias" in values and values["bias"].shape != (wanted := _outputs(type, values["weight"])):
-        raise ValueError(f"{type}: bias must have shape {wanted}, got {values['bias'].shape}")
-
-
-def _outputs(type: str, weight: np.ndarray) -> tuple[int, ...]:
-    return weight.shape[:-1] if type == "Affine" else weight.shape[:1]

@@ -12,19 +12,32 @@ A spiking neuron gives z, one that only integrates gives v. All start at rest: v
 else at v_reset, or else at 0, and i at 0. In a cycle, the edge that closes it, as a depth-first walk from the Inputs
 along edges in the order of their names finds it, carries what its source gave in the step before; at first, what it
 gives while all neurons are silent.
+
+A file states neither its step nor its writer, nor a reset by subtraction, nor several spikes in a step. What its own
+simulator would do is met as follows (snnTorch 1.0, norse 1.1, rockpool 3.1, sinabs and spyx 1.0 of 2025):
+
+    snnTorch    spike for spike with dt=1e-4 and reset "zero"; its default, "subtract", is lost and run as a hard reset
+    norse       spike for spike with dt=1e-6 for LIFBox and LI (it writes tau times its step of 1e-3), with dt=1 for IF;
+                an LIFCell differs, since its input's weight is lost
+    rockpool    dt=1e-3 or its own, and other spikes: its neurons decay by exponentials and reset by subtraction
+    sinabs      dt=1; its default, a reset by subtraction with several spikes in a step, is lost; its ExpLeak does not
+                scale its input and gives tau times as much
+    spyx        dt=1, and other spikes: it writes r = 1 for a LIF whose input it does not scale, and resets softly
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from framework.snn.nir_graph import NEURONS, Graph, Node, check
+from framework.snn import nir_dynamics
+from framework.snn.nir_dynamics import PASSES, Fire
+from framework.snn.nir_graph import Graph, Node, check
+from framework.snn.surrogate import Surrogate, arctan
 
-_PASSES = ("Input", "Output")
-_WHOLE = 1e-3  # how far from a whole number of steps a delay may be
+_ARCTAN = arctan()
 
 
 class _Plan(NamedTuple):
@@ -39,38 +52,64 @@ class _Plan(NamedTuple):
 def run(
     graph: Graph,
     inputs: jax.Array | dict[str, jax.Array],
-    dt: float = 1.0,
+    dt: float | None = None,
     *,
     at_threshold: bool = False,
     of: tuple[str, ...] | None = None,
+    surrogate: Surrogate = _ARCTAN,
 ) -> jax.Array | dict[str, jax.Array]:
     """What a graph makes of inputs over time. Compiles at each call that is not under `jit`.
 
+    A graph is a pytree of its numbers, so that `jax.grad` and optax take it as parameters. Spikes are exact; backward
+    they have the slope of a surrogate of v - v_threshold, and no gradient passes a reset. Training may leave a time
+    constant below dt, which is refused where the graph is run outside of `jit`, and by `interchange.save` where it is
+    not above 0.
+
     Args:
       graph: of `interchange.load` or of the builders in `nir_graph`.
-      inputs: [T, B, ...], images channels first; by name where there are several Inputs.
-      dt: length of a step in the graph's unit of time, which the file does not state.
+      inputs: [T, B, ...], images channels first; by name where there are several Inputs. Where a file's Input has the
+        shape of a sample with its batch, such as [1, 20], and the nodes behind it take [20], so does the Input.
+      dt: length of a step in the graph's unit of time, which the file does not state; at most the shortest time
+        constant. It may be left out, and is then 1, where no node has a time constant or a delay.
       at_threshold: whether neurons fire at and above their threshold, not strictly above it as NIR says.
       of: names of the nodes whose output is wanted, by default the Outputs; those of nested graphs as `outer/inner`.
+      surrogate: of `snn.surrogate`: the derivative of a spike.
 
     Returns:
       [T, B, ...]; or a dict of such by name, where there are several Outputs or `of` is given.
 
     Raises:
-      ValueError: if the inputs do not fit, a node takes no such input, is not reached from any Input, or its delay is
-        not a whole number of steps; names the node.
+      ValueError: if the inputs do not fit or are not finite, a node takes no such input, holds numbers that are not
+        finite, is not reached from any Input, has a time constant below dt or, without dt, any, or its delay is not a
+        whole number of steps; names the node.
+
+    Warns:
+      UserWarning: if dt is not 1 and an I or IF node has r = 1, as several programs write it for steps of 1.
+
+    Example:
+      >>> import optax
+      >>> from framework.snn import nir_graph, nir_interpreter
+      >>> nodes = {"dense": nir_graph.dense(np.full((3, 2), 0.3, np.float32)), "lif": nir_graph.leaky((2,), 0.5)}
+      >>> graph = nir_graph.graph((3,), nodes, (2,))
+      >>> spikes = lambda graph: nir_interpreter.run(graph, jnp.ones((8, 1, 3)), dt=1.0).sum()
+      >>> labels = jax.tree.map(lambda leaf: "weights" if leaf.ndim == 2 else "neurons", graph)
+      >>> rules = {"weights": optax.sgd(0.1), "neurons": optax.set_to_zero()}
+      >>> optimizer = optax.multi_transform(rules, labels)
+      >>> updates, _ = optimizer.update(jax.grad(spikes)(graph), optimizer.init(graph))
+      >>> trained = optax.apply_updates(graph, updates)
+      >>> moved = lambda name, field: bool((trained.nodes[name].values[field] != graph.nodes[name].values[field]).all())
+      >>> moved("dense", "weight"), moved("lif", "tau")
+      (True, False)
     """
     check(graph)
-    if not dt > 0:
-        raise ValueError(f"dt must be above 0, got {dt}")
     plan = _plan(graph)
-    inputs = _named(graph, inputs)
+    dt, fire = nir_dynamics.time_step(plan.nodes, dt), nir_dynamics.spike(surrogate, at_threshold)
+    inputs = _named(graph, plan, inputs, dt, fire)
     wanted = [name for name, each in graph.nodes.items() if isinstance(each, Node) and each.type == "Output"]
     if unknown := set(of or ()) - plan.nodes.keys():
         raise ValueError(f"there is no node {min(unknown)!r}: take one of {', '.join(plan.nodes)}")
-    fires = jnp.greater_equal if at_threshold else jnp.greater
     length = len(next(iter(inputs.values())))
-    start = _start(plan, {name: jnp.zeros_like(x[0]) for name, x in inputs.items()}, dt, length, fires)
+    start = _start(plan, {name: jnp.zeros_like(x[0]) for name, x in inputs.items()}, dt, length, fire)
 
     def step(carry, now):
         states, before, given, states_after = *carry, {}, {}
@@ -78,32 +117,52 @@ def run(
             sources = [(before if (a, name) in plan.late else given)[a] for a in plan.sources[name]]
             x = sum(sources[1:], start=sources[0]) if sources else now[name]
             if name in states:
-                states_after[name], given[name] = _advance(plan.nodes[name], states[name], x, dt, fires)
+                states_after[name], given[name] = nir_dynamics.advance(plan.nodes[name], states[name], x, dt, fire)
             else:
-                given[name] = _apply(plan.nodes[name], x, fires)
+                given[name] = nir_dynamics.apply(plan.nodes[name], x, fire)
         return (states_after, {a: given[a] for a in before}), {name: given[name] for name in of or wanted}
 
     outputs = lax.scan(step, start, inputs)[1]
     return outputs if of or len(wanted) > 1 else outputs[wanted[0]]
 
 
-def _named(graph: Graph, inputs) -> dict[str, jax.Array]:
+def _named(graph: Graph, plan: _Plan, inputs, dt: float, fire: Fire) -> dict[str, jax.Array]:
     """The inputs by the names of the graph's Inputs, as floats."""
     shapes = _inputs(graph)
     named = inputs if isinstance(inputs, dict) else dict.fromkeys(list(shapes)[:1], inputs)
     if named.keys() != shapes.keys():
         raise ValueError(f"the graph has the Inputs {', '.join(shapes)}; inputs were given for {', '.join(named)}")
     named = {name: jnp.asarray(x) for name, x in named.items()}
+    if wrong := [name for name, x in named.items() if jnp.iscomplexobj(x)]:
+        raise ValueError(f"Input {wrong[0]!r} is given complex numbers: only real ones are carried")
+    named = {name: x if jnp.issubdtype(x.dtype, jnp.floating) else x.astype(float) for name, x in named.items()}
+    if any(x.shape[2:] != shapes[name] for name, x in named.items()):
+        shapes = _without_batch(plan, shapes, dt, fire)
     for name, x in named.items():
         if x.ndim < 2 or x.shape[2:] != shapes[name] or len(x) < 1:
             raise ValueError(f"Input {name!r} takes [T, B, {', '.join(map(str, shapes[name]))}], T >= 1, got {x.shape}")
-    return {name: x if jnp.issubdtype(x.dtype, jnp.floating) else x.astype(float) for name, x in named.items()}
+        if not isinstance(x, jax.core.Tracer) and not jnp.isfinite(x).all():
+            raise ValueError(f"Input {name!r} is given NaN or infinity, of which neurons fall silent")
+    return named
+
+
+def _without_batch(plan: _Plan, shapes: dict[str, tuple[int, ...]], dt: float, fire: Fire):
+    """The Inputs' shapes without the fewest first axes for which all nodes take them; as they are if none do."""
+    for more in range(max(map(len, shapes.values()))):
+        fewer = {name: shape[min(more, len(shape) - 1) :] if shape else shape for name, shape in shapes.items()}
+        zeros = {name: jnp.zeros((1, *shape)) for name, shape in fewer.items()}
+        try:
+            jax.eval_shape(lambda zeros: _start(plan, zeros, dt, 1, fire), zeros)
+        except ValueError:
+            continue
+        return fewer
+    return shapes
 
 
 def _inputs(graph: Graph) -> dict[str, tuple[int, ...]]:
     """Shapes of the graph's Inputs."""
     inputs = {k: each for k, each in graph.nodes.items() if isinstance(each, Node) and each.type == "Input"}
-    return {name: tuple(each.values["shape"].tolist()) for name, each in inputs.items()}
+    return {name: tuple(np.ravel(each.values["shape"]).tolist()) for name, each in inputs.items()}
 
 
 def _plan(graph: Graph) -> _Plan:
@@ -125,7 +184,7 @@ def _flat(graph: Graph, within: str = "") -> tuple[dict[str, Node], list[tuple[s
         if isinstance(each, Graph):
             inner, between = _flat(each, path + "/")
             nodes, edges = nodes | inner, edges + between
-            ends = {e.type: f"{path}/{k}" for k, e in each.nodes.items() if isinstance(e, Node) and e.type in _PASSES}
+            ends = {e.type: f"{path}/{k}" for k, e in each.nodes.items() if isinstance(e, Node) and e.type in PASSES}
             entry[name], leave[name] = ends["Input"], ends["Output"]
         else:
             nodes[path] = each
@@ -160,9 +219,9 @@ def _walk(
     return order[::-1], closing
 
 
-def _start(plan: _Plan, zeros: dict[str, jax.Array], dt: float, length: int, fires) -> tuple[dict, dict]:
+def _start(plan: _Plan, zeros: dict[str, jax.Array], dt: float, length: int, fire: Fire) -> tuple[dict, dict]:
     """States at rest, and what late edges carry at first; here every node first meets the shape of its input."""
-    states, given = {}, {}
+    states, given, left_out = {}, {}, _left_out(plan, zeros)
     for name in plan.order:
         each, sources = plan.nodes[name], [given[a] for a in plan.sources[name] if (a, name) not in plan.late]
         if len(shapes := sorted({x.shape[1:] for x in sources})) > 1:
@@ -170,9 +229,9 @@ def _start(plan: _Plan, zeros: dict[str, jax.Array], dt: float, length: int, fir
         x = sources[0] if sources else zeros[name]
         x = sum(sources[1:], start=x)
         try:
-            _fit(each, x.shape[1:])
-            state = _rest(each, x, dt, length)
-            given[name] = _apply(each, x, fires) if state is None else _at_rest(each, state, x)
+            nir_dynamics.fit(each, x.shape[1:], left_out)
+            state = nir_dynamics.rest(each, x, dt, length)
+            given[name] = nir_dynamics.apply(each, x, fire) if state is None else nir_dynamics.at_rest(each, state, x)
         except (TypeError, ValueError) as error:
             raise ValueError(f"node {name!r} ({each.type}) cannot take {x.shape[1:]}: {error}") from None
         if state is not None:
@@ -180,111 +239,9 @@ def _start(plan: _Plan, zeros: dict[str, jax.Array], dt: float, length: int, fir
     return states, {a: given[a] for a in sorted({a for a, _ in plan.late})}
 
 
-def _rest(node: Node, x: jax.Array, dt: float, length: int) -> dict[str, Any] | None:
-    """The state of a node at rest, None for one without memory."""
-    if node.type == "Delay":
-        steps = _delay(node, dt, length)
-        return {
-            "past": jnp.zeros((int(steps.max(initial=0)), *jnp.broadcast_shapes(x.shape, steps.shape)), x.dtype),
-            "steps": jnp.asarray(steps),
-        }
-    if node.type not in NEURONS:
-        return None
-    potential = node.values.get("v_leak", node.values.get("v_reset", np.zeros(1)))
-    state = {"v": jnp.broadcast_to(jnp.asarray(potential, x.dtype), x.shape)}
-    return state | ({"i": jnp.zeros_like(x)} if "tau_syn" in node.values else {})
-
-
-def _fit(node: Node, shape: tuple[int, ...]) -> None:
-    """Whether a node takes inputs of a shape; a single number as its parameter serves all."""
-    own = node.values
-    if node.type in ("Affine", "Linear"):
-        wanted = (*own["weight"].shape[:-2], own["weight"].shape[-1])
-    elif node.type in _PASSES:
-        wanted = tuple(own["shape"].tolist())
-    else:
-        parameter = next((own[name] for name in ("r", "scale", "threshold", "delay") if name in own), None)
-        wanted = shape if parameter is None or parameter.size == 1 else parameter.shape
-    if shape != wanted:
-        raise ValueError(f"it takes {wanted}")
-    axes = {"Flatten": len(shape) or 1, "Conv1d": 2, "Conv2d": 3, "SumPool2d": 3, "AvgPool2d": 3}.get(node.type)
-    if axes not in (None, len(shape)):
-        raise ValueError(f"it takes {axes} axes")
-
-
-def _delay(node: Node, dt: float, length: int) -> np.ndarray:
-    """Steps of each delay; beyond the end of the inputs all are alike."""
-    steps = node.values["delay"].astype(float) / dt
-    if (steps < 0).any() or (abs(steps - np.round(steps)) > _WHOLE).any():
-        raise ValueError(f"a delay must be a whole number of steps of {dt}")
-    return np.minimum(np.round(steps), length).astype(np.int32)
-
-
-def _at_rest(node: Node, state: dict, x: jax.Array) -> jax.Array:
-    silent = node.type == "Delay" or "v_threshold" in node.values
-    return jnp.zeros_like(x) if silent else state["v"]
-
-
-def _advance(node: Node, state: dict, x: jax.Array, dt: float, fires) -> tuple[dict, jax.Array]:
-    """One step of a node with memory."""
-    if node.type == "Delay":
-        line = jnp.concatenate([x[None], state["past"]])
-        place = jnp.broadcast_to(state["steps"], x.shape)[None]
-        return state | {"past": line[:-1]}, jnp.take_along_axis(line, place, axis=0)[0]
-    own = {name: np.asarray(value, np.float64) for name, value in node.values.items()}
-    number = lambda value: jnp.asarray(value, x.dtype)
-    state = dict(state)
-    if "i" in state:
-        state["i"] = x = state["i"] + number(dt / own["tau_syn"]) * (number(own["w_in"]) * x - state["i"])
-    if "v_leak" in own:
-        rate = number(dt / own.get("tau", own.get("tau_mem")))
-        state["v"] = state["v"] + rate * ((number(own["v_leak"]) - state["v"]) + number(own["r"]) * x)
-    else:
-        state["v"] = state["v"] + number(dt * own["r"]) * x
-    if "v_threshold" not in own:
-        return state, state["v"]
-    spikes = fires(state["v"], number(own["v_threshold"]))
-    state["v"] = jnp.where(spikes, number(own["v_reset"]), state["v"])
-    return state, spikes.astype(x.dtype)
-
-
-def _apply(node: Node, x: jax.Array, fires) -> jax.Array:
-    """A node without memory; x is [B, ...]."""
-    own = node.values
-    number = lambda name: jnp.asarray(own[name], x.dtype)
-    if node.type in ("Affine", "Linear"):
-        y = jnp.einsum("...oi,b...i->b...o", number("weight"), x)
-        return y + number("bias") if "bias" in own else y
-    if node.type == "Scale":
-        return x * number("scale")
-    if node.type == "Threshold":
-        return fires(x, number("threshold")).astype(x.dtype)
-    if node.type == "Flatten":
-        sides = x.shape[1:]
-        start, end = (int(own[name]) % len(sides) for name in ("start_dim", "end_dim"))
-        return x.reshape(len(x), *sides[:start], -1, *sides[end + 1 :])
-    if node.type in ("Conv1d", "Conv2d"):
-        y = _convolved(own, number("weight"), x)
-        return y + number("bias").reshape(-1, *(1,) * (x.ndim - 2))
-    if node.type in ("SumPool2d", "AvgPool2d"):
-        window, stride, padding = (_sides(own[name], 2) for name in ("kernel_size", "stride", "padding"))
-        pads = ((0, 0), (0, 0), *((p, p) for p in padding))
-        total = lax.reduce_window(x, 0.0, lax.add, (1, 1, *window), (1, 1, *stride), pads)
-        return total / np.prod(window).astype(x.dtype) if node.type == "AvgPool2d" else total
-    return x
-
-
-def _convolved(own: dict[str, Any], weight: jax.Array, x: jax.Array) -> jax.Array:
-    stride, dilation = _sides(own["stride"], x.ndim - 2), _sides(own["dilation"], x.ndim - 2)
-    if not isinstance(own["padding"], str):
-        padding = [(p, p) for p in _sides(own["padding"], x.ndim - 2)]
-    elif own["padding"] == "same" and max(stride) > 1:
-        raise ValueError("padding 'same' is defined for stride 1 only")
-    else:
-        padding = own["padding"].upper()
-    groups = int(own["groups"])
-    return lax.conv_general_dilated(x, weight, stride, padding, rhs_dilation=dilation, feature_group_count=groups)
-
-
-def _sides(value: np.ndarray, axes: int) -> list[int]:
-    return np.broadcast_to(value, (axes,)).tolist()
+def _left_out(plan: _Plan, zeros: dict[str, jax.Array]) -> set[tuple[int, ...]]:
+    """First axes that shapes in the file may have besides: those that Inputs have beside what they are given."""
+    stated = {name: tuple(np.ravel(plan.nodes[name].values["shape"]).tolist()) for name in zeros}
+    return {()} | {
+        nir_dynamics.without_ones(shape[: len(shape) - zeros[name].ndim + 1]) for name, shape in stated.items()
+    }

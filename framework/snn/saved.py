@@ -23,6 +23,7 @@ from framework.snn import coding, conversion, encoding, neuron
 from framework.snn import layer as described
 from framework.snn.conversion import Spiking
 from framework.snn.layer import Layer
+from framework.snn.network import check_learned
 from framework.snn.recorded import Record, remade
 from framework.snn.trained import Trained, check_params
 
@@ -116,6 +117,8 @@ def _structure(network: Spiking | Trained) -> dict[str, Any]:
 
 def _network(structure: dict[str, Any], arrays: dict[str, Any]) -> Spiking | Trained:
     layers = tuple(remade(record, LAYERS) for record in structure["layers"])
+    if unknown := arrays["params"].keys() - {str(i) for i in range(len(layers))}:
+        raise ValueError(f"{ARRAYS} hold parameters of a layer {min(unknown)!r}, of {len(layers)}")
     params = tuple(arrays["params"].get(str(i), {}) for i in range(len(layers)))
     shape = tuple(structure["shape"])
     if structure["kind"] == "trained":
@@ -173,7 +176,8 @@ def _check(network: Spiking | Trained) -> None:
     if isinstance(network, Trained):
         if network.unit.step is None:
             raise ValueError(f"the {network.unit.name} code has no role in hidden layers")
-        if network.steps < 1:
+        check_learned(network.layers, network.params, network.unit)
+        if network.steps < 1 or network.steps % 1:
             raise ValueError(f"a spiking network takes at least 1 step, got {network.steps}")
         return
     encoding.delivery(network.input_code, network.hidden_code, network.bias == "spread")

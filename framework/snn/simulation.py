@@ -3,6 +3,7 @@
 What the input brings to the first layer is computed once, or once for each step of its period, where the code allows.
 """
 
+import warnings
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -12,8 +13,9 @@ import numpy as np
 from jax import lax
 
 from framework.core.types import Key
-from framework.snn import encoding, operations, synops
+from framework.snn import encoding, operations, synops, ttfs
 from framework.snn import layer as described
+from framework.snn.coding import Code
 from framework.snn.conversion import Spiking
 from framework.snn.layer import stages
 from framework.snn.rasters import Meter
@@ -101,7 +103,7 @@ def observe(
     Raises:
       ValueError: as in `run`.
     """
-    if steps < 1:
+    if steps < 1 or steps % 1:
         raise ValueError(f"a spiking network takes at least 1 step, got {steps}")
     if np.shape(images)[1:] != spiking.shape:
         raise ValueError(f"images must be a batch of {spiking.shape}, as in the conversion, got {np.shape(images)}")
@@ -123,13 +125,17 @@ def predict(
       key: for the Poisson code.
       batch: images that are simulated at a time.
 
+    Warns:
+      UserWarning: if a network of TTFS is given fewer steps than it takes to answer.
+
     Raises:
       ValueError: as in `run`; if the steps of a converted network are left out, or batch is below 1.
     """
-    if batch < 1:
+    if batch < 1 or batch % 1:
         raise ValueError(f"a batch takes at least 1 image, got {batch}")
     if steps is None and not isinstance(network, Trained):
         raise ValueError("a converted network wants its steps: predict(network, images, steps)")
+    _warn_of_early_answers(network, steps)
     images, found = np.asarray(images), []
     for start in range(0, len(images), batch):
         part = images[start : start + batch]
@@ -139,6 +145,19 @@ def predict(
         logits = trained_logits(network, filled, steps) if trained else run(network, filled, steps, own).logits[-1]
         found.append(np.asarray(logits.argmax(-1))[: len(part)])
     return np.concatenate(found) if found else np.zeros(0, int)
+
+
+def _warn_of_early_answers(network: Spiking | Trained, steps: int | None) -> None:
+    code = network.unit if isinstance(network, Trained) else network.hidden_code
+    if not isinstance(code, Code) or code.name != "ttfs" or code.made is None:
+        return
+    hidden = sum(stage.unit for stage in stages(network.layers))
+    needed = ttfs.latency(hidden, code.period, code.made[1]["early"])
+    steps = network.steps if steps is None else steps
+    if steps < needed:
+        warnings.warn(
+            f"TTFS answers after {needed} steps of {hidden} hidden layers; {steps} are simulated", stacklevel=3
+        )
 
 
 @partial(jax.jit, static_argnames=("steps", "meter"))

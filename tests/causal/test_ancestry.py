@@ -149,3 +149,18 @@ def test_beyond_the_domain_the_smooth_value_stays_a_number():
     loop = jnp.zeros((2, 2)).at[0, 1].set(2.0).at[1, 0].set(2.0)
     for leaf in SMOOTH(loop, -jnp.ones((2, 2))):
         assert np.all(np.isfinite(leaf))
+
+
+def test_beliefs_in_paths_ask_for_the_edges_of_the_shortest_walks():
+    """The oracle: all shortest paths of networkx."""
+    rng = np.random.default_rng(0)
+    for _ in range(5):
+        graph = np.triu(rng.uniform(size=(8, 8)) < 0.3, 1)
+        belief = rng.uniform(size=(8, 8)) * (rng.uniform(size=(8, 8)) < 0.3) * ~np.eye(8, dtype=bool)
+        skeleton, expected = nx.from_numpy_array((graph | graph.T).astype(int)), np.zeros((8, 8))
+        for a, b in np.argwhere(belief):
+            if nx.has_path(skeleton, a, b):
+                for path in nx.all_shortest_paths(skeleton, a, b):
+                    for i, j in itertools.pairwise(path):
+                        expected[i, j] += belief[a, b]
+        np.testing.assert_allclose(ancestry.along_shortest(graph, belief), expected, atol=1e-6)

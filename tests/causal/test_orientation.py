@@ -36,7 +36,7 @@ def preferences(rng, members):
 @pytest.mark.slow
 def test_an_oriented_graph_is_of_the_class_and_keeps_what_can_be_kept(small):
     """The oracle: every member; beliefs that some member with the constraints satisfies are all satisfied."""
-    for dag, members, rng in cases(small, 200):
+    for dag, members, rng in cases(small, 80):
         given = preferences(rng, members)
         found = np.asarray(orient(dag, given))
         assert (members == found).all((1, 2)).any()
@@ -48,7 +48,7 @@ def test_an_oriented_graph_is_of_the_class_and_keeps_what_can_be_kept(small):
 
 @pytest.mark.slow
 def test_every_member_of_a_class_is_oriented_alike(small):
-    for _, members, rng in cases(small, 60):
+    for _, members, rng in cases(small, 25):
         given = preferences(rng, members)
         for member in members[:6]:
             np.testing.assert_array_equal(orient(member, given), orient(members[0], given))
@@ -71,7 +71,7 @@ def test_a_chain_turns_round_as_a_whole_for_one_belief():
 def test_directions_are_what_all_members_agree_on(small):
     """The oracle: compelled, where all members agree; by knowledge, where all with the hard constraints do."""
     met = set()
-    for dag, members, rng in cases(small, 200):
+    for dag, members, rng in cases(small, 80):
         fixed = dag & (rng.uniform(size=(4, 4)) < 0.3)
         free = orientation.compelled_by_data(dag, np.zeros_like(dag))
         np.testing.assert_array_equal(free, members.all(0))
@@ -128,14 +128,24 @@ def test_a_belief_in_an_open_arrow_is_honoured(size, believed):
     for i, j in believed:
         belief[i, j], confidence[i, j], confidence[j, i] = 0.95, 1, 1
     honoured = 0
-    for seed in range(5):
+    for seed in range(4):
         without = causal.fit(chain_of(size, seed))
         if set(without.direction[without.graph]) == {OPEN}:  # a chance edge can close arrows of a long chain
             result = causal.fit(chain_of(size, seed), causal.Knowledge(belief, confidence))
             for edge in believed:
                 assert result.direction[edge] == PRIOR
             honoured += 1
-    assert honoured >= 3
+    assert honoured >= 2
+
+
+@pytest.mark.slow
+def test_a_belief_in_a_path_turns_the_edges_between():
+    """A chain of five, whose direction no data tell: 3 leads to 1, by 3 -> 2 -> 1."""
+    belief, confidence = np.zeros((2, 5, 5))
+    belief[3, 1], confidence[3, 1], confidence[1, 3] = 0.95, 1, 1
+    for seed in range(3):
+        result = causal.fit(chain_of(5, seed), causal.Knowledge(ancestors=belief, ancestor_confidence=confidence))
+        assert result.direction[3, 2] == result.direction[2, 1] == PRIOR
 
 
 @pytest.mark.slow

@@ -16,29 +16,36 @@ def sample(shared, extra):
 def read(tmp_path):
     """Reads bytes as if they stood in a file."""
 
-    def attempt(raw: bytes):
+    def attempt(raw: bytes, **options):
         (tmp_path / "recording.aedat4").write_bytes(raw)
-        return read_events(tmp_path / "recording.aedat4")
+        return read_events(tmp_path / "recording.aedat4", **options)
 
     return attempt
 
 
-def uncompressed(packets, size=(4, 6), description=None, compression=0) -> bytes:
-    """A file as the format describes it, built from its innermost part outwards."""
-    height, width = size
-    text = description or (
-        f'<dv version="2.0"><node name="outInfo"><node name="1"><attr key="typeIdentifier">EVTS</attr>'
-        f'<node name="info"><attr key="sizeX">{width}</attr><attr key="sizeY">{height}</attr></node></node></node></dv>'
+def described(*streams, size=(4, 6)) -> str:
+    """The header's text: (number, identifier, camera) of each stream."""
+    side = lambda axis, length: f'<attr key="size{axis}">{length}</attr>'
+    node = '<node name="{}"><attr key="typeIdentifier">{}</attr><node name="info"><attr key="source">{}</attr>' + (
+        side("Y", size[0]) + side("X", size[1]) + "</node></node>"
     )
-    layout = struct.pack("<5H", 10, 20, 4, 8, 16) + bytes(2)  # its own size, the table's, where its three fields stand
-    table = struct.pack("<iiqI", 12, compression, -1, 4) + struct.pack("<I", len(text)) + text.encode()
-    header = struct.pack("<I4s", 20, b"IOHE") + layout + table
+    return f'<dv version="2.0"><node name="outInfo">{"".join(node.format(*each) for each in streams)}</node></dv>'
+
+
+def uncompressed(packets, size=(4, 6), description=None, compression=0, numbers=None, closed=True) -> bytes:
+    """A file as the format describes it, built from its innermost part outwards; packets are of stream 1 by default."""
+    text = description or described((1, "EVTS", "cam"), size=size)
     body = b""
-    for events in packets:
+    for number, events in zip(numbers or [1] * len(packets), packets, strict=True):
         rows = b"".join(struct.pack("<qhhB3x", t, x, y, p) for x, y, t, p in events)
         flat = struct.pack("<I4s3H2xiII", 16, b"EVTS", 6, 8, 4, 8, 4, len(events)) + rows
         flat = struct.pack("<I", len(flat)) + flat
-        body += struct.pack("<ii", 1, len(flat)) + flat
+        body += struct.pack("<ii", number, len(flat)) + flat
+    layout = struct.pack("<5H", 10, 20, 4, 8, 16) + bytes(2)  # its own size, the table's, where its three fields stand
+    before = len(b"#!AER-DAT4.0\r\n") + 4 + 8 + len(layout) + 20 + 4 + len(text)
+    end = before + len(body) if closed else -1
+    table = struct.pack("<iiqI", 12, compression, end, 4) + struct.pack("<I", len(text)) + text.encode()
+    header = struct.pack("<I4s", 20, b"IOHE") + layout + table
     return b"#!AER-DAT4.0\r\n" + struct.pack("<I", len(header)) + header + body
 
 
@@ -85,8 +92,48 @@ def test_an_uncompressed_file_is_read_back(read):
 
 
 def test_other_versions_are_named(read, shared):
-    with pytest.raises(ValueError, match=r"begins with #!AER-DAT4.0, this one with b'#!AER-DAT2.0"):
+    with pytest.raises(ValueError, match=r"not of kind aedat4; the file is AEDAT 2, which is not read"):
         read(shared("snn", "tonic_sample_aedat_header.aedat").read_bytes())
+
+
+TWO = described((1, "EVTS", "left"), (3, "EVTS", "right"), (2, "FRME", "left"))
+
+
+def test_one_of_two_cameras_must_be_chosen(read):
+    raw = uncompressed([[(1, 2, 10, 0)], [(0, 0, 1, 1)], [(5, 3, 11, 1)]], description=TWO, numbers=[1, 3, 1])
+    with pytest.raises(ValueError, match=r"by stream=: 1 \(events of left, 4x6\); 3 \(events of right, 4x6\)$"):
+        read(raw)
+    assert read(raw, stream=1).events.tolist() == [(1, 2, 10, False), (5, 3, 11, True)]
+    assert read(raw, stream=3).events.tolist() == [(0, 0, 1, True)]
+    with pytest.raises(ValueError, match=r"stream=2 is no event stream of it: take one of 1 \(events of left"):
+        read(raw, stream=2)
+
+
+def test_streams_that_are_passed_over_are_named(read, sample):
+    raw = uncompressed([[(1, 2, 10, 0)], [(0, 0, 1, 1)]], description=TWO, numbers=[1, 3])
+    others = "2 (frames of left, 4x6); 3 (events of right, 4x6)"
+    assert read(raw, stream=1).source == f"recording.aedat4 (aedat4; stream 1; not read: {others})"
+    assert read(uncompressed([[(1, 2, 10, 0)]])).source == "recording.aedat4 (aedat4)"
+    assert "stream 0; not read: 2 (inertial measurements of DVXplorer_DXB00010); 3 (triggers" in str(
+        read_events(sample)
+    )
+
+
+def test_a_packet_of_a_stream_that_the_header_does_not_name_is_refused(read):
+    with pytest.raises(ValueError, match="belongs to stream 9, which the header does not name"):
+        read(uncompressed([[(1, 2, 10, 0)], [(1, 2, 10, 0)]], numbers=[1, 9]))
+
+
+def test_a_packet_of_another_kind_in_a_stream_of_events_is_refused(read):
+    raw = uncompressed([[(1, 2, 10, 0)]])
+    place = raw.rindex(b"EVTS")
+    with pytest.raises(ValueError, match="is damaged: it holds b'FRME' in a stream of events"):
+        read(raw[:place] + b"FRME" + raw[place + 4 :])
+
+
+def test_a_file_that_its_recorder_did_not_close_is_read_with_a_warning(read):
+    with pytest.warns(UserWarning, match="recording.aedat4: the recorder did not close the file"):
+        assert len(read(uncompressed([[(1, 2, 10, 0)]], closed=False)).events) == 1
 
 
 @pytest.mark.parametrize(
@@ -97,7 +144,7 @@ def test_other_versions_are_named(read, shared):
         ({"packets": [[(0, 0, 5, 0)], [(0, 0, 4, 0)]]}, "backwards at event 1"),
         ({"packets": [[(0, 0, 5, 7)]]}, "event 0 has a polarity"),
         ({"packets": []}, "no events"),
-        ({"compression": 3}, "compression 3 is not read"),
+        ({"compression": 3}, r"compression 3 \(Zstandard\) is not read"),
         ({"description": "<dv><node><node name='0'/></node></dv>"}, "no stream of events"),
         ({"description": "<dv>"}, "XML is damaged"),
         ({"description": "<!DOCTYPE dv [<!ENTITY a 'b'>]><dv>&a;</dv>"}, "declarations"),

@@ -67,8 +67,16 @@ def test_what_is_written_event_by_event_is_read_back(written, ending, pack):
 
 
 def test_a_dat_header_may_name_the_sensor(written):
-    raw = packed_dat(recorded().events, b"% Height 480\n% Width 640\n% no key\n")
-    assert read_events(written(raw, ".dat")).size == (480, 640)
+    raw = packed_dat(recorded().events, b"% Version 2\n% Height 480\n% Width 640\n% no key\n")
+    recording = read_events(written(raw, ".dat"))
+    assert (recording.size, recording.source) == ((480, 640), "recording.dat (dat)")
+
+
+def test_a_size_that_the_file_does_not_state_is_said_to_be_guessed(written):
+    recording = read_events(written(packed_dat(recorded().events), ".dat"))
+    assert recording.size == (5, 7)
+    assert "size not stated: the smallest field that holds all events" in str(recording)
+    assert "not stated" not in read_events(written(packed_dat(recorded().events), ".dat"), size=(5, 7)).source
 
 
 def test_rows_240_move_the_clock_of_a_bin_file_on_and_are_no_events(written):
@@ -119,9 +127,59 @@ def test_the_widest_times_do_not_overflow():
 
 def test_arrays_of_other_integer_types_are_counted_alike():
     recording = recorded()
-    wide = recording.events.astype([("x", "u2"), ("y", "u2"), ("t", "u4"), ("p", "i1")])
-    for by in ("count", "time"):
-        np.testing.assert_array_equal(frames(wide, 6, by, recording.size), frames(recording, 6, by))
+    for wide in ([("x", "u2"), ("y", "u2"), ("t", "u4"), ("p", "i1")], [(name, "u8") for name in "xytp"]):
+        for by in ("count", "time"):
+            other = recording.events.astype(wide)
+            np.testing.assert_array_equal(frames(other, 6, by, recording.size), frames(recording, 6, by))
+
+
+def columns(**changes):
+    """The drawn events as a dict, some columns replaced."""
+    return {name: recorded().events[name] for name in "xytp"} | changes
+
+
+def test_columns_and_fields_in_any_order_or_by_title_are_counted_alike():
+    recording = recorded()
+    titled = np.zeros(1000, [("t", "<u8"), ("x", "<u2"), ("y", "<u2"), (("p", "on"), "?")])
+    for name in "xytp":
+        titled[name] = recording.events[name]
+    for events in (titled, columns(), columns(t=recording.events["t"].astype(float))):
+        for by in ("count", "time"):
+            np.testing.assert_array_equal(frames(events, 6, by, recording.size), frames(recording, 6, by))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("shift", [0.0, -0.5])
+def test_times_in_seconds_fall_into_the_bins_of_a_histogram(dtype, shift):
+    t = np.sort(np.random.default_rng(0).random(1000)).astype(dtype) + dtype(shift)
+    counted = frames(columns(t=t), 10, "time", (5, 7)).sum((1, 2, 3))
+    np.testing.assert_array_equal(counted, np.histogram(t.astype(float), 10)[0])
+    assert counted.min() > 50
+
+
+def test_seconds_at_one_time_are_in_the_first_frame():
+    assert frames(columns(t=np.full(1000, 0.25)), 3, "time", (5, 7)).sum((1, 2, 3)).tolist() == [1000, 0, 0]
+
+
+def test_unsigned_times_beyond_the_whole_numbers_of_a_float_are_exact():
+    """Nanoseconds since 1970: float64 has one number in 256 there."""
+    t = np.uint64(1_700_000_000_000_000_000) + np.arange(1000, dtype=np.uint64)
+    assert frames(columns(t=t), 10, "time", (5, 7)).sum((1, 2, 3)).tolist() == [100] * 10
+
+
+def test_a_bin_file_has_no_rows_beyond_the_one_that_moves_the_clock(written):
+    raw = bytes([1, 2, 0, 0, 9])
+    assert read_events(written(raw), size=(240, 304)).size == (240, 304)
+    with pytest.raises(ValueError, match="row 240 moves the clock"):
+        read_events(written(raw), size=(260, 346))
+
+
+def test_a_stream_or_a_version_of_a_kind_that_has_none_is_refused(written):
+    path = written(bytes([1, 2, 0, 0, 9]))
+    with pytest.raises(ValueError, match="stream=0 belongs to files of kind aedat4, this one is of kind bin"):
+        read_events(path, stream=0)
+    with pytest.raises(ValueError, match="version=2 belongs to files of kind dat, this one is of kind bin"):
+        read_events(path, version=2)
 
 
 @pytest.mark.parametrize(
@@ -135,6 +193,20 @@ def test_arrays_of_other_integer_types_are_counted_alike():
         ({"recording": recorded().events}, r"give size=\(height, width\)"),
         ({"recording": recorded(0)}, "no events"),
         ({"recording": np.zeros((5, 4)), "size": (1, 1)}, "with the fields x, y, t and p, got float64"),
+        ({"recording": [1, 2], "size": (1, 1)}, "with the fields x, y, t and p, got list"),
+        ({"recording": {"x": 1, "time": 2}, "size": (1, 1)}, "with the fields x, y, t and p, got time, x"),
+        ({"recording": columns(y=np.zeros(3, int)), "size": (5, 7)}, r"of one length, .*x \(1000,\), y \(3,\)"),
+        ({"recording": columns(x=np.zeros(1000)), "size": (5, 7)}, "x must be integers, got float64"),
+        ({"recording": columns(p=np.ones(1000)), "size": (5, 7)}, "p must be integers, got float64"),
+        (
+            {"recording": columns(t=np.arange(1000).astype("M8[us]")), "size": (5, 7)},
+            "t must be integers, or floats in",
+        ),
+        ({"recording": columns(t=np.append(np.arange(999.0), np.nan)), "size": (5, 7)}, "event 999 has the time nan"),
+        ({"recording": columns(t=np.arange(1000.0)[::-1]), "size": (5, 7)}, "backwards at event 1: 998.0 after 999.0$"),
+        ({"recording": columns(p=np.ma.masked_equal(np.arange(1000) % 2, 1)), "size": (5, 7)}, "must not be masked"),
+        ({"size": (5,)}, r"size must be \(height, width\) in whole pixels, got \(5,\)"),
+        ({"size": (5.5, 7)}, r"size must be \(height, width\) in whole pixels, got \(5.5, 7\)"),
     ],
 )
 def test_frames_that_cannot_be_are_refused(changes, message):
@@ -154,15 +226,24 @@ def test_polarities_other_than_0_and_1_are_refused():
     [
         (b"", ".bin", "the file is empty"),
         (bytes(13), ".bin", "cut short at byte 13: an event takes 5 bytes, and the one of byte 10 has 3"),
-        (bytes([50, 0, 0, 0, 0]), ".bin", "event 0 lies at x = 50, outside the sensor of 34x34 pixels"),
+        (
+            bytes([50, 0, 0, 0, 0]),
+            ".bin",
+            r"x = 50, outside the sensor of 34x34 pixels; .*\(180, 240\) for N-Caltech101",
+        ),
         (bytes([0, 0, 0, 0, 9, 0, 0, 0, 0, 8]), ".bin", "backwards at event 1: 8 us after 9 us"),
         (bytes([0, 240, 0, 0, 0]), ".bin", "holds no events"),
         (b"% Version 2", ".dat", "cut short at byte 11, inside the header line of byte 0"),
         (b"% Version 2\n\0", ".dat", "cut short at byte 13: after the header stand two bytes"),
-        (b"%\n\x0e\x08", ".dat", "byte 2: events of type 14 and 8 bytes"),
-        (b"%\n\0\x08", ".dat", "holds no events"),
-        (b"%\n\0\x08" + bytes(9), ".dat", "cut short at byte 13: an event takes 8 bytes, and the one of byte 12 has 1"),
-        (b"x", ".raw", "kind None is not known: take one of bin, dat, aedat4"),
+        (b"% Version 2\n\0\x08", ".dat", "holds no events"),
+        (b"x", ".raw", "the ending '.raw' is of no known kind: take one of bin, dat, aedat4$"),
+        (b"% evt 3.0\n% end\n", ".raw", "the file is Prophesee RAW, evt 3.0, which is not read: convert it to DAT"),
+        (b"% format EVT21;height=2\n", ".dat", "it is not of kind dat; the file is Prophesee RAW, format EVT2"),
+        (b"#!AER-DAT3.1\r\n", ".aedat", "the file is AEDAT 3, which is not read"),
+        (b"#!AER-DAT2.0\r\n", ".aedat4", "it is not of kind aedat4; the file is AEDAT 2"),
+        (b"#!AER-DAT4.0\r\n", ".dat", "it is not of kind dat; the file is AEDAT 4$"),
+        (b"#!AER-DAT4.0\r\n", ".x", "'.x' is of no known kind: take one of bin, dat, aedat4; the file is AEDAT 4$"),
+        (b"\x89HDF\r\n", ".bin", "it is not of kind bin; the file is HDF5"),
     ],
 )
 def test_a_bad_file_is_refused_by_name_and_byte(written, raw, ending, message):
@@ -195,7 +276,10 @@ def test_any_bytes_are_read_or_refused_in_one_line(tmp_path_factory, kind):
     path = tmp_path_factory.mktemp("fuzz") / "recording"
 
     @settings(max_examples=150, deadline=None, database=None)
-    @given(st.sampled_from([b"", b"% a\n\0\x08", b"#!AER-DAT4.0\r\n"]), st.binary(max_size=64))
+    @given(
+        st.sampled_from([b"", b"% Version 1\n\0\x08", b"% Version 2\n\0\x08", b"#!AER-DAT4.0\r\n"]),
+        st.binary(max_size=64),
+    )
     def attempt(start, rest):
         path.write_bytes(start + rest)
         assert "\n" not in refusal(path, kind)
@@ -205,6 +289,6 @@ def test_any_bytes_are_read_or_refused_in_one_line(tmp_path_factory, kind):
 
 @pytest.mark.parametrize("height", ["0", "32769", "9" * 30, "9" * 5000])
 def test_a_sensor_that_no_event_could_number_is_refused(written, height):
-    raw = packed_dat(recorded().events, f"% Height {height}\n% Width 7\n".encode())
+    raw = packed_dat(recorded().events, f"% Version 2\n% Height {height}\n% Width 7\n".encode())
     with pytest.raises(ValueError, match="a sensor has 1 to 32,768 rows and columns"):
         read_events(written(raw, ".dat"))

@@ -9,6 +9,7 @@ from experiments import _autosnn_data, autosnn
 from framework.core.chunks import advance
 from framework.nas import autosnn as search
 from framework.runs import report
+from tests.data.test_aedat import uncompressed
 
 
 def small(**settings):
@@ -67,7 +68,8 @@ def test_bad_settings_are_refused_before_any_work(key, value, what, refuses):
     refuses(autosnn, small(**{key: value}), what)
 
 
-def test_a_folder_of_recordings_is_divided_into_frames_of_each_part(tmp_path):
+@pytest.fixture
+def recordings(tmp_path):
     """N-MNIST's format: five bytes an event; two classes of ten recordings."""
     random = np.random.default_rng(0)
     for name in ("left", "right"):
@@ -77,7 +79,42 @@ def test_a_folder_of_recordings_is_divided_into_frames_of_each_part(tmp_path):
             t = np.sort(random.integers(0, 1 << 16, 40))
             event = [x, random.integers(0, 34, 40), t >> 16, t >> 8 & 255, t & 255]
             (tmp_path / name / f"{i}.bin").write_bytes(np.stack(event, 1).astype(np.uint8).tobytes())
-    given = _autosnn_data.sets(small(**{"data.events": str(tmp_path), "space.steps": 3}))
+    return tmp_path
+
+
+def test_files_of_a_class_that_are_no_recordings_are_named(recordings):
+    given = lambda **more: _autosnn_data.sets(small(**{"data.events": str(recordings), "space.steps": 3} | more))
+    with pytest.raises(ValueError, match=r"data.train and data.test count images: of data.events all"):
+        given(**{"data.train": 5})
+    with pytest.raises(ValueError, match=r"0\.bin: steps must be, by count, at most the 40 events; got 41"):
+        given(**{"space.steps": 41})
+    (recordings / "left" / "0.bin").rename(recordings / "left" / "0.BIN")
+    (recordings / "left" / ".hidden").touch()
+    assert len(given().test.labels) == 4
+    (recordings / "left" / "readme.txt").touch()
+    with pytest.raises(
+        ValueError, match=r"left/readme\.txt is no recording \(\.bin, \.dat, \.aedat4\): take it out of"
+    ):
+        given()
+    (recordings / "left" / "readme.txt").unlink()
+    (recordings / "middle").mkdir()
+    with pytest.raises(ValueError, match="middle holds no recordings"):
+        given()
+
+
+def test_what_a_reader_warns_of_is_said_and_noted(recordings):
+    """A file that its recorder did not close."""
+    settings = small(**{"data.events": str(recordings), "space.steps": 3})
+    assert _autosnn_data.sets(settings).note == ""
+    events = [(k % 34, 0, k, 0) for k in range(40)]
+    (recordings / "left" / "a.aedat4").write_bytes(uncompressed([events], (34, 34), closed=False))
+    with pytest.warns(UserWarning, match=r"a\.aedat4: the recorder did not close the file"):
+        given = _autosnn_data.sets(settings)
+    assert "a.aedat4: the recorder did not close the file" in given.note
+
+
+def test_a_folder_of_recordings_is_divided_into_frames_of_each_part(recordings):
+    given = _autosnn_data.sets(small(**{"data.events": str(recordings), "space.steps": 3}))
     assert given.train.images.shape == (13, 3, 34, 34, 2)
     assert (len(given.validation.labels), len(given.test.labels), given.classes) == (3, 4, 2)
     for part in (given.train, given.validation, given.test):

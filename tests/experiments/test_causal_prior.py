@@ -49,7 +49,7 @@ def test_a_table_of_ones_own_becomes_a_graph(experiment, launch, table, tmp_path
 
 @pytest.mark.slow
 def test_open_directions_are_said_everywhere(experiment, launch, table, tmp_path):
-    """x -> y -> z is one of three chains and forks that explain Gaussian data alike; the scale of the table is no help."""
+    """x -> y -> z is one of three graphs that explain Gaussian data alike; the scale of the table is no help."""
     code, output, errors = launch(experiment, f"--config.data.csv={table}", "--workdir=run", *SMALL)
     assert code == 0, errors
     found = edges(tmp_path / "run" / "graph.csv")

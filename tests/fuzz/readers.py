@@ -61,7 +61,10 @@ def data(folder: Path) -> list[Reader]:
         Reader("CSV edge list", bytewise(edges), _file("e.csv", data.read_edges), _are_edges),
         Reader("events, N-MNIST", bytewise(packed_bin(few)), events("e.bin"), _is_recording),
         Reader(
-            "events, Prophesee", bytewise(packed_dat(few, b"% Height 5\n% Width 7\n")), events("e.dat"), _is_recording
+            "events, Prophesee",
+            bytewise(packed_dat(few, b"% Version 2\n% Height 5\n% Width 7\n")),
+            events("e.dat"),
+            _is_recording,
         ),
         Reader("events, AEDAT 4", bytewise(aedat), events("e.aedat4"), _is_recording),
     ]

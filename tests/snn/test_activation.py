@@ -32,7 +32,7 @@ def test_the_gradient_takes_the_floor_as_the_identity():
     np.testing.assert_allclose(top, 2.0, rtol=1e-6)  # above the last stair y = c, and dc / dlog c = c
 
 
-@pytest.mark.parametrize("bad", [{"levels": 0}, {"ceiling": 0.0}, {"ceiling": float("nan")}])
+@pytest.mark.parametrize("bad", [{"levels": 0}, {"levels": 2.5}, {"ceiling": 0.0}, {"ceiling": float("nan")}])
 def test_bad_numbers_are_refused(bad):
     with pytest.raises(ValueError, match="qcfs: levels must be at least 1 and ceiling above 0"):
         activation.qcfs(**bad)

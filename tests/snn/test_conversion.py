@@ -2,9 +2,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from flax import linen as nn
 
-from framework.snn import activation, coding, conversion, layer, network, simulation
+from framework.snn import activation, coding, conversion, layer, network
 
 LAYERS = (
     layer.conv(4, bias=False),
@@ -76,40 +75,6 @@ def test_a_learned_ceiling_is_the_scale(trained):
     np.testing.assert_allclose(spiking.scales, [1, 3, 3, 3, 1], rtol=1e-6)
 
 
-class Flax(nn.Module):
-    @nn.compact
-    def __call__(self, x, train: bool):
-        x = nn.Conv(4, (3, 3), use_bias=False)(x)
-        x = nn.relu(nn.BatchNorm(not train)(x))
-        x = nn.avg_pool(x, (2, 2), (2, 2))
-        x = nn.relu(nn.BatchNorm(not train)(nn.Conv(5, (3, 3), padding="VALID")(x)))
-        x = nn.relu(nn.Dense(6)(x.reshape(len(x), -1)))
-        return nn.Dense(3)(x)
-
-
-@pytest.mark.slow
-def test_a_network_of_flax_becomes_ours(trained):
-    images = trained[1]
-    variables = Flax().init(jax.random.key(0), images, True)
-    _, moved = Flax().apply(variables, images, True, mutable=["batch_stats"])
-    variables = variables | moved
-    params = conversion.from_flax(LAYERS, variables)
-    wanted = Flax().apply(variables, images, False)
-    np.testing.assert_allclose(network.forward(LAYERS, params, images)[0], wanted, atol=1e-5)
-    spiking = conversion.convert(LAYERS, params, images, hidden_code=coding.rate(), scale="max")
-    np.testing.assert_allclose(simulation.run(spiking, images, 600).logits[-1], wanted, atol=0.1)
-
-
-def test_a_network_of_flax_with_other_layers_is_refused(trained):
-    variables = Flax().init(jax.random.key(0), trained[1], True)
-    with pytest.raises(ValueError, match=r"layer 8 \(dense\) would be Dense_2, but flax has only"):
-        conversion.from_flax((*LAYERS, layer.dense(2)), variables)
-    with pytest.raises(
-        ValueError, match=r"layer 0 \(conv\) has 7 features, bias False; Conv_0 holds kernel \(3, 3, 1, 4\)"
-    ):
-        conversion.from_flax((layer.conv(7, bias=False), *LAYERS[1:]), variables)
-
-
 @pytest.mark.parametrize(
     ("change", "what"),
     [
@@ -127,11 +92,20 @@ def test_bad_choices_are_refused(trained, change, what):
         conversion.convert(LAYERS, *trained, **change)
 
 
+def test_parameters_of_another_activation_are_refused(trained):
+    params = network.init(jax.random.key(0), LAYERS, SHAPE, activation.qcfs(8, 3.0))
+    with pytest.raises(ValueError, match=r"layer 0 \(conv\) has learned 'log_ceiling', which relu does not know"):
+        conversion.convert(LAYERS, params, trained[1])
+
+
 @pytest.mark.slow
 def test_bad_networks_and_images_are_refused(trained):
     params, images = trained
     broken = [*params[:3], params[3] | {"kernel": params[3]["kernel"].at[0, 0, 0, 0].set(np.nan)}, *params[4:]]
     with pytest.raises(ValueError, match=r"layer 3 \(conv\): kernel holds NaN"):
+        conversion.convert(LAYERS, tuple(broken), images)
+    broken = [params[0], params[1] | {"var": params[1]["var"] * -1}, *params[2:]]
+    with pytest.raises(ValueError, match=r"layer 1 \(norm\): var holds a number below 0"):
         conversion.convert(LAYERS, tuple(broken), images)
     with pytest.raises(ValueError, match="8 layers want as many parameters"):
         conversion.convert(LAYERS, params[:-1], images)

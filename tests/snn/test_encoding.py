@@ -259,6 +259,8 @@ def test_images_that_a_code_carries_pass():
     ("make", "message"),
     [
         (lambda: coding.burst_isi(spikes=0), "at least 1 spike"),
+        (lambda: coding.burst_isi(spikes=2.5), "at least 1 spike .*got spikes=2.5"),
+        (lambda: coding.burst_isi(window=30.5), "must hold the longest burst, .*got 30.5"),
         (lambda: coding.burst_isi(shortest=0), "1 <= shortest <= longest steps"),
         (lambda: coding.burst_isi(shortest=5, longest=4), "got spikes=5, shortest=5, longest=4"),
     ],

@@ -3,8 +3,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from framework.snn import coding, interchange, layer, network, neuron, nir_interpreter
+from framework.snn import coding, conversion, interchange, layer, network, neuron, nir_interpreter
 from framework.snn.export import to_nir
+from framework.snn.trained import Trained
 
 STEPS, BATCH = 8, 3
 MLP = ((layer.dense(6), layer.recurrent(5, bias=False), layer.recurrent(4), layer.dense(3)), (7,))
@@ -161,5 +162,31 @@ def test_bad_parameters_are_refused_with_the_layer():
         each = [known | (own if i == place else {}) for i, known in enumerate(params)]
         with pytest.raises(ValueError, match=message):
             to_nir(layers, tuple(each), shape, NEURONS["plif"])
-    with pytest.raises(ValueError, match="dt must be above 0, got 0"):
-        to_nir(layers, params, shape, NEURONS["plif"], dt=0)
+    for dt in (0, np.inf, np.nan):
+        with pytest.raises(ValueError, match=f"dt must be above 0 and finite, got {dt}"):
+            to_nir(layers, params, shape, NEURONS["plif"], dt=dt)
+
+
+def test_what_another_neuron_has_learned_is_refused():
+    layers = (layer.dense(4), layer.dense(2))
+    params = network.init(jax.random.key(0), layers, (6,), NEURONS["plif"])
+    with pytest.raises(ValueError, match=r"layer 0 \(dense\) has learned 'decay', which lif does not know"):
+        to_nir(layers, params, (6,), NEURONS["lif"])
+
+
+def test_a_trained_network_is_exported_as_its_parts():
+    layers, shape = MLP
+    params = drawn(layers, shape)[0]
+    trained = Trained(params, layers, shape, NEURONS["lif"], steps=4)
+    whole, parts = to_nir(trained, dt=0.5), to_nir(layers, params, shape, NEURONS["lif"], 0.5)
+    assert whole.edges == parts.edges
+    jax.tree.map(np.testing.assert_array_equal, whole, parts)
+
+
+def test_what_is_no_trained_network_is_refused():
+    layers, shape = (layer.dense(4), layer.dense(2)), (6,)
+    params = network.init(jax.random.key(0), layers, shape)
+    converted = conversion.convert(layers, params, np.ones((3, 6), np.float32))
+    for given in ((converted,), (layers, params), (layers, params, shape)):
+        with pytest.raises(ValueError, match=r"to_nir takes a Trained, or layers, params, shape and unit; got \w+\."):
+            to_nir(*given)

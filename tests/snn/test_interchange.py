@@ -129,8 +129,8 @@ def test_a_network_comes_back_bit_for_bit_and_runs_alike(tmp_path, nir):
     again = load(tmp_path / "net.nir")
     assert_equal(again, net)
     inputs = np.random.default_rng(1).uniform(0, 1, (8, 3, 2, 8, 6)).astype(np.float32)
-    outputs = run(net, inputs)
-    np.testing.assert_array_equal(run(again, inputs), outputs)
+    outputs = run(net, inputs, 1.0)
+    np.testing.assert_array_equal(run(again, inputs, 1.0), outputs)
     assert 0.05 < outputs.mean() < 0.95
     assert [path.name for path in tmp_path.iterdir()] == ["net.nir"]
 
@@ -189,7 +189,8 @@ def damaged(tmp_path, nir, extra):
 
 def replaced(key, value):
     def change(group, _):
-        del group[key]
+        if key in group:
+            del group[key]
         if value is not None:
             group[key] = value
 
@@ -219,6 +220,7 @@ def claim(group, _):
         (replaced("type", None), "node 'a' has no 'type'"),
         (replaced("scale", None), "node 'a' of type 'Scale': Scale lacks its field 'scale'"),
         (replaced("scale", np.array([1.0, np.inf])), "node 'a' of type 'Scale': .*finite"),
+        (replaced("gain", np.ones(3)), "node 'a' of type 'Scale' has a field 'gain', which has no mapping"),
         (linked("SoftLink", "/node"), "node 'a' has no 'scale' of its own"),
         (linked("ExternalLink", "other.h5", "/x"), "node 'a' has no 'scale' of its own"),
         (
@@ -229,6 +231,7 @@ def claim(group, _):
         (lambda _, file: file.__delitem__("node"), "no 'node' in the file"),
         (lambda _, file: replaced("edges", [[b"input", b"b"]])(file["node"], file), "there is no node 'b'"),
         (lambda _, file: replaced("edges", np.ones(3))(file["node"], file), "damaged|reshape"),
+        (lambda _, file: replaced("version", b"2.1.0")(file, file), "of version 2.1.0 of NIR: those up to 1 are read"),
         (lambda group, file: group.move("type", "kind"), "node 'a' has no 'type'"),
     ],
 )
@@ -311,3 +314,18 @@ def test_an_array_of_which_nothing_is_stored_is_refused(damaged):
 
     with pytest.raises(ValueError, match="'scale' claims 1,073,741,824 bytes"):
         load(damaged(change))
+
+
+def test_metadata_are_passed_over(damaged):
+    def change(group, _):
+        group["metadata/author"] = b"someone"
+
+    assert load(damaged(change)).nodes["a"].values.keys() == {"scale"}
+
+
+def test_numbers_that_are_not_finite_are_not_written(tmp_path, nir):
+    net = graph((3,), {"a": node("Scale", scale=np.ones(3))}, (3,))
+    net.nodes["a"].values["scale"][1] = np.nan
+    with pytest.raises(ValueError, match="node 'a': Scale: scale must be finite numbers"):
+        save(net, tmp_path / "net.nir")
+    assert not list(tmp_path.iterdir())

@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 
 from framework.snn import layer
@@ -34,6 +35,8 @@ def test_layers_that_make_no_network_are_refused(layers, what):
     ("make", "what"),
     [
         (lambda: layer.dense(0), "dense: features must be at least 1"),
+        (lambda: layer.dense(2.5), "dense: features must be at least 1, got 2.5"),
+        (lambda: layer.conv(3, strides=2.5), "conv: strides must be one or two numbers of at least 1, got 2.5"),
         (lambda: layer.conv(3, kernel=0), "conv: kernel must be one or two numbers of at least 1"),
         (lambda: layer.conv(3, padding="FULL"), "padding must be one of SAME, VALID, HALF, got 'FULL'"),
         (lambda: layer.pool("sum"), "kind must be one of average, max, got 'sum'"),
@@ -45,3 +48,7 @@ def test_layers_that_make_no_network_are_refused(layers, what):
 def test_a_bad_layer_is_refused(make, what):
     with pytest.raises(ValueError, match=what):
         make()
+
+
+def test_sides_may_be_numpy_s_numbers():
+    assert layer.pool("max", np.int64(3)) == layer.pool("max", 3)

@@ -172,7 +172,16 @@ def test_what_a_unit_learns_is_held_by_each_layer_and_has_a_gradient():
     [
         (lambda p, x: network.unroll(CNN, p, x, LIF, order="depth"), "order must be one of layer, time"),
         (lambda p, x: network.unroll(CNN, p, x[0], LIF, 0), "at least 1 step, got 0"),
+        (
+            lambda p, x: network.unroll(CNN, p, x[:, 0], LIF),
+            r"takes images .*got \(8, 2\); inputs are \[T, B, \.\.\.\]",
+        ),
+        (lambda p, x: network.unroll(CNN, p, x, LIF, 4), r"takes images .*inputs are \[B, \.\.\.\] with steps"),
+        (lambda p, x: network.unroll(CNN, p, x[..., :1], LIF), r"layer 0 \(conv\) has a kernel for 2, got \(8, 8, 1\)"),
+        (lambda p, x: network.unroll(CNN, p, x, (LIF, LIF)), "one neuron or code for all layers, got tuple"),
+        (lambda p, x: network.forward(CNN, p, x), r"takes images .*; images are \[B, \.\.\.\], got \(3, 8, 8, 2\)"),
         (lambda p, x: network.unroll(CNN, p, x[:0], LIF), "at least 1 step, got 0"),
+        (lambda p, x: network.unroll(CNN, p, x[0], LIF, 2.5), "at least 1 step, got 2.5"),
         (
             lambda p, x: network.unroll(
                 (CNN[0], layer.norm(over="time"), *CNN[2:]), p, x, LIF, order="time", train=True
@@ -188,6 +197,16 @@ def test_bad_calls_are_refused(call, what):
     params, inputs = drawn(*NETWORKS["cnn"])
     with pytest.raises(ValueError, match=what):
         call(params, inputs)
+
+
+def test_what_another_unit_has_learned_is_refused():
+    layers, x = (layer.dense(4), layer.dense(2)), jnp.ones((3, 2, 5))
+    made = lambda unit: network.init(jax.random.key(0), layers, (5,), unit)
+    with pytest.raises(ValueError, match=r"layer 0 \(dense\) has learned 'decay', which lif does not know"):
+        network.unroll(layers, made(neuron.plif()), x, LIF)
+    with pytest.raises(ValueError, match=r"layer 0 \(dense\) has learned 'log_ceiling', which relu does not know"):
+        network.forward(layers, made(activation.qcfs()), x[0])
+    network.forward(layers, made(activation.qcfs()), x[0], activation.qcfs())
 
 
 @pytest.mark.slow

@@ -119,7 +119,7 @@ def test_a_plif_is_leaky_with_what_it_has_learned(random):
     step = lambda state, x: plif.step(state, x, {"decay": learned})
     expected = lax.scan(step, plif.init((BATCH, 4)), jnp.asarray(currents))[1]
     of = leaky((4,), float(1 - jax.nn.sigmoid(learned)), scaled_input=True)
-    np.testing.assert_array_equal(run(graph((4,), {"n": of}, (4,)), currents), expected)
+    np.testing.assert_array_equal(run(graph((4,), {"n": of}, (4,)), currents, 1.0), expected)
 
 
 def test_a_residual_connection_is_two_edges_into_the_neuron(random):
@@ -156,6 +156,7 @@ CONV = {"weight": np.ones((1, 1, 3)), "stride": 1, "padding": 0, "dilation": 1, 
         ("Scale", {"scale": [1.0, np.nan]}, "scale must be finite numbers"),
         ("Scale", {"scale": "2"}, "Scale: scale must be numbers"),
         ("LIF", ONES | {"tau": np.zeros(2)}, "LIF: tau must be positive"),
+        ("LIF", ONES | {"v_reset": np.full(2, 1.5)}, "v_reset must not be above v_threshold"),
         ("LIF", ONES | {"r": np.ones(3)}, r"all parameters must have one shape, got \(2,\), \(3,\)"),
         ("Affine", {"weight": np.ones(3), "bias": np.ones(3)}, "weight must have 2 axes"),
         ("Affine", {"weight": np.ones((2, 3)), "bias": np.ones(3)}, r"bias must have shape \(2,\), got \(3,\)"),
@@ -203,3 +204,15 @@ def test_graphs_without_ends_and_nodes_without_a_mapping_are_named(inner, messag
 def test_a_graph_without_an_output_gives_nothing():
     with pytest.raises(ValueError, match="the graph has 0 Output nodes"):
         run(Graph({"in": node("Input", shape=[2])}, ()), np.ones((1, 1, 2)))
+
+
+@pytest.mark.parametrize("dt", [0.0, -1.0, np.inf, np.nan])
+def test_steps_of_no_length_are_refused(dt):
+    for made in (lambda: integrate_and_fire((3,), dt=dt), lambda: leaky((3,), 0.5, dt=dt)):
+        with pytest.raises(ValueError, match=f"dt must be above 0 and finite, got {dt}"):
+            made()
+
+
+def test_a_padding_by_another_name_is_refused():
+    with pytest.raises(ValueError, match="conv: padding must be one of SAME, VALID, HALF, got 'same'"):
+        conv(np.ones((3, 3, 1, 2)), None, (5, 5), padding="same")

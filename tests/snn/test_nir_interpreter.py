@@ -3,9 +3,11 @@ import itertools
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
-from framework.snn.nir_graph import Graph, graph, node
+from framework.snn import surrogate
+from framework.snn.nir_graph import Graph, Node, graph, node
 from framework.snn.nir_interpreter import run
 
 STEPS, BATCH = 8, 3
@@ -112,7 +114,7 @@ def test_a_convolutional_net_equals_plain_numpy(random):
     hidden = neuron_by_hand(flat, x.reshape(STEPS, BATCH, -1), 1.0)
     x = pool_by_hand(hidden.reshape(-1, 4, 4, 3), 2) / 4
     expected = neuron_by_hand(second, x.reshape(STEPS, BATCH, 8) @ dense.T + offset, 1.0)
-    np.testing.assert_array_equal(run(net, inputs), expected)
+    np.testing.assert_array_equal(run(net, inputs, 1.0), expected)
     assert 0.05 < hidden.mean() < 0.95
     assert 0.05 < expected.mean() < 0.95
 
@@ -191,7 +193,7 @@ def test_a_recurrent_edge_carries_the_step_before_and_its_bias_from_the_first(ra
         z = (v > p["v_threshold"]) * 1.0
         v = np.where(z > 0, p["v_reset"], v)
         expected.append(z)
-    np.testing.assert_array_equal(run(net, x), expected)
+    np.testing.assert_array_equal(run(net, x, 1.0), expected)
     assert 0.1 < np.mean(expected) < 0.9
 
 
@@ -201,9 +203,9 @@ def test_a_nested_graph_is_what_it_holds(random):
     inner = graph((4,), {"w": node("Linear", weight=weight), "n": neuron}, (4,))
     nested = graph((4,), {"a": graph((4,), {"deep": inner}, (4,)), "b": inner}, (4,))
     flat = graph((4,), {"w": node("Linear", weight=weight), "n": neuron, "v": inner.nodes["w"], "m": neuron}, (4,))
-    np.testing.assert_array_equal(run(nested, x), run(flat, x))
-    within = run(nested, x, of=("a/deep/n",))
-    np.testing.assert_array_equal(within["a/deep/n"], run(inner, x))
+    np.testing.assert_array_equal(run(nested, x, 1.0), run(flat, x, 1.0))
+    within = run(nested, x, 1.0, of=("a/deep/n",))
+    np.testing.assert_array_equal(within["a/deep/n"], run(inner, x, 1.0))
 
 
 def test_several_inputs_and_outputs_go_by_name(random):
@@ -220,15 +222,15 @@ def test_several_inputs_and_outputs_go_by_name(random):
 def test_compiled_vectorised_and_plain_runs_agree(random):
     net = chain(((4,), (4,)), node("Linear", weight=random.normal(size=(4, 4))), drawn(random, "CubaLIF", (4,)))
     x = random.uniform(0, 3, (2, STEPS, BATCH, 4)).astype(np.float32)
-    plain = np.stack([run(net, each) for each in x])
-    np.testing.assert_array_equal(jax.jit(lambda each: run(net, each))(x[0]), plain[0])
-    np.testing.assert_array_equal(jax.vmap(lambda each: run(net, each))(x), plain)
+    plain = np.stack([run(net, each, 1.0) for each in x])
+    np.testing.assert_array_equal(jax.jit(lambda each: run(net, each, 1.0))(x[0]), plain[0])
+    np.testing.assert_array_equal(jax.vmap(lambda each: run(net, each, 1.0))(x), plain)
 
 
 def test_the_type_of_the_inputs_stays(random):
     net = chain(((4,), (4,)), drawn(random, "LI", (4,)))
-    assert run(net, jnp.ones((2, 1, 4), jnp.bfloat16)).dtype == jnp.bfloat16
-    assert run(net, np.ones((2, 1, 4), np.int32)).dtype == jnp.float32
+    assert run(net, jnp.ones((2, 1, 4), jnp.bfloat16), 1.0).dtype == jnp.bfloat16
+    assert run(net, np.ones((2, 1, 4), np.int32), 1.0).dtype == jnp.float32
 
 
 @pytest.mark.parametrize(
@@ -255,10 +257,10 @@ def test_the_type_of_the_inputs_stays(random):
 def test_a_node_that_cannot_take_its_input_is_named(shapes, of, message):
     net, inputs = chain(shapes, of), np.ones((2, BATCH, *shapes[0]), np.float32)
     if message is None:
-        assert run(net, inputs).shape == inputs.shape
+        assert run(net, inputs, 1.0).shape == inputs.shape
     else:
         with pytest.raises(ValueError, match=message):
-            run(net, inputs)
+            run(net, inputs, 1.0)
 
 
 @pytest.mark.parametrize(
@@ -268,6 +270,11 @@ def test_a_node_that_cannot_take_its_input_is_named(shapes, of, message):
         (np.ones((0, 1, 4)), {}, "T >= 1"),
         ({"in": np.ones((2, 1, 4))}, {}, "has the Inputs input; inputs were given for in"),
         (np.ones((2, 1, 4)), {"dt": 0.0}, "dt must be above 0"),
+        (np.ones((2, 1, 4)), {"dt": np.inf}, "dt must be above 0 and finite, got inf"),
+        (np.ones((2, 1, 4)), {"dt": "1"}, "dt must be one plain number, got str"),
+        (np.ones((2, 1, 4)), {"dt": np.ones(2)}, "dt must be one plain number, got ndarray"),
+        (1j * np.ones((2, 1, 4)), {}, "Input 'input' is given complex numbers"),
+        (np.full((2, 1, 4), np.nan), {}, "Input 'input' is given NaN or infinity"),
         (np.ones((2, 1, 4)), {"of": ("1",)}, "no node '1': take one of input, 0, output"),
     ],
 )
@@ -283,3 +290,171 @@ def test_a_node_that_nothing_reaches_and_edges_of_two_shapes_are_named():
     edges = [("input", "a"), ("input", "b"), ("a", "output"), ("b", "output")]
     with pytest.raises(ValueError, match=r"node 'output' \(Output\) is given several shapes, \(2,\), \(3,\)"):
         run(graph((2,), nodes, (2,), edges), np.ones((1, 1, 2)))
+
+
+BATCHED = [((1, 4), (1, 3)), ((1, 4), (1, 1, 3)), ((1, 60, 4), (1, 60, 3)), ((1, 4), (3,))]
+
+
+@pytest.mark.parametrize("shapes", BATCHED)
+def test_an_input_with_the_batch_of_a_sample_takes_what_the_next_node_takes(random, shapes):
+    """As norse and rockpool write them."""
+    nodes = node("Linear", weight=random.normal(size=(3, 4))), drawn(random, "LIF", (3,))
+    x = random.uniform(0, 3, (STEPS, BATCH, 4)).astype(np.float32)
+    expected = run(chain(((4,), (3,)), *nodes), x, 1.0)
+    assert 0.1 < expected.mean() < 0.9
+    np.testing.assert_array_equal(run(chain(shapes, *nodes), x, 1.0), expected)
+    with pytest.raises(ValueError, match=r"Input 'input' takes \[T, B, 4\], T >= 1, got \(8, 3, 5\)"):
+        run(chain(shapes, *nodes), x[..., [0, 0, 0, 0, 0]], 1.0)
+
+
+def test_the_batch_of_a_sample_may_stand_in_a_flatten_and_in_nested_graphs_too(random):
+    conv = node("Conv2d", weight=random.normal(size=(2, 1, 2, 2)), stride=1, padding=0, dilation=1, groups=1)
+    flat = {"start_dim": 0, "end_dim": -1, "input_type": (2, 3, 3)}
+    batched = {"start_dim": 1, "end_dim": -1, "input_type": (1, 2, 3, 3)}
+    dense = node("Linear", weight=random.normal(size=(5, 18)))
+    x = random.normal(size=(STEPS, BATCH, 1, 4, 4)).astype(np.float32)
+    expected = run(chain(((1, 4, 4), (5,)), conv, node("Flatten", **flat), dense), x)
+    inner = chain(((1, 18), (1, 5)), dense)
+    net = chain(((1, 1, 4, 4), (1, 5)), conv, node("Flatten", **batched), inner)
+    np.testing.assert_array_equal(run(net, x), expected)
+
+
+@pytest.mark.parametrize(
+    ("shapes", "of", "message"),
+    [
+        (((4,), (2, 4)), node("Scale", scale=np.ones(4)), r"'output' \(Output\) cannot take \(4,\): it takes \(2, 4\)"),
+        (((2, 4), (2, 4)), node("Scale", scale=1.0), r"takes \[T, B, 2, 4\], T >= 1, got \(2, 3, 4\)"),
+        (((4,), (4,)), node("Flatten", start_dim=0, end_dim=-1, input_type=(2, 2)), r"it takes \(2, 2\)"),
+    ],
+)
+def test_axes_that_are_no_batch_are_refused(shapes, of, message):
+    with pytest.raises(ValueError, match=message):
+        run(chain(shapes, of), np.ones((2, BATCH, 4), np.float32))
+
+
+def test_a_convolution_is_given_images_of_the_size_in_its_file():
+    of = {"weight": np.ones((1, 1, 2, 2)), "stride": 1, "padding": 0, "dilation": 1, "groups": 1}
+    x = np.ones((2, BATCH, 1, 4, 4), np.float32)
+    assert run(chain(((1, 4, 4), (1, 3, 3)), node("Conv2d", input_shape=(4, 4), **of)), x).shape == (2, BATCH, 1, 3, 3)
+    with pytest.raises(ValueError, match=r"node '0' \(Conv2d\) cannot take \(1, 4, 4\): it takes \(1, 5, 4\)"):
+        run(chain(((1, 4, 4), (1, 3, 3)), node("Conv2d", input_shape=(5, 4), **of)), x)
+
+
+TIMED = {"LI": "tau", "LIF": "tau", "CubaLI": "tau_syn", "CubaLIF": "tau_mem"}
+
+
+@pytest.mark.parametrize(("type", "field"), TIMED.items())
+def test_a_step_longer_than_a_time_constant_is_refused_with_the_node(random, type, field):
+    of = drawn(random, type, (3,))
+    of.values[field][1] = 0.25
+    net, x = chain(((3,), (3,)), of), np.ones((STEPS, BATCH, 3), np.float32)
+    assert np.isfinite(run(net, x, 0.25)).all()
+    with pytest.raises(ValueError, match=rf"node '0' \({type}\): {field} is 0.25, and dt = 0.26 is longer"):
+        run(net, x, 0.26)
+    with pytest.raises(ValueError, match=rf"dt is missing: node '0' \({type}\) has tau\w* = .*at most the shortest"):
+        run(net, x)
+
+
+def test_a_delay_wants_a_step_too_and_a_graph_without_times_does_not():
+    x = np.ones((2, 1, 4), np.float32)
+    with pytest.raises(ValueError, match=r"dt is missing: node '0' \(Delay\) has delay = 2"):
+        run(chain(((4,), (4,)), node("Delay", delay=[2.0])), x)
+    assert run(chain(((4,), (4,)), node("I", r=np.ones(4))), x)[:, 0, 0].tolist() == [1, 2]
+
+
+@pytest.mark.parametrize("dt", [0.1, 1e-3, 3e-5])
+def test_a_time_constant_of_one_step_passes_whatever_its_rounding(dt):
+    ones = np.ones(3, np.float32)
+    of = node("LI", tau=ones * np.float32(dt), r=ones, v_leak=0 * ones)
+    np.testing.assert_allclose(run(chain(((3,), (3,)), of), np.ones((2, 1, 3), np.float32), dt), 1, rtol=1e-5)
+
+
+def test_a_neuron_of_r_1_in_steps_of_another_length_is_warned_of():
+    net, x = chain(((1,), (1,)), node("IF", r=[1.0], v_threshold=[1.0])), np.ones((2, 1, 1), np.float32)
+    with pytest.warns(UserWarning, match=r"node '0' \(IF\) has r = 1, so that a step of dt = 0.001 adds 0.001 times"):
+        assert not run(net, x, 1e-3).any()
+
+
+def test_numbers_that_are_not_finite_are_refused_with_the_node():
+    ones = np.ones(3)
+    of = Node("LI", {"tau": ones, "r": np.array([1, np.nan, 1]), "v_leak": ones})
+    with pytest.raises(ValueError, match="node '0': LI: r must be finite numbers"):
+        run(chain(((3,), (3,)), of), np.ones((2, 1, 3), np.float32), 0.5)
+
+
+def trained_by_hand(weights, x, slope):
+    """A dense LIF into a dense LI, one step after another: the mean of the last potentials."""
+    first, second = weights
+    v, u = jnp.zeros((x.shape[1], 4)), jnp.zeros((x.shape[1], 2))
+    for now in x:
+        v = v + 0.5 * (1.5 * (now @ first.T) - v)
+        z = jax.lax.stop_gradient((v > 0.7) * 1.0 - slope(v - 0.7)) + slope(v - 0.7)
+        v = jnp.where(v > 0.7, 0.0, v)
+        u = u + 0.25 * (z @ second.T - u)
+    return u.mean()
+
+
+def trainable(weights):
+    lif = {"tau": np.full(4, 2.0), "r": np.full(4, 1.5), "v_leak": np.zeros(4), "v_threshold": np.full(4, 0.7)}
+    li = {"tau": np.full(2, 4.0), "r": np.ones(2), "v_leak": np.zeros(2)}
+    layers = [
+        node("Linear", weight=weights[0]),
+        node("LIF", **lif),
+        node("Linear", weight=weights[1]),
+        node("LI", **li),
+    ]
+    return chain(((3,), (2,)), *layers)
+
+
+def by_arctan(v):
+    """The primitive of the default surrogate."""
+    return jnp.arctan(jnp.pi * v) / jnp.pi
+
+
+def by_triangle(v):
+    """The primitive of `triangular(0.8)`."""
+    z = jnp.clip(v / 0.8, -1, 1)
+    return z - z * jnp.abs(z) / 2
+
+
+@pytest.mark.parametrize(
+    ("options", "primitive"), [({}, by_arctan), ({"surrogate": surrogate.triangular(0.8)}, by_triangle)]
+)
+def test_the_gradient_is_that_of_a_loop_with_the_same_surrogate(random, options, primitive):
+    weights = [random.normal(0.5, 0.5, (4, 3)).astype(np.float32), random.normal(size=(2, 4)).astype(np.float32)]
+    x = random.uniform(0, 2, (STEPS, BATCH, 3)).astype(np.float32)
+    mean = lambda net: run(net, x, 1.0, **options)[-1].mean()
+    expected = jax.grad(trained_by_hand)(weights, x, primitive)
+    found = jax.grad(mean)(trainable(weights))
+    np.testing.assert_allclose(mean(trainable(weights)), trained_by_hand(weights, x, primitive), rtol=1e-5)
+    for place, of in zip("02", expected, strict=True):
+        np.testing.assert_allclose(found.nodes[place].values["weight"], of, rtol=1e-4, atol=1e-6)
+    assert all(np.abs(of).max() > 1e-3 for of in expected)
+    assert np.abs(found.nodes["1"].values["tau"]).max() > 1e-4
+
+
+def test_the_surrogate_changes_no_spike(random):
+    weights = [random.normal(0.5, 0.5, (4, 3)).astype(np.float32), random.normal(size=(2, 4)).astype(np.float32)]
+    x = random.uniform(0, 2, (STEPS, BATCH, 3)).astype(np.float32)
+    by = lambda chosen: run(trainable(weights), x, 1.0, of=("1", "output"), surrogate=chosen)
+    exact, smooth = by(surrogate.arctan()), by(jax.nn.sigmoid)
+    for name in exact:
+        np.testing.assert_array_equal(exact[name], smooth[name])
+    assert set(np.unique(exact["1"])) == {0, 1}
+
+
+def test_steps_of_an_optimiser_lower_the_loss_of_a_graph(random):
+    x = random.uniform(0, 2, (STEPS, BATCH, 3)).astype(np.float32)
+    graph = trainable([random.normal(0.5, 0.5, (4, 3)).astype(np.float32), np.ones((2, 4), np.float32)])
+    loss = lambda net: ((run(net, x, 1.0)[-1] - 0.1) ** 2).mean()
+    labels = jax.tree.map_with_path(lambda path, _: path[-1].key, graph)
+    rules = {label: optax.adam(0.03) if label == "weight" else optax.set_to_zero() for label in jax.tree.leaves(labels)}
+    optimizer = optax.multi_transform(rules, labels)
+    state, losses, step = optimizer.init(graph), [], jax.jit(jax.value_and_grad(loss))
+    for _ in range(20):
+        value, gradient = step(graph)
+        updates, state = optimizer.update(gradient, state)
+        graph = optax.apply_updates(graph, updates)
+        losses.append(float(value))
+    assert losses[-1] < 0.2 * losses[0]
+    np.testing.assert_array_equal(graph.nodes["1"].values["tau"], 2.0)

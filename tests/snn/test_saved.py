@@ -37,6 +37,13 @@ def trained(name="plif"):
     return Trained(moved, LAYERS, SHAPE, unit, steps=4)
 
 
+def test_what_another_unit_has_learned_is_not_saved(tmp_path):
+    other = dataclasses.replace(trained(), unit=neuron.lif())
+    with pytest.raises(ValueError, match=r"layer 0 \(conv\) has learned 'decay', which lif does not know"):
+        save(other, tmp_path / "net")
+    assert not list(tmp_path.iterdir())
+
+
 @functools.cache
 def converted(pair="real-burst"):
     layers = (layer.conv(3), layer.norm(), layer.pool(), layer.flatten(), layer.dense(3))
@@ -215,3 +222,10 @@ def test_images_that_a_trained_network_cannot_take_are_refused():
         simulation.predict(of, images(3), 0)
     with pytest.raises(ValueError, match="a converted network wants its steps"):
         simulation.predict(converted(), images(3))
+
+
+def test_parameters_of_a_layer_that_is_none_are_refused():
+    structure, arrays = saved._structure(trained()), saved._arrays(trained())
+    arrays["params"]["9"] = {"kernel": np.ones((2, 2))}
+    with pytest.raises(ValueError, match="arrays hold parameters of a layer '9', of 6"):
+        saved._network(structure, arrays)

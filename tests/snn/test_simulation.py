@@ -212,6 +212,8 @@ def test_a_run_passes_through_jit_and_vmap():
     ("call", "what"),
     [
         (lambda s, x: simulation.run(s, x, 0), "at least 1 step, got 0"),
+        (lambda s, x: simulation.run(s, x, 2.5), "at least 1 step, got 2.5"),
+        (lambda s, x: simulation.predict(s, x, 3, batch=2.5), "at least 1 image, got 2.5"),
         (lambda s, x: simulation.run(s, x[:, :5], 3), r"images must be a batch of \(6, 6, 1\)"),
         (lambda s, x: simulation.run(s, x * np.nan, 3), "must be finite"),
         (lambda s, x: simulation.predict(s, x, 3, batch=0), "at least 1 image, got 0"),
@@ -222,3 +224,15 @@ def test_bad_calls_are_refused(call, what):
     spiking, _, images = converted()
     with pytest.raises(ValueError, match=what):
         call(spiking, images)
+
+
+@pytest.mark.parametrize(("early", "needed"), [(False, 15), (True, 12)])
+def test_an_answer_of_ttfs_before_its_time_is_warned_of(early, needed):
+    layers = (layer.dense(4), layer.dense(4), layer.dense(2))
+    images = np.random.default_rng(0).random((3, 5)).astype(np.float32)
+    params = network.init(jax.random.key(0), layers, (5,))
+    code = coding.ttfs(window=5 + early, early=early)
+    spiking = conversion.convert(layers, params, images, input_code=code, hidden_code=code)
+    simulation.predict(spiking, images, needed)
+    with pytest.warns(UserWarning, match=f"TTFS answers after {needed} steps of 2 hidden layers; {needed - 1} are"):
+        simulation.predict(spiking, images, needed - 1)

@@ -114,6 +114,7 @@ def test_time_constants_can_be_swept_and_the_gradient_is_finite():
     ("options", "message"),
     [
         ({"window": 0}, "window of ttfs must be at least 1 steps, got 0"),
+        ({"window": 7.5}, "window of ttfs must be at least 1 steps, got 7.5"),
         ({"window": 1, "early": True}, "window of ttfs must be at least 2 steps, got 1"),
         ({"tau": 0.0}, "tau of ttfs must be positive"),
         ({"threshold": -1.0}, "threshold of ttfs must be positive"),
