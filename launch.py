@@ -94,8 +94,12 @@ def _require_together() -> None:
         raise ValueError("--coordinator_address, --num_processes and --process_id are for --distributed")
     if DISTRIBUTED.value and (SWEEP.value or EXECUTOR.value == "ray"):
         raise ValueError("--distributed is for one run: --executor=ray spreads a sweep over machines")
-    if (LIST.value or COMPARE.value) and (SWEEP.value or SEEDS.value or TENSORBOARD.value or RESUME.value != "auto"):
-        raise ValueError("--list and --compare run nothing: leave out --sweep, --seeds, --resume and --tensorboard")
+    running = SWEEP.value or SEEDS.value or TENSORBOARD.value or RESUME.value != "auto"
+    if (LIST.value or COMPARE.value) and (running or DISTRIBUTED.value or EXECUTOR.value != "process"):
+        left_out = "--sweep, --seeds, --resume, --tensorboard, --distributed and --executor"
+        raise ValueError(f"--list and --compare run nothing: leave out {left_out}")
+    if LIST.value and (COMPARE.value or WORKDIR.value):
+        raise ValueError("--list only names the experiments: leave out --compare and --workdir")
     if TENSORBOARD.value and SWEEP.value:
         raise ValueError("--tensorboard is for one run: sweep without it, then launch a point again with it")
 
@@ -116,15 +120,37 @@ def parse(argv: list[str]) -> list[str]:
         for argument, following in itertools.pairwise([*argv, ""])
         if argument.lstrip("-").partition("=")[0] == "config" and argument.startswith("-")
     ]
+    settings = [name for argument in argv[1:] if (name := _setting(argument)) is not None]
     for path in given:
         if not Path(path.partition(":")[0]).is_file():
             raise FileNotFoundError(f"no experiment file {path}; python launch.py --list names the project's own")
     program, *rest = flags.FLAGS(argv if given else [argv[0], f"--config={TOUR}:smoke", *argv[1:]])
     if rest:
         raise ValueError(f"{rest[0]!r} is not a flag; settings are given as --config.name=value")
+    _require_used(settings)
     if flags.FLAGS["verbosity"].using_default_value:
         flags.FLAGS.verbosity = logging.WARNING
     return [program]
+
+
+def _setting(argument: str) -> str | None:
+    """The setting that an argument is about: `seed` of `--config.seed=3`, "" of `--config`; None of another flag."""
+    name = argument.lstrip("-").partition("=")[0]
+    if not argument.startswith("-") or name.partition(".")[0] != "config":
+        return None
+    return name.partition(".")[2]
+
+
+def _require_used(settings: list[str]) -> None:
+    """Refuses settings of experiments that nothing reads: where none is run, and of keys that a sweep sets itself."""
+    if settings and (LIST.value or COMPARE.value):
+        raise ValueError("--list and --compare run no experiment: leave out --config and its settings")
+    swept = {expression.partition("=")[0].strip().removeprefix("config.") for expression in SWEEP.value}
+    twice = swept & {*settings, *(["seeds"] if SEEDS.value is not None else [])}
+    if twice:
+        key = min(twice)
+        given = "--seeds" if key == "seeds" and key not in settings else f"--config.{key}"
+        raise ValueError(f"{given} has no effect: --sweep sets config.{key} for every point; leave one of them out")
 
 
 def _config_path() -> Path:

@@ -6,13 +6,14 @@ import networkx as nx
 import numpy as np
 from matplotlib.figure import Figure
 
-from experiments._spread import standard_error
+from experiments._spread import bars, standard_error
 from framework import runs
 from framework.nas import darts
 from framework.nas.darts import Genotype
 from framework.runs import figures
 
 COLOURS = {"darts": figures.PALETTE[0], "advrush": figures.PALETTE[1]}
+KINDS = {"adversarial": "adversarial", "trades": "TRADES", "standard": "standard"}  # trainings, in captions
 SHORT = {"skip_connect": "skip", "max_pool_3x3": "max pool", "avg_pool_3x3": "mean pool"}
 
 
@@ -73,12 +74,13 @@ def draw_surface(run: runs.Run, judged: dict[str, dict[str, Any]]) -> None:
     caption = (
         "The loss around the first test image, after training, first seed; steps in units of the pixels' range. Top "
     )
-    run.save_figure("figures/surface", figure, caption + "eigenvalue: of the Hessian in the image, over some images.")
+    caption += "eigenvalue: of the Hessian in the image, over some images."
+    run.save_figure("figures/surface", figure, caption, runs.no_interval(1))
 
 
-def draw_verdicts(run: runs.Run, verdicts: dict[tuple[str, int], dict[str, float]]) -> None:
-    """Accuracy under each attack, with standard errors over seeds."""
-    names = list(next(iter(verdicts.values())))
+def draw_verdicts(run: runs.Run, verdicts: dict[tuple[str, int], dict[str, float]], kind: str) -> None:
+    """Accuracy under each attack after a kind of training, with standard errors where there are seeds enough."""
+    names, seeds = list(next(iter(verdicts.values()))), len({seed for _, seed in verdicts})
     values = {}
     for name in names:
         values[name] = {}
@@ -86,4 +88,6 @@ def draw_verdicts(run: runs.Run, verdicts: dict[tuple[str, int], dict[str, float
             each = 100 * np.array([found[name] for (own, _), found in verdicts.items() if own == method])
             values[name][method] = (float(each.mean()), standard_error(each))
     figure = figures.grouped_bars(values, "accuracy (%)")
-    run.save_figure("figures/robustness", figure, "Accuracy after adversarial training; bars are standard errors.")
+    clean = "clean and under attack" if "clean" in names else "under attack"
+    caption = f"Accuracy of the networks found, after {KINDS[kind]} training, {clean}.{bars(seeds)}"
+    run.save_figure("figures/robustness", figure, caption, runs.no_interval(seeds))

@@ -27,7 +27,8 @@ def draw(run: runs.Run, numbers: Mapping[str, Any]) -> None:
     caption += f", with the standard error over {numbers['seeds']} seeds. " if "shd_error" in numbers else ". "
     caption += "Prior: trusted as far as the data bear it out; fixed: trusted from the start; "
     caption += "prior only: without data; empty: no edge."
-    run.save_figure("figures/shd", figures.grouped_bars(_distances(numbers), "SHD (edges a system)"), caption)
+    figure = figures.grouped_bars(_distances(numbers), "SHD (edges a system)")
+    run.save_figure("figures/shd", figure, caption, runs.no_interval(numbers["seeds"]))
 
 
 def _by_names(values: Mapping[str, float | None]) -> dict[str, tuple[float, float] | None]:

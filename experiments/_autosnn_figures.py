@@ -15,19 +15,22 @@ COLOURS = {"skip": "#eef3f7", "SCB": "#f6d9c4", "SRB": "#c9dfee", "SIB": "#d9e8d
 
 
 def draw_search(run: runs.Run, curves: Mapping[str, np.ndarray], pool: int, best: float | None, lambda_: float) -> None:
-    """The best fitness so far against evaluations, `[seeds, rounds]` a method."""
+    """The best fitness so far against evaluations, `[searches, rounds]` a method."""
     figure = Figure(figsize=(6.4, 4.1), layout="constrained")
     axis = figure.subplots()
     for place, (name, found) in enumerate(curves.items()):
         used, colour = pool * np.arange(1, found.shape[1] + 1), figures.PALETTE[place]
         axis.plot(used, found.mean(0), color=colour, linewidth=1.8, label=name)
-        axis.fill_between(used, found.min(0), found.max(0), color=colour, alpha=0.18, linewidth=0)
+        if len(found) > 1:
+            axis.fill_between(used, found.min(0), found.max(0), color=colour, alpha=0.18, linewidth=0)
     if best is not None:
         axis.axhline(best, color=figures.MUTED, linewidth=0.9, label="best of all")
     figures.frame(axis, "architectures evaluated", "best fitness so far")
     axis.legend(frameon=False, loc="lower right")
-    caption = f"Best fitness so far at lambda = {lambda_:g}: mean over random keys, and from the worst to the best."
-    run.save_figure("figures/search", figure, caption)
+    searches = len(next(iter(curves.values())))
+    mean = f"mean over {searches} random keys, and from the worst to the best" if searches > 1 else "one random key"
+    caption = f"Best fitness so far at lambda = {lambda_:g} with the first supernet: {mean}."
+    run.save_figure("figures/search", figure, caption, runs.no_interval(searches))
 
 
 def draw_front(run: runs.Run, table: Scores, front: np.ndarray, found: Mapping[float, tuple[float, float]]) -> None:
@@ -43,9 +46,10 @@ def draw_front(run: runs.Run, table: Scores, front: np.ndarray, found: Mapping[f
     axis.set_ylim(bottom=np.quantile(accuracy, 0.1))
     axis.legend(fontsize=8.5, loc="lower right", framealpha=0.9, edgecolor="none")
     caption = (
-        "The space, scored exactly with the supernet's weights; of each lambda what the first of its searches found."
+        "The space, scored exactly with the first supernet's weights; of each lambda what the first of its searches "
+        "found."
     )
-    run.save_figure("figures/front", figure, caption)
+    run.save_figure("figures/front", figure, caption, runs.no_interval(1))
 
 
 def draw_retrained(run: runs.Run, trained: Mapping[float, tuple[float, float]]) -> None:
@@ -56,7 +60,8 @@ def draw_retrained(run: runs.Run, trained: Mapping[float, tuple[float, float]]) 
     figures.frame(axis, "spikes an image", "test accuracy (%)")
     axis.margins(0.2)
     axis.legend(frameon=False)
-    run.save_figure("figures/retrained", figure, "Networks found with each lambda, trained from scratch.")
+    caption = "Networks found with each lambda and the first supernet, trained from scratch, once each."
+    run.save_figure("figures/retrained", figure, caption, runs.no_interval(1))
 
 
 def _dots(axis, found: Mapping[float, tuple[float, float]], what: str) -> None:
@@ -90,6 +95,7 @@ def draw_architecture(run: runs.Run, space: Space, architectures: Mapping[str, S
     axis.set_ylim(0.5 - len(architectures), 0.5)
     axis.set_axis_off()
     caption = (
-        "The networks found, block by block; filled boxes were chosen. SCB and SRB: spiking convolution and residual "
+        "The networks found with the first supernet, block by block; filled boxes were chosen. SCB and SRB: spiking "
+        "convolution and residual blocks; k: the side of their kernels."
     )
-    run.save_figure("figures/architecture", figure, caption + "blocks; k: the side of their kernels.")
+    run.save_figure("figures/architecture", figure, caption)

@@ -37,7 +37,11 @@ def draw_curves(run: runs.Run, accuracy: list[float], curves: Mapping[str, list[
     left.set_ylabel("accuracy (%)", color=figures.INK)
     left.legend(frameon=False, fontsize=8.5, ncols=1, loc="lower right")
     caption = "Accuracy of the converted network by input and hidden code; the grey line is the DNN. Logarithmic axes."
-    run.save_figure("figures/accuracy", figure, caption)
+    run.save_figure("figures/accuracy", figure, caption + _means(len(accuracy)), runs.no_interval(len(accuracy)))
+
+
+def _means(networks: int) -> str:
+    return f" Means over {networks} networks." if networks > 1 else ""
 
 
 def draw_trains(run: runs.Run, trains: Mapping[str, Mapping[str, np.ndarray]]) -> None:
@@ -52,7 +56,8 @@ def draw_trains(run: runs.Run, trains: Mapping[str, Mapping[str, np.ndarray]]) -
         axis.set_xticks(bins, [*map(str, bins[:-1]), f"> {bins[-2]}"])
         figures.frame(axis, title, "share", grid="")
         axis.legend(frameon=False)
-    run.save_figure("figures/trains", figure, "Inter-spike intervals and burst lengths, all hidden layers together.")
+    caption = "Inter-spike intervals and burst lengths of the first seed's network, all hidden layers together."
+    run.save_figure("figures/trains", figure, caption, runs.no_interval(1))
 
 
 def draw_bars(run: runs.Run, numbers: Mapping[str, Any]) -> None:
@@ -63,17 +68,19 @@ def draw_bars(run: runs.Run, numbers: Mapping[str, Any]) -> None:
     }
     caption = (
         f"Steps to the DNN's accuracy, less the target's loss: the first that reaches it, and the first from which on "
-        f"it stays; {steps + 1} where {steps} did not suffice."
+        f"it stays; {steps + 1} where {steps} did not suffice.{_means(numbers['seeds'])}"
     )
-    run.save_figure("figures/latency", figures.grouped_bars(bars, "latency (steps)"), caption)
+    few = runs.no_interval(numbers["seeds"])
+    run.save_figure("figures/latency", figures.grouped_bars(bars, "latency (steps)"), caption, few)
     chips = [kind for kind in numbers if kind.startswith("energy_")]
     if chips:
         of = lambda pair: {chip.removeprefix("energy_"): (numbers[chip][pair], 0.0) for chip in chips}
         bars = {pair: of(pair) for pair in numbers["latency"]}
         caption = (
-            "Energy to that latency, from spikes and time alone, relative to real-rate; by the shares of two chips."
+            "Energy until the accuracy stays within the target of the DNN's, from spikes and time alone, relative to "
+            f"real-rate; by the shares of two chips.{_means(numbers['seeds'])}"
         )
-        run.save_figure("figures/energy", figures.grouped_bars(bars, "energy (real-rate = 1)"), caption)
+        run.save_figure("figures/energy", figures.grouped_bars(bars, "energy (real-rate = 1)"), caption, few)
 
 
 def draw_trained(run: runs.Run, measured: Mapping[str, Mapping[int, tuple[np.ndarray, np.ndarray]]]) -> None:
@@ -91,6 +98,7 @@ def draw_trained(run: runs.Run, measured: Mapping[str, Mapping[int, tuple[np.nda
             axis.scatter(np.asarray(found[steps][1]) / 1e3, 100 * found[steps][0], s=12, color=colour, alpha=0.4)
     axis.legend(frameon=False, loc="lower right")
     figures.frame(axis, "synaptic operations an image (thousands)", "accuracy (%)")
-    run.save_figure(
-        "figures/trained", figure, "Spiking networks trained by surrogate gradient; points are single seeds."
-    )
+    seeds = len(next(iter(next(iter(measured.values())).values()))[0])
+    caption = "Spiking networks trained by surrogate gradient for T steps, by their neuron."
+    caption += f" Lines: means over {seeds} seeds, small points: single seeds." if seeds > 1 else ""
+    run.save_figure("figures/trained", figure, caption, runs.no_interval(seeds))

@@ -75,6 +75,8 @@ def check(config: ConfigDict, given: Sets) -> None:
     if min(config.trained.hidden, default=0) < 1:
         raise ValueError(f"trained.hidden must be a width or more of at least 1 neuron, got {config.trained.hidden}")
     count = len(given.train.labels)
+    if not 0 <= config.trained.train <= count:
+        raise ValueError(f"trained.train must be 0 (all) or 1 to {count} images, got {config.trained.train}")
     for name, images in (("training", count), ("trained", trained_images(config, given))):
         if not 1 <= config[name].batch <= images or config[name].epochs < 1:
             got = f"{config[name].batch} and {config[name].epochs}"
@@ -83,7 +85,7 @@ def check(config: ConfigDict, given: Sets) -> None:
 
 def trained_images(config: ConfigDict, given: Sets) -> int:
     """How many images the directly trained networks see."""
-    return min(config.trained.train or len(given.train.labels), len(given.train.labels))
+    return config.trained.train or len(given.train.labels)
 
 
 def unit_interval(images: Any, maximum: int) -> jax.Array:

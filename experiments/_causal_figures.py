@@ -7,6 +7,7 @@ import networkx as nx
 import numpy as np
 
 from experiments._causal_problems import Study
+from experiments._spread import bars
 from framework import causal, runs
 from framework.runs import figures
 
@@ -83,21 +84,29 @@ def _both_ways(result: causal.Result) -> np.ndarray:
 def draw_scores(run: runs.Run, name: str, numbers: Mapping[str, Any], what: str) -> None:
     """SHD of every arm and baseline."""
     errors = numbers.get("shd_error", {})
-    bars = {arm: (mean, errors.get(arm, 0.0)) for arm, mean in numbers["shd"].items()}
+    means = {arm: (mean, errors.get(arm, 0.0)) for arm, mean in numbers["shd"].items()}
     caption = f"{what}: structural Hamming distance (SHD) to the truth; less is better."
+    graphs = len(next(iter(numbers["shd_each"].values())))
     if errors:
-        caption += f" Mean and standard error of {len(next(iter(numbers['shd_each'].values())))} graphs, a point each."
-    if "path" in bars:
+        caption += f" Mean and standard error of {graphs} graphs, a point each."
+    elif graphs > 1:
+        caption += f" Mean of {graphs} graphs, a point each."
+    if "path" in means:
         caption += " Path: weights cut at a threshold, without a prior and with each use of it in the paper."
-    caption += " The sorts take columns in order of variance, of R2 or by chance; empty has no edge."
-    run.save_figure(f"figures/{name}", figures.bars(bars, "SHD (edges)", numbers["shd_each"]), caption)
+    if "var_sort" in means:
+        caption += " The sorts take columns in order of variance, of R2 or by chance."
+    caption += " Empty has no edge."
+    figure = figures.bars(means, "SHD (edges)", numbers["shd_each"])
+    run.save_figure(f"figures/{name}", figure, caption, runs.no_interval(graphs))
 
 
-def draw_sweep(run: runs.Run, qualities: list[float], lines: Mapping[str, list[tuple[float, float]]]) -> None:
+def draw_sweep(
+    run: runs.Run, qualities: list[float], lines: Mapping[str, list[tuple[float, float]]], what: str, graphs: int
+) -> None:
     """SHD against the quality of the prior, a line for each way to take it."""
     caption = (
-        "Structural Hamming distance (SHD) against the prior's quality (precision and recall alike), raw data, with "
-        "standard errors; less is better."
+        f"Structural Hamming distance (SHD) against the prior's quality (precision and recall alike), {what}; less is "
+        f"better.{bars(graphs, 'graphs', 'bands')}"
     )
     figure = figures.lines(qualities, lines, "precision and recall of the prior", "SHD (edges)")
-    run.save_figure("figures/quality", figure, caption)
+    run.save_figure("figures/quality", figure, caption, runs.no_interval(graphs))

@@ -1,5 +1,6 @@
 """Where the problems of the causal study come from: drawn tables, bnlearn networks, and tables of one's own."""
 
+import dataclasses
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +16,10 @@ from framework.causal import bif, elicitation, endpoint, graphs, synthetic
 from framework.core import keys
 from framework.core.files import parse_json
 
+FILES = ("data.csv", "data.truth", "data.bif", "prior.answers", "prior.elicit.descriptions", "knowledge")
+RECIPE = ("graph", "degree", "equations", "noise", "variances")  # of generated data, in config.data
+NO_MODEL = "no model is asked; prior.elicit.model names one"
+
 
 class Study(NamedTuple):
     """What is to be learned, one entry a seed in every list, and what is known of it."""
@@ -29,16 +34,40 @@ class Study(NamedTuple):
     unreadable: float | None = None  # the share of a language model's replies that could not be read
 
 
+def unused(config: ConfigDict) -> dict[str, str]:
+    """The settings that this config leaves without effect, each with the reason."""
+    prior, found = config.prior, {}
+    if config.data.csv:
+        drawn = ("bif", *RECIPE, "nodes", "raw_samples", "standardised_samples")
+        found |= dict.fromkeys((f"data.{name}" for name in drawn), "data.csv names a table, so no data are generated")
+        made = ("prior.precision", "prior.recall", "prior.sweep", "paper_arms")
+        found |= dict.fromkeys(
+            made, "priors of known quality need known truths, of generated data; data.csv is a table"
+        )
+        if not (prior.answers or prior.elicit.model):
+            found["prior.weight"] = "there is no prior; prior.answers or prior.elicit.model gives one"
+    else:
+        found["data.truth"] = "it is the truth of a table: give data.csv with it; generated data bring their own"
+        found["data.transform"] = "it is for a table: give data.csv with it; generated data are raw and standardised"
+        found["prior.elicit"] = "a model is asked about the columns of a table: give data.csv with it"
+        if config.data.bif:
+            found |= dict.fromkeys(
+                (f"data.{name}" for name in (*RECIPE, "nodes")), "data.bif brings graph and equations"
+            )
+        if prior.answers:
+            made = ("prior.precision", "prior.recall")
+            found |= dict.fromkeys(made, "prior.answers takes the place of priors that are made")
+    if not prior.elicit.model:
+        found.setdefault("prior.elicit", NO_MODEL)
+    return found
+
+
 def generated(config: ConfigDict, samples: int, seeds: int) -> Study:
     """Tables drawn by the recipe of the config, and a prior of known quality for each."""
     network = bif.read_network(config.data.bif) if config.data.bif else None
     nodes = len(network.names) if network else config.data.nodes
     if nodes < 2 or samples < 3:
         raise ValueError(f"data.nodes must be at least 2 and samples at least 3, got {nodes} and {samples}")
-    if config.data.truth:
-        raise ValueError("data.truth is the truth of a table: give data.csv with it; generated data bring their own")
-    if config.prior.elicit.model:
-        raise ValueError("prior.elicit asks about the columns of a table: give data.csv with it")
     runs.require_memory(8 * nodes * (4 * samples + 40 * nodes), f"a study of {nodes} columns and {samples} rows")
     drawn = [_draw(config, network, key, nodes, samples) for key in keys.for_seeds(config.seed, seeds)]
     names = network.names if network else tuple(f"X{i + 1}" for i in range(nodes))
@@ -46,7 +75,7 @@ def generated(config: ConfigDict, samples: int, seeds: int) -> Study:
     quality = config.prior.precision, config.prior.recall
     priors = of_quality(config, truths, *quality)
     study = Study(names, list(range(config.seed, config.seed + seeds)), drawn_tables, truths, priors)
-    return _with_knowledge(_doubted(study, tables.doubts_of_states(network) if network else []), config)
+    return _with_knowledge(doubted(study, tables.doubts_of_states(network) if network else []), config)
 
 
 def said(study: Study) -> dict[str, str | float]:
@@ -65,9 +94,7 @@ def _draw(config: ConfigDict, network: bif.Network | None, key, nodes: int, samp
     """A true graph and a table."""
     if network:
         return network.graph, bif.sample(network, keys.named(key, "noise"), samples).astype(float)
-    recipe = synthetic.Recipe(
-        **{name: config.data[name] for name in ("graph", "degree", "equations", "noise", "variances")}
-    )
+    recipe = synthetic.Recipe(**{name: config.data[name] for name in RECIPE})
     return synthetic.draw(key, recipe, nodes, samples)
 
 
@@ -80,7 +107,7 @@ def from_csv(config: ConfigDict, learner: causal.Config, run: runs.Run) -> Study
     table, doubts = tables.read(config.data.csv, learner)
     truths = [_true_graph(config.data.truth, table.names)] if config.data.truth else []
     study = _with_knowledge(Study(table.names, [config.seed], [table.values], truths, []), config)
-    study = _doubted(study, doubts)
+    study = doubted(study, doubts)
     if not config.prior.elicit.model:
         return study
     if config.prior.answers:
@@ -89,6 +116,15 @@ def from_csv(config: ConfigDict, learner: causal.Config, run: runs.Run) -> Study
     with tables.overhear(doubts):
         path = _elicited(config, table.names, run)
     return _with_answers(study._replace(note=tables.note(study.note, doubts)), path)
+
+
+def known(prior: causal.Knowledge | None, study: Study) -> causal.Knowledge:
+    """A prior, or one that knows nothing, with the study's hard knowledge."""
+    nothing = np.zeros((len(study.names),) * 2)
+    prior = causal.Knowledge(nothing, nothing) if prior is None else prior
+    return dataclasses.replace(
+        prior, required=study.hard and study.hard.required, forbidden=study.hard and study.hard.forbidden
+    )
 
 
 def _with_knowledge(study: Study, config: ConfigDict) -> Study:
@@ -109,10 +145,10 @@ def _with_answers(study: Study, path: Path) -> Study:
         note=tables.paragraphs(study.note, note),
         unreadable=unreadable / max(total, 1),
     )
-    return _doubted(study, tables.doubts_of_answers(answers, path))
+    return doubted(study, tables.doubts_of_answers(answers, path))
 
 
-def _doubted(study: Study, doubts: list[str]) -> Study:
+def doubted(study: Study, doubts: list[str]) -> Study:
     """The study with doubts in its note, which are said in the terminal too."""
     tables.say(doubts)
     return study._replace(note=tables.note(study.note, doubts))

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from ml_collections import ConfigDict
 
 from experiments._isp_training import Curves
+from experiments._spread import bars as means
 from framework import data, runs
 from framework.core import keys
 from framework.runs import figures
@@ -57,34 +58,41 @@ def draw_accuracy(run: runs.Run, config: ConfigDict, found: Mapping[tuple[str, i
         "Test accuracy against the device's clock, each rule at its best rate; solid the centre, dotted the workers' "
         "mean, the grey line the target; easgd: elastic averaging."
     )
-    run.save_figure("figures/accuracy", figure, caption)
+    seeds = next(iter(found.values())).accuracy["centre"].shape[-2]
+    caption += f" Means over {seeds} seeds." if seeds > 1 else ""
+    run.save_figure("figures/accuracy", figure, caption, runs.no_interval(seeds))
 
 
-def draw_times(run: runs.Run, records: list[dict[str, Any]]) -> None:
+def draw_times(run: runs.Run, records: list[dict[str, Any]], seeds: int) -> None:
     """Time to the target by rule and channels, exchange at every step."""
     first = {record["rule"]: record["period"] for record in reversed(records)}
     bars: dict[str, dict[str, tuple[float, float]]] = {}
     for record in records:
         if record["period"] == first[record["rule"]]:
             group = bars.setdefault(f"{record['channels']} channels", {})
-            group[record["rule"]] = (1e3 * record["seconds_centre"], 1e3 * record["error_centre"])
-    caption = "Simulated time to the target, by the centre, each rule at its best rate of the grid."
-    run.save_figure("figures/time", figures.grouped_bars(bars, "time to target (ms)"), caption)
+            group[record["rule"]] = (1e3 * record["seconds_centre"], 1e3 * record.get("error_centre", 0.0))
+    caption = (
+        "Simulated time to the target, by the centre, each rule at its best rate of the grid; where the target is "
+    )
+    caption += f"not reached, twice the time of the run.{means(seeds)}"
+    figure = figures.grouped_bars(bars, "time to target (ms)")
+    run.save_figure("figures/time", figure, caption, runs.no_interval(seeds))
 
 
-def draw_periods(run: runs.Run, records: list[dict[str, Any]], channels: int, steps: int) -> None:
+def draw_periods(run: runs.Run, records: list[dict[str, Any]], channels: int, steps: int, seeds: int) -> None:
     """Time to the target against the period of exchange, on most channels."""
     bars: dict[str, dict[str, tuple[float, float]]] = {}
     for record in records:
         if record["channels"] == channels and record["rule"] != "sync":
             group = bars.setdefault(f"every {record['period']}", {})
-            group[record["rule"]] = (1e3 * record["seconds_centre"], 1e3 * record["error_centre"])
+            group[record["rule"]] = (1e3 * record["seconds_centre"], 1e3 * record.get("error_centre", 0.0))
     if bars:
         caption = (
             f"Simulated time to the target by steps between two exchanges, {channels} channels, each with {steps} "
-            "steps; where the target is not reached, twice the time of the run."
+            f"steps; where the target is not reached, twice the time of the run.{means(seeds)}"
         )
-        run.save_figure("figures/period", figures.grouped_bars(bars, "time to target (ms)"), caption)
+        figure = figures.grouped_bars(bars, "time to target (ms)")
+        run.save_figure("figures/period", figure, caption, runs.no_interval(seeds))
 
 
 def draw_host(run: runs.Run, numbers: Mapping[str, Any], channels: int) -> None:

@@ -19,7 +19,7 @@ from framework import data, runs, selection
 from framework.core import keys
 from framework.core.devices import TOGETHER
 from framework.networks import resnet, training
-from framework.selection import Traits, difficulty, dynamics, entropy_file, uncertainty
+from framework.selection import Traits, difficulty, dynamics, entropy_file, histogram, uncertainty
 
 BLOCK = 250  # images looked at at once
 COMPILE = {"fast": (("xla_backend_optimization_level", 0),), "well": ()}
@@ -41,6 +41,23 @@ def settings(fraction: float = 1.0, batch: int = 100) -> ConfigDict:
             "base": {"depth": 8, "width": 8, "epochs": 5, "batch": batch, "rate": 0.05},
         }
     )
+
+
+def unused(proxy: ConfigDict) -> dict[str, str]:
+    """The settings under `proxy` that it leaves without effect, each with the reason; for searches on one proxy."""
+    if proxy.fraction == 1:
+        names = ("rule", "balanced", "bin_width", "entropy", "base")
+        return dict.fromkeys((f"proxy.{name}" for name in names), "proxy.fraction is 1: the search sees all images")
+    method, found = selection.METHODS.get(proxy.rule), {}
+    if proxy.rule not in histogram.RULES:
+        found["proxy.bin_width"] = f"it is of {', '.join(histogram.RULES)}, and proxy.rule is {proxy.rule}"
+    if method and method.needs != "entropy":
+        found["proxy.entropy"] = f"the rule {proxy.rule} looks at no entropies"
+    if method and not method.needs:
+        found["proxy.base"] = f"the rule {proxy.rule} looks at nothing that a base network tells"
+    elif proxy.entropy:
+        found["proxy.base"] = "the file of proxy.entropy takes the place of the base network"
+    return found
 
 
 def check(proxy: ConfigDict) -> None:

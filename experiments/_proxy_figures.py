@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from experiments._spread import standard_error
+from experiments._spread import bars, standard_error
 from framework import runs
 from framework.runs import figures
 
@@ -27,30 +27,35 @@ def draw_histograms(
         axis.set_title(name, fontsize=11, color=figures.INK)
         figures.frame(axis, "log10 of the entropy (nats)", "images", grid="")
         axis.legend(frameon=False)
-    caption = (
-        "Images by the entropy of a base network, and those that P1 takes: all of the rare bins, few of the tallest."
-    )
+    caption = "Images by the entropy that a base network gives them, and those of them that P1 takes; first seed."
     run.save_figure("figures/histograms", figure, caption)
 
 
-def draw_ranks(run: runs.Run, taus: Mapping[str, tuple[float, float, float]], ceiling: float, against: str) -> None:
-    """Kendall's tau with its bootstrap interval, a way to train a row; way -> (tau, low, high)."""
+def draw_ranks(run: runs.Run, numbers: Mapping[str, Any], against: str, architectures: int, seeds: int) -> None:
+    """Kendall's tau, with its bootstrap interval where there is one, a way to train a row; see `_proxy_ranks.taus`."""
+    taus, between = numbers["tau"], numbers.get("tau_between_seeds")
     figure = Figure(figsize=(6.8, 0.55 * len(taus) + 1.5), layout="constrained")
     axis = figure.subplots()
-    for place, (name, (tau, low, high)) in enumerate(taus.items()):
+    for place, (name, tau) in enumerate(taus.items()):
         colour = figures.PALETTE[1] if name.startswith("P1") else figures.PALETTE[5 if name.startswith("random") else 0]
-        axis.plot([low, high], [place, place], color=colour, linewidth=2.2)
+        if "tau_low" in numbers:
+            ends = [numbers["tau_low"][name], numbers["tau_high"][name]]
+            axis.plot(ends, [place, place], color=colour, linewidth=2.2)
         axis.plot(tau, place, "o", color=colour, markersize=8, clip_on=False)
-    axis.axvline(ceiling, color=figures.MUTED, linestyle=":", linewidth=1.3)
-    side = "right" if ceiling > 0 else "left"
-    axis.annotate(" two seeds ", (ceiling, -0.6), fontsize=8.5, color=figures.MUTED, ha=side, va="center")
     axis.set_yticks(range(len(taus)), taus)
     axis.set_ylim(len(taus) - 0.5, -0.9)
-    axis.set_xlim(right=1.02)
     figures.frame(axis, f"Kendall's tau against {against}", grid="x")
-    caption = "Rankings by trainings on parts; 95 % intervals. 1: the same order, 0: none in common, -1: the reverse; "
-    caption += "dotted: trainings on all images with two seeds, against each other."
-    run.save_figure("figures/ranks", figure, caption)
+    caption = f"Rankings of {architectures} architectures by trainings on parts, means over the seeds; tau is 1 in the "
+    caption += f"same order as {against}, -1 in the reverse."
+    if "tau_low" in numbers:
+        caption += " Lines: 95 % intervals of a bootstrap over the architectures."
+    if between is not None:
+        axis.axvline(between, color=figures.MUTED, linestyle=":", linewidth=1.3)
+        side = "right" if between > 0 else "left"
+        axis.annotate(" two seeds ", (between, -0.6), fontsize=8.5, color=figures.MUTED, ha=side, va="center")
+        caption += " Dotted: trainings on all images with two seeds, against each other."
+    axis.set_xlim(right=1.02)
+    run.save_figure("figures/ranks", figure, caption, runs.no_interval(seeds))
 
 
 def draw_cells(run: runs.Run, cells: Mapping[str, Mapping[str, Any]], steps: Mapping[str, Mapping[str, int]]) -> None:
@@ -67,7 +72,7 @@ def draw_cells(run: runs.Run, cells: Mapping[str, Mapping[str, Any]], steps: Map
             axis.errorbar(
                 x,
                 values.mean(),
-                standard_error(values),
+                standard_error(values) or None,
                 fmt=markers[kind],
                 color=colour,
                 capsize=3,
@@ -80,6 +85,9 @@ def draw_cells(run: runs.Run, cells: Mapping[str, Mapping[str, Any]], steps: Map
     axis.minorticks_off()
     figures.frame(axis, "steps of the search", "accuracy of the found cells, retrained (%)")
     figure.legend(loc="outside right upper", frameon=False, fontsize=8.5)
-    run.save_figure(
-        "figures/cells", figure, "Cells found on proxies, retrained on all images; bars are standard errors."
+    seeds = len(next(iter(next(iter(cells.values())).values())))
+    caption = (
+        "Cells found by searches that see a part of the images, retrained on all of them; points of as many steps "
     )
+    caption += f"stand side by side.{bars(seeds)}"
+    run.save_figure("figures/cells", figure, caption, runs.no_interval(seeds))

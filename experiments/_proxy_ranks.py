@@ -10,10 +10,16 @@ import numpy as np
 import optax
 from jax import lax
 
+from experiments._spread import ENOUGH, difference
 from framework import runs
+from framework.core import keys
 from framework.nas import nasbench201 as space
+from framework.nas import rank_fidelity
 from framework.networks import training
 
+DRAWS = 1000  # of the bootstrap
+KINDS = ("equal epochs", "equal steps")
+WHOLE = "all images"
 Part = tuple[Any, Any]  # images [N, h, w, c] as a network takes them, labels [N]
 
 
@@ -121,3 +127,38 @@ def _training(net: space.Config, rate: float) -> Callable:
         return (space.forward(params, architecture, test[0], train=True)[0].argmax(-1) == test[1]).mean()
 
     return task
+
+
+def taus(found: dict[str, np.ndarray], truth: np.ndarray, seed: int, seeds: int) -> dict[str, Any]:
+    """Kendall's tau of each way to train, and P1's less that of random selection.
+
+    Args:
+      found: way -> accuracies, `[architectures, seeds]`; `WHOLE` and both rules of each kind among them.
+      truth: what the rankings are held against, `[architectures]`.
+      seed: of the bootstrap.
+      seeds: behind each mean; of fewer than three there are no intervals.
+
+    Returns:
+      `tau`; with seeds enough its 95 % intervals over architectures drawn with replacement; from two seeds on
+      `tau_between_seeds`, the tau of trainings on all images with two seeds against each other; mean accuracies.
+    """
+    kendall, ways = jax.jit(rank_fidelity.kendall), list(found)
+    means = np.stack([each.mean(1) for each in found.values()])
+    tau = {way: float(kendall(row, truth)) for way, row in zip(ways, means, strict=True)}
+    pairs = [(one, other) for i, one in enumerate(found[WHOLE].T) for other in found[WHOLE].T[:i]]
+    numbers: dict[str, Any] = {"tau": tau, "rank_accuracy": {way: float(each.mean()) for way, each in found.items()}}
+    if pairs:
+        numbers["tau_between_seeds"] = float(np.mean([kendall(*pair) for pair in pairs]))
+    apart: dict[str, Any] = {kind: tau[f"P1, {kind}"] - tau[f"random, {kind}"] for kind in KINDS}
+    if seeds >= ENOUGH:
+        bootstrap = jax.jit(rank_fidelity.bootstrap, static_argnums=3)
+        draws = np.asarray(bootstrap(keys.named(jax.random.key(seed), "bootstrap"), means, truth, DRAWS))
+        ends = lambda values: map(float, np.percentile(values, [2.5, 97.5]))
+        column = dict(zip(ways, draws.T, strict=True))
+        for way, values in column.items():
+            for name, end in zip(("tau_low", "tau_high"), ends(values), strict=True):
+                numbers.setdefault(name, {})[way] = end
+        for kind, mean in apart.items():
+            low, high = ends(column[f"P1, {kind}"] - column[f"random, {kind}"])
+            apart[kind] = {"low": low, "mean": mean, "high": high}
+    return numbers | {f"tau_{difference(seeds)}_of_P1": apart}

@@ -118,7 +118,7 @@ def draw_depths(
     handles = [Line2D([], [], color=figures.INK, linestyle=style, label=label) for label, style in styles]
     right.legend(handles=handles, frameon=False)
     caption = "Random reads of a page at a constant queue depth, by who has the bus first; grey: closed forms."
-    run.save_figure("figures/depths", figure, caption)
+    run.save_figure("figures/depths", figure, caption, runs.no_interval(1))
 
 
 def draw_rates(run: runs.Run, rates: Sequence[float], reports: Sequence[ssd.Report]) -> None:
@@ -132,7 +132,8 @@ def draw_rates(run: runs.Run, rates: Sequence[float], reports: Sequence[ssd.Repo
     axis.set_yscale("log")
     figures.frame(axis, "offered (thousand requests a second)", "latency (us)", grid="both")
     axis.legend(frameon=False)
-    run.save_figure("figures/rates", figure, "Latency of Poisson loads against the rate that is offered.")
+    caption = "Latency of Poisson loads against the rate that is offered."
+    run.save_figure("figures/rates", figure, caption, runs.no_interval(1))
 
 
 def draw_sweep(run: runs.Run, cost: np.ndarray, summary: ssd.Summary, best: np.ndarray, groups: np.ndarray) -> None:

@@ -3,7 +3,7 @@ supernet; whether its networks withstand attacks better than DARTS's, after the 
 
 Both are searched with the same seeds, from the same weights, in one compiled program; the networks of their genotypes
 are trained against PGD and attacked. The numbers are means over the seeds; `gain` is AdvRush minus DARTS, paired by
-seed, and `gain_interval` half of its 95 % interval.
+seed, and `gain_interval` half of its 95 % interval. Fewer than three seeds have no interval: there it is `difference`.
 
     python launch.py --config=experiments/advrush.py:smoke         40 s: digits
     python launch.py --config=experiments/advrush.py               42 minutes (busy cores): digits, 5 seeds, AutoAttack
@@ -33,6 +33,8 @@ from experiments import _advrush_attacks as judges
 from experiments import _advrush_figures as pictures
 from experiments import _proxies as proxies
 from experiments._rows import of_one
+from experiments._settings import dataset_folder, refuse_unused, require_files
+from experiments._spread import ENOUGH, compared, difference
 from framework import attacks, runs
 from framework.attacks import training as hardened
 from framework.core import keys
@@ -128,8 +130,22 @@ def get_config(preset: str = "default") -> ConfigDict:
     )
 
 
+def check_settings(config: ConfigDict) -> None:
+    """Refuses settings without effect, and files that are not there."""
+    kind, unused = config.training.kind, proxies.unused(config.proxy) | dataset_folder(config.data.name)
+    if kind != "trades":
+        unused["training.beta"] = f"it is of trades, and training.kind is {kind}"
+    if kind == "standard":
+        unused["training.epsilon"] = "standard training attacks no images; epsilon is that of the attacks that judge"
+        if not {"pgd-20", "pgd-100"} & set(config.attacks):
+            unused["training.step_size"] = "neither the training nor any of the attacks is PGD"
+    refuse_unused(config, get_config(config.preset), unused)
+    require_files(config, "data.dir", "proxy.entropy")
+
+
 def main(config: ConfigDict, run: runs.Run) -> dict[str, Any]:
     """Searches, trains, attacks; writes numbers, genotypes and figures."""
+    check_settings(config)
     check(config)
     train, test = sets(config)
     epochs, batch, images = config.training.epochs, config.training.batch, len(train[1])
@@ -149,7 +165,7 @@ def main(config: ConfigDict, run: runs.Run) -> dict[str, Any]:
     verdicts, judged = robustness(config, run, train, test, genotypes)
     pictures.draw_cells(run, {method: genotypes[method, seeds[0]] for method in METHODS})
     pictures.draw_surface(run, judged)
-    pictures.draw_verdicts(run, verdicts)
+    pictures.draw_verdicts(run, verdicts, config.training.kind)
     return numbers_of(config, seeds, found, verdicts) | {"note": _note(config, train, test)}
 
 
@@ -161,6 +177,9 @@ def check(config: ConfigDict) -> None:
         raise ValueError(f"attacks must be some of {', '.join(judges.ATTACKS)}, got {list(config.attacks)}")
     if config.compile not in proxies.COMPILE:
         raise ValueError(f"compile must be one of {', '.join(proxies.COMPILE)}, got {config.compile!r}")
+    if not config.search.warmup < config.search.epochs:
+        got = f"{config.search.warmup} of {config.search.epochs}"
+        raise ValueError(f"search.warmup must end before search.epochs do, or AdvRush's search is DARTS's; got {got}")
     if config.training.kind not in TRAININGS:
         raise ValueError(f"training.kind must be one of {', '.join(TRAININGS)}, got {config.training.kind!r}")
     for name in ("epsilon", "training.epsilon", "training.step_size"):
@@ -283,7 +302,7 @@ def trainer_of(config: ConfigDict, net: network.Network, count: int) -> tuple[tr
 
 
 def numbers_of(config: ConfigDict, seeds: list[int], found, verdicts) -> dict[str, Any]:
-    """Means a method, and paired differences with their intervals."""
+    """Means a method, and paired differences with their intervals where there are seeds enough."""
     column = lambda table, method, of: np.array([of(table[method, seed]) for seed in seeds])
     measures = {
         f"accuracy {name}": (verdicts, lambda each, name=name: each[name]) for name in verdicts[METHODS[0], seeds[0]]
@@ -298,11 +317,11 @@ def numbers_of(config: ConfigDict, seeds: list[int], found, verdicts) -> dict[st
     for name, (table, of) in measures.items():
         ours, theirs = column(table, "advrush", of), column(table, "darts", of)
         numbers[name] = {"darts": float(theirs.mean()), "advrush": float(ours.mean())}
-        numbers.setdefault("gain", {})[name] = float((ours - theirs).mean())
-        if len(seeds) > 1:
+        numbers.setdefault(difference(len(seeds)), {})[name] = float((ours - theirs).mean())
+        if len(seeds) >= ENOUGH:
             half = scipy.stats.t.ppf(0.975, len(seeds) - 1) * (ours - theirs).std(ddof=1) / np.sqrt(len(seeds))
             numbers.setdefault("gain_interval", {})[name] = float(half)
-    return numbers
+    return numbers | compared(len(seeds), *measures, "difference")
 
 
 def _note(config: ConfigDict, train, test) -> str:

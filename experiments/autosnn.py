@@ -33,6 +33,8 @@ from experiments import _autosnn_figures as pictures
 from experiments import _proxies as proxies
 from experiments._autosnn_data import Part, Sets
 from experiments._rows import of_one
+from experiments._settings import dataset_folder, refuse_unused, require_files
+from experiments._spread import compared
 from framework import runs
 from framework.core import keys
 from framework.core.devices import TOGETHER, Split
@@ -126,8 +128,19 @@ def get_config(preset: str = "default") -> ConfigDict:
     )
 
 
+def check_settings(config: ConfigDict) -> None:
+    """Refuses settings without effect, and files that are not there."""
+    unused = proxies.unused(config.proxy) | dataset_folder(config.data.name)
+    if config.data.events:
+        names = ("name", "dir", "train", "test")
+        unused |= dict.fromkeys((f"data.{name}" for name in names), "data.events brings the recordings, all of them")
+    refuse_unused(config, get_config(config.preset), unused)
+    require_files(config, "data.dir", "data.events", "proxy.entropy")
+
+
 def main(config: ConfigDict, run: runs.Run) -> dict[str, Any]:
     """Trains, scores, searches, retrains; writes numbers, tables and figures."""
+    check_settings(config)
     given = sources.sets(config)
     dynamics = autosnn.Dynamics(config.space.steps, config.space.neuron, statistics=config.space.statistics)
     image, candidates = given.train.images.shape[-3:], tuple(config.space.candidates)
@@ -139,6 +152,8 @@ def main(config: ConfigDict, run: runs.Run) -> dict[str, Any]:
     seeds = keys.seeds(config.seed, count)
     found = [_of_seed(config, run, given, space, seed, drawn=seed == config.seed) for seed in seeds]
     numbers = jax.tree.map(lambda *each: float(np.mean(each)), *found)
+    lambdas = [name for name in numbers if name.startswith("lambda ")]
+    numbers |= compared(len(found), *lambdas, "retrained")
     note = {"note": given.note} if given.note else {}
     return numbers | {"seeds": len(found), "networks": space.size} | note
 

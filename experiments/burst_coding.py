@@ -31,7 +31,8 @@ from tqdm import tqdm
 from experiments import _burst_figures as pictures
 from experiments import _burst_networks as networks
 from experiments._burst_networks import Curve, Sets
-from experiments._spread import standard_error
+from experiments._settings import dataset_folder, refuse_unused, require_files
+from experiments._spread import ENOUGH, compared, difference, standard_error
 from framework import runs, snn
 from framework.core import keys
 from framework.runs import files
@@ -45,7 +46,7 @@ EXPECTED = {
         "qcfs.loss.burst at 16": (0.006, 0.02),
         "trained.accuracy.lif at 8": (0.841, 0.023),
         "trained.accuracy.burst at 8": (0.83, 0.02),
-        "trained.gain_at_equal_synops.at 8": (-0.011, 0.02),
+        "trained.difference_at_equal_synops.at 8": (-0.011, 0.02),
     },
     "default": {
         "dnn.accuracy": (0.996, 0.003),
@@ -130,8 +131,28 @@ def get_config(preset: str = "default") -> ConfigDict:
     )
 
 
+def check_settings(config: ConfigDict) -> None:
+    """Refuses settings without effect, and a folder that is not there."""
+    refuse_unused(config, get_config(config.preset), _unused(config))
+    require_files(config, "data.dir")
+
+
+def _unused(config: ConfigDict) -> dict[str, str]:
+    """The settings that this config leaves without effect, each with the reason."""
+    found = dataset_folder(config.data.name)
+    if config.scale == "max":
+        found["percentile"] = "scale=max takes the largest activation"
+    hidden = {name.partition("-")[2] for name in config.pairs} | ({"burst"} if config.levels else set())
+    for code in {"rate", "phase", "burst"} - hidden:
+        found[f"codes.{code}"] = f"no pair has the code {code} in hidden layers"
+    if not any("phase" in name for name in config.pairs):
+        found["codes.period"] = "no pair has the code phase"
+    return found
+
+
 def main(config: ConfigDict, run: runs.Run) -> dict[str, Any]:
     """Trains, converts, simulates; writes numbers, tables and figures."""
+    check_settings(config)
     pairs = {name: _codes(config, name) for name in config.pairs}
     if not pairs:
         raise ValueError(f"pairs must name at least one of {', '.join(coding.PAIRS)}")
@@ -164,7 +185,7 @@ def main(config: ConfigDict, run: runs.Run) -> dict[str, Any]:
         numbers["qcfs"] = _clipped(config, run, given, layers, clipped, seeds)
     numbers["trained"] = _trained_directly(config, run, given, units, seeds)
     pictures.draw_bars(run, numbers)
-    return numbers
+    return numbers | compared(len(seeds), *SHOWN, "qcfs.loss", "trained")
 
 
 def _codes(config: ConfigDict, name: str) -> tuple[coding.Code, coding.Code]:
@@ -265,7 +286,10 @@ def _clipped(config: ConfigDict, run: runs.Run, given: Sets, layers, codes, seed
 
 
 def _trained_directly(config: ConfigDict, run: runs.Run, given: Sets, units, seeds: list[int]) -> dict[str, Any]:
-    """LIF and burst neurons by surrogate gradient: accuracy, synaptic operations, and the gain at equal operations."""
+    """LIF and burst neurons by surrogate gradient: accuracy, synaptic operations, the difference at equal operations.
+
+    With seeds enough the difference goes by `gain`.
+    """
     measured: dict[str, dict[int, tuple[np.ndarray, np.ndarray]]] = {}
     for name, unit in units.items():
         for steps in config.trained.steps:
@@ -275,11 +299,11 @@ def _trained_directly(config: ConfigDict, run: runs.Run, given: Sets, units, see
         kind: {f"{name} at {steps}": float(each[steps][i].mean()) for name, each in measured.items() for steps in each}
         for i, kind in enumerate(("accuracy", "synops"))
     }
-    if len(seeds) > 1:
+    if len(seeds) >= ENOUGH:
         numbers["accuracy_error"] = {
             f"{name} at {steps}": standard_error(each[steps][0]) for name, each in measured.items() for steps in each
         }
-    numbers["gain_at_equal_synops"] = {
+    numbers[f"{difference(len(seeds))}_at_equal_synops"] = {
         f"at {steps}": _at_equal_synops(measured["lif"], *measured["burst"][steps]) for steps in config.trained.steps
     }
     pictures.draw_trained(run, measured)

@@ -31,10 +31,13 @@ from ml_collections import ConfigDict, config_dict
 from tqdm import tqdm
 
 from experiments import _answers_figures as pictures
-from experiments._spread import standard_error
+from experiments import _answers_scores as scores
+from experiments._answers_scores import Subject
+from experiments._settings import require_files
+from experiments._spread import ENOUGH, compared, difference, standard_error
 from framework import causal, runs
 from framework.causal import equivalence, metrics, physics, sortability
-from framework.causal.answers import CHOICES, recorded, select
+from framework.causal.answers import recorded
 from framework.core import devices, keys
 
 # Mean over batches of seeds (8, 5, 2), and their spread: 2.6 standard deviations, 8 for the two of paper, at least .05.
@@ -88,7 +91,6 @@ SIZES = {
 }
 LEARNED = ("no_prior", "prior", "fixed")  # prior: trusted as far as the data bear it out; fixed: with l_sim = l1
 ARMS = (*LEARNED, "prior_only", "empty")
-UNKNOWN = CHOICES.index("unknown")
 _TABLE = jax.jit(physics.draw, static_argnums=(1, 2))
 
 
@@ -113,17 +115,9 @@ def get_config(preset: str = "default") -> ConfigDict:
     )
 
 
-class Subject(NamedTuple):
-    """A system and what was said of it."""
-
-    system: physics.System
-    truth: np.ndarray  # [d, d] bool
-    answers: dict[str, causal.Answers]  # by the variant of its names
-
-    def prior(self, variant: str, answers: causal.Answers | None = None) -> causal.Knowledge:
-        """The vote of all answers, or of some, in the order of the table's columns."""
-        voted = causal.vote(self.answers[variant] if answers is None else answers)
-        return voted.align(physics.names(self.system, variant))
+def check_settings(config: ConfigDict) -> None:
+    """Refuses a folder of answers that is not there."""
+    require_files(config, "answers.dir")
 
 
 class Learned(NamedTuple):
@@ -136,6 +130,7 @@ class Learned(NamedTuple):
 
 def main(config: ConfigDict, run: runs.Run) -> dict[str, Any]:
     """Judges the answers, runs every arm on every table, and writes numbers and figures."""
+    check_settings(config)
     with jax.enable_x64(True):
         learner = _learner(config)
         subjects = [_subject(config, system) for system in _systems(config)]
@@ -143,7 +138,8 @@ def main(config: ConfigDict, run: runs.Run) -> dict[str, Any]:
         seeds = keys.for_seeds(config.seed, SIZES[config.preset]["seeds"] if config.seeds is None else config.seeds)
         learned = _learn(config, run, subjects, learner, seeds)
         numbers = {"note": _note(subjects), "seeds": len(seeds)}
-        numbers |= _answer_numbers(subjects, samples) | _learner_numbers(subjects, learned)
+        numbers |= scores.numbers(subjects, samples) | _learner_numbers(subjects, learned)
+        numbers |= compared(len(seeds), "shd", "cpdag_shd", "difference")
         pictures.draw(run, numbers)
         return numbers
 
@@ -184,45 +180,6 @@ def _samples(subjects: list[Subject]) -> list[int]:
 def _note(subjects: list[Subject]) -> str:
     caveats = dict.fromkeys(said.caveat for subject in subjects for said in subject.answers.values() if said.caveat)
     return " ".join(f"Of the answers: {caveat}." for caveat in caveats)
-
-
-def _judged(subject: Subject, variant: str, answers: causal.Answers) -> dict[str, float | None]:
-    """Some answers by themselves; the precision of no claim is None."""
-    prior = subject.prior(variant, answers)
-    scores = metrics.compare(subject.truth, prior.edges > 0.5)
-    claims = int(scores["edges"])
-    return {
-        "precision": float(scores["precision"]) if claims else None,
-        "recall": float(scores["recall"]),
-        "f1": float(scores["f1"]),
-        "claims": claims,
-        "unknown": float(np.mean(answers.choices == UNKNOWN)) if len(answers.choices) else 0.0,
-        "confidence": float(np.mean(prior.confidence[~np.eye(len(subject.truth), dtype=bool)])),
-    }
-
-
-def _mean(values: Iterable[float | None]) -> float | None:
-    """The mean of what there is; None where there is nothing."""
-    present = [value for value in values if value is not None]
-    return float(np.mean(present)) if present else None
-
-
-def _over_systems(subjects: list[Subject], **choice) -> dict[str, dict[str, float | None]]:
-    """Measure -> variant -> mean over the systems, of the answers that `choice` selects."""
-    judged = {
-        variant: [_judged(one, variant, select(one.answers[variant], **choice)) for one in subjects]
-        for variant in physics.VARIANTS
-    }
-    measures = judged["real"][0]
-    return {name: {v: _mean(each[name] for each in judged[v]) for v in physics.VARIANTS} for name in measures}
-
-
-def _answer_numbers(subjects: list[Subject], samples: list[int]) -> dict[str, Any]:
-    return {
-        "answers": _over_systems(subjects),
-        "committed": _over_systems(subjects, unknown=False),
-        "by_wording": [{"sample": sample} | _over_systems(subjects, samples=[sample]) for sample in samples],
-    }
 
 
 def _learn(config: ConfigDict, run: runs.Run, subjects: list[Subject], learner: causal.Config, seeds) -> list[Learned]:
@@ -319,17 +276,18 @@ def _rows(config: ConfigDict, subject: Subject, learned: Learned, learner: causa
 
 
 def _learner_numbers(subjects: list[Subject], learned: list[Learned]) -> dict[str, Any]:
-    """Means over the systems, and over the seeds with their standard error; `gain` is over no prior, table by table."""
+    """Means over systems and seeds; `gain` (`difference` of too few seeds) is over no prior, table by table."""
     pairs = learned[0].shd
     each = lambda field, pair: np.mean([getattr(one, field)[pair] for one in learned], axis=0)
     shd = {pair: each("shd", pair) for pair in pairs}
+    seeds = len(shd["no_prior", "real"])
     gain = {pair: shd["no_prior", pair[1]] - shd[pair] for pair in pairs if pair[0] in LEARNED[1:]}
     numbers = {
         "shd": _by_arm(shd, np.mean),
         "cpdag_shd": _by_arm({pair: each("cpdag_shd", pair) for pair in pairs}, np.mean),
-        "gain": _by_arm(gain, np.mean),
+        difference(seeds): _by_arm(gain, np.mean),
     }
-    if len(shd["no_prior", "real"]) > 1:
+    if seeds >= ENOUGH:
         varying = {pair: values for pair, values in shd.items() if pair[0] in LEARNED}
         numbers |= {"shd_error": _by_arm(varying, standard_error), "gain_error": _by_arm(gain, standard_error)}
     numbers["systems"] = [_record(*pair) for pair in zip(subjects, learned, strict=True)]

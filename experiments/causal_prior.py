@@ -39,9 +39,10 @@ from experiments import _causal_figures as pictures
 from experiments import _causal_problems as problems
 from experiments import _causal_scores as scores
 from experiments._causal_problems import Study
-from experiments._spread import standard_error
+from experiments._settings import refuse_unused, require_files
+from experiments._spread import compared
 from framework import causal, runs
-from framework.causal import moments, ranking, sortability
+from framework.causal import moments
 from framework.core import devices, keys
 
 # Mean and twice the standard deviation over batches of seeds: 10 for smoke, 5 for default.
@@ -64,7 +65,6 @@ SIZES = {
     "default": dict(zip(_COLUMNS, (20, 20, 60, 1000, 100, True, SWEEP), strict=True)),
     "paper": dict(zip(_COLUMNS, (20, 50, 100, 1000, 200, True, SWEEP), strict=True)),
 }
-SHOWN = ("shd", "cpdag_shd", "f1")  # of all measures, what the result of a study holds
 CHUNK = 1000  # steps between two looks
 PATH_STEPS = (1000, 1000, 1000, 1000, 2000)  # of a path that no search ends
 
@@ -124,8 +124,15 @@ def get_config(preset: str = "default") -> ConfigDict:
     )
 
 
+def check_settings(config: ConfigDict) -> None:
+    """Refuses settings without effect, and files that are not there."""
+    refuse_unused(config, get_config(config.preset), problems.unused(config))
+    require_files(config, *problems.FILES)
+
+
 def main(config: ConfigDict, run: runs.Run) -> dict[str, Any]:
     """Learns every problem with and without its prior, and writes graph, scores and figures."""
+    check_settings(config)
     with jax.enable_x64(True):
         if config.data.csv:
             learner = learner_of(config, config.data.transform or "standardize", config.learner.noise or "unequal")
@@ -137,6 +144,7 @@ def main(config: ConfigDict, run: runs.Run) -> dict[str, Any]:
         seeds = SIZES[config.preset]["seeds"] if config.seeds is None else config.seeds
         studies = {mode: problems.generated(config, rows, seeds) for mode, rows in sizes.items() if rows}
         numbers: dict[str, Any] = {"columns": len(next(iter(studies.values())).names), "seeds": seeds}
+        numbers |= compared(seeds, *(f"{mode}.{name}" for mode in studies for name in scores.COMPARED))
         for i, (mode, study) in enumerate(studies.items()):
             transform, noise = modes[mode]
             learner = learner_of(config, transform, config.learner.noise or noise)
@@ -163,6 +171,7 @@ def _tool(config: ConfigDict, run: runs.Run, study: Study, learner: causal.Confi
     last = list(results)[-1]
     found = _bootstrap(run, study, learner, counts, results[last])
     results[last] = found.result
+    study = problems.doubted(study, causal.learner.assumption_doubts(found.result, study.tables[0], learner))
     pictures.write_graph(run, study, found.result, found)
     pictures.draw_adjacency(run, study, results)
     rows, columns = study.tables[0].shape
@@ -172,7 +181,8 @@ def _tool(config: ConfigDict, run: runs.Run, study: Study, learner: causal.Confi
     numbers["directions"] = {arm: _directions(result) for arm, result in results.items()}
     numbers["table"] = {"header": pictures.TABLE_HEADER, "cells": pictures.edge_rows(study, found.result, found)}
     if study.truths:
-        numbers |= _scores(run, "scores", study, {arm: [result] for arm, result in results.items()})
+        numbers |= scores.score(run, "scores", study, {arm: [result] for arm, result in results.items()})
+        numbers |= compared(1, *scores.COMPARED)
         pictures.draw_scores(run, "shd", numbers, "This table")
     return numbers
 
@@ -198,14 +208,14 @@ def _study(config: ConfigDict, run: runs.Run, mode: str, study: Study, learner: 
     fits |= blind
     if config.paper_arms:
         fits |= _paper_arms(run, mode, study, learner)
-    numbers = _scores(run, f"scores_{mode}", study, fits)
+    numbers = scores.score(run, f"scores_{mode}", study, fits)
     pictures.draw_scores(run, f"shd_{mode}", numbers, f"{mode.capitalize()} data, {len(study.tables[0])} rows")
     if first:
         if quality:
             lines = {name: [scores.mean_shd(study.truths, found) for found in each] for name, each in sweep.items()}
             numbers["sweep"] = {name: [mean for mean, _ in line] for name, line in lines.items()}
             lines["no prior"] = [scores.mean_shd(study.truths, fits["no_prior"])] * len(quality)
-            pictures.draw_sweep(run, list(config.prior.sweep), lines)
+            pictures.draw_sweep(run, list(config.prior.sweep), lines, f"{mode} data", len(study.seeds))
         found = _bootstrap(run, study, learner, counts, fits["prior"][0])
         pictures.write_graph(run, study, found.result, found)
         pictures.draw_adjacency(run, study, {arm: fits[arm][0] for arm in ("no_prior", "prior")})
@@ -253,7 +263,7 @@ def _fit(run: runs.Run, phase: str, study: Study, learner: causal.Config, arms: 
     """The results of each arm, one a seed."""
     labels = [(arm, seed) for arm in arms for seed in study.seeds]
     pairs = [(x, prior) for priors in arms.values() for x, prior in zip(study.tables, priors, strict=True)]
-    given = [causal.problem(x, _known(prior, study), learner) for x, prior in pairs]
+    given = [causal.problem(x, problems.known(prior, study), learner) for x, prior in pairs]
 
     def rows(done: int, measured) -> list[dict[str, Any]]:
         last = [{name: values[-1, i] for name, values in measured.items()} for i in range(len(labels))]
@@ -263,15 +273,6 @@ def _fit(run: runs.Run, phase: str, study: Study, learner: causal.Config, arms: 
     results = _solve(run, phase, given, learner, rows)
     each = [jax.tree.map(lambda leaf, i=i: np.asarray(leaf[i]), results) for i in range(len(labels))]
     return {arm: each[i * len(study.seeds) : (i + 1) * len(study.seeds)] for i, arm in enumerate(arms)}
-
-
-def _known(prior: causal.Knowledge | None, study: Study) -> causal.Knowledge:
-    """A prior, or one that knows nothing, with the study's hard knowledge."""
-    nothing = np.zeros((len(study.names),) * 2)
-    prior = causal.Knowledge(nothing, nothing) if prior is None else prior
-    return dataclasses.replace(
-        prior, required=study.hard and study.hard.required, forbidden=study.hard and study.hard.forbidden
-    )
 
 
 def _resamples(config: ConfigDict, study: Study) -> jax.Array:
@@ -284,7 +285,7 @@ def _bootstrap(
     run: runs.Run, study: Study, learner: causal.Config, counts: jax.Array, result: causal.Result
 ) -> causal.Bootstrap:
     """The bootstrap of the first problem, whose fit to all rows is the result."""
-    known = _known(study.priors[0] if study.priors else None, study)
+    known = problems.known(study.priors[0] if study.priors else None, study)
     given = [causal.problem(study.tables[0], known, learner, counts=count) for count in counts]
     fits = _solve(run, "bootstrap", given, learner, lambda done, measured: [])
     fits = jax.tree.map(lambda first, rest: np.concatenate([np.asarray(first)[None], rest]), result, fits)
@@ -299,46 +300,3 @@ def _directions(result: causal.Result) -> dict[str, int]:
     """How many edges owe their direction to what."""
     counts = np.bincount(np.asarray(result.direction)[result.graph], minlength=len(causal.DIRECTIONS))
     return {name: int(count) for name, count in zip(causal.DIRECTIONS[1:], counts[1:], strict=True) if count}
-
-
-def _baselines(study: Study) -> dict[str, list[np.ndarray]]:
-    """Graphs that use the prior alone, or nothing but how columns vary."""
-    found = {}
-    if study.priors:
-        found["prior_only"] = [np.asarray(causal.knowledge.alone(_known(prior, study))) for prior in study.priors]
-    if len(study.tables[0]) > len(study.names):
-        shuffle = lambda seed: keys.named(jax.random.key(seed), "random sort")
-        found["var_sort"] = [sortability.var_sort_regress(x) != 0 for x in study.tables]
-        found["r2_sort"] = [sortability.r2_sort_regress(x) != 0 for x in study.tables]
-        found["random_sort"] = [
-            sortability.random_sort_regress(shuffle(seed), x) != 0
-            for seed, x in zip(study.seeds, study.tables, strict=True)
-        ]
-    return found | {"empty": [np.zeros_like(truth) for truth in study.truths]}
-
-
-def _scores(run: runs.Run, name: str, study: Study, fits: dict[str, list[causal.Result]]) -> dict[str, Any]:
-    """Every arm and baseline held against the truths; `name.csv` has all measures, what is returned the first few."""
-    found = {arm: [result.graph for result in results] for arm, results in fits.items()} | _baselines(study)
-    each = {arm: list(map(scores.measures, study.truths, graphs)) for arm, graphs in found.items()}
-    for arm, results in fits.items():
-        for truth, result, measured in zip(study.truths, results, each[arm], strict=True):
-            measured["auprc"] = float(ranking.auprc(truth, np.abs(result.uncut)))
-    header = ("arm", "seed", *next(iter(each.values()))[0])
-    rows = [
-        (arm, seed, *(measured.get(column, "") for column in header[2:]))
-        for arm, measures in each.items()
-        for seed, measured in zip(study.seeds, measures, strict=True)
-    ]
-    run.save_csv(f"{name}.csv", header, rows)
-    pairs = list(zip(study.tables, study.truths, strict=True))
-    numbers: dict[str, Any] = {
-        "varsortability": float(np.mean([sortability.varsortability(*pair) for pair in pairs])),
-        "r2_sortability": float(np.mean([sortability.r2_sortability(*pair) for pair in pairs])),
-    }
-    for measure in SHOWN if len(study.seeds) > 1 else (*SHOWN, "sid", "skeleton_f1", "fdr", "tpr", "fpr"):
-        numbers[measure] = {arm: float(np.mean([one[measure] for one in ones])) for arm, ones in each.items()}
-    numbers["shd_each"] = {arm: [int(one["shd"]) for one in ones] for arm, ones in each.items()}
-    if len(study.seeds) > 1:
-        numbers["shd_error"] = {arm: standard_error(values) for arm, values in numbers["shd_each"].items()}
-    return numbers

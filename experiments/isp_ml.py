@@ -28,7 +28,7 @@ from ml_collections import ConfigDict, config_dict
 from experiments import _isp_figures as pictures
 from experiments import _isp_training as training
 from experiments._isp_training import Curves, Pages
-from experiments._spread import standard_error
+from experiments._spread import ENOUGH, compared, standard_error
 from framework import runs, ssd
 from framework.core import keys
 from framework.ssd import controllers, in_host
@@ -158,14 +158,15 @@ def main(config: ConfigDict, run: runs.Run) -> dict[str, Any]:
     records = [record for place, each in found.items() for record in _records(config, *place, each)]
     run.save_csv("runs.csv", tuple(records[0]), [tuple(record.values()) for record in records])
     pictures.draw_accuracy(run, config, found)
-    pictures.draw_times(run, records)
-    pictures.draw_periods(run, records, max(counts), config.epochs * len(given.images) // max(counts))
+    pictures.draw_times(run, records, len(seeds))
+    steps = config.epochs * len(given.images) // max(counts)
+    pictures.draw_periods(run, records, max(counts), steps, len(seeds))
     numbers = {"seeds": len(seeds), "pages": len(given.images), "target": config.target, "note": NOTE}
     numbers |= _told(records)
     numbers["ratios"] = _ratios(records, names, counts)
     numbers["host"] = _host(config, run, given, max(counts))
     numbers["page_ms"] = _widths(config, run, given)
-    return numbers
+    return numbers | compared(len(seeds), "seconds", "accuracy", "ratios")
 
 
 NOTE = "Of the paper only the abstract was at hand; parameters of the device that are not marked reported are ours."
@@ -213,7 +214,8 @@ def _records(config: ConfigDict, name: str, channels: int, found: Curves) -> lis
             best = int(np.argmin(reached.mean(-1)))
             record[f"rate_{seen}"] = float(config.rates[best])
             record[f"seconds_{seen}"] = float(reached[best].mean())
-            record[f"error_{seen}"] = standard_error(reached[best])
+            if reached.shape[-1] >= ENOUGH:
+                record[f"error_{seen}"] = standard_error(reached[best])
             record[f"reached_{seen}"] = float((accuracy[best] >= config.target).any(-1).mean())
             record[f"accuracy_{seen}"] = float(accuracy[:, :, -1].mean(-1).max())
         records.append(record)

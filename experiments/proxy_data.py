@@ -30,9 +30,11 @@ from experiments import _proxy_figures as pictures
 from experiments import _proxy_images as images
 from experiments import _proxy_ranks as ranks
 from experiments import _proxy_search as search
+from experiments._settings import dataset_folder, refuse_unused, require_files
+from experiments._spread import compared
 from framework import data, runs, selection
 from framework.core import keys
-from framework.nas import darts, nasbench201, rank_fidelity
+from framework.nas import darts, nasbench201
 from framework.selection import Traits, histogram
 
 # Of one run: taus with half of their bootstrap intervals, accuracies with twice the standard error over two seeds.
@@ -48,8 +50,7 @@ EXPECTED = {
     },
 }
 TABLE = ("proxy_nas", "nb201_mini", "nb201_accuracies.csv")
-DRAWS = 1000  # of the bootstrap
-WHOLE = "all images"
+WHOLE = ranks.WHOLE
 KINDS = ("full", "equal epochs", "equal steps")  # of searches: all images; proxies
 _RANKS = ("set", "count", "test", "side", "architectures", "seeds", "channels", "cells", "batch", "epochs", "rate")
 _SEARCH = ("set", "count", "test", "side", "seeds", "channels", "cells", "batch", "epochs", "rules", "kinds")
@@ -116,8 +117,21 @@ def get_config(preset: str = "default") -> ConfigDict:
     )
 
 
+def check_settings(config: ConfigDict) -> None:
+    """Refuses settings without effect, and files that are not there."""
+    unused = dict.fromkeys(("proxy.rule", "proxy.entropy"), "search.rules says which rules choose, by a base network")
+    unused |= dataset_folder(*config.data.sets, config.ranks.set, config.search.set)
+    if config.seeds is not None:
+        unused |= dict.fromkeys(("ranks.seeds", "search.seeds"), "seeds goes before it")
+    if set(config.search.kinds) == {"full"}:
+        unused["search.rules"] = "search.kinds is full alone, which sees all images"
+    refuse_unused(config, get_config(config.preset), unused)
+    require_files(config, "data.dir", "ranks.table")
+
+
 def main(config: ConfigDict, run: runs.Run) -> dict[str, Any]:
     """Entropies, the ranking of architectures, searches on proxies; numbers, tables, figures."""
+    check_settings(config)
     _check(config)
     table = nasbench201.read_table(config.ranks.table) if config.ranks.table else None
     prepared = functools.cache(lambda name: images.prepared(config, run, name))
@@ -125,6 +139,10 @@ def main(config: ConfigDict, run: runs.Run) -> dict[str, Any]:
     numbers |= _ranked(config, run, prepared(config.ranks.set), table)
     numbers["entropy"] = _histograms(config, run, {name: prepared(name) for name in config.data.sets})
     numbers |= _searched(config, run, prepared(config.search.set))
+    ranked, searched = (_seeds(config, config[kind]) for kind in ("ranks", "search"))
+    few = [compared(ranked, "tau", "tau_difference_of_P1", "rank_accuracy"), compared(searched, "cell_accuracy")]
+    numbers["no_interval"] = {name: words for each in few for name, words in each.get("no_interval", {}).items()}
+    numbers["seeds"] = min(ranked, searched)
     return numbers | {"note": _note(config, numbers)}
 
 
@@ -235,35 +253,9 @@ def _ranked(config: ConfigDict, run: runs.Run, given: images.Prepared, table: di
     means = np.stack([each.mean(1) for each in found.values()])
     truth = np.array([table[each] for each in architectures]) if table else found[WHOLE].mean(1)
     run.save_csv("ranks.csv", ("architecture", "truth", *found), zip(names, truth, *means, strict=True))
-    return _taus(config, run, found, means, truth.astype(np.float32), table)
-
-
-def _taus(config: ConfigDict, run: runs.Run, found, means: np.ndarray, truth: np.ndarray, table) -> dict[str, Any]:
-    bootstrap, kendall = jax.jit(rank_fidelity.bootstrap, static_argnums=3), jax.jit(rank_fidelity.kendall)
-    draws = bootstrap(keys.named(jax.random.key(config.seed), "bootstrap"), means, truth, DRAWS)
-    draws, ways = np.asarray(draws), list(found)
-    tau = {way: float(kendall(row, truth)) for way, row in zip(ways, means, strict=True)}
-    low, high = np.percentile(draws, [2.5, 97.5], axis=0)
-    runs_of = found[WHOLE].T
-    pairs = [(i, j) for i in range(len(runs_of)) for j in range(i)]
-    ceiling = float(np.mean([kendall(runs_of[i], runs_of[j]) for i, j in pairs])) if pairs else 1.0
-    gains = {}
-    for kind in ("equal epochs", "equal steps"):
-        one, other = f"P1, {kind}", f"random, {kind}"
-        spread = np.percentile(draws[:, ways.index(one)] - draws[:, ways.index(other)], [2.5, 97.5])
-        gains[kind] = {"low": float(spread[0]), "mean": tau[one] - tau[other], "high": float(spread[1])}
-    intervals = {way: (tau[way], float(low[i]), float(high[i])) for i, way in enumerate(ways)}
-    against = "the table" if table else "full trainings"
-    pictures.draw_ranks(run, intervals, ceiling, against)
-    accuracy = {way: float(row.mean()) for way, row in zip(ways, means, strict=True)}
-    return {
-        "tau": tau,
-        "tau_low": {way: value[1] for way, value in intervals.items()},
-        "tau_high": {way: value[2] for way, value in intervals.items()},
-        "tau_between_seeds": ceiling,
-        "tau_gain_of_P1": gains,
-        "rank_accuracy": accuracy,
-    }
+    numbers = ranks.taus(found, truth.astype(np.float32), config.seed, seeds)
+    pictures.draw_ranks(run, numbers, "the table" if table else f"{WHOLE}, mean of all seeds", len(truth), seeds)
+    return numbers
 
 
 def _searched(config: ConfigDict, run: runs.Run, given: images.Prepared) -> dict[str, Any]:
@@ -325,12 +317,16 @@ def _searched(config: ConfigDict, run: runs.Run, given: images.Prepared) -> dict
 
 def _note(config: ConfigDict, numbers: dict[str, Any]) -> str:
     """What a reader has to bear in mind, and where random selection is not beaten."""
-    kinds = [kind for kind, gain in numbers["tau_gain_of_P1"].items() if gain["low"] <= 0]
-    words = "Ranking: P1 beats random selection beyond the bootstrap's interval."
-    if kinds:
+    ranked, searched = (runs.no_interval(_seeds(config, config[kind])) for kind in ("ranks", "search"))
+    if ranked:
+        words = f"Ranking: P1 and random selection are not told apart ({ranked})."
+    elif kinds := [kind for kind, gain in numbers["tau_gain_of_P1"].items() if gain["low"] <= 0]:
         words = f"Ranking: P1 does not beat random selection beyond the bootstrap's interval ({', '.join(kinds)})."
+    else:
+        words = "Ranking: P1 beats random selection beyond the bootstrap's interval."
     best = {kind: max(found, key=found.get) for kind, found in numbers["cell_accuracy"].items() if len(found) > 1}
-    found = "; ".join(f"best at {kind}: {rule}" for kind, rule in best.items())
-    searches = f" Searches: {found}, of {len(config.search.rules)} rules, random among them." if found else ""
+    found = "; ".join(f"highest mean at {kind}: {rule}" for kind, rule in best.items())
+    rules = f"of {len(config.search.rules)} rules, random among them{f' ({searched})' if searched else ''}"
+    searches = f" Searches: {found}, {rules}." if found else ""
     reduced = f"Networks of {config.ranks.channels} channels on images of {config.ranks.side} x {config.ranks.side}."
     return f"{words}{searches} {reduced}"

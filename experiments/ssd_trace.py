@@ -29,7 +29,7 @@ from ml_collections import ConfigDict, config_dict
 from tqdm import tqdm
 
 from experiments import _ssd_figures as pictures
-from experiments._spread import standard_error
+from experiments._spread import ENOUGH, compared, standard_error
 from framework import data, runs, ssd
 from framework.core import extremes, keys
 
@@ -38,13 +38,13 @@ from framework.core import extremes, keys
 EXPECTED: dict = {
     "smoke": {
         "mean_us": (132.4, 6.0),
-        "depth.command_first_gain": (1.52, 0.15),
+        "depth.command_first_ratio": (1.52, 0.15),
         "depth.of_convoy_bound": (0.9, 0.05),
     },
     "default": {
         "mean_us": (9398.0, 1.0),
         "p99_us": (29948.0, 1.0),
-        "depth.command_first_gain": (1.68, 0.05),
+        "depth.command_first_ratio": (1.68, 0.05),
         "depth.of_convoy_bound": (0.966, 0.01),
         "rate.mean_us at 50000": (117.2, 1.5),
         "rate.mean_us at 100000": (148.0, 3.0),
@@ -142,7 +142,7 @@ def _study(config: ConfigDict, run: runs.Run) -> dict[str, Any]:
     reports = [ssd.simulate(design, load) for load in tqdm(loads, desc="load", disable=None, leave=False)]
     numbers = {name: float(np.mean([_numbers(report)[name] for report in reports])) for name in _numbers(reports[0])}
     numbers |= {"requests": reports[0].requests, "note": _note(config, design, loads[0])}
-    if len(reports) > 1:
+    if len(reports) >= ENOUGH:
         numbers["mean_us_error"] = standard_error([report.mean_us for report in reports])
     schedule = ssd.schedule(design, loads[0])
     busy = ssd.busy(schedule, design)
@@ -159,7 +159,7 @@ def _study(config: ConfigDict, run: runs.Run) -> dict[str, Any]:
         numbers["rate"] = _rates(config, run, design)
     if config.sweep:
         numbers["sweep"] = _sweep(config, run, design)
-    return numbers
+    return numbers | {"seeds": len(reports)} | compared(1, *(name for name in ("depth", "rate") if name in numbers))
 
 
 def design_of(config: ConfigDict) -> ssd.Design:
@@ -278,7 +278,7 @@ def _depths(config: ConfigDict, run: runs.Run, design: ssd.Design) -> dict[str, 
         for bus in BUS
     }
     last = {bus: reports[-1].iops for bus, reports in found.items()}
-    numbers["command_first_gain"] = float(last["command-first"] / last["data-first"])
+    numbers["command_first_ratio"] = float(last["command-first"] / last["data-first"])
     numbers["of_convoy_bound"] = float(last["data-first"] / bounds.convoy)
     return numbers
 

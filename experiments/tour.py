@@ -27,8 +27,19 @@ def get_config(preset: str = "smoke") -> ConfigDict:
     return config
 
 
+def check_settings(config: ConfigDict) -> None:
+    """Refuses what any system would refuse of its settings, naming the system."""
+    for system in SYSTEMS:
+        check = getattr(system, "check_settings", lambda settings: None)
+        try:
+            check(_settings(system, config))
+        except (ValueError, OSError) as error:
+            raise type(error)(f"{runs.name_of(system)}: {error}") from None
+
+
 def main(config: ConfigDict, run: runs.Run) -> dict[str, Any]:
-    """Runs every system in a directory of its own."""
+    """Runs every system in a directory of its own, after a look at the settings of all."""
+    check_settings(config)
     return {runs.name_of(system): _outcome(system, config, run).result for system in SYSTEMS}
 
 
@@ -43,7 +54,11 @@ def sections(run: runs.Run, config: ConfigDict, result: dict[str, Any]) -> list[
 
 def _outcome(system: runs.Experiment, config: ConfigDict, run: runs.Run) -> runs.Outcome:
     """A system's outcome: by running it the first time, by reading it from then on."""
-    name = runs.name_of(system)
+    path = run.child(runs.name_of(system))
+    return runs.execute(system, _settings(system, config), path, tensorboard=run.follow is not None)
+
+
+def _settings(system: runs.Experiment, config: ConfigDict) -> ConfigDict:
+    """The config of a system, with what the tour sets for all."""
     shared = {"preset": config.preset, "seed": config.seed, "seeds": config.seeds}
-    settings = ConfigDict(shared | config[name].to_dict())
-    return runs.execute(system, settings, run.child(name), tensorboard=run.follow is not None)
+    return ConfigDict(shared | config[runs.name_of(system)].to_dict())

@@ -13,17 +13,13 @@ import pytest
 
 from framework import data
 
+pytest_plugins = ("tests.command_line",)
 ROOT = Path(__file__).resolve().parents[1]
 
 
 def lacking(reason: str) -> None:
     """Skips a test for want of something; under SEXTANT_STRICT=1 nothing may be wanting."""
     pytest.fail(reason) if os.environ.get("SEXTANT_STRICT") == "1" else pytest.skip(reason)
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The tour begins first: as the last one, it would keep one process at work and the other idle for minutes."""
-    items.sort(key=lambda item: "test_tour.py" not in item.nodeid)
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -53,12 +49,12 @@ def shared():
     return path
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def extra():
     """Imports a package of an extra, by default of `dev`."""
 
     def module(name: str, of: str = "dev"):
-        if importlib.util.find_spec(name) is None:
+        if importlib.util.find_spec(name.partition(".")[0]) is None:
             lacking(f"{name} is not installed: pip install '.[{of}]'")
         return importlib.import_module(name)
 

@@ -174,6 +174,11 @@ def test_experiments_are_listed_a_line_each(launch):
         (["--ray_address=auto"], "--ray_address and --ray_gpus are for --executor=ray"),
         (["--sweep=config.seed=[1]", "--tensorboard"], "--tensorboard is for one run"),
         (["--list", "--seeds=2"], "--list and --compare run nothing"),
+        (["--list", "--workdir=x"], "--list only names the experiments: leave out --compare and --workdir"),
+        (["--compare=a,b", "--distributed"], "--list and --compare run nothing"),
+        (["--compare=a,b", "--config.seed=1"], "run no experiment: leave out --config and its settings"),
+        (["--sweep=config.seed=[1]", "--config.seed=2"], "--config.seed has no effect: --sweep sets config.seed"),
+        (["--sweep=config.seeds=[1]", "--seeds=2"], "--seeds has no effect: --sweep sets config.seeds"),
     ],
 )
 def test_bad_flags_are_refused_on_one_line(refused, flags, what):

@@ -59,8 +59,10 @@ def run(*command: str | Path, **choices) -> subprocess.CompletedProcess:
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory) -> Path:
+def wheel(tmp_path_factory, extra) -> Path:
     """Built from the files that belong to it, without the network."""
+    for tool in ("build", "setuptools"):
+        extra(tool)
     source, output = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
     for name in SOURCES:
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy

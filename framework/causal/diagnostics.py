@@ -52,8 +52,8 @@ def doubts(x: np.ndarray, names: Sequence[str]) -> list[str]:
 
 
 def variance_doubts(residual: np.ndarray, parents: np.ndarray, names: Sequence[str]) -> list[str]:
-    """Tests by Bartlett's statistic whether residuals have one variance, as a search with equal noise variances assumes;
-    a sentence where they have not.
+    """Tests by Bartlett's statistic whether residuals have one variance, as a search with equal noise variances
+    assumes; a sentence where they have not.
 
     Args:
       residual: what a fit leaves of each column, `[n, d]`.
@@ -73,8 +73,8 @@ def variance_doubts(residual: np.ndarray, parents: np.ndarray, names: Sequence[s
     if stats.chi2.sf(statistic, len(freedom) - 1) > ALPHA or variance[most] < UNEQUAL * variance[least]:
         return []
     return [
-        f"the noise has no single variance (that of {names[most]} is {variance[most] / variance[least]:.3g} times that of "
-        f"{names[least]}): directions that rest on equal variances are then an accident of the columns' units; take "
+        f"the noise has no single variance (that of {names[most]} is {variance[most] / variance[least]:.3g} times that "
+        f"of {names[least]}): directions that rest on equal variances are then an accident of the columns' units; take "
         "causal.Config(), which does not assume it"
     ]
 

@@ -121,8 +121,8 @@ def fit(
         not finite.
 
     Warns:
-      AssumptionWarning: if the rows seem to depend on each other, or columns to be codes of groups (`diagnostics`), or the
-        noise has no single variance where the config assumes one.
+      AssumptionWarning: if the rows seem to depend on each other, or columns to be codes of groups (`diagnostics`), or
+        the noise has no single variance where the config assumes one.
 
     Example:
       >>> from framework import causal

@@ -6,6 +6,7 @@ from framework.runs.directory import RESUME, Run, open_run
 from framework.runs.drive import drive
 from framework.runs.experiment import Experiment, Outcome, execute, listing, load, name_of, one_line, summary
 from framework.runs.guard import guarded, say
+from framework.runs.intervals import no_interval
 from framework.runs.machine import enable_compilation_cache, require_devices, require_memory
 from framework.runs.pace import paced
 from framework.runs.ray_executor import on_ray
@@ -29,6 +30,7 @@ __all__ = [
     "listing",
     "load",
     "name_of",
+    "no_interval",
     "on_ray",
     "one_line",
     "open_run",

@@ -3,15 +3,18 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from framework.runs import files, report
+from framework.runs import files, intervals, report
 from framework.runs.directory import Run
 
 
 def compare(directories: Sequence[Path], output: Path) -> str:
     """Writes `comparison.csv` of the numbers that all runs share, and `comparison.png` of those that differ.
+
+    Of a run over fewer than three seeds, table and figure say that there is no interval.
 
     Args:
       directories: complete run directories, at least 2; they go by what tells their paths apart.
@@ -24,7 +27,9 @@ def compare(directories: Sequence[Path], output: Path) -> str:
       FileNotFoundError: if a directory holds no complete run.
       ValueError: if there are fewer than 2 directories, one is named twice, or there is no number that all have.
     """
-    numbers = {label: _numbers(path) for label, path in _labelled(directories).items()}
+    results = {label: _result(path) for label, path in _labelled(directories).items()}
+    numbers = {label: report.scalars(result) for label, (result, _) in results.items()}
+    few = {label: intervals.of_run(*result) for label, result in results.items()}
     shared = [name for name in next(iter(numbers.values())) if all(name in found for found in numbers.values())]
     if not shared:
         raise ValueError(f"the runs {', '.join(numbers)} share no number")
@@ -32,8 +37,16 @@ def compare(directories: Sequence[Path], output: Path) -> str:
     lines = [(name, *(found[name] for found in numbers.values())) for name in shared]
     files.write_csv(output / "comparison.csv", header, lines)
     differing = [name for name, *values in lines if len(set(values)) > 1]
-    files.write_bytes(output / "comparison.png", _picture(numbers, differing or shared))
-    return report.text_table(header, [(line[0], *map(report.number, line[1:])) for line in lines])
+    files.write_bytes(output / "comparison.png", _picture(numbers, differing or shared, _remark(few)))
+    shown = [(line[0], *map(report.number, line[1:])) for line in lines]
+    return report.text_table(header, [*shown, *([("interval", *few.values())] if any(few.values()) else [])])
+
+
+def _remark(few: dict[str, str]) -> str:
+    """What the figure says of runs over too few seeds."""
+    if len(set(few.values())) == 1:
+        return next(iter(few.values()))
+    return "; ".join(f"{label}: {words}" for label, words in few.items() if words)
 
 
 def _labelled(directories: Sequence[Path]) -> dict[str, Path]:
@@ -48,14 +61,16 @@ def _labelled(directories: Sequence[Path]) -> dict[str, Path]:
     return {place.relative_to(above).as_posix(): path for path, place in zip(directories, places, strict=True)}
 
 
-def _numbers(path: Path) -> dict[str, float]:
+def _result(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The result of a run, and its config, which tells the seeds where the result does not; {} where there is none."""
     result = Run(path).result()
     if result is None:
         raise FileNotFoundError(f"{path} holds no complete run (no result.json)")
-    return report.scalars(result)
+    config = path / "config.json"
+    return result, files.read_object(config, "compare complete run directories") if config.exists() else {}
 
 
-def _picture(numbers: dict[str, dict[str, float]], drawn: Sequence[str]) -> bytes:
+def _picture(numbers: dict[str, dict[str, float]], drawn: Sequence[str], remark: str) -> bytes:
     from matplotlib.figure import Figure
 
     from framework.runs import figures
@@ -75,4 +90,6 @@ def _picture(numbers: dict[str, dict[str, float]], drawn: Sequence[str]) -> byte
         axis.tick_params(labelsize=8, length=0)
         axis.invert_yaxis()
         figures.frame(axis, grid="")
-    return figures.to_png(figure, f"Numbers of {', '.join(numbers)}")
+    if remark:
+        figures.remark(figure, remark)
+    return figures.to_png(figure, f"Numbers of {', '.join(numbers)}{f'; {remark}' if remark else ''}.")

@@ -92,10 +92,16 @@ class Run:
         """Writes a table into the directory."""
         files.write_csv(self.file(name), header, rows)
 
-    def save_figure(self, name: str, figure, caption: str) -> None:
-        """Writes a matplotlib figure, with its caption inside, as a PNG: `figures/adjacency`, or `graph` at the top."""
+    def save_figure(self, name: str, figure, caption: str, no_interval: str = "") -> None:
+        """Writes a matplotlib figure, with its caption inside, as a PNG: `figures/adjacency`, or `graph` at the top.
+
+        Where it compares over too few seeds, figure and caption say so: `no_interval=runs.no_interval(seeds)`.
+        """
         from framework.runs import figures
 
+        if no_interval:
+            figures.remark(figure, no_interval)
+            caption = f"{caption} {no_interval.capitalize()}."
         files.write_bytes(self.file(f"{name}.png"), figures.to_png(figure, caption))
 
     def figures(self) -> tuple[Path, ...]:

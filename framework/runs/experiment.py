@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-from framework.runs import files, report
+from framework.runs import files, intervals, report
 from framework.runs.directory import Run, open_run
 from framework.runs.report import Section
 
@@ -23,8 +23,10 @@ class Experiment(Protocol):
     Its docstring states the claim (the first paragraph), the command and the time.
 
     - `get_config(preset)` returns a ConfigDict that holds at least `preset`, `seed` and `seeds`.
-    - `main(config, run)` returns the numbers of `result.json`, which may be nested; among them a
-      `claim` and a `note`, words for the report, and a `table` of findings, a dict of `header` and `cells`.
+    - `main(config, run)` returns the numbers of `result.json`, which may be nested; among them a `claim` and a `note`,
+      words for the report, and a `table` of findings, a dict of `header` and `cells`. `seeds` is how many seeds are
+      behind the numbers; `no_interval` says of those that are compared over fewer than 3 `runs.no_interval(seeds)`:
+      `{"accuracy": "one seed, no interval"}` of all `accuracy.*`.
     - `EXPECTED` tells, preset by preset, value and spread of some of these numbers: `{"smoke": {"loss": (0.5, 0.1)}}`.
     - `sections(run, config, result)` may be there too, and returns Sections where one is not enough.
     """
@@ -175,10 +177,11 @@ def claim_of(experiment: Experiment) -> str:
 def section_of(experiment: Experiment, run: Run, config: Any, result: dict[str, Any]) -> Section:
     """The section of a whole experiment: all its numbers, all its figures, and the `claim`, `note` and `table` of its
     result."""
-    numbers, expected = report.scalars(result), _expected(experiment, config)
-    claim = result.get("claim") or claim_of(experiment)
-    table = report.Lines(**result["table"]) if "table" in result else None
-    return Section(name_of(experiment), claim, numbers, expected, run.figures(), result.get("note", ""), table=table)
+    numbers, expected, few = report.scalars(result), _expected(experiment, config), result.get("no_interval")
+    words = "; ".join(sorted(set((few or {}).values())))
+    claim = result.get("claim") or intervals.qualified(claim_of(experiment), words)
+    table, note = report.Lines(**result["table"]) if "table" in result else None, result.get("note", "")
+    return Section(name_of(experiment), claim, numbers, expected, run.figures(), note, table=table, no_interval=few)
 
 
 def _sections(experiment: Experiment, run: Run, config: Any, result: dict[str, Any]) -> list[Section]:

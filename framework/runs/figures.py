@@ -30,6 +30,11 @@ def to_png(figure: Figure, caption: str = "") -> bytes:
     return buffer.getvalue()
 
 
+def remark(figure: Figure, words: str) -> None:
+    """Writes words below all that a figure shows."""
+    figure.text(0.5, -0.1 / figure.get_figheight(), plain(words), ha="center", va="top", fontsize=9, color=MUTED)
+
+
 def plain(name: object) -> str:
     """A name as it is: matplotlib reads formulas between dollar signs."""
     return str(name).replace("$", r"\$")
@@ -136,7 +141,7 @@ def bars(values: Mapping[str, tuple[float, float]], ylabel: str, points: Mapping
     """One bar a method with its standard error, and the single measurements as points on it.
 
     Args:
-      values: method to (mean, standard error).
+      values: method to (mean, standard error), the latter 0 where there is none: no error bar is drawn.
       ylabel: the measure with its unit.
       points: method to single measurements.
     """
@@ -144,7 +149,8 @@ def bars(values: Mapping[str, tuple[float, float]], ylabel: str, points: Mapping
     axis = figure.subplots()
     for place, (name, (mean, error)) in enumerate(values.items()):
         axis.bar(place, mean, width=0.66, color=PALETTE[place % len(PALETTE)], alpha=0.85)
-        axis.errorbar(place, mean, yerr=error, color=INK, capsize=4, linewidth=1.4)
+        if error > 0:
+            axis.errorbar(place, mean, yerr=error, color=INK, capsize=4, linewidth=1.4)
         single = points.get(name, ())
         spread = np.linspace(-0.18, 0.18, len(single)) if len(single) > 1 else [0.0] * len(single)
         axis.scatter(place + np.asarray(spread), single, s=13, color=INK, alpha=0.45, zorder=3, linewidths=0)

@@ -3,7 +3,7 @@
 import base64
 import html
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -33,6 +33,7 @@ class Section(NamedTuple):
     note: str = ""  # what a reader has to bear in mind
     link: str = ""  # a page or folder with more
     table: Lines | None = None  # many runs, or many findings, a line each
+    no_interval: Mapping[str, str] | None = None  # number, or beginning of dotted names -> `intervals.no_interval`
 
 
 def scalars(result: dict[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -46,11 +47,20 @@ def scalars(result: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return found
 
 
-def rows(section: Section) -> list[tuple[str, str, str, str]]:
-    """(name, measured, expected, verdict) of each number; the last two empty where nothing is expected."""
+def rows(section: Section) -> list[tuple[str, str, str, str, str]]:
+    """(name, measured, expected, verdict, no interval) of each number.
+
+    Expected and verdict are empty where nothing is expected, the last where nothing is compared over too few seeds.
+    """
     return [
-        (name, number(value), *_judge(value, section.expected.get(name))) for name, value in section.numbers.items()
+        (name, number(value), *_judge(value, section.expected.get(name)), _no_interval(section, name))
+        for name, value in section.numbers.items()
     ]
+
+
+def _no_interval(section: Section, name: str) -> str:
+    said = (section.no_interval or {}).items()
+    return next((words for beginning, words in said if f"{name}.".startswith(f"{beginning}.")), "")
 
 
 def text_table(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
@@ -68,9 +78,9 @@ def terminal(sections: Sequence[Section]) -> str:
     for section in sections:
         shown = [row for row in rows(section) if row[0] in section.expected or not section.expected]
         if not section.expected and len(sections) > 1 and len(shown) > FEW:
-            shown = [*shown[:FEW], (f"and {len(shown) - FEW} more in the report", "", "", "")]
+            shown = [*shown[:FEW], (f"and {len(shown) - FEW} more in the report", "", "", "", "")]
         lines += [(section.title, *row) for row in shown]
-    tables = [text_table(("study", "number", "measured", "expected", ""), lines)]
+    tables = [text_table(("study", "number", "measured", "expected", "", ""), lines)]
     if len(sections) == 1 and sections[0].table is not None:
         tables.append(_terminal_table(sections[0].table))
     return "\n\n".join(tables)
@@ -109,9 +119,9 @@ def _tables(section: Section) -> str:
     A table with more columns than rows is turned, so that it is narrow.
     """
     kinds: dict[str, dict[str, str]] = {}
-    for name, value, expected, verdict in rows(section):
+    for name, *cell in rows(section):
         kind, _, column = name.rpartition(".")
-        kinds.setdefault(kind or column, {})[column if kind else ""] = _cell(value, expected, verdict)
+        kinds.setdefault(kind or column, {})[column if kind else ""] = _cell(*cell)
     groups: dict[tuple[str, ...], list[str]] = {}
     for kind, cells in kinds.items():
         groups.setdefault(tuple(cells), []).append(kind)
@@ -151,11 +161,10 @@ def _escaped(value: Any) -> str:
     return html.escape(number(value))
 
 
-def _cell(value: str, expected: str, verdict: str) -> str:
-    if not verdict:
-        return f"<td>{value}</td>"
+def _cell(value: str, expected: str, verdict: str, no_interval: str) -> str:
     mark = "off" if verdict == "outside" else "ok"
-    return f'<td>{value} <small class={mark} title="{verdict}">expected {expected}</small></td>'
+    below = f' <small class={mark} title="{verdict}">expected {expected}</small>' if verdict else ""
+    return f"<td>{value}{below}{f' <small>{html.escape(no_interval)}</small>' if no_interval else ''}</td>"
 
 
 def _figure(path: Path) -> str:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from tqdm import tqdm
 
-from framework.runs import files, report, sweep_report
+from framework.runs import files, intervals, report, sweep_report
 from framework.runs.directory import Run, differing, hold
 from framework.runs.experiment import Experiment, claim_of, execute, name_of, one_line, settings_of
 from framework.runs.grid import Point, points, read
@@ -79,7 +79,8 @@ def sweep(
             (path / "sweep.csv").unlink(missing_ok=True)
             files.write_json(path / OWN[0], asked)
         failed = _run(executor or in_process(experiment), pending, path, len(wanted))
-        table = Table(tuple(grid), tuple(_line(point, path, failed) for point in wanted))
+        lines = tuple(_line(point, path, failed) for point in wanted)
+        table = Table(tuple(grid), lines, _no_interval(config, grid, lines))
         swept = Swept(path, table, ran=bool(pending))
         if len(swept.failed) == len(wanted):
             raise ValueError(failure(swept))
@@ -169,6 +170,18 @@ def _run(executor: Executor, pending: Sequence[Point], path: Path, total: int) -
                 failed[point.name] = error
             bar.update()
     return failed
+
+
+def _no_interval(config: Any, grid: dict[str, list[Any]], lines: Sequence[Line]) -> str:
+    """The words for settings compared over too few seeds: those swept times those of a point; "" where none are."""
+    if set(grid) == {"seed"}:
+        return ""
+    seeds = [intervals.seeds_of(line.numbers, config) for line in lines if not line.error]
+    known = [each for each in seeds if each is not None]
+    swept = len(grid.get("seed", ()))
+    if not (known or swept):
+        return ""
+    return intervals.no_interval(max(swept, 1) * min(known, default=1))
 
 
 def _line(point: Point, path: Path, failed: dict[str, str]) -> Line:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
-from framework.runs import files, report
+from framework.runs import files, intervals, report
 
 DRAWN, SHOWN = 12, 6  # numbers in the figure and on the terminal
 
@@ -24,6 +24,7 @@ class Table(NamedTuple):
 
     keys: tuple[str, ...]  # swept
     lines: tuple[Line, ...]
+    no_interval: str = ""  # where the settings are compared over too few seeds: `intervals.no_interval`
 
 
 def write(path: Path, title: str, claim: str, table: Table) -> None:
@@ -36,8 +37,10 @@ def write(path: Path, title: str, claim: str, table: Table) -> None:
         files.write_bytes(picture, figures.to_png(*_figure(table, drawn)))
     header, cells = _cells(table, _numbers(table))
     links = tuple(f"{quote(line.name)}/report.html" if not line.error else "" for line in table.lines)
+    note = f"Settings are compared: {table.no_interval}." if table.no_interval else ""
+    claim = intervals.qualified(claim, table.no_interval)
     section = report.Section(
-        title, claim, {}, {}, (picture,) if drawn else (), table=report.Lines(header, cells, links)
+        title, claim, {}, {}, (picture,) if drawn else (), note, table=report.Lines(header, cells, links)
     )
     files.write_text(path / "report.html", report.page(title, "", [section]))
     files.write_csv(path / "sweep.csv", header, cells)
@@ -46,7 +49,8 @@ def write(path: Path, title: str, claim: str, table: Table) -> None:
 def text(table: Table) -> str:
     """The points with the first numbers that tell them apart, for the terminal."""
     header, cells = _cells(table, telling(table)[:SHOWN])
-    return report.text_table(header, [[report.number(cell) for cell in line] for line in cells])
+    shown = report.text_table(header, [[report.number(cell) for cell in line] for line in cells])
+    return f"{shown}\n{table.no_interval}" if table.no_interval else shown
 
 
 def telling(table: Table) -> list[str]:
@@ -87,8 +91,11 @@ def _figure(table: Table, drawn: Sequence[str]):
                 places.setdefault(_place(line.values[along]), []).append(float(line.numbers[name]))
     caption = f"{'The number' if len(drawn) == 1 else 'Numbers'} of each run over {table.keys[along]}"
     caption += f", a colour a value of {table.keys[lines]}" if lines is not None else ""
-    caption += f"; lines: mean over {', '.join(pooled)}" if pooled else ""
-    return figures.panels(panels, table.keys[along]), caption
+    caption += f"; points: single runs, lines: mean over {', '.join(pooled)}" if pooled else ""
+    figure = figures.panels(panels, table.keys[along])
+    if table.no_interval:
+        figures.remark(figure, table.no_interval)
+    return figure, f"{caption}.{f' {table.no_interval.capitalize()}.' if table.no_interval else ''}"
 
 
 def _place(value: Any) -> float | str:

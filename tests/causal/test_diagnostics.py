@@ -4,6 +4,7 @@ from itertools import pairwise, permutations
 import jax
 import numpy as np
 import pytest
+from scipy import stats
 
 from framework import causal
 from framework.causal import diagnostics
@@ -183,3 +184,29 @@ def test_only_so_many_rows_are_looked_at_as_are_needed():
 def test_many_columns_are_counted_and_not_all_named():
     many = autoregressive(0, 300, 9, 0.99)
     assert " and 3 more): in a time series" in diagnostics.doubts(many, named(many))[0]
+
+
+def test_residuals_of_several_variances_are_doubted():
+    """The oracle: SciPy's test by Bartlett, where every residual has the same degrees of freedom."""
+    x = np.random.default_rng(0).normal(size=(400, 3))
+    none = np.zeros(3, int)
+    assert diagnostics.variance_doubts(x, none, "abc") == []
+    assert diagnostics.variance_doubts(x * [1, 1.3, 1], none, "abc") == []  # told, but of no weight
+    (doubt,) = diagnostics.variance_doubts(x * [1, 30, 1], none, "abc")
+    ratio = np.var(30 * x[:, 1]) / min(np.var(x[:, 0]), np.var(x[:, 2]))
+    assert f"that of b is {ratio:.3g} times that of " in doubt
+    few = x[:12] * [1, 1, 2.5]
+    assert bool(diagnostics.variance_doubts(few, none, "abc")) == (stats.bartlett(*few.T).pvalue < diagnostics.ALPHA)
+    far = x[:12] * [1, 1, 40]
+    assert stats.bartlett(*far.T).pvalue < diagnostics.ALPHA
+    assert diagnostics.variance_doubts(far, none, "abc")
+
+
+@pytest.mark.slow
+def test_an_equal_variance_fit_of_mixed_units_warns():
+    dose, e = np.random.default_rng(1).normal(size=(2, 2000))
+    table = np.stack([dose, 0.8 * dose + e], axis=1)
+    assert causal.fit(table, None, causal.Config.equal_variance()).graph[0, 1]
+    with pytest.warns(causal.AssumptionWarning, match="no single variance"):
+        causal.fit(table * [1000, 1], None, causal.Config.equal_variance())
+    np.testing.assert_array_equal(causal.fit(table * [1000, 1]).graph, causal.fit(table).graph)

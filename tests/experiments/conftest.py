@@ -1,8 +1,10 @@
 """What the tests of all studies share: the study of a file in its smallest size, and what must hold of any."""
 
 import pytest
+from PIL import Image
 
 from framework import runs
+from framework.runs import report
 
 
 @pytest.fixture
@@ -25,6 +27,17 @@ def stays(launch, tmp_path):
         assert files() == before
 
     return check
+
+
+@pytest.fixture
+def figure_of(tmp_path):
+    """A run to draw into, and the caption of a figure drawn there."""
+
+    def caption(name: str) -> str:
+        with Image.open(tmp_path / "drawn" / "figures" / f"{name}.png") as picture:
+            return picture.info[report.CAPTION]
+
+    return runs.Run(tmp_path / "drawn"), caption
 
 
 @pytest.fixture

@@ -4,14 +4,15 @@ import jax
 import numpy as np
 import pytest
 
-from experiments import advrush
+from experiments import _advrush_figures, advrush
 from framework import data, runs
 from framework.nas import darts, supernet
+from framework.runs import report
 
 
 @pytest.mark.long
 def test_the_smoke_study_searches_trains_and_attacks(experiment, launch, stays, tmp_path):
-    code, _, errors = launch(experiment, "--workdir=run")
+    code, output, errors = launch(experiment, "--workdir=run")
     assert code == 0, errors
     run = tmp_path / "run"
     result = json.loads((run / "result.json").read_text())
@@ -20,7 +21,11 @@ def test_the_smoke_study_searches_trains_and_attacks(experiment, launch, stays, 
         assert result["supernet curvature"][method] > 0
         assert darts.from_json((run / "genotypes" / f"{method}-0.json").read_text())
     gained = result["accuracy pgd-20"]["advrush"] - result["accuracy pgd-20"]["darts"]
-    assert result["gain"]["accuracy pgd-20"] == pytest.approx(gained)
+    assert result["difference"]["accuracy pgd-20"] == pytest.approx(gained)
+    assert "gain" not in result
+    compared = [line for line in output.splitlines() if line.split()[1:2] and "." in line.partition("0")[0]]
+    assert compared
+    assert all("one seed, no interval" in line for line in compared)
     assert sorted(path.stem for path in run.glob("figures/*.png")) == ["cells", "robustness", "surface"]
     rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     assert {row["phase"] for row in rows} == {
@@ -73,6 +78,47 @@ def test_bad_settings_are_refused_before_any_work(key, value, what, refuses):
     config = advrush.get_config("smoke")
     config.update_from_flattened_dict({key: value})
     refuses(advrush, config, what)
+
+
+def searched(curvature):
+    return advrush.Searched({}, curvature, 0.9, 2, 1.0)
+
+
+def numbers_over(seeds):
+    config = advrush.get_config("smoke")
+    found = {(name, seed): searched(place + 1.0) for place, name in enumerate(advrush.METHODS) for seed in range(seeds)}
+    robust = {"darts": 0.5, "advrush": 0.84}
+    verdicts = {(name, seed): {"clean": 0.9, "pgd-20": robust[name] + 0.01 * seed} for name, seed in found}
+    return advrush.numbers_of(config, list(range(seeds)), found, verdicts), verdicts
+
+
+@pytest.mark.parametrize(("seeds", "words"), [(1, "one seed, no interval"), (2, "two seeds, no interval")])
+def test_the_difference_of_too_few_seeds_is_no_gain_and_has_no_interval(seeds, words):
+    numbers, _ = numbers_over(seeds)
+    assert numbers["difference"]["accuracy pgd-20"] == pytest.approx(0.34)
+    assert "gain" not in numbers
+    assert "gain_interval" not in numbers
+    shown = report.Section("s", "", report.scalars(numbers), {}, (), no_interval=numbers["no_interval"])
+    few = {name: said for name, *_, said in report.rows(shown)}
+    assert few.pop("seeds") == ""
+    assert set(few.values()) == {words}
+
+
+def test_three_seeds_have_a_gain_and_its_interval():
+    numbers, _ = numbers_over(3)
+    assert numbers["gain"]["accuracy pgd-20"] == pytest.approx(0.34)
+    assert numbers["gain_interval"]["accuracy pgd-20"] == pytest.approx(0.0, abs=1e-9)
+    assert "no_interval" not in numbers
+
+
+def test_the_caption_tells_of_bars_only_where_they_are_and_names_the_training(figure_of):
+    run, caption = figure_of
+    figures = _advrush_figures
+    figures.draw_verdicts(run, numbers_over(1)[1], "standard")
+    said = "Accuracy of the networks found, after {} training, clean and under attack."
+    assert caption("robustness") == said.format("standard") + " One seed, no interval."
+    figures.draw_verdicts(run, numbers_over(3)[1], "trades")
+    assert caption("robustness") == said.format("TRADES") + " Means over 3 seeds, bars: standard errors."
 
 
 def test_the_first_images_are_taken_as_small_as_asked():

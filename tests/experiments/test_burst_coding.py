@@ -52,7 +52,7 @@ def test_the_smoke_study_shows_the_claim_and_is_not_run_twice(experiment, launch
         ("network", "resnet", "network must be one of digits, cnn, vgg_small, vgg16"),
         ("pairs", ("real-real",), "unknown pair of codes 'real-real'"),
         ("pairs", (), "pairs must name at least one"),
-        ("codes.burst", 0.0, "threshold of burst"),
+        ("codes.rate", 0.0, "threshold of rate"),
         ("training.batch", 0, "training: a batch must hold 1 to"),
         ("scale", "mean", "scale must be one of"),
         ("steps", 0, "at least 1 step"),

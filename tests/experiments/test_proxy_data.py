@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 from experiments import _proxies as proxies
+from experiments import _proxy_figures as pictures
 from experiments import _proxy_images as images
 from experiments import _proxy_ranks as ranks
 from experiments import _proxy_search as search
@@ -35,8 +36,9 @@ def test_smoke_shows_every_part(experiment, launch, tmp_path):
     result = files.read_json(run / "result.json")
     assert result["fraction"] == 0.1
     ways = {"all images", *(f"{rule}, equal {kind}" for rule in ("P1", "random") for kind in ("epochs", "steps"))}
-    assert result["tau"].keys() == result["tau_low"].keys() == ways
-    assert all(result["tau_low"][way] <= result["tau_high"][way] for way in ways)
+    assert result["tau"].keys() == ways
+    assert output.count("two seeds, no interval") >= 5
+    assert output.count("one seed, no interval") == 2
     assert result["entropy"]["digits"]["its share of P1"] < result["entropy"]["digits"]["share of the tallest bin"]
     assert {"random", "P1"} <= result["cell_accuracy"]["equal epochs"].keys()
     assert "random" in result["note"]
@@ -103,11 +105,51 @@ def test_bad_settings_are_refused_before_any_training(part, change, said):
 
 def test_the_note_names_the_best_rule_where_there_are_several():
     config, gains = proxy_data.get_config("smoke"), {"tau_gain_of_P1": {"equal epochs": {"low": 0.1}}}
-    several = proxy_data._note(config, gains | {"cell_accuracy": {"equal epochs": {"random": 0.5, "P1": 0.6}}})
-    assert " Searches: best at equal epochs: P1, of 2 rules, random among them. Networks of" in several
+    config.seeds = 3
+    cells = {"cell_accuracy": {"equal epochs": {"random": 0.5, "P1": 0.6}}}
+    several = proxy_data._note(config, gains | cells)
+    assert " Searches: highest mean at equal epochs: P1, of 2 rules, random among them. Networks of" in several
+    config.seeds = None  # two seeds rank, one searches
+    few = proxy_data._note(config, {"tau_difference_of_P1": {"equal epochs": 0.4}} | cells)
+    assert few.startswith("Ranking: P1 and random selection are not told apart (two seeds, no interval).")
+    assert "random among them (one seed, no interval)." in few
+    config.seeds = 3
     alone = proxy_data._note(config, gains | {"cell_accuracy": {"full": {"all images": 0.5}}})
     assert "Searches" not in alone
     assert "interval. Networks of 4 channels" in alone
+
+
+def rankings(seeds):
+    rng, truth = np.random.default_rng(0), np.linspace(0.2, 0.8, 12)
+    ways = [ranks.WHOLE, *(f"{rule}, {kind}" for kind in ranks.KINDS for rule in ("P1", "random"))]
+    found = {way: truth[:, None] + 0.1 * rng.normal(size=(12, seeds)) for way in ways}
+    return found, truth.astype(np.float32)
+
+
+def test_taus_have_intervals_from_three_seeds_on_and_one_seed_has_no_other_to_be_held_against():
+    one, two, three = (ranks.taus(*rankings(seeds), seed=0, seeds=seeds) for seeds in (1, 2, 3))
+    assert "tau_between_seeds" not in one
+    assert two["tau_between_seeds"] < 1
+    for few in (one, two):
+        assert not {"tau_low", "tau_high", "tau_gain_of_P1"} & few.keys()
+        apart = few["tau"]["P1, equal steps"] - few["tau"]["random, equal steps"]
+        assert few["tau_difference_of_P1"]["equal steps"] == apart
+    for way, tau in three["tau"].items():
+        assert three["tau_low"][way] <= tau <= three["tau_high"][way]
+    gain = three["tau_gain_of_P1"]["equal epochs"]
+    assert gain["low"] < gain["mean"] < gain["high"]
+
+
+def test_captions_tell_of_intervals_and_of_a_second_seed_only_where_they_are_drawn(figure_of):
+    run, caption = figure_of
+    for seeds, intervals, dotted in ((1, False, False), (2, False, True), (3, True, True)):
+        pictures.draw_ranks(run, ranks.taus(*rankings(seeds), 0, seeds), "the table", 12, seeds)
+        assert ("95 % intervals" in caption("ranks")) == intervals
+        assert ("Dotted" in caption("ranks")) == dotted
+        pictures.draw_cells(run, {"full": {"P1": np.linspace(0, 1, seeds)}}, {"full": {"P1": 10}})
+        assert ("standard errors" in caption("cells")) == intervals
+        for name in ("ranks", "cells"):
+            assert caption(name).endswith({1: " One seed, no interval.", 2: " Two seeds, no interval."}.get(seeds, "."))
 
 
 @pytest.mark.slow

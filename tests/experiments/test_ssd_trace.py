@@ -23,7 +23,7 @@ def test_the_smoke_study_shows_the_claim_and_is_not_run_twice(experiment, launch
     run = tmp_path / "run"
     result = json.loads((run / "result.json").read_text())
     assert {"mean_us", "p50_us", "p95_us", "p99_us", "max_us", "iops", "write_amplification"} < set(result)
-    assert result["depth"]["command_first_gain"] > 1.3
+    assert result["depth"]["command_first_ratio"] > 1.3
     assert 0.8 < result["depth"]["of_convoy_bound"] < 1
     assert result["depth"]["iops data-first"]["at 1"] == pytest.approx(1e9 / 102_392, rel=1e-3)
     numbers = report.scalars(result)

@@ -45,6 +45,23 @@ def test_no_two_nodes_of_a_layered_drawing_share_a_place():
     assert distances.min() > 0.25
 
 
+def test_a_remark_is_drawn_below_the_figure_and_the_name_of_a_study_is_no_formula():
+    plain, remarked = (figures.bars({"a": (1.0, 0.0)}, "SHD", {}) for _ in range(2))
+    figures.remark(remarked, "one $seed$, no interval")
+    shape = lambda figure: Image.open(io.BytesIO(figures.to_png(figure))).size
+    assert shape(remarked)[1] > shape(plain)[1]
+
+
+def test_bars_without_a_spread_have_no_error_bar():
+    kinds = lambda error: [type(each).__name__ for each in bars_axis(error).containers]
+    assert kinds(0.0) == ["BarContainer"]
+    assert kinds(0.1) == ["BarContainer", "ErrorbarContainer"]
+
+
+def bars_axis(error):
+    return figures.bars({"a": (1.0, error)}, "SHD", {}).axes[0]
+
+
 @pytest.mark.parametrize("edges", [(), (("a", "b", "found"), ("b", "a", "found"))])
 def test_graphs_without_layers_are_drawn_on_a_circle(edges):
     assert len(pixels(figures.graph(drawn(*edges), "t", KINDS)))

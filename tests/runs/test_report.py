@@ -24,10 +24,19 @@ def test_scalars_have_dotted_names_and_lists_are_left_out(section):
 
 def test_numbers_are_judged_against_the_expected_ones(section):
     assert report.rows(section) == [
-        ("shd.a", "1", "1.2 ± 0.3", "as expected"),
-        ("shd.b", "2.5", "1 ± 0.1", "outside"),
-        ("rows", "30", "", ""),
+        ("shd.a", "1", "1.2 ± 0.3", "as expected", ""),
+        ("shd.b", "2.5", "1 ± 0.1", "outside", ""),
+        ("rows", "30", "", "", ""),
     ]
+
+
+def test_numbers_compared_over_too_few_seeds_say_so_on_the_terminal_and_on_the_page(section):
+    words = "one seed, no interval"
+    few = section._replace(no_interval={"shd": words}, numbers=section.numbers | {"shde.a": 1.0})
+    assert [row[-1] for row in report.rows(few)] == [words, words, "", ""]
+    assert [line.count(words) for line in report.terminal([few]).splitlines()] == [0, 0, 1, 1]
+    assert report.page("title", "", [few]).count(f"<small>{words}</small>") == 2
+    assert "no interval" not in report.terminal([section]) + report.page("title", "", [section])
 
 
 def test_the_terminal_shows_the_expected_numbers_or_all(section):

@@ -3,8 +3,10 @@ import types
 
 import pytest
 from ml_collections import ConfigDict
+from PIL import Image
 
 from framework import runs
+from framework.runs import report
 
 GRID = ("config.factor=[1, 2]", "config.seed=range(3)")
 
@@ -52,6 +54,28 @@ def test_the_table_has_a_row_a_point_and_reads_back_exactly(tmp_path):
     assert (tmp_path / "figures" / "sweep.png").exists()
     assert 'href="factor%3D1%2Cseed%3D0/report.html"' in (tmp_path / "report.html").read_text()
     assert "same" not in runs.overview(outcome).splitlines()[0]
+
+
+@pytest.mark.parametrize(
+    ("grid", "words"),
+    [
+        (("config.factor=[1, 2]",), "one seed, no interval"),
+        (("config.factor=[1, 2]", "config.seed=range(2)"), "two seeds, no interval"),
+        (("config.seed=range(2)",), ""),
+        (GRID, ""),
+    ],
+)
+def test_settings_compared_over_too_few_seeds_say_so_in_table_page_and_figure(tmp_path, grid, words):
+    shown = runs.overview(swept(study(), tmp_path, grid)) + (tmp_path / "report.html").read_text()
+    with Image.open(tmp_path / "figures" / "sweep.png") as picture:
+        caption = picture.info[report.CAPTION]
+    assert ("interval" in shown) == bool(words)
+    if words:
+        assert f"\n{words}\n" in shown
+        assert f"This run cannot support the claim ({words})." in shown
+        assert caption.endswith(f" {words.capitalize()}.")
+    else:
+        assert "interval" not in caption
 
 
 def test_a_complete_sweep_is_read_and_not_touched(tmp_path):

@@ -1,0 +1,52 @@
+"""Settings that would be accepted and not used, and files that are not there: refused before any work."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ml_collections import ConfigDict
+
+
+def refuse_unused(config: ConfigDict, preset: ConfigDict, unused: Mapping[str, str]) -> None:
+    """Refuses settings that were changed although nothing reads them.
+
+    Args:
+      config: of the launch.
+      preset: as the preset has it; a value that is its own is nobody's wish.
+      unused: dotted key, or the beginning of several -> why it has no effect in this config, and what would.
+
+    Raises:
+      ValueError: names the first such setting, its value and the reason.
+    """
+    given, usual = _flat(config), _flat(preset)
+    for beginning, reason in unused.items():
+        for key, value in given.items():
+            if f"{key}.".startswith(f"{beginning}.") and value != usual.get(key):
+                raise ValueError(f"{key}={value!r} has no effect, since {reason}; leave it out")
+
+
+def require_files(config: ConfigDict, *keys: str) -> None:
+    """Refuses a file or folder that is named and not there.
+
+    Raises:
+      FileNotFoundError: names setting and path.
+    """
+    given = _flat(config)
+    for key in keys:
+        if given[key] and not Path(given[key]).expanduser().exists():
+            raise FileNotFoundError(f"{key}: No such file or directory: {given[key]}")
+
+
+def dataset_folder(*names: str) -> dict[str, str]:
+    """What is unused where every image set is `digits`, which no folder holds."""
+    return (
+        {"data.dir": "digits come with scikit-learn, a folder holds sets of TFDS"} if set(names) == {"digits"} else {}
+    )
+
+
+def _flat(config: ConfigDict, prefix: str = "") -> dict[str, Any]:
+    """Dotted key -> value."""
+    flat: dict[str, Any] = {}
+    for key, value in config.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, ConfigDict) else {prefix + key: value}
+    return flat
