@@ -11,7 +11,8 @@ from framework.core import keys
 from framework.core.types import Key
 from framework.ssd.geometry import SECTOR
 from framework.ssd.requests import LATEST, READ, TRIM, WRITE, Load, wrap
-from framework.ssd.traces import FORMATS, read_trace
+from framework.ssd.trace_formats import FORMATS
+from framework.ssd.traces import TraceWarning, read_trace
 
 GIB = 2**30
 PATTERNS = ("uniform", "sequential", "zipf", "hot-cold")
@@ -158,6 +159,7 @@ __all__ = [
     "TRIM",
     "WRITE",
     "Load",
+    "TraceWarning",
     "closed",
     "poisson",
     "read_trace",

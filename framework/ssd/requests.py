@@ -28,6 +28,7 @@ class Load:
       uniform: bytes, where all requests have that size and begin at a multiple of it; 0 where not. A load that is
         traced has to be uniform.
       wrapped: addresses that were wrapped into the device.
+      skipped: requests of a trace that carry no data, such as flushes, and were passed over.
     """
 
     arrival: Any
@@ -37,6 +38,7 @@ class Load:
     queue_depth: int = static(0)
     uniform: int = static(0)
     wrapped: int = static(0)
+    skipped: int = static(0)
 
     def __len__(self) -> int:
         return self.arrival.shape[-1]

@@ -38,13 +38,14 @@ def plan(design: Design, count: int, pages: Pages) -> Plan:
         eviction,
         int(writes.sum()),
         *(int(each.sum()) for each in (effect.moved, effect.erased, effect.valid)),
+        served.left,
     )
 
 
 def _served(design: Design, pages: Pages) -> buffer.Served:
     if design.cache.pages:
         return buffer.serve(pages.kind, pages.page, design.cache.pages)
-    return buffer.Served(np.zeros(len(pages.kind), bool), np.full(len(pages.kind), buffer.NONE))
+    return buffer.Served(np.zeros(len(pages.kind), bool), np.full(len(pages.kind), buffer.NONE), 0)
 
 
 def _stream(design, count: int, pages: Pages, served: buffer.Served, writes) -> tuple[_Stream, np.ndarray]:
