@@ -1,5 +1,6 @@
 """Loads: recorded ones, and made ones of any rate, mixture, size and locality."""
 
+import dataclasses
 import inspect
 from typing import Any
 
@@ -60,6 +61,20 @@ def closed(key: Key, requests: int, queue_depth: int, **choices: Any) -> Load:
     _at_least_one("queue_depth", queue_depth)
     _at_least_one("requests", requests)
     return _chosen(key, np.zeros(requests, np.int64), queue_depth, choices)
+
+
+def closed_replay(load: Load, queue_depth: int) -> Load:
+    """The requests of a load as a closed one: in their order, so many in flight, whenever they arrived.
+
+    Args:
+      load: of any kind, such as a trace.
+      queue_depth: how many are in flight.
+
+    Raises:
+      ValueError: for a queue depth below 1.
+    """
+    _at_least_one("queue_depth", queue_depth)
+    return dataclasses.replace(load, arrival=np.zeros(len(load), np.int64), queue_depth=queue_depth)
 
 
 def _chosen(key: Key, arrival: np.ndarray, queue_depth: int, choices: dict[str, Any]) -> Load:
@@ -161,6 +176,7 @@ __all__ = [
     "Load",
     "TraceWarning",
     "closed",
+    "closed_replay",
     "poisson",
     "read_trace",
     "wrap",

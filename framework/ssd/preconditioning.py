@@ -1,7 +1,7 @@
 """A device that has been in use: filled once, or then written at random until the cost of collection is steady.
 
-A device of more than `LARGE` pages is worn in by a few of its planes, which stand for the others: each plane is collected
-apart from the rest.
+Of a device with more than `LARGE` pages only a few planes are worn in, which stand for the others: each plane is
+collected apart from the rest.
 """
 
 import dataclasses

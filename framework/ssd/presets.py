@@ -10,7 +10,8 @@ def mqsim_default(**fields: Any) -> Design:
     """MQSim's default device: 8 channels x 4 chips x 2 dies x 2 planes, 512 GiB, with its data-first bus, its dies
     that take turns and its reads that go before writes; write cache off and mapping ideal.
 
-    An ideal mapping collects no garbage: `mapping="page"` does. Its channel is named 333 MT/s and moves a byte in 3 ns, as 333 1/3 does. Its own time in DRAM is left out.
+    An ideal mapping collects no garbage: `mapping="page"` does. The channel is named 333 MT/s and moves a byte in 3 ns,
+    as 333 1/3 does. MQSim's own time in DRAM is left out.
 
     Raises:
       ValueError: for an unknown field or a number out of range.
@@ -23,7 +24,7 @@ def mqsim_default(**fields: Any) -> Design:
 
 def isp_ml(**fields: Any) -> Design:
     """A device after ISP-ML: 8 channels of one chip, 8 KB pages, 75 us to read, 300 us to program, 5 ms to erase; a
-    channel of 333 MT/s, the host link and a mapping that is ideal, without garbage collection, are this project's choice.
+    channel of 333 MT/s, the host link and an ideal mapping, which collects no garbage, are this project's choice.
 
     Raises:
       ValueError: for an unknown field or a number out of range.

@@ -201,17 +201,17 @@ def _notes(report: Report) -> Iterator[str]:
     if report.overloaded:
         arrivals, end = (1e-6 * float(time.max() - report.issued.min()) for time in (report.issued, report.ended))
         yield (
-            f"arrivals ended after {arrivals:.4g} ms, the last answer after {end:.4g} ms: an open load beyond capacity, "
-            "whose latencies grow with its length; take a closed replay"
+            f"arrivals ended after {arrivals:.4g} ms, the last answer after {end:.4g} ms: an open load beyond "
+            "capacity, whose latencies grow with its length; take a closed replay"
         )
     if report.cached:
         yield (
-            f"{int(report.cached)} of {int(report.written)} pages written still lie in the write cache at the end: they "
-            "count neither as programmed nor in the write amplification"
+            f"{int(report.cached)} of {int(report.written)} pages written still lie in the write cache at the end: "
+            "they count neither as programmed nor in the write amplification"
         )
     trims = int((report.kind == requests.TRIM).sum())
     if trims:
-        yield f"{trims} TRIMs carry no data: they count in no latency, throughput or bandwidth but their own"
+        yield f"TRIM carries no data: the {trims} requests of it count in no latency or throughput but their own"
 
 
 def nearest_rank(percent: float, count: Any) -> Any:

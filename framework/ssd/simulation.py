@@ -146,7 +146,9 @@ def may_be_late(prepared: Prepared, status: Any) -> bool:
 def stripped(load: Load) -> tuple[Load, Any]:
     """A load without what no program depends on, and how many requests may be in flight."""
     depth = min(load.queue_depth or len(load), len(load))
-    return dataclasses.replace(load, wrapped=0, skipped=0, queue_depth=min(load.queue_depth, 1)), jnp.asarray(depth, jnp.int32)
+    return dataclasses.replace(load, wrapped=0, skipped=0, queue_depth=min(load.queue_depth, 1)), jnp.asarray(
+        depth, jnp.int32
+    )
 
 
 def run(

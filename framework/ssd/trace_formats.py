@@ -139,7 +139,9 @@ def _blkparse(line: str, unit: int) -> Record | Event | None:
         raise ValueError("an event that is cut off")
     if not set(flags) & set("RWD"):
         return Event(f"{action} {flags}")
-    start, size = (_whole(text, name) for text, name in zip(found.groups(), ("the start sector", "the size"), strict=True))
+    start, size = (
+        _whole(text, name) for text, name in zip(found.groups(), ("the start sector", "the size"), strict=True)
+    )
     return Record(arrival, SECTOR * start, SECTOR * size, kind, device)
 
 

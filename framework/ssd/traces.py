@@ -70,8 +70,8 @@ def read_trace(
       format: one of FORMATS: `mqsim`, `msr` or `blkparse`.
       wrapped: takes addresses modulo the capacity instead, and counts them in `Load.wrapped`.
       limit: requests to read; 0 for all.
-      time_unit: of the file's times: `ns`, `us`, `ms` or `s`, of MSR's also `100ns`; by default ns for MQSim's files and
-        100 ns for MSR's. Times in us, ms and s may have decimals; those of blkparse are seconds always.
+      time_unit: of the file's times: `ns`, `us`, `ms` or `s`, of MSR's also `100ns`; by default ns for MQSim's files
+        and 100 ns for MSR's. Times in us, ms and s may have decimals; those of blkparse are seconds always.
       device: the requests of this device alone: a number in MQSim's files, `HOSTNAME.DISK` in MSR's, `MAJ,MIN` in
         blkparse's.
       sort: puts requests into the order of arrival, where the file does not hold them so; otherwise that is refused.
@@ -116,7 +116,9 @@ def _read(path: Path, form: Format, unit: int, device: str | None, limit: int) -
             if isinstance(found, Record) and max(found.offset, found.size) >= _LARGEST:
                 raise ValueError(f"times and bytes must be below {_LARGEST}")
         except ValueError as error:
-            raise ValueError(f"{path}, line {number}: {error}, got {line[:MAXIMUM_LINE]!r}; {_advice(line, form)}") from None
+            raise ValueError(
+                f"{path}, line {number}: {error}, got {line[:MAXIMUM_LINE]!r}; {_advice(line, form)}"
+            ) from None
         if isinstance(found, Event):
             events[found.action] += 1
         elif found is not None and device not in (None, found.device):
@@ -251,8 +253,8 @@ def _doubt_devices(path, read: _Read, records: list[Record]) -> None:
     if len(devices) > 1 and read.events["A"]:
         counts = ", ".join(f"{name} with {count}" for name, count in devices.items())
         _warn(
-            f"{path}: requests of several devices ({counts}) are taken as one, and the trace maps one device to another "
-            f"({read.events['A']} events A): the same request may count twice; name one: device={min(devices)!r}"
+            f"{path}: requests of several devices ({counts}) are taken as one, and the trace maps one device to "
+            f"another ({read.events['A']} events A): a request may count twice; name one device: {min(devices)!r}"
         )
 
 
