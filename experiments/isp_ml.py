@@ -13,6 +13,9 @@ shrinks, floating-point units of growing width, and energy.
     python launch.py --config=experiments/isp_ml.py:paper            MNIST amplified ten times
     python launch.py --config=experiments/isp_ml.py --config.rule=easgd --config.ssd.channels=16 --config.period=4
 
+A setting without effect is refused. Where the target is not reached by all seeds, or a rate makes training diverge, the
+note says of which.
+
 `EXPECTED` holds the numbers to expect, with their spread over seeds. Of the paper only the abstract was at hand: what
 others report of it is named as reported and unverified, and every other parameter of the device is this project's own.
 
@@ -29,6 +32,7 @@ from experiments import _isp_figures as pictures
 from experiments import _isp_training as training
 from experiments._isp_training import Curves, Pages
 from experiments._spread import standard_error
+from experiments._unused import refuse_unused
 from framework import runs, ssd
 from framework.core import keys
 from framework.ssd import controllers, in_host
@@ -146,6 +150,7 @@ def main(config: ConfigDict, run: runs.Run) -> dict[str, Any]:
     sized = SIZES[config.preset][0] if config.seeds is None else config.seeds
     seeds = list(keys.seeds(config.seed, sized))
     _check(config)
+    refuse_unused(config, get_config(config.preset), _unused(config, names))
     given, originals = training.pages(config)
     training.check(config, given, counts)
     if config.data.amplify > 1:
@@ -160,7 +165,8 @@ def main(config: ConfigDict, run: runs.Run) -> dict[str, Any]:
     pictures.draw_accuracy(run, config, found)
     pictures.draw_times(run, records)
     pictures.draw_periods(run, records, max(counts), config.epochs * len(given.images) // max(counts))
-    numbers = {"seeds": len(seeds), "pages": len(given.images), "target": config.target, "note": NOTE}
+    numbers = {"seeds": len(seeds), "pages": len(given.images), "target": config.target}
+    numbers["note"] = " ".join([NOTE, *_missed(records), *_diverged(config, found)])
     numbers |= _told(records)
     numbers["ratios"] = _ratios(records, names, counts)
     numbers["host"] = _host(config, run, given, max(counts))
@@ -180,6 +186,19 @@ def _chosen(config: ConfigDict) -> tuple[tuple[str, ...], tuple[int, ...]]:
     if not names or not counts:
         raise ValueError(f"studied and ssd.studied must name at least 1 rule and 1 number, got {names} and {counts}")
     return names, counts
+
+
+def _unused(config: ConfigDict, names: tuple[str, ...]) -> dict[str, str]:
+    """Settings without effect on what is done, with why."""
+    rules = f"rule is {config.rule}" if config.rule else f"the rules are {', '.join(names)}"
+    found = {"data.dir": "digits are not read from a folder"} if config.data.name == "digits" else {}
+    found |= {"studied": rules} if config.rule else {}
+    found |= {"ssd.studied": f"ssd.channels is {config.ssd.channels}"} if config.ssd.channels is not None else {}
+    found |= {"periods": f"period is {config.period}"} if config.period is not None else {}
+    if set(names) == {"sync"}:
+        found |= dict.fromkeys(("period", "periods"), f"{rules}, which exchanges at every step")
+    needs = {"beta": {"easgd", "eamsgd"}, "momentum": {"eamsgd"}, "accumulate": {"downpour"}}
+    return found | {f"rules.{name}": rules for name, by in needs.items() if not by & set(names)}
 
 
 def _check(config: ConfigDict) -> None:
@@ -234,6 +253,30 @@ def _told(records: list[dict[str, Any]]) -> dict[str, Any]:
         "accuracy": {label(record): record["accuracy_centre"] for record in records},
         "runs": records,
     }
+
+
+def _missed(records: list[dict[str, Any]]) -> list[str]:
+    """What the times of runs that did not reach the target stand for."""
+    missed = [
+        f"{record['rule']} x{record['channels']} every {record['period']} ({record['reached_centre']:.0%} of seeds)"
+        for record in records
+        if record["reached_centre"] < 1
+    ]
+    said = "Not all seeds reached the target, and twice the whole run counts for each that did not: "
+    return [f"{said}{', '.join(missed)}."] if missed else []
+
+
+def _diverged(config: ConfigDict, found: dict[tuple[str, int], Curves]) -> list[str]:
+    """Which rates ended with numbers that are not finite."""
+    diverged = [
+        f"{name} x{channels} every {period} at {rate:g} ({int(runs.sum())} of {runs.size} seeds)"
+        for (name, channels), curves in found.items()
+        for period, rates in zip(curves.time, curves.diverged, strict=True)
+        for rate, runs in zip(config.rates, rates, strict=True)
+        if runs.any()
+    ]
+    said = "Training diverged to numbers that are not finite, whose accuracy counts as 0: "
+    return [f"{said}{', '.join(diverged)}."] if diverged else []
 
 
 def _ratios(records: list[dict[str, Any]], names: tuple[str, ...], counts: tuple[int, ...]) -> dict[str, float]:

@@ -46,8 +46,8 @@ EXPECTED: dict = {
         "depth.of_convoy_bound": (0.9, 0.05),
     },
     "default": {
-        "mean_us": (9398.0, 1.0),
-        "p99_us": (29948.0, 1.0),
+        "mean_us": (4615.0, 1.0),
+        "p99_us": (30625.0, 1.0),
         "depth.command_first_gain": (1.68, 0.05),
         "depth.of_convoy_bound": (0.966, 0.01),
         "rate.mean_us at 50000": (117.2, 1.5),
