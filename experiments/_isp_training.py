@@ -46,6 +46,8 @@ def pages(config: ConfigDict) -> tuple[Pages, data.ImageSet]:
     """The pages of the study, amplified, and the images before that."""
     train = data.images(config.data.name, "train", config.data.dir or None)
     test = data.images(config.data.name, "test", config.data.dir or None, config.data.test)
+    if train.images.shape[-1] != 1:
+        raise ValueError(f"data.name must be a set of images of one colour, but {train} has {train.images.shape[-1]}")
     count = config.data.train or len(train.labels)
     if not SAMPLES <= count <= len(train.labels):
         raise ValueError(f"data.train must be 0 (all) or {SAMPLES} to {len(train.labels)} images, got {count}")

@@ -137,8 +137,8 @@ def check_pages(design: Design, pages: Batch, stored_bytes: int | None = None) -
         samples = leaves[0].shape[1]
         fewer = f"at most {most * samples // size} samples a page or " if most * samples >= size else ""
         raise ValueError(
-            f"a page of {samples} samples takes {size} bytes ({kinds}), but a page of flash holds {most}: take {fewer}a "
-            "device of larger page_bytes, or say how many bytes a page takes as it is stored (stored_bytes)"
+            f"a page of {samples} samples takes {size} bytes ({kinds}), but a page of flash holds {most}: take {fewer}"
+            "a device of larger page_bytes, or say how many bytes a page takes as it is stored (stored_bytes)"
         )
     count, held = leaves[0].shape[0], design.logical_pages
     if count > held:
@@ -156,7 +156,8 @@ def _finite(tree: Any) -> np.ndarray:
 
 
 def _warn_of_divergence(seen: Any, time: np.ndarray) -> None:
-    bad = [i for i in range(len(time)) if not _finite(jax.tree.map(lambda leaf: leaf[i], seen)).all()]
+    looks = ([leaf[i] for leaf in jax.tree.leaves(seen)] for i in range(len(time)))
+    bad = [i for i, look in enumerate(looks) if not _finite(look).all()]
     since = f", first seen at look {bad[0]}, {time[bad[0]]} ns" if bad else ""
     warnings.warn(
         f"training diverged: parameters are not finite at the end{since}; take a lower rate",
