@@ -62,9 +62,11 @@ def sweep(designs: Sequence[Design], load: Load) -> Summary:
     """
     if not len(designs):
         raise ValueError("a sweep needs at least 1 design, got none")
+    for design in designs:
+        simulation.refuse_others(design, load)
+    designs = [simulation.simplified(design, load) for design in designs]
     groups: dict[tuple, list[int]] = {}
     for number, design in enumerate(designs):
-        simulation.refuse_others(design, load)
         groups.setdefault(design.structure, []).append(number)
     for structure in groups:
         requests.check(load, designs[groups[structure][0]].capacity)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from framework import ssd
+from framework.ssd import simulation
 from tests.ssd import oracle
 
 pytestmark = pytest.mark.slow
@@ -188,3 +189,20 @@ def test_a_load_that_does_not_fit_is_refused():
     for call in (ssd.simulate, ssd.schedule, lambda design, load: ssd.sweep([device, design], load)):
         with pytest.raises(ValueError, match=r"takes an ssd\.Design and an ssd\.Load, got NoneType and Load"):
             call(None, one())
+
+
+@pytest.mark.parametrize("ratio", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("queue_depth", [0, 4])
+def test_reads_that_have_no_writes_to_go_before_are_served_in_order(ratio, queue_depth):
+    """In a smaller program, at the same times; of a mixed load nothing is simplified."""
+    device = ssd.presets.isp_ml(channels=2, chips=2, scheduling="read-first", blocks=64, pages=16)
+    load = oracle.load(device, np.random.default_rng(0), 120, ratio, queue_depth)
+    fifo = device.replace(scheduling="fifo")
+    assert simulation.simplified(device, load) == (device if ratio == 0.5 else fifo)
+    same = (ssd.simulate(device, load).ended == ssd.simulate(fifo, load).ended).all()
+    assert same == (ratio != 0.5)
+    assert_identical(device, load)
+    summary = ssd.sweep([device, device.replace(read_us=40.0)], load)
+    assert summary.mean_us[0] == pytest.approx(ssd.simulate(device, load).mean_us, rel=1e-12)
+    for kept in ({"suspend": "program"}, {"cache_pages": 4}, {"mapping": "page"}):
+        assert simulation.simplified(device.replace(**kept), load) == device.replace(**kept)
