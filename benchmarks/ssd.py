@@ -84,7 +84,7 @@ MQSIM_CLOSED = {1: 102.0, 4: 110.0, 16: 150.0, 64: 392.0, 256: 1398.0, 512: 2694
 
 
 def mqsim() -> Iterator[Row]:
-    """Means and maxima in us. Open: Poisson requests of 8 KB, 60,000 of them, all of them reads where no share is given,
+    """Means and maxima in us. Open: 60,000 Poisson requests of 8 KB, all of them reads where no share is given,
     on 8 channels x 4 chips x 1 x 1, mean of five seeds; MQSim's figures are of one load of its own, of which only the
     law is the same. Closed: random reads on 8 x 4 x 2 x 2, 20,000 of them; MQSim merges reads of two planes, which the
     serial chips here do not (its own gain is 6 % at depth 512), and states means in whole us. MQSim's figures are

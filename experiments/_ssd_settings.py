@@ -46,8 +46,6 @@ def loads_of(
         notes.append(f"Only its first {len(load)} requests are served (load.requests)")
     if load.skipped:
         notes.append(f"{load.skipped} requests without data, such as flushes, were passed over")
-    if load.wrapped:
-        notes.append(f"{load.wrapped} of {len(load)} addresses lay past the end of the device and were wrapped")
     return [load], notes + [f"Warning: {warning.message}" for warning in caught]
 
 

@@ -17,6 +17,7 @@ from framework.ssd.traces import TraceWarning, read_trace
 
 GIB = 2**30
 PATTERNS = ("uniform", "sequential", "zipf", "hot-cold")
+_OF_PATTERN = {"skew": "zipf", "hot": "hot-cold", "heat": "hot-cold"}  # choices without effect on other patterns
 
 
 def poisson(key: Key, requests: int, rate: float, **choices: Any) -> Load:
@@ -56,7 +57,7 @@ def closed(key: Key, requests: int, queue_depth: int, **choices: Any) -> Load:
         several, the smallest).
 
     Raises:
-      ValueError: for an unknown choice or a number out of range.
+      ValueError: for an unknown choice, one without effect on the pattern, or a number out of range.
     """
     _at_least_one("queue_depth", queue_depth)
     _at_least_one("requests", requests)
@@ -79,9 +80,12 @@ def closed_replay(load: Load, queue_depth: int) -> Load:
 
 def _chosen(key: Key, arrival: np.ndarray, queue_depth: int, choices: dict[str, Any]) -> Load:
     known = list(inspect.signature(_made).parameters)[3:]
+    pattern = choices.get("pattern", "uniform")
     for name in choices:
         if name not in known:
             raise ValueError(f"a load has no choice {name!r}; it has {', '.join(known)}")
+        if name in _OF_PATTERN and pattern != _OF_PATTERN[name] and pattern in PATTERNS:
+            raise ValueError(f"{name} is for pattern={_OF_PATTERN[name]!r}, and has no effect on {pattern!r}")
     return _made(key, arrival, queue_depth, **choices)
 
 

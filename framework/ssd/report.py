@@ -204,6 +204,8 @@ def _notes(report: Report) -> Iterator[str]:
             f"arrivals ended after {arrivals:.4g} ms, the last answer after {end:.4g} ms: an open load beyond "
             "capacity, whose latencies grow with its length; take a closed replay"
         )
+    if report.wrapped:
+        yield f"{int(report.wrapped)} addresses lay past the end of the device and were wrapped"
     if report.cached:
         yield (
             f"{int(report.cached)} of {int(report.written)} pages written still lie in the write cache at the end: "

@@ -190,7 +190,7 @@ def test_a_trace_past_the_end_is_wrapped_and_that_is_said(tmp_path):
         runs.execute(ssd_trace, config, tmp_path / "refused")
     config.load.wrap = True
     result = runs.execute(ssd_trace, config, tmp_path / "run").result
-    assert "1 of 2 addresses" in result["note"]
+    assert "1 addresses lay past the end of the device and were wrapped" in result["note"]
 
 
 def test_the_design_is_the_device_with_the_fields_that_are_given():
