@@ -175,8 +175,8 @@ def main(config: ConfigDict, run: runs.Run) -> dict[str, Any]:
 
 
 NOTE = (
-    "Of the paper only the abstract was at hand; parameters of the device that are not marked reported are ours. Pages are "
-    "read and stay where they are (ideal mapping: no garbage collection)."
+    "Of the paper only the abstract was at hand; parameters of the device that are not marked reported are ours. "
+    "Pages are read and stay where they are (ideal mapping: no garbage collection)."
 )
 
 

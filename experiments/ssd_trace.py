@@ -206,6 +206,8 @@ def _told(report: ssd.Report) -> dict[str, float]:
     }
     pages = {"pages_written": report.written, "pages_flushed": report.flushed, "pages_in_cache": report.cached}
     numbers |= pages if report.written else {}
+    if report.written and not report.flushed:
+        del numbers["write_amplification"]  # nothing was programmed
     return {name: value for name, value in numbers.items() if not np.isnan(value)}
 
 

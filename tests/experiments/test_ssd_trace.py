@@ -169,6 +169,7 @@ def test_a_load_of_which_nothing_reaches_flash_is_told(tmp_path, settings, line)
     outcome = runs.execute(ssd_trace, small(**settings, **trace), tmp_path / "run")
     assert outcome.result["busy"] == {"bus": 0.0, "flash": 0.0}
     assert outcome.result["erases"] == 0
+    assert ("write_amplification" in outcome.result) == (not settings)  # of writes that the cache holds there is none
     assert "Nothing of this load reached the flash" in (tmp_path / "run" / "report.html").read_text()
     if not settings:
         assert outcome.result["trims"]["requests"] == 1
