@@ -28,17 +28,12 @@ class Record(NamedTuple):
     device: str  # as the trace names it
 
 
-class Event(NamedTuple):
-    """A line that is understood and is no request."""
-
-    action: str  # of blkparse
-
-
 class Format(NamedTuple):
     """A form of traces."""
 
     expected: str  # what a line should be
-    parse: Callable[[str, int], Record | Event | None]  # (line, ns a unit of time); None: a line that is none
+    # (line, ns a unit of time); a word for an event that is no request, None for a line that is no event
+    parse: Callable[[str, int], Record | str | None]
     unit: str  # of time, of UNITS
     units: tuple[str, ...]  # that its times may be in
 
@@ -49,13 +44,15 @@ def time(text: str, name: str, unit: int) -> int:
     Raises:
       ValueError: if it is no such number.
     """
+    if _NUMBER.fullmatch(text):
+        return unit * int(text)
     decimal = _DECIMAL.fullmatch(text)
     if decimal and unit > UNITS["100ns"]:
         whole, part = decimal.groups()
         return int(whole) * unit + int(part) * unit // 10 ** len(part)
     if decimal:
         raise ValueError(f"{name} must be an integer of at least 0; of times in seconds say so: time_unit='s'")
-    return unit * _whole(text, name)
+    raise ValueError(f"{name} must be an integer of at least 0")
 
 
 def _whole(text: str, name: str) -> int:
@@ -113,32 +110,33 @@ def _msr(line: str, unit: int) -> Record | None:
 
 
 _BEGIN = re.compile(r"\s*\d+,\d+\s")
-_EVENT = re.compile(r"\s*(\d+,\d+)\s+\d+\s+\d+\s+(\d+)\.(\d+)\s+\d+\s+(\S+)\s+(\S+)(?:\s+(.*))?$", re.DOTALL)
+_EVENT = re.compile(r"\s*(\d+,\d+)\s+\d+\s+\d+\s+(\d+)\.(\d+)\s+\d+\s+(\S+)\s+(\S+)")
 # What follows the flags; the process's name is printed raw and may hold brackets and spaces.
 _SECTORS = re.compile(r"(\d+) \+ (\d+) (?:\(\s*\d+\) )?\[.*\]\s*$", re.DOTALL)
 _NO_SECTORS = re.compile(r"(?:\(\s*\d+\) )?\[.*\]\s*$", re.DOTALL)
 _PACKET = re.compile(r"\d+ (?:\([0-9a-f. ]*\) )?\[.*\]\s*$", re.DOTALL)  # bytes, and the command: SCSI passed through
 
 
-def _blkparse(line: str, unit: int) -> Record | Event | None:
+def _blkparse(line: str, unit: int) -> Record | str | None:
     """Requests are the events queued (Q); other events, and the summary at the end, are none."""
     event = _EVENT.match(line)
     if not event:
         if _BEGIN.match(line):
             raise ValueError("an event that is cut off")
         return None
-    device, seconds, fraction, action, flags, rest = event.groups()
+    device, seconds, fraction, action, flags = event.groups()
     if action != "Q":
-        return Event(action)
+        return action
+    rest = line[event.end() :].lstrip()
     arrival = unit * _whole(seconds, "the time") + _whole(fraction[:9].ljust(9, "0"), "the time")
     kind = TRIM if "D" in flags else READ if "R" in flags else WRITE
-    found = _SECTORS.match(rest or "")
+    found = _SECTORS.match(rest)
     if not found:
-        if _NO_SECTORS.match(rest or "") or _PACKET.match(rest or ""):
+        if _NO_SECTORS.match(rest) or _PACKET.match(rest):
             return Record(arrival, 0, 0, kind, device)
         raise ValueError("an event that is cut off")
     if not set(flags) & set("RWD"):
-        return Event(f"{action} {flags}")
+        return f"{action} {flags}"
     start, size = (
         _whole(text, name) for text, name in zip(found.groups(), ("the start sector", "the size"), strict=True)
     )

@@ -16,7 +16,7 @@ from tqdm import tqdm
 from framework.ssd.design import Design
 from framework.ssd.geometry import SECTOR
 from framework.ssd.requests import Load, check, wrap
-from framework.ssd.trace_formats import FORMATS, MAXIMUM_LINE, UNITS, Event, Format, Record, form_of
+from framework.ssd.trace_formats import FORMATS, MAXIMUM_LINE, UNITS, Format, Record, form_of
 
 _LARGEST = 2**62  # ns or bytes; the end of a request then fits 64 bits, too
 _DENSE = 100  # ns between requests, on average, below which no trace of a drive lies: ten million a second
@@ -113,19 +113,20 @@ def _read(path: Path, form: Format, unit: int, device: str | None, limit: int) -
         count += 1
         try:
             found = form.parse(line, unit)
-            if isinstance(found, Record) and max(found.offset, found.size) >= _LARGEST:
+            if found.__class__ is Record and (found.offset >= _LARGEST or found.size >= _LARGEST):
                 raise ValueError(f"times and bytes must be below {_LARGEST}")
         except ValueError as error:
-            raise ValueError(
-                f"{path}, line {number}: {error}, got {line[:MAXIMUM_LINE]!r}; {_advice(line, form)}"
-            ) from None
-        if isinstance(found, Event):
-            events[found.action] += 1
-        elif found is not None and device not in (None, found.device):
+            shown = line[:MAXIMUM_LINE]
+            raise ValueError(f"{path}, line {number}: {error}, got {shown!r}; {_advice(line, form)}") from None
+        if found is None:
+            continue
+        if found.__class__ is str:
+            events[found] += 1
+        elif device is not None and device != found.device:
             events[f"on device {found.device}"] += 1
-        elif found is not None and not found.size:
+        elif not found.size:
             skipped += 1
-        elif found is not None:
+        else:
             records.append(found)
             lines.append(number)
             if len(records) == limit:
