@@ -38,6 +38,7 @@ class Curves(NamedTuple):
 
     time: dict[int, np.ndarray]  # period -> [looks] seconds
     accuracy: dict[str, np.ndarray]  # of the centre and of the workers' mean: [periods, rates, seeds, looks]
+    diverged: np.ndarray  # [periods, rates, seeds] bool: no finite numbers at the end, an accuracy of 0
     joules: dict[int, float]  # period -> for the whole run
 
 
@@ -45,6 +46,8 @@ def pages(config: ConfigDict) -> tuple[Pages, data.ImageSet]:
     """The pages of the study, amplified, and the images before that."""
     train = data.images(config.data.name, "train", config.data.dir or None)
     test = data.images(config.data.name, "test", config.data.dir or None, config.data.test)
+    if train.images.shape[-1] != 1:
+        raise ValueError(f"data.name must be a set of images of one colour, but {train} has {train.images.shape[-1]}")
     count = config.data.train or len(train.labels)
     if not SAMPLES <= count <= len(train.labels):
         raise ValueError(f"data.train must be 0 (all) or {SAMPLES} to {len(train.labels)} images, got {count}")
@@ -69,6 +72,7 @@ def check(config: ConfigDict, given: Pages, counts: tuple[int, ...]) -> None:
     """Refuses what would fail only after the first training."""
     for channels in counts:
         controllers.check(design(config, channels), processors(config))
+        isp.check_pages(design(config, channels), given.images, SAMPLES * (given.images.shape[-1] + 1))
         isp.share(design(config, channels), given.labels)
 
 
@@ -170,7 +174,7 @@ def curves(config: ConfigDict, run: runs.Run, given: Pages, name: str, channels:
     def rows(done: int, seen: dict[str, np.ndarray]) -> list[dict[str, Any]]:
         place = {"step": done * per_look, "phase": phase}
         return [
-            place | {"arm": arm, "period": period, "rate": rate, "seed": seed, "accuracy": float(value)}
+            place | {"arm": arm, "period": period, "rate": rate, "seed": seed, "accuracy": float(np.nan_to_num(value))}
             for arm, (period, rate), own in zip(arms, settings, seen["centre"][-1].T, strict=True)
             for seed, value in zip(seeds, own, strict=True)
         ]
@@ -183,7 +187,8 @@ def curves(config: ConfigDict, run: runs.Run, given: Pages, name: str, channels:
     time, joules = {}, {}
     for period in studied:
         time[period], joules[period] = _clock(config, given, name, channels, period, looks, per_look)
-    return Curves(time, dict(zip(SEEN, history, strict=True)), joules)
+    diverged = np.isnan(history[..., -1]).any(0)
+    return Curves(time, dict(zip(SEEN, np.nan_to_num(history), strict=True)), diverged, joules)
 
 
 def _look(name: str, channels: int, rounds: int, settings: ConfigDict, devices: int):
@@ -224,7 +229,9 @@ def _look(name: str, channels: int, rounds: int, settings: ConfigDict, devices: 
 
 
 def _accuracy(params: dict[str, jax.Array], given: Pages) -> jax.Array:
-    return (logits(params, given.test_images).argmax(-1) == given.test_labels).mean()
+    """Share of test images that are right; NaN where the logits are no finite numbers."""
+    found = logits(params, given.test_images)
+    return jnp.where(jnp.isfinite(found).all(), (found.argmax(-1) == given.test_labels).mean(), jnp.nan)
 
 
 def _order(seed: int, channels: int, each: int, epochs: int) -> jax.Array:

@@ -15,17 +15,18 @@ DATA = figures.PALETTE[2]
 
 
 def draw_latency(run: runs.Run, report: ssd.Report) -> None:
-    """How many requests are faster than so much, reads and writes apart."""
+    """How many requests are faster than so much, reads, writes and TRIMs apart."""
     figure = Figure(figsize=(7.2, 4.0), layout="constrained")
     axis = figure.subplots()
-    reads = np.asarray(report.reads)
-    for name, which, colour in (("reads", reads, figures.PALETTE[0]), ("writes, TRIMs", ~reads, figures.PALETTE[1])):
+    kinds = np.asarray(report.kind)
+    for kind, (name, colour) in enumerate(zip(report.by_kind, figures.PALETTE, strict=False)):
+        which = kinds == kind
         if which.any():
             latency = np.sort(np.asarray(report.latency)[which]) / 1000
             label = f"{name} ({which.sum():,})"
             share = np.arange(1, len(latency) + 1) / len(latency)
             axis.plot(latency, 100 * share, color=colour, linewidth=1.8, label=label)
-    for percent in (50, 99):
+    for percent in (50, 99) if (kinds != ssd.load.TRIM).any() else ():
         value = report.percentile(percent)
         axis.axvline(value, color=figures.MUTED, linewidth=0.9, linestyle=":")
         beside = {"xytext": (-4, 4), "textcoords": "offset points", "ha": "right", "rotation": 90}
@@ -33,12 +34,16 @@ def draw_latency(run: runs.Run, report: ssd.Report) -> None:
     axis.set_xscale("log")
     figures.frame(axis, "latency (us)", "requests at or below (%)", grid="both")
     axis.legend(frameon=False, loc="upper left")
-    caption = "Latency of the load, host link included: the share of requests that take so long or less."
+    caption = "Latency of the load, host link included: the share of requests that take so long or less. "
+    caption += "Dotted: percentiles of reads and writes together." if (kinds != ssd.load.TRIM).any() else ""
     run.save_figure("figures/latency", figure, caption)
 
 
 def draw_schedule(run: runs.Run, design: ssd.Design, made: ssd.Schedule, lanes: int = 24) -> None:
     """A Gantt chart: who holds which bus and which die, over a window in the middle of the run."""
+    if not len(made.work):
+        _draw_idle(run)
+        return
     begin, end = _window(made)
     channels = max(1, min(design.geometry.channels, lanes // design.lanes))
     figure = Figure(figsize=(10.5, 1.2 + 0.24 * channels * (design.lanes + 1)), layout="constrained")
@@ -70,6 +75,15 @@ def draw_schedule(run: runs.Run, design: ssd.Design, made: ssd.Schedule, lanes: 
     )
     caption = "Who holds what: the bus of a channel for commands and data, and below it each unit of flash from its "
     caption += f"command until it is free again. {channels} of {design.geometry.channels} channels."
+    run.save_figure("figures/schedule", figure, caption)
+
+
+def _draw_idle(run: runs.Run) -> None:
+    figure = Figure(figsize=(7.2, 1.6), layout="constrained")
+    axis = figure.subplots()
+    axis.set_axis_off()
+    axis.text(0.5, 0.5, "The flash was idle.", ha="center", va="center", fontsize=13, color=figures.INK)
+    caption = "Nothing of this load reached the flash: the write cache held all pages, or it asked for none."
     run.save_figure("figures/schedule", figure, caption)
 
 

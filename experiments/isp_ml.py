@@ -13,6 +13,9 @@ shrinks, floating-point units of growing width, and energy.
     python launch.py --config=experiments/isp_ml.py:paper            MNIST amplified ten times
     python launch.py --config=experiments/isp_ml.py --config.rule=easgd --config.ssd.channels=16 --config.period=4
 
+A setting without effect is refused. Where the target is not reached by all seeds, or a rate makes training diverge, the
+note says of which.
+
 `EXPECTED` holds the numbers to expect, with their spread over seeds. Of the paper only the abstract was at hand: what
 others report of it is named as reported and unverified, and every other parameter of the device is this project's own.
 
@@ -28,6 +31,7 @@ from ml_collections import ConfigDict, config_dict
 from experiments import _isp_figures as pictures
 from experiments import _isp_training as training
 from experiments._isp_training import Curves, Pages
+from experiments._settings import dataset_folder, refuse_unused
 from experiments._spread import ENOUGH, compared, standard_error
 from framework import runs, ssd
 from framework.core import keys
@@ -140,12 +144,19 @@ def get_config(preset: str = "default") -> ConfigDict:
     )
 
 
+def check_settings(config: ConfigDict) -> None:
+    """Refuses settings that are out of range, or without effect."""
+    names, _ = _chosen(config)
+    _check(config)
+    refuse_unused(config, get_config(config.preset), _unused(config, names))
+
+
 def main(config: ConfigDict, run: runs.Run) -> dict[str, Any]:
     """Trains by every rule, times it by the device's clock, and holds it against the host."""
+    check_settings(config)
     names, counts = _chosen(config)
     sized = SIZES[config.preset][0] if config.seeds is None else config.seeds
     seeds = list(keys.seeds(config.seed, sized))
-    _check(config)
     given, originals = training.pages(config)
     training.check(config, given, counts)
     if config.data.amplify > 1:
@@ -161,7 +172,8 @@ def main(config: ConfigDict, run: runs.Run) -> dict[str, Any]:
     pictures.draw_times(run, records, len(seeds))
     steps = config.epochs * len(given.images) // max(counts)
     pictures.draw_periods(run, records, max(counts), steps, len(seeds))
-    numbers = {"seeds": len(seeds), "pages": len(given.images), "target": config.target, "note": NOTE}
+    numbers = {"seeds": len(seeds), "pages": len(given.images), "target": config.target}
+    numbers["note"] = " ".join([NOTE, *_missed(records), *_diverged(config, found)])
     numbers |= _told(records)
     numbers["ratios"] = _ratios(records, names, counts)
     numbers["host"] = _host(config, run, given, max(counts))
@@ -169,7 +181,10 @@ def main(config: ConfigDict, run: runs.Run) -> dict[str, Any]:
     return numbers | compared(len(seeds), "seconds", "accuracy", "ratios")
 
 
-NOTE = "Of the paper only the abstract was at hand; parameters of the device that are not marked reported are ours."
+NOTE = (
+    "Of the paper only the abstract was at hand; parameters of the device that are not marked reported are ours. "
+    "Pages are read and stay where they are (ideal mapping: no garbage collection)."
+)
 
 
 def _chosen(config: ConfigDict) -> tuple[tuple[str, ...], tuple[int, ...]]:
@@ -181,6 +196,19 @@ def _chosen(config: ConfigDict) -> tuple[tuple[str, ...], tuple[int, ...]]:
     if not names or not counts:
         raise ValueError(f"studied and ssd.studied must name at least 1 rule and 1 number, got {names} and {counts}")
     return names, counts
+
+
+def _unused(config: ConfigDict, names: tuple[str, ...]) -> dict[str, str]:
+    """Settings without effect on what is done, with why."""
+    rules = f"rule is {config.rule}" if config.rule else f"the rules are {', '.join(names)}"
+    found = dataset_folder(config.data.name)
+    found |= {"studied": rules} if config.rule else {}
+    found |= {"ssd.studied": f"ssd.channels is {config.ssd.channels}"} if config.ssd.channels is not None else {}
+    found |= {"periods": f"period is {config.period}"} if config.period is not None else {}
+    if set(names) == {"sync"}:
+        found |= dict.fromkeys(("period", "periods"), f"{rules}, which exchanges at every step")
+    needs = {"beta": {"easgd", "eamsgd"}, "momentum": {"eamsgd"}, "accumulate": {"downpour"}}
+    return found | {f"rules.{name}": rules for name, by in needs.items() if not by & set(names)}
 
 
 def _check(config: ConfigDict) -> None:
@@ -236,6 +264,30 @@ def _told(records: list[dict[str, Any]]) -> dict[str, Any]:
         "accuracy": {label(record): record["accuracy_centre"] for record in records},
         "runs": records,
     }
+
+
+def _missed(records: list[dict[str, Any]]) -> list[str]:
+    """What the times of runs that did not reach the target stand for."""
+    missed = [
+        f"{record['rule']} x{record['channels']} every {record['period']} ({record['reached_centre']:.0%} of seeds)"
+        for record in records
+        if record["reached_centre"] < 1
+    ]
+    said = "Not all seeds reached the target, and twice the whole run counts for each that did not: "
+    return [f"{said}{', '.join(missed)}."] if missed else []
+
+
+def _diverged(config: ConfigDict, found: dict[tuple[str, int], Curves]) -> list[str]:
+    """Which rates ended with numbers that are not finite."""
+    diverged = [
+        f"{name} x{channels} every {period} at {rate:g} ({int(runs.sum())} of {runs.size} seeds)"
+        for (name, channels), curves in found.items()
+        for period, rates in zip(curves.time, curves.diverged, strict=True)
+        for rate, runs in zip(config.rates, rates, strict=True)
+        if runs.any()
+    ]
+    said = "Training diverged to numbers that are not finite, whose accuracy counts as 0: "
+    return [f"{said}{', '.join(diverged)}."] if diverged else []
 
 
 def _ratios(records: list[dict[str, Any]], names: tuple[str, ...], counts: tuple[int, ...]) -> dict[str, float]:

@@ -9,18 +9,21 @@ beats in cost and latency.
     python launch.py --config=experiments/ssd_trace.py:smoke        half a minute on 2 CPU cores: a small device
     python launch.py --config=experiments/ssd_trace.py              a minute: MQSim's device and one of its traces
         [--config.load.trace=FILE --config.load.format=msr --config.load.wrap=true]
+        [--config.load.trace=FILE --config.load.replay=closed --config.load.queue_depth=32]
         [--config.load.kind=poisson --config.load.rate=100000 --config.load.requests=60000 --config.load.read_ratio=0.7]
         [--config.device=enterprise_tlc --config.design.channels=8 --config.requests_csv=true]
     python launch.py --config=experiments/ssd_trace.py:paper        the stream of training data of ISP-ML's device
 
-A field of `design` that is not given is the device's own. Under `paper` the device of arXiv 1610.02273 reads 60,000
-pages of training data in order; the paper's numbers were not at hand, and none is compared with.
+A field of `design` that is not given is the device's own. A trace that is given is served, under any preset; a
+setting without effect on what is done is refused. What the numbers leave out is said below them on the terminal, and in
+the report: an ideal mapping collects no garbage, an open load may be beyond the device's capacity, pages may still lie
+in its cache. Under `paper` the device of arXiv 1610.02273 reads 60,000 pages of training data in order; the paper's
+numbers were not at hand, and none is compared with.
 
 Reference: Tavakkol et al., "MQSim", FAST 2018; Choe et al., arXiv 1610.02273.
 """
 
 import dataclasses
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -30,6 +33,7 @@ from tqdm import tqdm
 
 from experiments import _ssd_figures as pictures
 from experiments._spread import ENOUGH, compared, standard_error
+from experiments._ssd_settings import check, design_of, loads_of
 from framework import data, runs, ssd
 from framework.core import extremes, keys
 
@@ -42,8 +46,8 @@ EXPECTED: dict = {
         "depth.of_convoy_bound": (0.9, 0.05),
     },
     "default": {
-        "mean_us": (9398.0, 1.0),
-        "p99_us": (29948.0, 1.0),
+        "mean_us": (4615.0, 1.0),
+        "p99_us": (30625.0, 1.0),
         "depth.command_first_ratio": (1.68, 0.05),
         "depth.of_convoy_bound": (0.966, 0.01),
         "rate.mean_us at 50000": (117.2, 1.5),
@@ -52,7 +56,6 @@ EXPECTED: dict = {
 }
 
 BUS = ("data-first", "command-first")
-KINDS = ("trace", "poisson", "closed")
 _SIZES = (
     "device",
     "design",
@@ -101,10 +104,14 @@ def get_config(preset: str = "default") -> ConfigDict:
                 "kind": size["kind"],  # trace, poisson or closed
                 "trace": trace,
                 "format": "mqsim",  # or msr, blkparse
+                "time_unit": config_dict.placeholder(str),  # of a trace: ns, us, ms or s; the format's own
+                "device": config_dict.placeholder(str),  # of a trace: its requests alone; all as one
+                "sort": False,  # a trace whose requests do not stand in order of arrival
+                "replay": "open",  # of a trace: at its own times, or closed, queue_depth requests in flight
                 "wrap": False,  # addresses past the end of the device, taken modulo its capacity
                 "requests": size["requests"],  # of a trace: the first so many; 0 for all
                 "rate": size["rate"],  # a second, of poisson
-                "queue_depth": 64,  # of closed
+                "queue_depth": 64,  # of closed, and of a closed replay
                 "read_ratio": 1.0,
                 "size_kib": 8.0,
                 "pattern": "sequential" if preset == "paper" else "uniform",  # or zipf, hot-cold
@@ -129,6 +136,11 @@ def _fields(given: dict[str, Any]) -> dict[str, Any]:
     return fields
 
 
+def check_settings(config: ConfigDict) -> None:
+    """Refuses settings that are out of range, or without effect."""
+    check(config, get_config(config.preset), design_of(config))
+
+
 def main(config: ConfigDict, run: runs.Run) -> dict[str, Any]:
     """Serves the load, then the loads beside it; writes numbers, tables and figures."""
     with jax.enable_x64(True):
@@ -136,13 +148,14 @@ def main(config: ConfigDict, run: runs.Run) -> dict[str, Any]:
 
 
 def _study(config: ConfigDict, run: runs.Run) -> dict[str, Any]:
+    preset = get_config(config.preset)
     design = design_of(config)
-    _check(config)
-    loads = [load_of(config, design, seed) for seed in _seeds(config)]
+    check_settings(config)
+    loads, notes = loads_of(config, preset, design, _seeds(config))
     reports = [ssd.simulate(design, load) for load in tqdm(loads, desc="load", disable=None, leave=False)]
-    numbers = {name: float(np.mean([_numbers(report)[name] for report in reports])) for name in _numbers(reports[0])}
-    numbers |= {"requests": reports[0].requests, "note": _note(config, design, loads[0])}
-    if len(reports) >= ENOUGH:
+    numbers = _numbers(reports) | {"requests": reports[0].requests}
+    notes = [_device(config, design), *notes, *dict.fromkeys(note for report in reports for note in report.notes)]
+    if len(reports) >= ENOUGH and "mean_us" in numbers:
         numbers["mean_us_error"] = standard_error([report.mean_us for report in reports])
     schedule = ssd.schedule(design, loads[0])
     busy = ssd.busy(schedule, design)
@@ -156,55 +169,14 @@ def _study(config: ConfigDict, run: runs.Run) -> dict[str, Any]:
     if config.depths:
         numbers["depth"] = _depths(config, run, design)
     if config.rates:
-        numbers["rate"] = _rates(config, run, design)
+        numbers["rate"], beyond = _rates(config, run, design)
+        notes += [
+            f"Poisson loads beyond the device's capacity, whose latencies grow with their length: {beyond}"
+        ] * bool(beyond)
     if config.sweep:
         numbers["sweep"] = _sweep(config, run, design)
-    return numbers | {"seeds": len(reports)} | compared(1, *(name for name in ("depth", "rate") if name in numbers))
-
-
-def design_of(config: ConfigDict) -> ssd.Design:
-    """The device, with the fields that are given."""
-    if config.device not in ssd.presets.NAMES:
-        raise ValueError(f"device must be one of {', '.join(ssd.presets.NAMES)}, got {config.device!r}")
-    given = {name: value for name, value in config.design.items() if value is not None}
-    return ssd.presets.NAMES[config.device](**given)
-
-
-def load_of(config: ConfigDict, design: ssd.Design, seed: int) -> ssd.Load:
-    """The load that the settings ask for."""
-    settings = config.load
-    if settings.kind == "trace":
-        return ssd.load.read_trace(settings.trace, design, settings.format, settings.wrap, settings.requests)
-    key = keys.named(jax.random.key(seed), "load")
-    choices = {"read_ratio": settings.read_ratio, "size": round(settings.size_kib * 1024), "pattern": settings.pattern}
-    choices["span"] = round(settings.span_mib * 2**20)
-    if settings.kind == "poisson":
-        load = ssd.load.poisson(key, settings.requests, settings.rate, **choices)
-    else:
-        load = ssd.load.closed(key, settings.requests, settings.queue_depth, **choices)
-    return ssd.load.wrap(load, design.capacity) if settings.wrap else load
-
-
-def _check(config: ConfigDict) -> None:
-    settings = config.load
-    if settings.kind not in KINDS:
-        raise ValueError(f"load.kind must be one of {', '.join(KINDS)}, got {settings.kind!r}")
-    if settings.kind == "trace" and not settings.trace:
-        raise ValueError("load.kind=trace wants a file: --config.load.trace=FILE")
-    if settings.requests < 0 or (settings.requests == 0 and settings.kind != "trace"):
-        raise ValueError(f"load.requests must be at least 1, or of a trace 0 for all, got {settings.requests}")
-    if settings.kind == "trace" and (config.seeds or 1) > 1:
-        raise ValueError("a trace is the same for every seed: leave --seeds out, or take load.kind=poisson")
-    for name in ("depth_requests", "sweep_requests"):
-        used = config.depths or config.rates if name == "depth_requests" else config.sweep
-        if used and config[name] < 1:
-            raise ValueError(f"{name} must be at least 1, got {config[name]}")
-    if min((*config.depths, 1)) < 1 or list(config.depths) != sorted(set(config.depths)):
-        raise ValueError(f"depths must be different queue depths from 1 up, in order, got {config.depths}")
-    if config.rates and not min(config.rates) > 0:
-        raise ValueError(f"rates must be positive, got {config.rates}")
-    if config.sweep < 0:
-        raise ValueError(f"sweep must be at least 1 design, or 0 for none, got {config.sweep}")
+    numbers |= {"seeds": len(reports), "note": ". ".join(note.removesuffix(".") for note in notes) + "."}
+    return numbers | compared(1, *(name for name in ("depth", "rate") if name in numbers))
 
 
 def _seeds(config: ConfigDict) -> range:
@@ -212,28 +184,45 @@ def _seeds(config: ConfigDict) -> range:
     return keys.seeds(config.seed, count)
 
 
-def _numbers(report: ssd.Report) -> dict[str, float]:
-    percentiles = {f"p{percent}_us": report.percentile(percent) for percent in (50, 95, 99)}
-    rest = {"max_us": report.max_us, "iops": report.iops, "bandwidth_mb_s": report.bandwidth / 1e6}
-    rest |= {
+def _numbers(reports: list[ssd.Report]) -> dict[str, Any]:
+    """Means over the loads; of each kind apart where there are several."""
+    told = [_told(report) for report in reports]
+    numbers: dict[str, Any] = {name: float(np.mean([each[name] for each in told])) for name in told[0]}
+    kinds = {name: each for name, each in reports[0].by_kind.items() if each.requests}
+    for name in kinds if len(kinds) > 1 or "trims" in kinds else ():
+        whole = [report.by_kind[name] for report in reports]
+        mean = {
+            key: float(np.mean([getattr(each, key) for each in whole]))
+            for key in ("requests", "mean_us", "max_us", "iops")
+        }
+        numbers[name] = mean
+    return numbers
+
+
+def _told(report: ssd.Report) -> dict[str, float]:
+    """The numbers of a report; those of reads and writes only where there are some."""
+    numbers = {"mean_us": report.mean_us}
+    numbers |= {f"p{percent}_us": report.percentile(percent) for percent in (50, 95, 99)}
+    numbers |= {"max_us": report.max_us, "iops": report.iops, "bandwidth_mb_s": report.bandwidth / 1e6}
+    numbers |= {
         "write_amplification": report.write_amplification,
         "erases": report.erased,
         "energy_j": report.energy.total,
+        "overloaded": report.overloaded,
     }
-    return {"mean_us": report.mean_us} | percentiles | rest
+    pages = {"pages_written": report.written, "pages_flushed": report.flushed, "pages_in_cache": report.cached}
+    numbers |= pages if report.written else {}
+    if report.written and not report.flushed:
+        del numbers["write_amplification"]  # nothing was programmed
+    return {name: value for name, value in numbers.items() if not np.isnan(value)}
 
 
-def _note(config: ConfigDict, design: ssd.Design, load: ssd.Load) -> str:
+def _device(config: ConfigDict, design: ssd.Design) -> str:
     policy = design.policy
-    said = [f"{config.device} (channels x chips x dies x planes): {design.geometry}, bus {policy.arbitration},"]
-    said.append(f"dies {policy.die_mode}.")
-    if config.load.kind == "trace":
-        said.append(f"The load is {Path(config.load.trace).name}.")
-    if load.wrapped:
-        said.append(f"{load.wrapped} of {len(load)} addresses lay past the end of the device and were wrapped.")
-    if config.load.kind != "trace" and config.load.trace:
-        said.append(f"The trace was not read, since load.kind is {config.load.kind}.")
-    return " ".join(said)
+    return (
+        f"{config.device} (channels x chips x dies x planes): {design.geometry}, bus {policy.arbitration}, dies "
+        f"{policy.die_mode}, queues {policy.scheduling}"
+    )
 
 
 def _lanes(design: ssd.Design) -> list[str]:
@@ -283,13 +272,15 @@ def _depths(config: ConfigDict, run: runs.Run, design: ssd.Design) -> dict[str, 
     return numbers
 
 
-def _rates(config: ConfigDict, run: runs.Run, design: ssd.Design) -> dict[str, Any]:
-    """Open loads of random reads."""
+def _rates(config: ConfigDict, run: runs.Run, design: ssd.Design) -> tuple[dict[str, Any], str]:
+    """Open loads of random reads, and which of them are beyond capacity."""
     key, choices = _random_reads(config, design, "rates")
     loads = [ssd.load.poisson(key, config.depth_requests, rate, **choices) for rate in config.rates]
     reports = [ssd.simulate(design, load) for load in tqdm(loads, desc="rates", disable=None, leave=False)]
     pictures.draw_rates(run, config.rates, reports)
-    return {f"mean_us at {rate:g}": float(report.mean_us) for rate, report in zip(config.rates, reports, strict=True)}
+    pairs = list(zip(config.rates, reports, strict=True))
+    beyond = ", ".join(f"{rate:g}/s" for rate, report in pairs if report.overloaded)
+    return {f"mean_us at {rate:g}": float(report.mean_us) for rate, report in pairs}, beyond
 
 
 def _sweep(config: ConfigDict, run: runs.Run, design: ssd.Design) -> dict[str, Any]:
@@ -317,7 +308,8 @@ def _sweep(config: ConfigDict, run: runs.Run, design: ssd.Design) -> dict[str, A
         for i, (g, t) in enumerate((each.geometry, each.timing) for each in designs)
     )
     run.save_csv("sweep.csv", header, rows)
-    return {"designs": len(designs), "best": len(best), "least_mean_us": float(summary.mean_us.min())}
+    numbers = {"designs": len(designs), "best": len(best), "least_mean_us": float(summary.mean_us.min())}
+    return numbers | {"beyond_capacity": int(summary.overloaded.sum())}
 
 
 def drawn(design: ssd.Design, count: int, seed: int) -> list[ssd.Design]:

@@ -129,9 +129,11 @@ def _digest(path: Path) -> str:
 
 
 def summary(outcome: Outcome) -> str:
-    """What the terminal shows at the end: the numbers, and where the rest is."""
+    """What the terminal shows at the end: the numbers, what to bear in mind, and where the rest is."""
     state = "" if outcome.ran else "complete already, nothing was run; "
-    return f"{report.terminal(outcome.sections)}\n\n{state}report: {outcome.path / 'report.html'}"
+    notes = [f"{each.title}: {' '.join(each.note.split())}\n" for each in outcome.sections if each.note]
+    where = f"{state}report: {outcome.path / 'report.html'}"
+    return "\n".join([report.terminal(outcome.sections), "", *notes, where])
 
 
 def listing(experiments: Iterable[Experiment], width: int | None = None) -> str:

@@ -14,7 +14,7 @@ from framework.ssd.energy import Energy, Power
 from framework.ssd.ftl import Ftl
 from framework.ssd.geometry import Geometry
 from framework.ssd.invariants import InvariantError
-from framework.ssd.report import STATUS, Report
+from framework.ssd.report import STATUS, Report, Statistics
 from framework.ssd.requests import Load
 from framework.ssd.schedule import Busy, Schedule, busy
 from framework.ssd.simulation import schedule, simulate
@@ -35,6 +35,7 @@ __all__ = [
     "Power",
     "Report",
     "Schedule",
+    "Statistics",
     "Summary",
     "Timing",
     "busy",

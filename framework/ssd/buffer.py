@@ -21,6 +21,7 @@ class Served(NamedTuple):
 
     hit: Any  # bool: memory serves it (a read of what is there)
     victim: Any  # int64: the page that a write pushed out; NONE for none
+    left: int  # pages that lie there at the end
 
 
 def serve(kind: np.ndarray, page: np.ndarray, capacity: int) -> Served:
@@ -32,9 +33,9 @@ def serve(kind: np.ndarray, page: np.ndarray, capacity: int) -> Served:
       capacity: pages that the buffer holds.
     """
     names, number = np.unique(page, return_inverse=True)
-    hit, victim = _serve(kind.astype(np.int32), number.ravel().astype(np.int32), len(names), capacity)
+    hit, victim, ring = _serve(kind.astype(np.int32), number.ravel().astype(np.int32), len(names), capacity)
     victim = np.asarray(victim)
-    return Served(np.asarray(hit), np.where(victim == NONE, NONE, names[victim]))
+    return Served(np.asarray(hit), np.where(victim == NONE, NONE, names[victim]), int((np.asarray(ring) != NONE).sum()))
 
 
 @partial(jax.jit, static_argnames=("pages", "capacity"))
@@ -56,4 +57,5 @@ def _serve(kind, number, pages: int, capacity: int):
         return (slot_of, ring, head), ((kind == READ) & there, victim)
 
     start = jnp.full(pages, NONE, jnp.int32), jnp.full(capacity, NONE, jnp.int32), jnp.zeros((), jnp.int32)
-    return jax.lax.scan(step, start, (kind, number))[1]
+    (_, ring, _), (hit, victim) = jax.lax.scan(step, start, (kind, number))
+    return hit, victim, ring

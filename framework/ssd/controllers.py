@@ -112,9 +112,12 @@ def durations(design: Design, controllers: Controllers, cost: Work) -> Durations
       cost: of one minibatch.
 
     Raises:
-      ValueError: for a number that is not above 0, or as many slownesses as the device has no channels.
+      ValueError: for a number that is not above 0, a cost below 0, or as many slownesses as the device has no channels.
     """
     check(design, controllers)
+    for name, value in cost._asdict().items():
+        if not isinstance(value, jax.core.Tracer) and not np.all(np.isfinite(value) & (np.asarray(value) >= 0)):
+            raise ValueError(f"{name} of a minibatch must be at least 0 and finite, got {value}")
     phases = timing.phases(design.timing)
     cycle = 1000.0 / jnp.asarray(controllers.clock_mhz, jnp.float64)
     whole = lambda time: jnp.ceil(time).astype(jnp.int64)

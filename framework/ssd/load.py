@@ -1,5 +1,6 @@
 """Loads: recorded ones, and made ones of any rate, mixture, size and locality."""
 
+import dataclasses
 import inspect
 from typing import Any
 
@@ -11,10 +12,12 @@ from framework.core import keys
 from framework.core.types import Key
 from framework.ssd.geometry import SECTOR
 from framework.ssd.requests import LATEST, READ, TRIM, WRITE, Load, wrap
-from framework.ssd.traces import FORMATS, read_trace
+from framework.ssd.trace_formats import FORMATS
+from framework.ssd.traces import TraceWarning, read_trace
 
 GIB = 2**30
 PATTERNS = ("uniform", "sequential", "zipf", "hot-cold")
+_OF_PATTERN = {"skew": "zipf", "hot": "hot-cold", "heat": "hot-cold"}  # choices without effect on other patterns
 
 
 def poisson(key: Key, requests: int, rate: float, **choices: Any) -> Load:
@@ -54,18 +57,35 @@ def closed(key: Key, requests: int, queue_depth: int, **choices: Any) -> Load:
         several, the smallest).
 
     Raises:
-      ValueError: for an unknown choice or a number out of range.
+      ValueError: for an unknown choice, one without effect on the pattern, or a number out of range.
     """
     _at_least_one("queue_depth", queue_depth)
     _at_least_one("requests", requests)
     return _chosen(key, np.zeros(requests, np.int64), queue_depth, choices)
 
 
+def closed_replay(load: Load, queue_depth: int) -> Load:
+    """The requests of a load as a closed one: in their order, so many in flight, whenever they arrived.
+
+    Args:
+      load: of any kind, such as a trace.
+      queue_depth: how many are in flight.
+
+    Raises:
+      ValueError: for a queue depth below 1.
+    """
+    _at_least_one("queue_depth", queue_depth)
+    return dataclasses.replace(load, arrival=np.zeros(len(load), np.int64), queue_depth=queue_depth)
+
+
 def _chosen(key: Key, arrival: np.ndarray, queue_depth: int, choices: dict[str, Any]) -> Load:
     known = list(inspect.signature(_made).parameters)[3:]
+    pattern = choices.get("pattern", "uniform")
     for name in choices:
         if name not in known:
             raise ValueError(f"a load has no choice {name!r}; it has {', '.join(known)}")
+        if name in _OF_PATTERN and pattern != _OF_PATTERN[name] and pattern in PATTERNS:
+            raise ValueError(f"{name} is for pattern={_OF_PATTERN[name]!r}, and has no effect on {pattern!r}")
     return _made(key, arrival, queue_depth, **choices)
 
 
@@ -158,7 +178,9 @@ __all__ = [
     "TRIM",
     "WRITE",
     "Load",
+    "TraceWarning",
     "closed",
+    "closed_replay",
     "poisson",
     "read_trace",
     "wrap",

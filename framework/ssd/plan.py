@@ -43,7 +43,7 @@ def direct(design: Design, pages: requests.Pages) -> Plan:
     xp = jnp if requests.is_traced(pages) else np
     kind = xp.where(writes, grants.PROGRAM, grants.READ).astype(np.int32)
     work = Work(pages.page, kind, pages.size, page_types(design, pages.page, kind), ~writes)
-    return Plan(work, pages.request, pages.request, none, none, none, writes.sum(), 0, 0, 0)
+    return Plan(work, pages.request, pages.request, none, none, none, writes.sum(), 0, 0, 0, 0)
 
 
 def script(design: Design, load: Load, planned: Plan) -> tuple[Script, Any]:

@@ -1,5 +1,10 @@
-"""A device that has been in use: filled once, or then written at random until the cost of collection is steady."""
+"""A device that has been in use: filled once, or then written at random until the cost of collection is steady.
 
+Of a device with more than `LARGE` pages only a few planes are worn in, which stand for the others: each plane is
+collected apart from the rest.
+"""
+
+import dataclasses
 import functools
 
 import jax
@@ -16,6 +21,9 @@ from framework.ssd.translation import State
 WINDOW = 20_000  # writes that are looked at together, at least; else a device's worth of them
 CLOSE = 0.02  # two windows after one another whose costs lie within so much are steady
 MOST = 40  # windows
+LARGE = 2**20  # logical pages from which on a part of the planes stands for all
+PART = 2**18  # logical pages of that part, or one plane
+MOST_PLANES = 16  # of it
 
 
 def state_of(design: Design) -> State:
@@ -31,8 +39,34 @@ def state_of(design: Design) -> State:
 def _used(geometry: Geometry, ftl: Ftl) -> State:
     design = Design(geometry=geometry, ftl=ftl)
     with jax.ensure_compile_time_eval(), jax.enable_x64(True):
-        state = translation.filled(design)
-        return state if ftl.precondition == "full" else steady(design, state)
+        if ftl.precondition == "full":
+            return translation.filled(design)
+        part = _part(design)
+        worn = steady(part, translation.filled(part))
+        return worn if part is design else _repeated(design, worn)
+
+
+def _part(design: Design) -> Design:
+    """A device of the first few planes, where there are too many to write them all: planes are collected apart, and
+    random writes wear all of them alike."""
+    geometry, rows = design.geometry, design.ftl.rows(design.geometry)
+    if design.logical_pages <= LARGE:
+        return design
+    planes = min(max(PART // rows, 1), MOST_PLANES)
+    alike = dataclasses.replace(geometry, channels=1, chips=1, dies=1, planes=planes)
+    return dataclasses.replace(design, geometry=alike)
+
+
+def _repeated(design: Design, state: State) -> State:
+    """The state of a part's planes, again and again for all; each then written on for up to a block, out of step."""
+    geometry, have = design.geometry, len(state.at)
+    planes = np.arange(geometry.plane_count)
+    state = jax.tree.map(lambda leaf: leaf[planes % have] if leaf.ndim else leaf, state)
+    rng = np.random.default_rng(design.ftl.seed)
+    plane = np.repeat(planes, rng.integers(0, geometry.pages, len(planes)))
+    page = geometry.page_of(plane, rng.integers(0, design.ftl.rows(geometry), len(plane)))
+    kind = np.full(len(page), WRITE, np.int32)
+    return translation.translate(state, kind, page, design.ftl, geometry)[0]
 
 
 def steady(design: Design, state: State) -> State:

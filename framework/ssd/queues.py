@@ -34,6 +34,7 @@ class Plan(NamedTuple):
     moved: Any  # pages that collection moved
     erased: Any  # blocks
     valid: Any  # valid pages of all victims: moved, counted at the victims
+    cached: Any  # pages that lie in the buffer at the end
 
 
 def page_types(design: Design, page: Any, kind: Any, offset: Any = None) -> Any:

@@ -23,11 +23,13 @@ class Load:
       arrival: `[requests]` int64 ns, none before the one above it.
       offset: `[requests]` int64 bytes, whole sectors of 512.
       size: `[requests]` int64 bytes, whole sectors.
-      kind: `[requests]` int32: 0 `load.READ`, 1 `load.WRITE`, 2 `load.TRIM`.
+      kind: `[requests]` int32: 0 `load.READ`, 1 `load.WRITE`, 2 `load.TRIM`, which frees the pages that it covers
+        wholly.
       queue_depth: requests in flight; 0: open.
       uniform: bytes, where all requests have that size and begin at a multiple of it; 0 where not. A load that is
         traced has to be uniform.
       wrapped: addresses that were wrapped into the device.
+      skipped: requests of a trace that carry no data, such as flushes, and were passed over.
     """
 
     arrival: Any
@@ -37,6 +39,7 @@ class Load:
     queue_depth: int = static(0)
     uniform: int = static(0)
     wrapped: int = static(0)
+    skipped: int = static(0)
 
     def __len__(self) -> int:
         return self.arrival.shape[-1]
@@ -86,6 +89,11 @@ def check(load: Load, capacity: int) -> None:
     _refuse(
         (arrival < 0) | (arrival > LATEST), arrival, f"arrivals must be 0 to {LATEST} ns, but request {{}} has {{}}"
     )
+    if load.uniform:
+        other = (size != load.uniform) | (offset % load.uniform != 0)
+        _refuse(
+            other, size, f"a uniform load has requests of {load.uniform} bytes at multiples of it; request {{}}: {{}}"
+        )
     _refuse(np.diff(arrival, prepend=0) < 0, arrival, "arrivals must not go back, but request {} arrives at {} ns")
 
 

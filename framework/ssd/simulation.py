@@ -73,6 +73,7 @@ def simulate(design: Design, load: Load, check: bool = True) -> Report:
     refuse_narrow((design, load))
     requests.check(load, design.capacity)
     traced = is_traced((design, load))
+    design = simplified(design, load)
     with jax.enable_x64(True):
         prepared = prepare(design, load)
         found, status = times(design, load, prepared, record=check and not traced)
@@ -95,10 +96,26 @@ def schedule(design: Design, load: Load) -> Schedule:
     refuse_others(design, load)
     refuse_narrow((design, load))
     requests.check(load, design.capacity)
+    design = simplified(design, load)
     with jax.enable_x64(True):
         prepared = prepare(design, load)
         found, _ = times(design, load, prepared, record=True)
         return schedule_of(design, prepared.planned, found)
+
+
+def simplified(design: Design, load: Load) -> Design:
+    """The same device with queues in order of arrival, where the load leaves reads no writes to go before.
+
+    It serves that load at the same times, in a smaller program.
+    """
+    policy = design.policy
+    alone = policy.scheduling == "read-first" and policy.suspend == "none"
+    if not alone or is_traced(load) or design.ftl.mapping != "ideal" or design.cache.pages:
+        return design
+    kind = np.asarray(load.kind)
+    if (kind == requests.READ).any() and (kind == requests.WRITE).any():
+        return design
+    return dataclasses.replace(design, policy=dataclasses.replace(policy, scheduling="fifo"))
 
 
 class Prepared(NamedTuple):
@@ -146,7 +163,9 @@ def may_be_late(prepared: Prepared, status: Any) -> bool:
 def stripped(load: Load) -> tuple[Load, Any]:
     """A load without what no program depends on, and how many requests may be in flight."""
     depth = min(load.queue_depth or len(load), len(load))
-    return dataclasses.replace(load, wrapped=0, queue_depth=min(load.queue_depth, 1)), jnp.asarray(depth, jnp.int32)
+    return dataclasses.replace(load, wrapped=0, skipped=0, queue_depth=min(load.queue_depth, 1)), jnp.asarray(
+        depth, jnp.int32
+    )
 
 
 def run(

@@ -38,13 +38,19 @@ def plan(design: Design, count: int, pages: Pages) -> Plan:
         eviction,
         int(writes.sum()),
         *(int(each.sum()) for each in (effect.moved, effect.erased, effect.valid)),
+        served.left,
     )
 
 
 def _served(design: Design, pages: Pages) -> buffer.Served:
     if design.cache.pages:
-        return buffer.serve(pages.kind, pages.page, design.cache.pages)
-    return buffer.Served(np.zeros(len(pages.kind), bool), np.full(len(pages.kind), buffer.NONE))
+        return buffer.serve(_freeing(design, pages.kind, pages.size), pages.page, design.cache.pages)
+    return buffer.Served(np.zeros(len(pages.kind), bool), np.full(len(pages.kind), buffer.NONE), 0)
+
+
+def _freeing(design: Design, kind: np.ndarray, size: np.ndarray) -> np.ndarray:
+    """Kinds as the buffer and the map see them: a TRIM of a part of a page leaves it as it is, as a read does."""
+    return np.where((kind == TRIM) & (size < design.geometry.page_bytes), READ, kind).astype(np.int32)
 
 
 def _stream(design, count: int, pages: Pages, served: buffer.Served, writes) -> tuple[_Stream, np.ndarray]:
@@ -72,7 +78,8 @@ def _effect(design: Design, stream: _Stream) -> translation.Effect:
     state = preconditioning.state_of(design)
     count = len(stream.kind)
     fill = (0, rounded(count) - count)  # with reads, which change nothing
-    kind, page = np.pad(stream.kind, fill, constant_values=READ), np.pad(stream.page, fill)
+    kind = _freeing(design, stream.kind, stream.size)
+    kind, page = np.pad(kind, fill, constant_values=READ), np.pad(stream.page, fill)
     _, effect = translation.translate(state, kind, page, design.ftl, design.geometry)
     return translation.Effect(*(np.asarray(each)[:count] for each in effect))
 

@@ -23,14 +23,16 @@ WORKERS = 2  # chunks at a time
 
 
 class Summary(NamedTuple):
-    """One entry a design, `[designs]` float64.
+    """One entry a design, `[designs]` float64; each number as `Report` has it, of reads and writes without TRIMs.
 
     Args:
       mean_us, p99_us, max_us: latencies, host link included.
       iops: requests a second.
       bandwidth: bytes a second.
-      write_amplification: pages programmed for each page that the host wrote; 1 where it wrote none.
+      write_amplification: pages programmed for each page of the host that was; 1 where none was.
       energy_j: joules in all.
+      collects: 1 where the device collects garbage, 0 for an ideal mapping.
+      overloaded: 1 where an open load was beyond the device's capacity, so that latencies grow with its length.
     """
 
     mean_us: Any
@@ -40,6 +42,8 @@ class Summary(NamedTuple):
     bandwidth: Any
     write_amplification: Any
     energy_j: Any
+    collects: Any
+    overloaded: Any
 
 
 def sweep(designs: Sequence[Design], load: Load) -> Summary:
@@ -58,9 +62,11 @@ def sweep(designs: Sequence[Design], load: Load) -> Summary:
     """
     if not len(designs):
         raise ValueError("a sweep needs at least 1 design, got none")
+    for design in designs:
+        simulation.refuse_others(design, load)
+    designs = [simulation.simplified(design, load) for design in designs]
     groups: dict[tuple, list[int]] = {}
     for number, design in enumerate(designs):
-        simulation.refuse_others(design, load)
         groups.setdefault(design.structure, []).append(number)
     for structure in groups:
         requests.check(load, designs[groups[structure][0]].capacity)
@@ -121,21 +127,25 @@ def _summaries(structure: Any, axes: tuple[int | None, ...], steps: int, late: b
         design = structure.unflatten(leaves)
         times, status = simulation.run(design, load, depth, script, steps, late, record=False)
         made = report.make_report(design, load, planned, times, status)
-        latencies = made.mean_us, _percentile(made.latency, 99), made.max_us
-        return Summary(*latencies, made.iops, made.bandwidth, made.write_amplification, made.energy.total), status
+        whole = made.statistics(requests.READ, requests.WRITE)
+        latencies = whole.mean_us, _percentile(made.latency, load.kind != requests.TRIM, 99), whole.max_us
+        rest = made.write_amplification, made.energy.total, made.collects, made.overloaded
+        return Summary(*latencies, whole.iops, whole.bandwidth, *rest), status
 
     in_axes = (axes, None, None, None, None)
     return devices.spread(jax.vmap(one, in_axes=in_axes), in_axes=in_axes)
 
 
-def _percentile(latency: jax.Array, percent: float) -> jax.Array:
-    """The nearest rank in microseconds, by halving intervals: cheaper than a sort."""
-    rank = report.nearest_rank(percent, latency.shape[-1])
+def _percentile(latency: jax.Array, among: jax.Array, percent: float) -> jax.Array:
+    """The nearest rank in microseconds of some requests, by halving intervals: cheaper than a sort."""
+    count = among.sum()
+    rank = report.nearest_rank(percent, count)
 
     def halve(_, interval):
         low, high = interval
         middle = (low + high) // 2
-        enough = (latency <= middle).sum() >= rank
+        enough = ((latency <= middle) & among).sum() >= rank
         return jnp.where(enough, low, middle + 1), jnp.where(enough, middle, high)
 
-    return jax.lax.fori_loop(0, 52, halve, (latency.min(), latency.max()))[1] / 1000
+    found = jax.lax.fori_loop(0, 52, halve, (latency.min(), latency.max()))[1] / 1000
+    return jnp.where(count > 0, found, jnp.nan)

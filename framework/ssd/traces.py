@@ -1,11 +1,12 @@
-"""Recorded loads: MQSim's ASCII, MSR Cambridge's CSV, and what blkparse prints.
+"""Recorded loads, read from files: every line is a request, is known to be none, or is refused."""
 
-Reference: MQSim, `traces/`; SNIA IOTTA block-io/388 (MSR Cambridge); blkparse(1), default format.
-"""
-
+import collections
+import gzip
+import io
 import os
-import re
-from collections.abc import Callable, Iterator
+import warnings
+import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,28 +15,54 @@ from tqdm import tqdm
 
 from framework.ssd.design import Design
 from framework.ssd.geometry import SECTOR
-from framework.ssd.requests import READ, TRIM, WRITE, Load, check, wrap
+from framework.ssd.requests import Load, check, wrap
+from framework.ssd.trace_formats import FORMATS, MAXIMUM_LINE, UNITS, Format, Record, form_of
 
-MAXIMUM_LINE = 120  # characters of a bad line that an error repeats
-_NUMBER = re.compile(r"[0-9]{1,18}")
 _LARGEST = 2**62  # ns or bytes; the end of a request then fits 64 bits, too
+_DENSE = 100  # ns between requests, on average, below which no trace of a drive lies: ten million a second
+_OTHERS = {  # what a file begins with
+    b"BZh": "compressed by bzip2",
+    b"\xfd7zXZ": "compressed by xz",
+    b"\x28\xb5\x2f\xfd": "compressed by zstd",
+    b"PK\x03\x04": "a zip archive",
+    b"\x07tae": "blktrace's binary records: print them with blkparse -i",
+    b"eat\x07": "blktrace's binary records: print them with blkparse -i",
+}
+_UNIX = {"s": (10**9, 4 * 10**9), "ms": (10**12, 4 * 10**12), "us": (10**15, 4 * 10**15), "ns": (10**18, 4 * 10**18)}
 
 
-class Record(NamedTuple):
-    """A request of a trace."""
+class TraceWarning(UserWarning):
+    """A trace was read, but something in it cannot be meant so."""
 
-    arrival: int  # ns on the trace's own clock
-    offset: int  # bytes
-    size: int
-    kind: int
+
+class _Read(NamedTuple):
+    """What a file holds."""
+
+    records: list[Record]  # requests with data
+    lines: list[int]  # of each
+    skipped: int  # requests without data
+    events: collections.Counter  # that are no requests, by action
+    count: int  # lines that are not empty
 
 
 def read_trace(
-    path: str | os.PathLike, design: Design, format: str = "mqsim", wrapped: bool = False, limit: int = 0
+    path: str | os.PathLike,
+    design: Design,
+    format: str = "mqsim",
+    wrapped: bool = False,
+    limit: int = 0,
+    *,
+    time_unit: str | None = None,
+    device: str | None = None,
+    sort: bool = False,
 ) -> Load:
     """A trace as an open load; its first request arrives at 0.
 
-    The devices of a trace are read and taken as one. Addresses are rounded outwards to sectors of 512 bytes.
+    The devices of a trace are taken as one, where none is named. Addresses are rounded outwards to sectors of 512
+    bytes. A file compressed by gzip is read as it is. Of what blkparse prints (default format, with or without `-t`)
+    the events queued (Q) are the requests; other events, messages and the summary are none. Requests without data,
+    which are flushes, SCSI commands passed through and sizes of 0 in MSR's files, are passed over and counted in
+    `Load.skipped`.
 
     Args:
       path: the file.
@@ -43,41 +70,153 @@ def read_trace(
       format: one of FORMATS: `mqsim`, `msr` or `blkparse`.
       wrapped: takes addresses modulo the capacity instead, and counts them in `Load.wrapped`.
       limit: requests to read; 0 for all.
+      time_unit: of the file's times: `ns`, `us`, `ms` or `s`, of MSR's also `100ns`; by default ns for MQSim's files
+        and 100 ns for MSR's. Times in us, ms and s may have decimals; those of blkparse are seconds always.
+      device: the requests of this device alone: a number in MQSim's files, `HOSTNAME.DISK` in MSR's, `MAJ,MIN` in
+        blkparse's.
+      sort: puts requests into the order of arrival, where the file does not hold them so; otherwise that is refused.
 
     Raises:
       FileNotFoundError: if there is no such file.
-      ValueError: for an unknown format, or a line that is cut off, out of order or otherwise not as the format wants
-        it, with the file, the line and what was expected; or a request past the end of the device.
+      ValueError: for an unknown format or unit, a file that is no text, or a line that is cut off, out of order or
+        otherwise not as the format wants it, with the file, the line and what was expected; if no line is a request,
+        with what the lines are; or a request past the end of the device.
+
+    Warns:
+      TraceWarning: if requests follow one another faster than any drive takes them, or timestamps are not in their
+        unit, so that another `time_unit` must be meant; or if blkparse shows requests on two devices of which one is
+        mapped to the other, so that they count twice.
     """
     if format not in FORMATS:
         raise ValueError(f"unknown trace format {format!r}: take one of {', '.join(FORMATS)}")
     if limit < 0:
         raise ValueError(f"limit must be at least 1 request, or 0 for all, got {limit}")
-    records, lines = [], []
-    for number, record in _records(Path(path), FORMATS[format]):
-        if records and record.arrival < records[-1].arrival:
+    form = FORMATS[format]
+    unit = form.unit if time_unit is None else time_unit
+    if unit not in form.units:
+        raise ValueError(f"time_unit of a {format} trace must be one of {', '.join(form.units)}, got {time_unit!r}")
+    read = _read(Path(path), form, UNITS[unit], device, 0 if sort else limit)
+    if not read.records:
+        raise ValueError(f"{path}: {_without_requests(read, form, device)}")
+    records, lines = _in_order(path, read, sort)
+    records, lines = (records[:limit], lines[:limit]) if limit else (records, lines)
+    load = _load(path, design, records, lines, read.skipped, wrapped)
+    if time_unit is None:
+        _doubt_unit(path, format, records)
+    _doubt_devices(path, read, records)
+    return load
+
+
+def _read(path: Path, form: Format, unit: int, device: str | None, limit: int) -> _Read:
+    records, lines, skipped, events, count = [], [], 0, collections.Counter(), 0
+    for number, line in _lines(path):
+        count += 1
+        try:
+            found = form.parse(line, unit)
+            if found.__class__ is Record and (found.offset >= _LARGEST or found.size >= _LARGEST):
+                raise ValueError(f"times and bytes must be below {_LARGEST}")
+        except ValueError as error:
+            shown = line[:MAXIMUM_LINE]
+            raise ValueError(f"{path}, line {number}: {error}, got {shown!r}; {_advice(line, form)}") from None
+        if found is None:
+            continue
+        if found.__class__ is str:
+            events[found] += 1
+        elif device is not None and device != found.device:
+            events[f"on device {found.device}"] += 1
+        elif not found.size:
+            skipped += 1
+        else:
+            records.append(found)
+            lines.append(number)
+            if len(records) == limit:
+                break
+    return _Read(records, lines, skipped, events, count)
+
+
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Lines that are not empty, with their numbers, read as they are asked for."""
+    with open(path, "rb") as raw:
+        packed = raw.peek(2)[:2] == b"\x1f\x8b"
+        plain = gzip.GzipFile(fileobj=raw) if packed else raw
+        total = None if packed else path.stat().st_size
+        try:
+            _refuse_binary(path, plain.peek(512)[:512])
+            with (
+                io.TextIOWrapper(plain, "utf-8-sig", "replace", newline="\n") as text,
+                tqdm(total=total, desc=path.name, unit="B", unit_scale=True, disable=None, leave=False) as bar,
+            ):
+                for number, line in enumerate(text, 1):
+                    bar.update(len(line))
+                    if line.strip():
+                        yield number, line.rstrip("\r\n")
+        except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+            raise ValueError(f"{path}: compressed by gzip, and damaged ({error})") from None
+
+
+def _refuse_binary(path: Path, head: bytes) -> None:
+    for magic, what in _OTHERS.items():
+        if head.startswith(magic):
+            raise ValueError(f"{path}: {what}; a trace is read as text, or as text compressed by gzip")
+    if b"\0" in head:
+        raise ValueError(f"{path}: not a text file; a trace is read as text, or as text compressed by gzip")
+    if head.startswith(b"fio version"):
+        raise ValueError(f"{path}: an iolog of fio, which is not read; {_forms()}")
+
+
+def _forms() -> str:
+    return "traces are read as " + ", ".join(
+        f"{name} ({form.expected.removeprefix('expected: ')})" for name, form in FORMATS.items()
+    )
+
+
+def _advice(line: str, form: Format) -> str:
+    other = form_of(line)
+    same = not other or FORMATS[other] is form
+    return form.expected if same else f"{form.expected}; the line has the form of {other}"
+
+
+def _without_requests(read: _Read, form: Format, device: str | None) -> str:
+    """What a file without a request holds instead."""
+    if not read.count:
+        return f"holds no request; {form.expected}"
+    if not read.skipped and not read.events:
+        return f"none of {read.count} lines is an event; {_forms()}"
+    events = ", ".join(f"{count} {action}" for action, count in sorted(read.events.items()))
+    of = "" if device is None else f" of device {device}"
+    parts = [f"{read.skipped} without data"] if read.skipped else []
+    parts += [f"events that are no requests ({events})"] if events else []
+    return f"holds no request with data{of}, only {' and '.join(parts)}; {form.expected}"
+
+
+def _in_order(path, read: _Read, sort: bool) -> tuple[list[Record], list[int]]:
+    """Requests and their lines by arrival, the first at 0."""
+    records, lines = read.records, read.lines
+    if sort:
+        order = sorted(range(len(records)), key=lambda i: records[i].arrival)
+        records, lines = [records[i] for i in order], [lines[i] for i in order]
+    for i in range(1, len(records)):
+        if records[i].arrival < records[i - 1].arrival:
             raise ValueError(
-                f"{path}, line {number}: arrives at {record.arrival} ns, before line {lines[-1]} at "
-                f"{records[-1].arrival}; requests must stand in order of arrival"
+                f"{path}, line {lines[i]}: arrives at {records[i].arrival} ns, before line {lines[i - 1]} at "
+                f"{records[i - 1].arrival}; requests must stand in order of arrival, or be sorted: sort=True"
             )
-        records.append(record)
-        lines.append(number)
-        if len(records) == limit:
-            break
-    if not records:
-        raise ValueError(f"{path}: holds no request; {FORMATS[format].expected}")
-    return _load(path, design, records, lines, wrapped)
+    if records[-1].arrival - records[0].arrival >= _LARGEST:
+        raise ValueError(f"{path}, line {lines[-1]}: times and bytes must be below {_LARGEST}")
+    return records, lines
 
 
-def _load(path, design: Design, records: list[Record], lines: list[int], wrapped: bool) -> Load:
-    arrival, offset, size, kind = np.array(records, np.int64).T
+def _load(path, design: Design, records: list[Record], lines: list[int], skipped: int, wrapped: bool) -> Load:
+    first = records[0].arrival
+    columns = [(each.arrival - first, each.offset, each.size, each.kind) for each in records]
+    arrival, offset, size, kind = np.array(columns, np.int64).T
     begin, end = offset // SECTOR * SECTOR, -(-(offset + size) // SECTOR) * SECTOR
-    load = Load(arrival - arrival[0], begin, end - begin, kind.astype(np.int32))
+    load = Load(arrival, begin, end - begin, kind.astype(np.int32), skipped=skipped)
     past = end > design.capacity
     if past.any() and not wrapped:
-        first = int(np.argmax(past))
+        bad = int(np.argmax(past))
         raise ValueError(
-            f"{path}, line {lines[first]}: the request ends at byte {end[first]}, past the device's end of "
+            f"{path}, line {lines[bad]}: the request ends at byte {end[bad]}, past the device's end of "
             f"{design.capacity}; take a larger device, or wrap addresses"
         )
     try:
@@ -88,111 +227,37 @@ def _load(path, design: Design, records: list[Record], lines: list[int], wrapped
     return load
 
 
-class Format(NamedTuple):
-    """How a line becomes a request."""
-
-    expected: str  # what a line should be
-    parse: Callable[[str], Record | None]  # None: a line that is none; ValueError: what is wrong
-
-
-def _records(path: Path, format: Format) -> Iterator[tuple[int, Record]]:
-    """Requests with their line numbers, read as they are asked for."""
-    with (
-        open(path, encoding="utf-8", errors="replace", newline="\n") as file,
-        tqdm(total=path.stat().st_size, desc=path.name, unit="B", unit_scale=True, disable=None, leave=False) as bar,
-    ):
-        for number, line in enumerate(file, 1):
-            bar.update(len(line))
-            if not line.strip():
-                continue
-            try:
-                record = format.parse(line.rstrip("\r\n"))
-                if record is not None and max(record) >= _LARGEST:
-                    raise ValueError(f"times and bytes must be below {_LARGEST}")
-            except ValueError as error:
-                shown = line.rstrip("\r\n")[:MAXIMUM_LINE]
-                raise ValueError(f"{path}, line {number}: {error}, got {shown!r}; {format.expected}") from None
-            if record is not None:
-                yield number, record
+def _doubt_unit(path, format: str, records: list[Record]) -> None:
+    """Warns of times that cannot be in the format's own unit, as far as times can tell."""
+    if format == "blkparse":
+        return
+    unit = FORMATS[format].unit
+    stamp = records[0].arrival // UNITS[unit]
+    looks = [name for name, (low, high) in _UNIX.items() if format == "msr" and low <= stamp < high]
+    if looks:
+        _warn(
+            f"{path}: timestamps such as {stamp} are no Windows times, in units of 100 ns since 1601, but look like "
+            f"Unix times in {looks[0]}; name the unit: time_unit={looks[0]!r}"
+        )
+        return
+    span = records[-1].arrival - records[0].arrival
+    if 0 < span < _DENSE * (len(records) - 1):
+        _warn(
+            f"{path}: {len(records)} requests within {span} ns, times being read in {unit}: no drive is asked so fast; "
+            f"if they are in another unit, name it: time_unit='us', 'ms' or 's'"
+        )
 
 
-def _whole(text: str, name: str) -> int:
-    if not _NUMBER.fullmatch(text):
-        raise ValueError(f"{name} must be an integer of at least 0")
-    return int(text)
+def _doubt_devices(path, read: _Read, records: list[Record]) -> None:
+    """Warns where a request may stand in a trace once for each device that it goes through."""
+    devices = collections.Counter(each.device for each in records)
+    if len(devices) > 1 and read.events["A"]:
+        counts = ", ".join(f"{name} with {count}" for name, count in devices.items())
+        _warn(
+            f"{path}: requests of several devices ({counts}) are taken as one, and the trace maps one device to "
+            f"another ({read.events['A']} events A): a request may count twice; name one device: {min(devices)!r}"
+        )
 
 
-def _positive(text: str, name: str) -> int:
-    value = _whole(text, name)
-    if not value:
-        raise ValueError(f"{name} must be positive")
-    return value
-
-
-def _mqsim(line: str) -> Record:
-    cells = line.split()
-    if len(cells) != 5:
-        raise ValueError(f"{len(cells)} columns instead of 5")
-    arrival, device, start, size, kind = cells
-    _whole(device, "the device")
-    if kind not in ("0", "1"):
-        raise ValueError("the type must be 0 (write) or 1 (read)")
-    return Record(
-        _whole(arrival, "the arrival time"),
-        SECTOR * _whole(start, "the start sector"),
-        SECTOR * _positive(size, "the size"),
-        READ if kind == "1" else WRITE,
-    )
-
-
-def _msr(line: str) -> Record | None:
-    cells = [cell.strip() for cell in line.split(",")]
-    if cells[0] == "Timestamp":
-        return None
-    if len(cells) != 7:
-        raise ValueError(f"{len(cells)} columns instead of 7")
-    ticks, _, disk, kind, offset, size, response = cells
-    _whole(disk, "the disk")
-    _whole(response, "the response time")
-    kinds = {"read": READ, "write": WRITE}
-    if kind.lower() not in kinds:
-        raise ValueError("the type must be Read or Write")
-    return Record(
-        100 * (_whole(ticks, "the timestamp") % 10**16),  # 100 ns since 1601: years fall away, the difference stays
-        _whole(offset, "the offset"),
-        _positive(size, "the size"),
-        kinds[kind.lower()],
-    )
-
-
-_EVENT = re.compile(r"\s*\d+,\d+\s+\d+\s+\d+\s+\d+\.\d+\s+\d+\s+\S+\s+\S+")
-
-
-def _blkparse(line: str) -> Record | None:
-    """Requests are the events queued (Q); other events, and the summary at the end, are none."""
-    cells = line.split()
-    if not _EVENT.match(line):
-        if re.match(r"\s*\d+,\d+\s", line):
-            raise ValueError("an event that is cut off")
-        return None
-    action, flags = cells[5:7]
-    if action != "Q" or not set(flags) & set("RWD") or len(cells) < 8 or cells[7] == "[":
-        return None
-    if len(cells) < 10 or cells[8] != "+":
-        raise ValueError("an event that is cut off")
-    seconds, fraction = cells[3].split(".")
-    kind = TRIM if "D" in flags else READ if "R" in flags else WRITE
-    size = _whole(cells[9], "the size")
-    if not size:
-        return None  # a flush
-    arrival = 10**9 * _whole(seconds, "the time") + _whole(fraction[:9].ljust(9, "0"), "the time")
-    return Record(arrival, SECTOR * _whole(cells[7], "the start sector"), SECTOR * size, kind)
-
-
-FORMATS = {
-    "mqsim": Format(
-        "expected: arrival_ns device start_sector sectors type, type 0 for a write and 1 for a read", _mqsim
-    ),
-    "msr": Format("expected: Timestamp,Hostname,Disk,Type,Offset,Size,ResponseTime, in 100 ns and bytes", _msr),
-    "blkparse": Format("expected: MAJ,MIN CPU SEQUENCE SECONDS PID Q RWBS SECTOR + SECTORS [PROCESS]", _blkparse),
-}
+def _warn(message: str) -> None:
+    warnings.warn(message, TraceWarning, stacklevel=4)

@@ -11,6 +11,8 @@ from framework.runs import report
 def small(**settings):
     config = isp_ml.get_config("smoke")
     quick = {"data.train": 160, "data.amplify": 1, "rates": (0.1, 0.3), "periods": (1, 2), "looks": 4, "epochs": 1}
+    if {"rule", "period"} & set(settings):  # which leave the study's periods without effect
+        del quick["periods"]
     config.update_from_flattened_dict(quick | {"ssd.channels": 2, "host.data_gb": 0.5} | settings)
     return config
 
@@ -75,6 +77,9 @@ def test_time_to_a_target_is_that_of_the_first_look_above():
         ("host.gflops", 0.0, "host.gflops, data_gb, queue_depth must be above 0"),
         ("host.data_gb", 0.001, "at least .01"),
         ("host.queue_depth", 0, "at least 1, got 20.0, 0.5 and 0"),
+        ("data.dir", "/somewhere", "data.dir='/somewhere' has no effect, since digits are not read from a folder"),
+        ("ssd.studied", (2, 4), "ssd.studied=(2, 4) has no effect, since ssd.channels is 2"),
+        ("rules.momentum", 0.5, "rules.momentum=0.5 has no effect, since the rules are sync, downpour, easgd"),
         ("ssd.width", 0.0, "width must be above 0"),
         ("ssd.channels", 100, "leave one of 100 channels without any: an empty shard"),
         ("seeds", 0, "seeds must be"),
@@ -82,6 +87,38 @@ def test_time_to_a_target_is_that_of_the_first_look_above():
 )
 def test_bad_settings_are_refused(key, value, what, refuses):
     refuses(isp_ml, small(**{key: value}), what)
+
+
+@pytest.mark.parametrize(
+    ("settings", "what"),
+    [
+        ({"rule": "sync", "studied": ("sync",)}, "studied=('sync',) has no effect, since rule is sync"),
+        ({"rule": "sync", "period": 4}, "period=4 has no effect, since rule is sync, which exchanges at every step"),
+        ({"rule": "easgd", "period": 4, "periods": (1, 8)}, "periods=(1, 8) has no effect, since period is 4"),
+        ({"rule": "local", "rules.beta": 0.5}, "rules.beta=0.5 has no effect, since rule is local"),
+        ({"rule": "local", "rules.accumulate": "mean"}, "rules.accumulate='mean' has no effect"),
+    ],
+)
+def test_settings_without_effect_are_refused(settings, what, refuses):
+    refuses(isp_ml, small(**settings), what)
+
+
+def test_images_that_do_not_fit_a_page_are_refused_before_any_work():
+    images = np.zeros((40, 10, 900), np.uint8)
+    given = _isp_training.Pages(images, np.zeros((40, 10), np.int32), None, None, 255)
+    with pytest.raises(ValueError, match="a page of 10 samples takes 9010 bytes"):
+        _isp_training.check(small(), given, (2,))
+
+
+@pytest.mark.slow
+def test_what_does_not_reach_the_target_or_diverges_is_said(tmp_path):
+    config = small(rule="downpour", period=2, seeds=2, rates=(0.1, 1e38), target=0.97)
+    outcome = runs.execute(isp_ml, config, tmp_path / "run")
+    note = outcome.result["note"]
+    assert "twice the whole run counts for each that did not: downpour x2 every 2 (0% of seeds)." in note
+    assert "accuracy counts as 0: downpour x2 every 2 at 1e+38 (2 of 2 seeds)." in note
+    assert 0 < outcome.result["accuracy"]["downpour x2 every 2"] < 0.97
+    assert note in runs.summary(outcome)
 
 
 @pytest.mark.long

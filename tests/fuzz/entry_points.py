@@ -434,6 +434,12 @@ def ssd() -> list[Call]:
         Call("simulate", simulate, columns),
         Call("load.poisson", load.poisson, {**choices, "rate": 1000.0}),
         Call("load.closed", load.closed, {**choices, "queue_depth": 2}),
+        Call("load.closed_replay", load.closed_replay, {"load": requests, "queue_depth": 2}),
+        Call(
+            "isp.check_pages",
+            ssd.isp.check_pages,
+            {"design": design, "pages": np.zeros((4, 10, 3), np.float32), "stored_bytes": 30},
+        ),
         Call("presets.isp_ml", ssd.presets.isp_ml, small),
         Call("Geometry", ssd.Geometry, {**small, "page_bytes": 8192, "striping": "CWDP"}),
         Call("Timing", ssd.Timing, {"read_us": 75.0, "program_us": 750.0, "erase_us": 3800.0}),

@@ -11,6 +11,7 @@ import io
 import json
 import shutil
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
@@ -332,22 +333,33 @@ TRACES = {
     b"  8,0    1        2     0.000001829   697  G  WS 223490 + 8 [kjournald]\n"
     b"  8,0    3       11     0.009507758   697  Q   R 56 + 8 [bash]\n"
     b"  8,0    3       12     0.019507758   697  Q  FN [x]\n"
+    b"  8,0    3       13     0.029507758   697  Q  WS 64 + 8 (  1234) [my app [x] + y]\n"
+    b"  8,0    3       14     0.029507759   697  A   W 164 + 8 <- (8,1) 64\n"
     b"CPU0 (sda):\n Reads Queued:           0,        0KiB\n",
 }
 
 
 def ssd(folder: Path) -> list[Reader]:
     from framework.ssd import presets
-    from framework.ssd.traces import read_trace
+    from framework.ssd.traces import TraceWarning, read_trace
 
     design = presets.mqsim_default()
 
+    def doubted(path: Any, form: str, wrapped: bool, **options: Any) -> Any:
+        """A trace that is read although a warning says what cannot be meant so."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", TraceWarning)
+            return read_trace(path, design, form, wrapped, **options)
+
     def reader(form: str, wrapped: bool) -> Reader:
-        read = _file(f"t.{form}", lambda path: read_trace(path, design, form, wrapped))
+        read = _file(f"t.{form}", lambda path: doubted(path, form, wrapped))
         holds = lambda load: _is_load(load, design.capacity)
         return Reader(f"trace, {form}{', wrapped' if wrapped else ''}", bytewise(TRACES[form]), read, holds)
 
-    return [reader(form, wrapped) for form in TRACES for wrapped in (False, True)]
+    packed = _file("t.gz", lambda path: doubted(path, "mqsim", True, time_unit="us", sort=True))
+    holds = lambda load: _is_load(load, design.capacity)
+    compressed = Reader("trace, gzip", bytewise(gzip.compress(TRACES["mqsim"], mtime=0)), packed, holds)
+    return [*(reader(form, wrapped) for form in TRACES for wrapped in (False, True)), compressed]
 
 
 def _is_load(load: Any, capacity: int) -> None:

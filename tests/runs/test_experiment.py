@@ -6,6 +6,7 @@ from ml_collections import ConfigDict
 
 from experiments import causal_prior
 from framework import runs
+from framework.runs import report
 from framework.runs.experiment import fingerprints
 
 
@@ -125,3 +126,11 @@ def test_an_overridden_preset_is_checked_before_anything_is_written(tmp_path):
     with pytest.raises(ValueError, match="no preset 'bogus'"):
         runs.execute(experiment, config, tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_what_a_reader_has_to_bear_in_mind_is_said_on_the_terminal_too(tmp_path):
+    section = report.Section("toy", "A claim.", {"loss": 0.5}, {}, (), "The first\nnote.")
+    plain = section._replace(title="other", note="")
+    shown = runs.summary(runs.Outcome(tmp_path, {}, [section, plain], ran=True))
+    assert shown.splitlines()[-3:] == ["toy: The first note.", "", f"report: {tmp_path / 'report.html'}"]
+    assert "other:" not in shown

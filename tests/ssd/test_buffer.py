@@ -39,14 +39,17 @@ def test_hits_and_victims_are_those_of_a_plain_buffer():
 def staged(device, load):
     """The operations of a device with a buffer and a page map, by the plain buffer and the plain map."""
     asked = list(oracle.pages(device, load))
-    served = plain([kind for *_, kind in asked], [page for _, page, *_ in asked], device.cache.pages)
+    freeing = lambda size, kind: READ if kind == TRIM and size < device.geometry.page_bytes else kind
+    served = plain(
+        [freeing(size, kind) for *_, size, kind in asked], [page for _, page, *_ in asked], device.cache.pages
+    )
     geometry, rows = device.geometry, device.ftl.rows(device.geometry)
     make = lambda: Plane(geometry.blocks, geometry.pages, device.ftl.reserve, device.ftl.victim, rows)
     planes = OrderedDict()
     for (request, page, size, kind), (hit, victim) in zip(asked, served, strict=True):
         plane, row = geometry.plane_of(page if victim < 0 else victim)
         there = planes.setdefault(plane, make())
-        if kind == TRIM:
+        if kind == TRIM and size == device.geometry.page_bytes:
             there.trim(row)
         if kind == TRIM or hit:
             yield request, oracle.Op(request, "memory")
@@ -95,3 +98,21 @@ def test_a_buffer_hides_programs_until_it_is_full():
     assert report.programmed == 30
     again = ssd.Load(load.arrival, load.offset % (40 * page), load.size, load.kind, 1)
     assert ssd.simulate(device, again).programmed == 0
+
+
+def test_a_trim_of_a_part_of_a_page_frees_nothing():
+    """Two pages in the buffer and two on flash; TRIMs over half of each, then over one of each as a whole."""
+    fields = {"mapping": "page", "over_provisioning": 0.4, "blocks": 12, "pages": 8, "cache_pages": 2}
+    device = ssd.presets.isp_ml(channels=1, **fields)
+    page = device.geometry.page_bytes
+    writes = [(number, page, WRITE) for number in range(4)]  # 2 and 3 stay in the buffer
+    halves = [(number, page // 2, TRIM) for number in range(4)]
+    load = lambda rows: ssd.Load(
+        np.arange(len(rows)) * 10**7,
+        *(np.array(column, np.int64) for column in ([row[0] * page for row in rows], [row[1] for row in rows])),
+        np.array([row[2] for row in rows], np.int32),
+    )
+    reads = lambda rows: ssd.simulate(device, load([*rows, (3, page, READ)]))
+    kept, freed = reads(writes + halves), reads(writes + halves + [(3, page, TRIM)])
+    assert (kept.cached, freed.cached) == (2, 1)
+    assert kept.latency[-1] < freed.latency[-1]  # from memory, from flash

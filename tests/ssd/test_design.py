@@ -54,7 +54,7 @@ def test_a_design_is_a_pytree_of_its_numbers():
         ({"idle_mw": -1.0}, "idle_mw must be at least 0"),
         ({"read_uj": float("nan")}, "read_uj must be at least 0"),
         ({"arbitration": "first"}, "arbitration must be one of data-first, command-first"),
-        ({"suspend": "both"}, "wants scheduling='read-first'"),
+        ({"suspend": "both", "scheduling": "fifo"}, "wants scheduling='read-first'"),
         ({"multiplane": True}, "die_mode='overlap'"),
         ({"rows": 3}, "a design has no field 'rows'"),
         ({"over_provisioning": 1.0}, "below 1"),

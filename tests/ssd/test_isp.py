@@ -112,6 +112,54 @@ def test_an_empty_shard_is_refused():
         isp.train(DESIGN, sgd.local(optax.sgd(RATE)), loss, jnp.zeros(3), PAGES[:3])
 
 
+def test_a_page_that_is_larger_than_a_page_of_flash_is_refused():
+    """8,192 bytes a page: 10 samples of 204 floats and a label of 4 bytes are 8,200, of 203 8,160."""
+    objective = lambda w, page: jnp.mean(page[0] @ w) + 0 * page[1].sum()
+    run = lambda features, **more: isp.train(
+        DESIGN,
+        sgd.local(optax.sgd(RATE), 2),
+        objective,
+        jnp.zeros(features),
+        (np.zeros((8, 10, features), np.float32), np.zeros((8, 10), np.int32)),
+        **more,
+    )
+    what = (
+        r"10 samples takes 8200 bytes \(float32 \[10, 204\], int32 \[10\]\), but .* holds 8192: take at most 9 samples"
+    )
+    with pytest.raises(ValueError, match=what):
+        run(204)
+    assert run(203).read_pages == 8
+    assert run(784, stored_bytes=7850).read_pages == 8  # pixels of a byte
+    with pytest.raises(ValueError, match="takes 8193 bytes"):
+        run(4, stored_bytes=8193)
+    with pytest.raises(ValueError, match="stored_bytes must be at least 1, got 0"):
+        run(4, stored_bytes=0)
+    with pytest.raises(ValueError, match="holds 8192: take a device of larger page_bytes"):
+        isp.check_pages(DESIGN, np.zeros((8, 10, 10_000), np.float32))
+    isp.check_pages(DESIGN.replace(page_bytes=16384), jax.ShapeDtypeStruct((8, 10, 204), jnp.float32))
+    with pytest.raises(ValueError, match=r"pages take leaves \[pages, samples, ...\], got the shapes \[\(8,\)\]"):
+        isp.check_pages(DESIGN, np.zeros(8))
+
+
+def test_more_pages_than_the_device_has_are_refused():
+    tiny = ssd.presets.isp_ml(channels=4, blocks=3, pages=2, over_provisioning=0.0)
+    assert tiny.logical_pages == 24
+    with pytest.raises(ValueError, match="26 pages do not fit a device of 24"):
+        isp.train(tiny, sgd.local(optax.sgd(RATE), 2), loss, jnp.zeros(3), PAGES)
+    assert isp.train(tiny, sgd.local(optax.sgd(RATE), 2), loss, jnp.zeros(3), PAGES[:24]).finite
+
+
+def test_training_that_diverges_is_said():
+    with pytest.warns(
+        isp.DivergenceWarning, match=r"training diverged: .*, first seen at look 1, \d+ ns; take a lower rate"
+    ):
+        trace = train(sgd.synchronous(optax.sgd(1e30)))
+    assert not trace.finite
+    with pytest.warns(isp.DivergenceWarning, match="not finite at the end; take a lower rate"):
+        train(sgd.synchronous(optax.sgd(1e30)), watch=lambda state: state.workers.steps)
+    assert train(sgd.synchronous(optax.sgd(RATE))).finite
+
+
 @pytest.mark.slow
 def test_the_learner_of_graphs_and_a_spiking_network_train_by_the_same_rules():
     """Any loss will do: the objective of a DAG learner, and a spiking network by its surrogate gradient."""

@@ -1,3 +1,5 @@
+import dataclasses
+
 import jax
 import numpy as np
 import pytest
@@ -78,6 +80,9 @@ def test_popular_places_are_spread_over_the_span_and_stay_apart(slots):
         ({"pattern": "random"}, "pattern must be one of uniform"),
         ({"align": 100}, "align must be"),
         ({"pattern": "zipf", "skew": -1.0}, "skew must be at least 0"),
+        ({"skew": 0.5}, "skew is for pattern='zipf', and has no effect on 'uniform'"),
+        ({"pattern": "zipf", "heat": 0.5}, "heat is for pattern='hot-cold', and has no effect on 'zipf'"),
+        ({"pattern": "sequential", "hot": 0.5}, "hot is for pattern='hot-cold'"),
     ],
 )
 def test_what_is_no_load_is_refused(choices, what):
@@ -85,3 +90,24 @@ def test_what_is_no_load_is_refused(choices, what):
         ssd.load.poisson(KEY, **({"requests": 10, "rate": 1e5} | choices))
     with pytest.raises(ValueError, match="queue_depth must be an integer of at least 1"):
         ssd.load.closed(KEY, 10, 0)
+
+
+def test_a_closed_replay_keeps_requests_and_their_order():
+    load = ssd.load.poisson(KEY, 20, 1e4, read_ratio=0.5)
+    again = ssd.load.closed_replay(load, 4)
+    assert again.queue_depth == 4
+    assert again.arrival.tolist() == [0] * 20
+    for name in ("offset", "size", "kind"):
+        np.testing.assert_array_equal(getattr(again, name), getattr(load, name))
+    with pytest.raises(ValueError, match="queue_depth must be an integer of at least 1, got 0"):
+        ssd.load.closed_replay(load, 0)
+
+
+def test_a_load_that_is_not_as_uniform_as_it_says_is_refused():
+    load = ssd.load.poisson(KEY, 20, 1e4, size=4096)
+    assert load.uniform == 4096
+    other = dataclasses.replace(load, uniform=8192)
+    with pytest.raises(
+        ValueError, match="a uniform load has requests of 8192 bytes at multiples of it; request 0: 4096"
+    ):
+        ssd.simulate(ssd.presets.isp_ml(), other)
