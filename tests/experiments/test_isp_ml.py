@@ -77,7 +77,7 @@ def test_time_to_a_target_is_that_of_the_first_look_above():
         ("host.gflops", 0.0, "host.gflops, data_gb, queue_depth must be above 0"),
         ("host.data_gb", 0.001, "at least .01"),
         ("host.queue_depth", 0, "at least 1, got 20.0, 0.5 and 0"),
-        ("data.dir", "/somewhere", "data.dir='/somewhere' has no effect, since digits are not read from a folder"),
+        ("data.dir", "/somewhere", "data.dir='/somewhere' has no effect, since digits come with scikit-learn"),
         ("ssd.studied", (2, 4), "ssd.studied=(2, 4) has no effect, since ssd.channels is 2"),
         ("rules.momentum", 0.5, "rules.momentum=0.5 has no effect, since the rules are sync, downpour, easgd"),
         ("ssd.width", 0.0, "width must be above 0"),

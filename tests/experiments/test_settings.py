@@ -3,7 +3,18 @@
 import pytest
 from ml_collections import ConfigDict, config_dict
 
-from experiments import _settings, advrush, autosnn, burst_coding, causal_answers, causal_prior, proxy_data, tour
+from experiments import (
+    _settings,
+    advrush,
+    autosnn,
+    burst_coding,
+    causal_answers,
+    causal_prior,
+    isp_ml,
+    proxy_data,
+    ssd_trace,
+    tour,
+)
 
 
 def changed(experiment, preset="smoke", **changes):
@@ -98,7 +109,9 @@ def test_what_is_read_may_be_changed(experiment, changes):
 
 
 @pytest.mark.parametrize("preset", ["smoke", "default", "paper"])
-@pytest.mark.parametrize("experiment", [advrush, autosnn, burst_coding, causal_answers, causal_prior])
+@pytest.mark.parametrize(
+    "experiment", [advrush, autosnn, burst_coding, causal_answers, causal_prior, isp_ml, ssd_trace]
+)
 def test_every_preset_is_as_it_should_be(experiment, preset):
     experiment.check_settings(experiment.get_config(preset))
 
