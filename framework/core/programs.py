@@ -1,0 +1,204 @@
+"""Compiled programs that are found by what they compute, never by the identity of a function.
+
+`jax.jit` knows a function by its identity and reads what it holds once: after the weights of a network object have
+changed in place, it still computes with the old ones. Here a function is traced again where a computation begins. The
+arrays that it holds become arguments, and functions whose computations are equal share one compiled program.
+"""
+
+import functools
+import hashlib
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from jax.extend.core import Literal
+
+from framework.core import devices
+from framework.core.devices import Axes, Options
+
+KEPT = 128  # programs that stay in memory
+_RULED = ("custom_jvp_call", "custom_vjp_call")  # whose derivative rules no program needs any more
+
+
+class Trace(NamedTuple):
+    """What a function computes at the time of the trace."""
+
+    program: Callable[..., Any]  # (constants, *arguments) -> results; one object for all equal computations
+    constants: list[Any]  # the arrays that the function holds
+
+
+def trace(function: Callable[..., Any], *like: Any) -> Trace:
+    """Traces a function as it is now.
+
+    The program must not be differentiated: it keeps the derivative rules of the first function that computes the same.
+
+    Args:
+      function: traceable; what it holds may have changed since the last call.
+      *like: arguments, of which only structure, shapes and dtypes are looked at.
+
+    Example:
+      >>> from framework.core import programs
+      >>> network = {"weight": jnp.ones(2)}
+      >>> apply = lambda x: network["weight"] * x
+      >>> before = programs.trace(apply, 1.0)
+      >>> network["weight"] = jnp.full(2, 5.0)
+      >>> after = programs.trace(apply, 1.0)
+      >>> after.program is before.program, after.program(after.constants, 2.0).tolist()
+      (True, [10.0, 10.0])
+    """
+    # JAX keeps traces by the identity of a function, hence a new one
+    closed, shapes = jax.make_jaxpr(lambda *arguments: function(*arguments), return_shape=True)(*like)
+    key = _Key(closed.jaxpr, jax.tree.structure(like), jax.tree.structure(shapes))
+    return Trace(_program(key), list(closed.consts))
+
+
+def snapshot(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function that computes what the given one does now, and goes on doing so: read once for each shape.
+
+    It can be differentiated and transformed as the function itself.
+    """
+    read: dict[Any, Any] = {}
+
+    def frozen(*arguments: Any) -> Any:
+        leaves, structure = jax.tree.flatten(arguments)
+        key = structure, tuple(map(_shape, leaves))
+        if key not in read:
+            like = structure.unflatten([jax.ShapeDtypeStruct(*_shape(leaf)) for leaf in leaves])
+            read[key] = jax.make_jaxpr(lambda *arguments: function(*arguments), return_shape=True)(*like)
+        closed, shapes = read[key]
+        found = jax.core.eval_jaxpr(closed.jaxpr, closed.consts, *leaves)
+        return jax.tree.unflatten(jax.tree.structure(shapes), found)
+
+    return frozen
+
+
+def spread(function: Callable[..., Any], in_axes: tuple[Axes, ...], options: Options = ()) -> Callable[..., Any]:
+    """`devices.spread` of a function as it is at the first call with each shape.
+
+    Make it again where a computation begins, so that it sees what the function holds by then; equal computations share
+    one compiled program. Arguments as for `devices.spread`.
+    """
+    traces: dict[Any, Trace] = {}
+
+    def call(*given: Any) -> Any:
+        leaves, structure = jax.tree.flatten(given)
+        if any(isinstance(leaf, jax.core.Tracer) for leaf in leaves):
+            return function(*given)
+        key = structure, tuple(map(_shape, leaves))
+        if key not in traces:
+            program, constants = trace(function, *devices.part(given, in_axes))
+            traces[key] = Trace(program, devices.place(constants, None))
+        program, constants = traces[key]
+        return _spread(program, (None, *in_axes), options)(constants, *given)
+
+    return call
+
+
+class _Key:
+    """A computation as a flat tuple of comparable parts; arrays inside of it by their bytes."""
+
+    def __init__(self, jaxpr: Any, arguments: Any, results: Any):
+        self.jaxpr, self.arguments, self.results = jaxpr, arguments, results
+        self.parts = (arguments, results, *_of_jaxpr(jaxpr))
+        self.hash = hash(self.parts)
+
+    def __hash__(self) -> int:
+        return self.hash
+
+    def __eq__(self, other: Any) -> bool:
+        return isinstance(other, _Key) and self.parts == other.parts
+
+
+class _Same:
+    """An object without a hash, equal to itself alone."""
+
+    def __init__(self, held: Any):
+        self.held = held  # so that its place in memory is not given away
+
+    def __hash__(self) -> int:
+        return id(self.held)
+
+    def __eq__(self, other: Any) -> bool:
+        return isinstance(other, _Same) and self.held is other.held
+
+
+@functools.lru_cache(maxsize=KEPT)
+def _program(key: _Key) -> Callable[..., Any]:
+    expected = [(variable.aval.shape, variable.aval.dtype) for variable in key.jaxpr.invars]
+
+    def program(constants: list[Any], *arguments: Any) -> Any:
+        leaves = jax.tree.leaves(arguments)
+        if [_shape(leaf) for leaf in leaves] != expected:
+            raise ValueError(f"this program was traced for {expected}, got {[_shape(leaf) for leaf in leaves]}")
+        return jax.tree.unflatten(key.results, jax.core.eval_jaxpr(key.jaxpr, constants, *leaves))
+
+    return program
+
+
+@functools.lru_cache(maxsize=KEPT)
+def _spread(program: Callable[..., Any], in_axes: tuple[Axes, ...], options: Options) -> Callable[..., Any]:
+    return devices.spread(program, in_axes=in_axes, options=options)
+
+
+def _shape(leaf: Any) -> tuple[tuple[int, ...], Any]:
+    dtype = leaf.dtype if hasattr(leaf, "dtype") else np.asarray(leaf).dtype
+    keyed = jax.dtypes.issubdtype(dtype, jax.dtypes.extended)
+    return np.shape(leaf), dtype if keyed else jax.dtypes.canonicalize_dtype(dtype)
+
+
+def _of_jaxpr(jaxpr: Any) -> list[Any]:
+    """Every equation with its variables by number, and its parameters."""
+    names: dict[Any, int] = {}
+    parts: list[Any] = []
+
+    def variables(found: Any) -> None:
+        for each in found:
+            if isinstance(each, Literal):
+                parts.extend(("literal", each.aval, *_of_array(each.val)))
+            else:
+                parts.extend((names.setdefault(each, len(names)), each.aval))
+        parts.append("end")
+
+    variables(jaxpr.constvars)
+    variables(jaxpr.invars)
+    for equation in jaxpr.eqns:
+        parts.append(equation.primitive)
+        variables(equation.invars)
+        ruled = equation.primitive.name.startswith(_RULED)
+        for name, value in equation.params.items():
+            if hasattr(value, "eqns") or not ruled:
+                parts.append(name)
+                parts.extend(_of_value(value))
+        parts.append(str(equation.ctx))
+        variables(equation.outvars)
+    variables(jaxpr.outvars)
+    return parts
+
+
+def _of_value(value: Any) -> list[Any]:
+    if hasattr(value, "eqns"):  # a jaxpr inside, and the arrays that it holds
+        inner = getattr(value, "jaxpr", value)
+        return [*_of_jaxpr(inner), *_of_value(list(getattr(value, "consts", ())))]
+    if isinstance(value, dict):
+        return [dict, len(value), *(part for item in value.items() for part in _of_value(item))]
+    if isinstance(value, list | tuple):
+        return [type(value), len(value), *(part for each in value for part in _of_value(each))]
+    if isinstance(value, np.ndarray | np.generic | jax.Array):
+        return _of_array(value)
+    if isinstance(value, float):
+        return [float, repr(value)]  # 0.0 and -0.0 differ
+    try:
+        hash(value)
+    except TypeError:
+        value = _Same(value)
+    return [type(value), value]
+
+
+def _of_array(value: Any) -> list[Any]:
+    if isinstance(value, jax.core.Tracer):
+        return [_Same(value)]
+    if isinstance(value, jax.Array) and jax.dtypes.issubdtype(value.dtype, jax.dtypes.prng_key):
+        return ["key", str(value.dtype), *_of_array(jax.random.key_data(value))]
+    array = np.asarray(value)
+    return [str(array.dtype), array.shape, hashlib.sha256(array.tobytes()).digest()]
