@@ -53,24 +53,63 @@ def trace(function: Callable[..., Any], *like: Any) -> Trace:
     return Trace(_program(key), list(closed.consts))
 
 
-def snapshot(function: Callable[..., Any]) -> Callable[..., Any]:
+class _Snapshot:
+    """A function read once for each structure and kind of arguments."""
+
+    def __init__(self, function: Callable[..., Any], check: Callable[[list[Any]], None]):
+        self.function, self.check = function, check
+        self.read: dict[Any, tuple[Any, Any]] = {}
+
+    def at(self, *arguments: Any) -> tuple[Any, Any]:
+        leaves, structure = jax.tree.flatten(arguments)
+        kinds = [(*_shape(leaf), _is_weak(leaf)) for leaf in leaves]
+        key = structure, tuple(kinds)
+        if key not in self.read:
+            like = structure.unflatten([jax.ShapeDtypeStruct(*kind[:2], weak_type=kind[2]) for kind in kinds])
+            found = jax.make_jaxpr(lambda *arguments: self.function(*arguments), return_shape=True)(*like)
+            self.check(found[0].consts)
+            self.read[key] = found[0], jax.tree.structure(found[1])
+        return self.read[key]
+
+    def __call__(self, *arguments: Any) -> Any:
+        closed, structure = self.at(*arguments)
+        return jax.tree.unflatten(
+            structure, jax.core.eval_jaxpr(closed.jaxpr, closed.consts, *jax.tree.leaves(arguments))
+        )
+
+
+def snapshot(
+    function: Callable[..., Any], check: Callable[[list[Any]], None] = lambda constants: None
+) -> Callable[..., Any]:
     """A function that computes what the given one does now, and goes on doing so: read once for each shape.
 
     It can be differentiated and transformed as the function itself.
+
+    Args:
+      function: traceable.
+      check: is given the arrays that the function holds, and may refuse them.
     """
-    read: dict[Any, Any] = {}
+    return _Snapshot(function, check)
 
-    def frozen(*arguments: Any) -> Any:
-        leaves, structure = jax.tree.flatten(arguments)
-        key = structure, tuple(map(_shape, leaves))
-        if key not in read:
-            like = structure.unflatten([jax.ShapeDtypeStruct(*_shape(leaf)) for leaf in leaves])
-            read[key] = jax.make_jaxpr(lambda *arguments: function(*arguments), return_shape=True)(*like)
-        closed, shapes = read[key]
-        found = jax.core.eval_jaxpr(closed.jaxpr, closed.consts, *leaves)
-        return jax.tree.unflatten(jax.tree.structure(shapes), found)
 
-    return frozen
+def frozen(function: Callable[..., Any], *like: Any) -> Callable[..., Any]:
+    """A function that computes what the given one does now: one object for all that compute the same with equal arrays.
+
+    For what knows functions by their identity, as `jit` does: it compiles nothing twice, and nothing is stale.
+
+    Args:
+      function: traceable. One that is frozen already is given back.
+      *like: arguments, of which only structure, shapes and dtypes are looked at.
+    """
+    if isinstance(function, _Snapshot):
+        return function
+    still = _Snapshot(function, lambda constants: None)
+    closed, structure = still.at(*like)
+    if any(isinstance(each, jax.core.Tracer) for each in closed.consts):  # of a transformation around it
+        return function
+    key = _Key(closed.jaxpr, jax.tree.structure(like), structure, closed.consts)
+    key.value = still
+    return _first(key)
 
 
 def spread(function: Callable[..., Any], in_axes: tuple[Axes, ...], options: Options = ()) -> Callable[..., Any]:
@@ -98,9 +137,9 @@ def spread(function: Callable[..., Any], in_axes: tuple[Axes, ...], options: Opt
 class _Key:
     """A computation as a flat tuple of comparable parts; arrays inside of it by their bytes."""
 
-    def __init__(self, jaxpr: Any, arguments: Any, results: Any):
-        self.jaxpr, self.arguments, self.results = jaxpr, arguments, results
-        self.parts = (arguments, results, *_of_jaxpr(jaxpr))
+    def __init__(self, jaxpr: Any, arguments: Any, results: Any, constants: Any = ()):
+        self.jaxpr, self.results, self.value = jaxpr, results, None
+        self.parts = (arguments, results, *_of_jaxpr(jaxpr), *_of_value(tuple(constants)))
         self.hash = hash(self.parts)
 
     def __hash__(self) -> int:
@@ -137,6 +176,12 @@ def _program(key: _Key) -> Callable[..., Any]:
 
 
 @functools.lru_cache(maxsize=KEPT)
+def _first(key: _Key) -> Any:
+    """What the first of equal keys holds."""
+    return key.value
+
+
+@functools.lru_cache(maxsize=KEPT)
 def _spread(program: Callable[..., Any], in_axes: tuple[Axes, ...], options: Options) -> Callable[..., Any]:
     return devices.spread(program, in_axes=in_axes, options=options)
 
@@ -145,6 +190,10 @@ def _shape(leaf: Any) -> tuple[tuple[int, ...], Any]:
     dtype = leaf.dtype if hasattr(leaf, "dtype") else np.asarray(leaf).dtype
     keyed = jax.dtypes.issubdtype(dtype, jax.dtypes.extended)
     return np.shape(leaf), dtype if keyed else jax.dtypes.canonicalize_dtype(dtype)
+
+
+def _is_weak(leaf: Any) -> bool:
+    return bool(getattr(leaf, "weak_type", isinstance(leaf, bool | int | float | complex)))
 
 
 def _of_jaxpr(jaxpr: Any) -> list[Any]:
