@@ -94,7 +94,8 @@ def place(tree: Any, axes: Axes) -> Any:
 def part(tree: Any, axes: Axes) -> Any:
     """What one device is given of a tree: batches as their shapes and dtypes there, the rest as it is."""
     local = lambda leaf: (-(-len(leaf) // jax.device_count()), *np.shape(leaf)[1:])
-    struct = lambda leaf: jax.ShapeDtypeStruct(local(leaf), jax.dtypes.canonicalize_dtype(leaf.dtype))
+    kind = lambda leaf: jax.dtypes.canonicalize_dtype(leaf.dtype, allow_extended_dtype=True)
+    struct = lambda leaf: jax.ShapeDtypeStruct(local(leaf), kind(leaf))
     return _by_axis(lambda leaf, axis: leaf if axis is None else struct(leaf), axes, tree)
 
 

@@ -188,8 +188,7 @@ def _spread(program: Callable[..., Any], in_axes: tuple[Axes, ...], options: Opt
 
 def _shape(leaf: Any) -> tuple[tuple[int, ...], Any]:
     dtype = leaf.dtype if hasattr(leaf, "dtype") else np.asarray(leaf).dtype
-    keyed = jax.dtypes.issubdtype(dtype, jax.dtypes.extended)
-    return np.shape(leaf), dtype if keyed else jax.dtypes.canonicalize_dtype(dtype)
+    return np.shape(leaf), jax.dtypes.canonicalize_dtype(dtype, allow_extended_dtype=True)
 
 
 def _is_weak(leaf: Any) -> bool:

@@ -33,7 +33,7 @@ def tasks(
     Args:
       run: the open run directory.
       phase: a name of its own in the run, for the checkpoints and the bar.
-      task: (`[]` int32, fixed) -> a pytree of arrays, traceable; tasks that compute the same share one compiled program.
+      task: (`[]` int32, fixed) -> a pytree of arrays, traceable; tasks that compute the same share one program.
       count: how many, at least 1.
       fixed: what all tasks are given.
       rows: (i, what came of it, NumPy) -> a row for `metrics.jsonl`; see `Run.log`.
