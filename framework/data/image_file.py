@@ -30,9 +30,9 @@ class Arrays(NamedTuple):
 def is_path(name: str) -> bool:
     """True for a name that can only be meant as a file or a folder, not as a set of TFDS."""
     path = Path(name).expanduser()
-    return (
-        name.startswith((os.sep, ".", "~")) or (bool(path.suffix) and not path.suffix[1:2].isdigit()) or path.exists()
-    )
+    if name.startswith((os.sep, ".", "~")) or path.is_file() or (os.sep in name and path.is_dir()):
+        return True
+    return path.suffix[1:2].isalpha()  # a set's version is of numbers
 
 
 def read(name: str, split: str) -> Arrays:
