@@ -69,6 +69,18 @@ def _k_center(key: Key, size: int, traits: Traits, options: Options) -> jax.Arra
     return coverage.k_center_greedy(traits.features, size, start, _ties(key))
 
 
+def _mixture(key: Key, size: int, traits: Traits, options: Options) -> jax.Array:
+    return ranking.mixture(traits.entropy, size, options.beta, _ties(key))
+
+
+def _herding(key: Key, size: int, traits: Traits, options: Options) -> jax.Array:
+    return coverage.herding(traits.features, size, _ties(key))
+
+
+def _moderate(key: Key, size: int, traits: Traits, options: Options) -> jax.Array:
+    return strata.moderate(traits.features, traits.labels, size, key=_ties(key))
+
+
 def _coverage_centric(key: Key, size: int, traits: Traits, options: Options) -> jax.Array:
     cut = min(options.cut, 1 - size / max(len(traits.labels), 1))
     return strata.coverage_centric(key, traits.el2n, size, cut, options.strata)
@@ -94,13 +106,8 @@ METHODS = {
     "aum": _end("aum", ranking.smallest),
     "coverage_centric": Method("el2n", _coverage_centric),
     "k_center": Method("features", _k_center),
-    "herding": Method(
-        "features", lambda key, size, traits, options: coverage.herding(traits.features, size, _ties(key))
-    ),
-    "moderate": Method(
-        "features",
-        lambda key, size, traits, options: strata.moderate(traits.features, traits.labels, size, key=_ties(key)),
-    ),
+    "herding": Method("features", _herding),
+    "moderate": Method("features", _moderate),
     "facility_location": Method("features", _facility),
 }
 
