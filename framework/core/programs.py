@@ -139,7 +139,8 @@ class _Key:
 
     def __init__(self, jaxpr: Any, arguments: Any, results: Any, constants: Any = ()):
         self.jaxpr, self.results, self.value = jaxpr, results, None
-        self.parts = (arguments, results, *_of_jaxpr(jaxpr), *_of_value(tuple(constants)))
+        known: dict[int, tuple[int, Any]] = {}
+        self.parts = (arguments, results, *_of_jaxpr(jaxpr, known), *_of_value(tuple(constants), known))
         self.hash = hash(self.parts)
 
     def __hash__(self) -> int:
@@ -195,8 +196,11 @@ def _is_weak(leaf: Any) -> bool:
     return bool(getattr(leaf, "weak_type", isinstance(leaf, bool | int | float | complex)))
 
 
-def _of_jaxpr(jaxpr: Any) -> list[Any]:
-    """Every equation with its variables by number, and its parameters."""
+def _of_jaxpr(jaxpr: Any, known: dict[int, tuple[int, Any]]) -> list[Any]:
+    """Every equation with its variables by number, and its parameters; `known` are jaxprs inside that came before."""
+    if id(jaxpr) in known:
+        return ["again", known[id(jaxpr)][0]]
+    known[id(jaxpr)] = len(known), jaxpr
     names: dict[Any, int] = {}
     parts: list[Any] = []
 
@@ -217,21 +221,21 @@ def _of_jaxpr(jaxpr: Any) -> list[Any]:
         for name, value in equation.params.items():
             if hasattr(value, "eqns") or not ruled:
                 parts.append(name)
-                parts.extend(_of_value(value))
+                parts.extend(_of_value(value, known))
         parts.append(str(equation.ctx))
         variables(equation.outvars)
     variables(jaxpr.outvars)
     return parts
 
 
-def _of_value(value: Any) -> list[Any]:
+def _of_value(value: Any, known: dict[int, tuple[int, Any]]) -> list[Any]:
     if hasattr(value, "eqns"):  # a jaxpr inside, and the arrays that it holds
         inner = getattr(value, "jaxpr", value)
-        return [*_of_jaxpr(inner), *_of_value(list(getattr(value, "consts", ())))]
+        return [*_of_jaxpr(inner, known), *_of_value(tuple(getattr(value, "consts", ())), known)]
     if isinstance(value, dict):
-        return [dict, len(value), *(part for item in value.items() for part in _of_value(item))]
+        return [dict, len(value), *(part for item in value.items() for part in _of_value(item, known))]
     if isinstance(value, list | tuple):
-        return [type(value), len(value), *(part for each in value for part in _of_value(each))]
+        return [type(value), len(value), *(part for each in value for part in _of_value(each, known))]
     if isinstance(value, np.ndarray | np.generic | jax.Array):
         return _of_array(value)
     if isinstance(value, float):
