@@ -1,7 +1,7 @@
 """The warning that a verdict is not worth what it seems, and what an attack's own numbers say of it."""
 
+import inspect
 import math
-import sys
 import warnings
 from typing import Any
 
@@ -15,7 +15,7 @@ class Doubt(UserWarning):
 
 def warn(message: str) -> None:
     """Warns at the line that called into this package."""
-    level, frame = 2, sys._getframe(1)
+    level, frame = 2, inspect.currentframe().f_back
     while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("framework.attacks"):
         level, frame = level + 1, frame.f_back
     warnings.warn(message, Doubt, stacklevel=level)
