@@ -66,7 +66,7 @@ def evaluate(
 
     Example:
       >>> from framework import attacks
-      >>> network = lambda images: jax.numpy.concatenate([images, 1 - images], axis=1).reshape(-1, 2)
+      >>> network = lambda images: jax.numpy.concatenate([images - 0.5, 0.5 - images], axis=1).reshape(-1, 2)
       >>> images = np.array([0.6, 0.9]).reshape(2, 1, 1, 1)  # class 0 from a brightness of 0.5 on
       >>> found = attacks.evaluate(jax.random.key(0), attacks.fgsm(0.2), network, images, [0, 0])
       >>> found.robust.tolist(), found.images.ravel().round(2).tolist()

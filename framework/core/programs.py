@@ -42,7 +42,7 @@ def trace(function: Callable[..., Any], *like: Any) -> Trace:
       >>> network = {"weight": jnp.ones(2)}
       >>> apply = lambda x: network["weight"] * x
       >>> before = programs.trace(apply, 1.0)
-      >>> network["weight"] = jnp.full(2, 5.0)
+      >>> network["weight"] = 5 * jnp.ones(2)
       >>> after = programs.trace(apply, 1.0)
       >>> after.program is before.program, after.program(after.constants, 2.0).tolist()
       (True, [10.0, 10.0])
