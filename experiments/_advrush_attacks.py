@@ -1,6 +1,7 @@
 """What judges a trained network in the study of AdvRush: attacks, and the loss around test images."""
 
 import functools
+import warnings
 from typing import Any
 
 import jax
@@ -32,16 +33,28 @@ def attacked(config: ConfigDict, run: runs.Run, name: str, apply, test, key) -> 
         "apgd-ce": lambda: attacks.apgd(epsilon),
     }
     accuracy = {}
-    for each in config.attacks:
-        if each == "autoattack":
-            robust = attacks.autoattack(key, apply, *test, epsilon=epsilon, batch=batch)[1]
-            accuracy[each] = float(robust.mean())
-        else:
-            options = proxies.COMPILE[config.compile]
-            seen = attacks.evaluate(key, made[each](), apply, *test, batch=batch, options=options).accuracy
-            accuracy |= {"clean": seen["clean"], each: list(seen.values())[-1]}
+    with warnings.catch_warnings(record=True) as doubts:
+        warnings.simplefilter("always")
+        for each in config.attacks:
+            if each == "autoattack":
+                robust = attacks.autoattack(key, apply, *test, epsilon=epsilon, batch=batch)[1]
+                accuracy[each] = float(robust.mean())
+            else:
+                options = proxies.COMPILE[config.compile]
+                seen = attacks.evaluate(key, made[each](), apply, *test, batch=batch, options=options).accuracy
+                accuracy |= {"clean": seen["clean"], each: list(seen.values())[-1]}
+    lines = list(dict.fromkeys(f"{name}: {each.message}" for each in doubts if each.category is attacks.Doubt))
+    files.write_json(run.file(f"doubts/{name}.json"), {"doubts": lines})
+    for line in lines:
+        warnings.warn(line, attacks.Doubt, stacklevel=2)
     files.write_json(run.file(f"verdicts/{name}.json"), accuracy)
     return accuracy
+
+
+def doubts_of(run: runs.Run) -> list[str]:
+    """What `attacks` said against the verdicts of this run, a line each."""
+    paths = sorted((run.path / "doubts").glob("*.json"))
+    return [line for path in paths for line in files.read_object(path, "remove the directory of the run")["doubts"]]
 
 
 def landscape_of(config: ConfigDict, apply, test, key) -> dict[str, Any]:

@@ -27,10 +27,16 @@ def prepared(config: ConfigDict, run: runs.Run, name: str) -> Prepared:
     train = data.pooled(whole, config.data.side)
     needed = {selection.METHODS[rule].needs for rule in config.search.rules}
     traits = proxies.judged(
-        config.proxy.base, run, train, config.seed, f"base-{name}", "grand" in needed, proxies.COMPILE[config.compile]
+        config.proxy.base,
+        run,
+        train,
+        config.seed,
+        f"base-{whole.name}",
+        "grand" in needed,
+        proxies.COMPILE[config.compile],
     )
     rows = zip(entropy_file.indices_of(train.ids).tolist(), traits.entropy.tolist(), train.labels.tolist(), strict=True)
-    run.save_csv(f"entropy-{name}.csv", ("index", "entropy", "class"), sorted(rows))
+    run.save_csv(f"entropy-{whole.name}.csv", ("index", "entropy", "class"), sorted(rows))
     return Prepared(whole, test, traits)
 
 

@@ -166,7 +166,8 @@ def main(config: ConfigDict, run: runs.Run) -> dict[str, Any]:
     pictures.draw_cells(run, {method: genotypes[method, seeds[0]] for method in METHODS})
     pictures.draw_surface(run, judged)
     pictures.draw_verdicts(run, verdicts, config.training.kind)
-    return numbers_of(config, seeds, found, verdicts) | {"note": _note(config, train, test)}
+    note = " ".join([_note(config, train, test), *judges.doubts_of(run)])
+    return numbers_of(config, seeds, found, verdicts) | {"note": note}
 
 
 def check(config: ConfigDict) -> None:

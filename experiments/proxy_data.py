@@ -137,7 +137,7 @@ def main(config: ConfigDict, run: runs.Run) -> dict[str, Any]:
     prepared = functools.cache(lambda name: images.prepared(config, run, name))
     numbers: dict[str, Any] = {"fraction": config.proxy.fraction}
     numbers |= _ranked(config, run, prepared(config.ranks.set), table)
-    numbers["entropy"] = _histograms(config, run, {name: prepared(name) for name in config.data.sets})
+    numbers["entropy"] = _histograms(config, run, {(of := prepared(name)).train.name: of for name in config.data.sets})
     numbers |= _searched(config, run, prepared(config.search.set))
     ranked, searched = (_seeds(config, config[kind]) for kind in ("ranks", "search"))
     few = [compared(ranked, "tau", "tau_difference_of_P1", "rank_accuracy"), compared(searched, "cell_accuracy")]

@@ -49,7 +49,7 @@ def apgd(
 
     Args:
       epsilon: radius of the ball, above 0; may be traced.
-      norm: `linf` or `l2`.
+      norm: `linf` or `l2`, in small or capital letters.
       loss: `cross_entropy`, `dlr`, `margin` or a function (logits, labels) -> `[N]`.
       steps: gradients after that of the start, at least 1. It ends early when every image of the batch is broken.
 
@@ -70,7 +70,7 @@ def apgd_targeted(
 
     Args:
       epsilon: radius of the ball, above 0; may be traced.
-      norm: `linf` or `l2`.
+      norm: `linf` or `l2`, in small or capital letters.
       targets: how many, at most the classes less one; there must be 4 classes or more.
       steps: as for `apgd`.
 
@@ -115,7 +115,7 @@ def windows(steps: int) -> np.ndarray:
 
 
 def _made(run, name: str, numbers: dict, norm: str, steps: int, **structure) -> Attack:
-    norms.named(norm)
+    norm = norms.spelled(norm)
     counts.check(f"{name}: ", steps=steps)
     return attack.make(run, name, numbers, norm=norm, steps=steps, **structure)
 

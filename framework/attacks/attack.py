@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from framework.attacks import doubt, network
 from framework.core import keys
 from framework.core.types import Key
 
@@ -42,14 +43,21 @@ class Attack:
           Images `[N, ...]` within the ball and within [0, 1]; the attack's best, whether adversarial or not.
 
         Raises:
-          ValueError: for a key that is not typed.
+          ValueError: for a key that is not typed, images known by now that are no floats in [0, 1], or a network that
+            cannot be traced, changes its own state or gives something else than one array.
+
+        Warns:
+          Doubt: if the ball covers all images. `evaluate` also doubts the network.
         """
         keys.check(key)
         if not jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
             raise ValueError(f"the key must be typed, jax.random.key(seed), got an array of {key.dtype}")
+        if not isinstance(images, jax.core.Tracer):
+            check_images(images)
+        doubt.check_scale(self.name, dict(self.structure).get("norm"), self.numbers.get("epsilon"), images)
         images = jnp.asarray(images)
         each = key if key.ndim else jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.arange(len(images)))
-        return self.run(each, apply, images, labels, **self.numbers, **dict(self.structure))
+        return self.run(each, network.in_words(apply), images, labels, **self.numbers, **dict(self.structure))
 
 
 def make(run: Callable[..., jax.Array], name: str, numbers: dict[str, Any], **structure: Any) -> Attack:
@@ -62,6 +70,18 @@ def make(run: Callable[..., jax.Array], name: str, numbers: dict[str, Any], **st
         if not isinstance(value, jax.core.Tracer) and not np.all(np.asarray(value) > 0):
             raise ValueError(f"{name}: {label} must be above 0, got {value}")
     return Attack(name, run, tuple(structure.items()), numbers)
+
+
+def check_images(images: Any) -> None:
+    """Raises ValueError for images that are no floats in [0, 1]."""
+    images = np.asarray(images)
+    if not jnp.issubdtype(images.dtype, jnp.floating):
+        raise ValueError(f"images must be floats in [0, 1], got {images.dtype}: divide by their maximum")
+    outside = ~((images >= 0) & (images <= 1)).all(tuple(range(1, images.ndim)))
+    if outside.any():
+        row = int(outside.argmax())
+        span = f"{images[row].min():g} to {images[row].max():g}"
+        raise ValueError(f"images must lie in [0, 1] before any normalisation, image {row} spans {span}")
 
 
 def draw(each: Key, sampler: Callable[..., jax.Array], like: jax.Array) -> jax.Array:

@@ -9,10 +9,9 @@ from typing import Any
 import jax
 import numpy as np
 
-from framework.attacks import inputs, masking
 from framework.attacks.apgd import apgd, apgd_targeted
 from framework.attacks.attack import Apply, Attack
-from framework.attacks.evaluation import Evaluation, Watch, clean, evaluate
+from framework.attacks.evaluation import Evaluation, Watch, run
 from framework.attacks.fab import fab_targeted
 from framework.attacks.square import square
 from framework.core.types import Key
@@ -25,16 +24,17 @@ def standard(epsilon: float | jax.Array, norm: str = "linf", classes: int = 10) 
 
     Args:
       epsilon: radius of the ball, above 0.
-      norm: `linf` or `l2`.
+      norm: `linf` or `l2`, in small or capital letters.
       classes: of the network, at least 4; below 10 there are fewer targets.
 
     Raises:
       ValueError: for an epsilon not above 0, an unknown norm or fewer than 4 classes.
     """
     if classes < 4:
+        size = f"{float(epsilon):.4g}" if isinstance(epsilon, float | int) else "epsilon"
         raise ValueError(
             f"AutoAttack's targeted loss compares 4 logits, the network has {classes}: take evaluate() with "
-            "apgd(loss='margin'), fab_targeted(targets=1) and square()"
+            f"(apgd({size}), apgd({size}, loss='margin'), *fab_targeted({size}, targets={classes - 1}), square({size}))"
         )
     targets = min(TARGETS, classes - 1)
     return (
@@ -64,7 +64,7 @@ def autoattack(
       images: `[N, H, W, C]`, floats in [0, 1].
       labels: `[N]`, integers in [0, classes).
       epsilon: radius of the ball, above 0.
-      norm: `linf` or `l2`.
+      norm: `linf` or `l2`, in small or capital letters.
       batch: images at a time.
       watch: called after each batch, to show progress.
 
@@ -76,8 +76,8 @@ def autoattack(
       ValueError: for input that is not as above, a network of fewer than 4 classes or one that gives NaN.
 
     Warns:
-      masking.Doubt: where the verdict may flatter the network: it is random, gives probabilities, has no gradients, or
-        Square breaks what gradients did not.
+      masking.Doubt: where the verdict may not be worth what it seems: the network is random or training, gives
+        probabilities, has no gradients, epsilon covers all images, or Square breaks what gradients did not.
     """
     return judge(key, apply, images, labels, epsilon=epsilon, norm=norm, batch=batch, watch=watch)[:2]
 
@@ -94,9 +94,5 @@ def judge(
     watch: Watch | None = None,
 ) -> Evaluation:
     """`autoattack`, whose arguments, errors and warnings it has, with the accuracy after each of its attacks."""
-    images, labels = inputs.checked(images, labels, batch)
-    clean(apply, images, labels, batch)  # what is no network is refused before it is doubted
-    classes = masking.check(apply, images[:batch], labels[:batch])
-    found = evaluate(key, standard(epsilon, norm, classes), apply, images, labels, batch=batch, watch=watch)
-    masking.compare(found.accuracy)
-    return found
+    chosen = lambda classes: standard(epsilon, norm, classes)
+    return run(key, chosen, apply, images, labels, batch=batch, watch=watch)

@@ -1,19 +1,19 @@
 """Attacks one after another on the images that withstood those before, in batches of one shape."""
 
-import functools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
-from framework.attacks import inputs, losses
+from framework.attacks import inputs, losses, masking, network
 from framework.attacks.attack import Apply, Attack
-from framework.core import devices, keys
+from framework.core import keys, programs
 from framework.core.devices import Options
 from framework.core.types import Key
 
 Watch = Callable[[str, int, int], None]  # (attack, images done, images in all)
+STANDARD = {"apgd-ce", "apgd-t", "fab-t", "square"}  # after which gradients should have nothing left for Square
 
 
 class Evaluation(NamedTuple):
@@ -37,15 +37,16 @@ def evaluate(
 ) -> Evaluation:
     """The worst that attacks do to each image; only images that are still right go on to the next attack.
 
-    The last batch is filled up, so that every attack is compiled once, whatever is left; attacks that differ in numbers
-    alone share a program. Several devices share a batch out. Each image has its own random draws: neither the batch nor
-    its neighbours change a verdict.
+    The network is read anew by every call: weights, mode and whatever else it holds may have changed in place. Networks
+    that compute the same with other weights share compiled programs. The last batch is filled up, so that every attack
+    is compiled once, whatever is left; attacks that differ in numbers alone share a program. Several devices share a
+    batch out. Each image has its own random draws: neither the batch nor its neighbours change a verdict.
 
     Args:
       key: a typed key; the i-th attack and the j-th image draw from their own.
       attacks: one, or several in their order; the same one repeated is a restart.
-      apply: images `[batch, ...]` -> logits `[batch, classes]`, traceable, each image on its own. Another function
-        object is compiled anew; `jax.tree_util.Partial(function, params)` is compiled once for all parameters.
+      apply: images `[batch, ...]` -> logits `[batch, classes]`, traceable, each image on its own, in evaluation mode: a
+        function, a bound method, a model of flax nnx, equinox or keras on JAX, a `jax.tree_util.Partial`.
       images: `[N, ...]`, floats in [0, 1].
       labels: `[N]`, integers in [0, classes).
       batch: images at a time, at least 1.
@@ -57,41 +58,63 @@ def evaluate(
 
     Raises:
       ValueError: for a key, attacks, images, labels or logits that are not as above, more targets than other classes,
-        or a network that gives NaN on a clean image.
+        a network that cannot be traced, changes its own state or gives NaN on a clean image.
+
+    Warns:
+      masking.Doubt: where the verdict may not be worth what it seems: the network is random or training, gives
+        probabilities or has no gradients, or a ball of radius epsilon covers all images.
 
     Example:
       >>> from framework import attacks
-      >>> network = lambda images: jax.numpy.concatenate([images, 1 - images], axis=1).reshape(-1, 2)
+      >>> network = lambda images: jax.numpy.concatenate([images - 0.5, 0.5 - images], axis=1).reshape(-1, 2)
       >>> images = np.array([0.6, 0.9]).reshape(2, 1, 1, 1)  # class 0 from a brightness of 0.5 on
       >>> found = attacks.evaluate(jax.random.key(0), attacks.fgsm(0.2), network, images, [0, 0])
       >>> found.robust.tolist(), found.images.ravel().round(2).tolist()
       ([False, True], [0.4, 0.9])
     """
-    keys.check(key)
     attacks = tuple(attacks) if isinstance(attacks, Iterable) else (attacks,)
+    return run(key, lambda classes: attacks, apply, images, labels, batch=batch, watch=watch, options=options)
+
+
+def run(
+    key: Key,
+    attacks_for: Callable[[int], Sequence[Attack]],
+    apply: Apply,
+    images: Any,
+    labels: Any,
+    *,
+    batch: int,
+    watch: Watch | None,
+    options: Options = (),
+) -> Evaluation:
+    """`evaluate` with attacks that follow from the number of classes."""
+    keys.check(key)
     images, labels = inputs.checked(images, labels, batch)
-    apply = traced(apply)
-    logits = outputs(apply, images, batch)
+    still, size = network.snapshot(apply), min(batch, len(images))
+    logits = outputs(still, images, batch)
     robust = right(logits, labels)
+    attacks = attacks_for(logits.shape[-1])
     inputs.check_attacks(attacks, logits.shape[-1])
-    found, attacked = images.copy(), _attacked(options)
+    masking.check_scale(attacks, images)
+    masking.check_logits(logits, lambda images: outputs(network.snapshot(apply), images, size), images[:size])
+    constant = len(logits) > 1 and (logits == logits[0]).all()  # as before training: there is nothing to mask
+    if not constant and any(attack.name != "square" for attack in attacks):
+        masking.check_gradients(still, images[:size], labels[:size], options)
+    found, attacked = images.copy(), programs.spread(_attack_of(still), (0, None, None), options)
     accuracy = {"clean": float(robust.mean())}
     for place, attack in enumerate(attacks):
         left, own = np.flatnonzero(robust), jax.random.fold_in(key, place)
-        for done, rows, count in batches(left, min(batch, len(images))):
-            adversarial, withstood = attacked((rows, images[rows], labels[rows]), attack, own, apply)
+        for done, rows, count in batches(left, size):
+            adversarial, withstood = attacked((rows, images[rows], labels[rows]), attack, own)
             broken = ~np.asarray(withstood)[:count]
             found[rows[:count][broken]] = np.asarray(adversarial)[:count][broken]
             robust[rows[:count][broken]] = False
             if watch:
                 watch(attack.name, done, len(left))
         accuracy[attack.name] = float(robust.mean())
+    if set(accuracy) >= STANDARD:
+        masking.compare(accuracy)
     return Evaluation(found, robust, accuracy)
-
-
-def traced(apply: Apply) -> jax.tree_util.Partial:
-    """The network as an argument of compiled functions: its parameters, if it holds any, and the function itself."""
-    return apply if isinstance(apply, jax.tree_util.Partial) else jax.tree_util.Partial(apply)
 
 
 def clean(apply: Apply, images: np.ndarray, labels: np.ndarray, batch: int) -> np.ndarray:
@@ -111,8 +134,13 @@ def right(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 def outputs(apply: Apply, images: np.ndarray, batch: int) -> np.ndarray:
     """Logits of all images, `[N, classes]`."""
-    parts = batches(np.arange(len(images)), min(batch, len(images)))
-    return np.concatenate([np.asarray(_logits(images[rows], traced(apply)))[:count] for _, rows, count in parts])
+    answers = programs.spread(network.snapshot(apply), in_axes=(0,))
+    size = min(batch, len(images))
+    parts = [
+        inputs.checked_rows(answers(images[rows]), size)[:count]
+        for _, rows, count in batches(np.arange(len(images)), size)
+    ]
+    return np.concatenate(parts)
 
 
 def batches(rows: np.ndarray, size: int) -> Iterator[tuple[int, np.ndarray, int]]:
@@ -122,22 +150,12 @@ def batches(rows: np.ndarray, size: int) -> Iterator[tuple[int, np.ndarray, int]
         yield start + len(own), np.concatenate([own, np.repeat(own[:1], size - len(own))]), len(own)
 
 
-def _answers(images: jax.Array, apply: Apply) -> jax.Array:
-    return apply(images)
-
-
-def _found(
-    given: tuple[jax.Array, jax.Array, jax.Array], attack: Attack, key: Key, apply: Apply
-) -> tuple[jax.Array, jax.Array]:
+def _attack_of(apply: Apply) -> Callable[..., tuple[jax.Array, jax.Array]]:
     """Images, and which of them are right still; the image in row i of all draws from the i-th key."""
-    rows, images, labels = given
-    found = attack(jax.vmap(jax.random.fold_in, (None, 0))(key, rows), apply, images, labels)
-    return found, losses.correct(apply(found), labels)
 
+    def attacked(given: tuple[jax.Array, jax.Array, jax.Array], attack: Attack, key: Key):
+        rows, images, labels = given
+        found = attack(jax.vmap(jax.random.fold_in, (None, 0))(key, rows), apply, images, labels)
+        return found, losses.correct(apply(found), labels)
 
-@functools.cache
-def _attacked(options: Options) -> Callable:
-    return devices.spread(_found, in_axes=(0, None, None, None), options=options)
-
-
-_logits = devices.spread(_answers, in_axes=(0, None))
+    return attacked

@@ -47,7 +47,7 @@ def fab_targeted(
 
     Args:
       epsilon: only an image at most so far away counts, above 0; may be traced, may be infinite.
-      norm: `linf` or `l2`.
+      norm: `linf` or `l2`, in small or capital letters.
       targets: how many, at most the classes less one.
       steps: gradients, at least 1.
       nearest: whether to look on for a nearer image when every image of the batch has one within `epsilon`.
@@ -58,7 +58,7 @@ def fab_targeted(
     Raises:
       ValueError: for a number out of its range or an unknown norm.
     """
-    norms.named(norm)
+    norm = norms.spelled(norm)
     counts.check("fab-t: ", steps=steps)
     structure = {"norm": norm, "steps": steps, "nearest": nearest}
     return tuple(

@@ -3,14 +3,15 @@
 from collections.abc import Sequence
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 
-from framework.attacks.attack import Attack
+from framework.attacks.attack import Attack, check_images
 from framework.core import counts
 
 
 def checked(images: Any, labels: Any, batch: int) -> tuple[np.ndarray, np.ndarray]:
-    """Images and labels as arrays; float16 becomes float32, in which attacks step.
+    """Images and labels as arrays; float16 and bfloat16 become float32, in which attacks step.
 
     Raises:
       ValueError: for images that are no floats in [0, 1], labels that are no integers, numbers that differ, no images,
@@ -20,16 +21,12 @@ def checked(images: Any, labels: Any, batch: int) -> tuple[np.ndarray, np.ndarra
     counts.check(batch=batch)
     if images.ndim < 2 or not len(images) or labels.shape != images.shape[:1]:
         raise ValueError(f"images must be [N, ...] and labels [N], got shapes {images.shape} and {labels.shape}")
-    if not np.issubdtype(images.dtype, np.floating):
-        raise ValueError(f"images must be floats in [0, 1], got {images.dtype}: divide by their maximum")
-    outside = ~((images >= 0) & (images <= 1)).all(tuple(range(1, images.ndim)))
-    if outside.any():
-        row = int(outside.argmax())
-        span = f"{images[row].min():g} to {images[row].max():g}"
-        raise ValueError(f"images must lie in [0, 1] before any normalisation, image {row} spans {span}")
+    check_images(images)
+    if images.dtype.itemsize < 4:
+        images = images.astype(np.float32)
     if not np.issubdtype(labels.dtype, np.integer):
         raise ValueError(f"labels must be integers, got {labels.dtype}")
-    return images.astype(np.float32) if images.dtype == np.float16 else images, labels
+    return images, labels
 
 
 def check_attacks(attacks: Sequence[Attack], classes: int) -> None:
@@ -43,12 +40,33 @@ def check_attacks(attacks: Sequence[Attack], classes: int) -> None:
             )
 
 
+def checked_rows(logits: Any, count: int) -> np.ndarray:
+    """Logits of one batch as an array.
+
+    Raises:
+      ValueError: for logits that are not `[count, ...]`, or are no floats.
+    """
+    logits = np.asarray(logits)
+    if logits.shape[:1] != (count,):
+        raise ValueError(
+            f"the network must give logits [{count}, classes] for a batch of {count}, got the shape {logits.shape}"
+        )
+    if not jnp.issubdtype(logits.dtype, jnp.floating):
+        raise ValueError(f"the network must give logits, which are floats, got {logits.dtype}")
+    return logits
+
+
 def check_logits(logits: np.ndarray, labels: np.ndarray) -> None:
     """Of clean images.
 
     Raises:
       ValueError: for logits that are not `[N, classes]` or are NaN, or labels that are no class.
     """
+    if logits.shape == (len(labels), 1):
+        raise ValueError(
+            "the network gives one logit an image: give two, such as "
+            "lambda x: jax.numpy.concatenate([jax.numpy.zeros_like(z := network(x)), z], -1) where class 1 is z > 0"
+        )
     if logits.shape[:-1] != labels.shape or logits.shape[-1] < 2:
         raise ValueError(f"the network must give logits [{len(labels)}, classes], got the shape {logits.shape}")
     foreign = (labels < 0) | (labels >= logits.shape[-1])

@@ -1,42 +1,73 @@
-"""Signs that a network only hides its gradients, so that attacks flatter it.
+"""Signs that a verdict on a network is not worth what it seems, such as masked gradients, as warnings.
 
 References: Athalye, Carlini and Wagner, "Obfuscated gradients give a false sense of security", arXiv 1802.00420; the
 flags of AutoAttack, arXiv 2003.01690.
 """
 
-import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
-from framework.attacks import losses
-from framework.attacks.attack import Apply
+from framework.attacks import doubt, losses
+from framework.attacks.attack import Apply, Attack
+from framework.attacks.doubt import Doubt
+from framework.core import programs
+from framework.core.devices import Options
 
 DIFFERENCE = 1e-4  # of two outputs of one image, as a share of their length
 SUPERIOR = 0.002  # by which Square may lower the accuracy
+__all__ = ["Doubt", "check_gradients", "check_logits", "check_scale", "compare"]
+_NEAR_ONE = 1e-5  # how far sums of probabilities may lie from 1; more in half precision
 
 
-class Doubt(UserWarning):
-    """A verdict may be more favourable than the network deserves."""
+def check_logits(logits: np.ndarray, again: Callable[[np.ndarray], np.ndarray], images: np.ndarray) -> None:
+    """Warns of what logits of clean images show.
 
-
-def check(apply: Apply, images: np.ndarray, labels: np.ndarray) -> int:
-    """Warns of what can be seen before any attack; returns the number of classes.
+    Args:
+      logits: `[N, classes]`, of all images.
+      again: images -> logits, by the network read once more.
+      images: the first of the images, one batch `[n, ...]`.
 
     Warns:
-      Doubt: if an image's logits change from call to call or with its neighbours, if they are probabilities, or if
-        gradients are exactly 0.
+      Doubt: if an image's logits change from call to call or with its neighbours, or if they are probabilities.
     """
-    logits = np.asarray(jax.jit(apply)(images))
-    if spread(apply, images, logits) > DIFFERENCE:
-        _warn("an image's logits change from call to call or with its neighbours: is the network random or training?")
-    if logits.min() >= -1e-5 and np.allclose(logits.sum(-1), 1, atol=1e-5):
-        _warn("the network gives probabilities: attacks need the logits before the softmax")
-    blind = {name: int(count) for name, count in _without_gradient(apply, images, labels).items()}
+    if _spread(again, images, logits[: len(images)]) > DIFFERENCE:
+        doubt.warn(
+            "an image's logits change from call to call or with its neighbours: is the network random or training? "
+            "Call it in evaluation mode (network.eval(), training=False, train=False)"
+        )
+    near, wide = max(_NEAR_ONE, float(jnp.finfo(logits.dtype).eps)), np.asarray(logits, np.float64)
+    if wide.min() >= -near and np.allclose(wide.sum(-1), 1, atol=near * max(1, wide.shape[-1] / 10), rtol=0):
+        doubt.warn("the network gives probabilities: attacks need the logits before the softmax")
+
+
+def check_gradients(apply: Apply, images: np.ndarray, labels: np.ndarray, options: Options = ()) -> None:
+    """Warns if gradients of some images are exactly 0, so that attacks by gradients see nothing there.
+
+    Args:
+      apply: images -> logits.
+      images: one batch, `[n, ...]`.
+      labels: `[n]`.
+      options: of the compiler; see `core.advance`.
+
+    Warns:
+      Doubt: how many images have none, by loss.
+    """
+    count = programs.spread(lambda *data: _without_gradient(apply, *data), (0, 0), options)
+    blind = {name: int(np.sum(each)) for name, each in count(images, labels).items()}
     if any(blind.values()):
         counts = ", ".join(f"{count} of {name}" for name, count in blind.items())
-        _warn(f"of {len(images)} images gradients are exactly 0 for {counts}: gradient attacks see nothing there")
-    return logits.shape[-1]
+        doubt.warn(f"of {len(images)} images gradients are exactly 0 for {counts}: gradient attacks see nothing there")
+
+
+def check_scale(attacks: Sequence[Attack], images: Any) -> None:
+    """Warns once of a ball that covers every image; see `doubt.check_scale`."""
+    radii = {(dict(each.structure).get("norm"), each.numbers.get("epsilon")): each.name for each in reversed(attacks)}
+    for (norm, epsilon), name in radii.items():
+        doubt.check_scale(name, norm, epsilon, images)
 
 
 def compare(accuracy: dict[str, float]) -> None:
@@ -51,29 +82,28 @@ def compare(accuracy: dict[str, float]) -> None:
     others = [value for name, value in accuracy.items() if name != "square"]
     gain = min(others) - accuracy.get("square", 1.0)
     if gain > SUPERIOR:
-        _warn(f"Square broke {100 * gain:.1f}% of images after all gradient attacks: gradients may be masked")
+        doubt.warn(f"Square broke {100 * gain:.1f}% of images after all gradient attacks: gradients may be masked")
 
 
-def spread(apply: Apply, images: np.ndarray, logits: np.ndarray) -> float:
-    """The greatest difference of an image's logits if the network is traced anew and the batch comes in another order.
+def _spread(again: Callable[[np.ndarray], np.ndarray], images: np.ndarray, logits: np.ndarray) -> float:
+    """The greatest difference of an image's logits if the network is read again and the image has other neighbours.
 
-    As a share of the logits' length. `logits` are those of the images in their order.
+    As a share of the logits' length. `logits` are those of the images in their order. Every second image is replaced by
+    its negative, as another order alone would leave the statistics of a batch as they are.
     """
-    turned = jax.jit(lambda images: apply(images))(np.roll(images, 1, axis=0))
+    places = np.arange(len(images))
+    kept = places[places % 2 == 0]
+    others = np.where((places % 2 == 0).reshape(-1, *[1] * (images.ndim - 1)), images, 1 - images)
+    turned = np.roll(np.asarray(again(np.roll(others, 1, axis=0)), np.float64), -1, axis=0)
     unit = lambda x: x / (np.linalg.norm(x, axis=-1, keepdims=True) + 1e-10)
-    return float(np.linalg.norm(unit(np.roll(turned, -1, axis=0)) - unit(logits), axis=-1).max())
+    difference = unit(turned) - unit(np.asarray(logits, np.float64))
+    return float(np.linalg.norm(difference[kept], axis=-1).max())
 
 
-def _without_gradient(apply: Apply, images: np.ndarray, labels: np.ndarray) -> dict[str, jax.Array]:
-    """How many images have no gradient at all, of each loss."""
-
-    def count(images: jax.Array, labels: jax.Array, loss: losses.Loss) -> jax.Array:
-        gradient = losses.climb(apply, lambda logits: loss(logits, labels))(images)[2]
-        return (gradient.reshape(len(images), -1) == 0).all(-1).sum()
-
-    counts = lambda *data: {name: count(*data, losses.LOSSES[name]) for name in ("cross_entropy", "margin")}
-    return jax.jit(counts)(images, labels)
-
-
-def _warn(message: str) -> None:
-    warnings.warn(message, Doubt, stacklevel=4)
+def _without_gradient(apply: Apply, images: jax.Array, labels: jax.Array) -> dict[str, jax.Array]:
+    """Which images have no gradient at all, `[n]` bool, of each loss; one pass back for all."""
+    logits, pull = jax.vjp(apply, images)
+    names = ("cross_entropy", "margin")
+    slopes = [jax.grad(lambda logits, name=name: losses.LOSSES[name](logits, labels).sum())(logits) for name in names]
+    gradients = jax.vmap(lambda slope: pull(slope)[0])(jnp.stack(slopes))
+    return dict(zip(names, (gradients.reshape(*gradients.shape[:2], -1) == 0).all(-1), strict=True))

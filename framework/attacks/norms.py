@@ -26,15 +26,25 @@ class Norm(NamedTuple):
         return jnp.clip(centre + self.shrink(images - centre, epsilon), 0, 1)
 
 
-def named(name: str) -> Norm:
-    """The norm of a name.
+def spelled(name: str) -> str:
+    """The name of a norm as `NORMS` spells it: `Linf` and `L2`, as other programs write, are `linf` and `l2`.
 
     Raises:
       ValueError: if it is none of `NORMS`.
     """
-    if name not in NORMS:
+    found = name.lower() if isinstance(name, str) else name
+    if found not in NORMS:
         raise ValueError(f"norm must be one of {', '.join(NORMS)}, got {name!r}")
-    return NORMS[name]
+    return found
+
+
+def named(name: str) -> Norm:
+    """The norm of a name; see `spelled`.
+
+    Raises:
+      ValueError: if it is none of `NORMS`.
+    """
+    return NORMS[spelled(name)]
 
 
 def finite(gradient: jax.Array) -> jax.Array:

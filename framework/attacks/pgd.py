@@ -23,7 +23,7 @@ def fgsm(epsilon: float | jax.Array, norm: str = "linf", loss: str | losses.Loss
 
     Args:
       epsilon: radius of the ball, above 0; may be traced.
-      norm: `linf` or `l2`.
+      norm: `linf` or `l2`, in small or capital letters.
       loss: as for `pgd`.
 
     Raises:
@@ -51,7 +51,7 @@ def pgd(
 
     Args:
       epsilon: radius of the ball, above 0; may be traced.
-      norm: `linf` or `l2`.
+      norm: `linf` or `l2`, in small or capital letters.
       steps: gradients, at least 1.
       step_size: above 0, in units of the pixels; 2.5 epsilon / steps if None.
       restarts: starts, at least 1.
@@ -64,7 +64,7 @@ def pgd(
 
     Reference: arXiv 1706.06083, equation 1 of section 2.1.
     """
-    norms.named(norm)
+    norm = norms.spelled(norm)
     losses.named(loss)
     counts.check("pgd: ", steps=steps, restarts=restarts)
     if start not in STARTS:

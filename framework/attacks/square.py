@@ -35,7 +35,7 @@ def square(epsilon: float | jax.Array, norm: str = "linf", *, queries: int = 500
 
     Args:
       epsilon: radius of the ball, above 0; may be traced.
-      norm: `linf` or `l2`.
+      norm: `linf` or `l2`, in small or capital letters.
       queries: after the first image of stripes or patches, at least 1. It ends early when every image is broken.
       shared: whether all images of a batch get the same patches at the same time, as in the reference program; a
         verdict then depends on the batch. By default each image draws its own.
@@ -43,7 +43,7 @@ def square(epsilon: float | jax.Array, norm: str = "linf", *, queries: int = 500
     Raises:
       ValueError: for a number out of its range or an unknown norm; when called, for images other than `[N, H, W, C]`.
     """
-    norms.named(norm)
+    norm = norms.spelled(norm)
     counts.check("square: ", queries=queries)
     return attack.make(_run, "square", {"epsilon": epsilon}, norm=norm, queries=queries, shared=shared)
 
@@ -52,7 +52,7 @@ def sides(queries: int, height: int, width: int, norm: str) -> np.ndarray:
     """`[queries]`: the side of the patch of each query, max(round(sqrt(p H W)), 1), odd and at least 3 for L2."""
     halvings = np.searchsorted(HALVINGS, np.arange(queries), side="left")
     side = np.maximum(np.round(np.sqrt(FIRST / 2.0**halvings * height * width)).astype(np.int32), 1)
-    if norm == "l2":
+    if norms.spelled(norm) == "l2":
         side = np.maximum(side, 3)
         side += side % 2 == 0
     return np.minimum(side, min(height, width))

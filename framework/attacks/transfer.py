@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from framework.attacks import inputs, losses
+from framework.attacks import inputs, losses, network
 from framework.attacks.attack import Apply, Attack
 from framework.attacks.evaluation import clean, evaluate, outputs
 from framework.core.types import Key
@@ -42,6 +42,7 @@ def transfer(
     Reference: Papernot et al., arXiv 1602.02697.
     """
     images, labels = inputs.checked(images, labels, batch)
+    target = network.snapshot(target)
     made = evaluate(key, attacks, source, images, labels, batch=batch).images
     return made, clean(target, images, labels, batch) & _withstood(target, made, labels, batch)
 
@@ -68,6 +69,7 @@ def matrix(
       ValueError: as `evaluate`.
     """
     images, labels = inputs.checked(images, labels, batch)
+    networks = {name: network.snapshot(apply) for name, apply in networks.items()}
     alone = {name: clean(apply, images, labels, batch) for name, apply in networks.items()}
     table = {}
     for source, made_on in networks.items():

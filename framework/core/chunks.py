@@ -7,7 +7,7 @@ from typing import Any
 import jax
 from jax.sharding import PartitionSpec as P
 
-from framework.core import counts, devices
+from framework.core import counts, devices, programs
 from framework.core.devices import Options, Split
 from framework.core.types import Metrics, State, Step
 
@@ -18,7 +18,8 @@ def advance(
     """`length` steps in one compiled scan.
 
     Args:
-      step: (state, fixed) -> (state, metrics); hashable, and the same object in every call, or it is compiled anew.
+      step: (state, fixed) -> (state, metrics). It is read anew by every call, so that what it holds may have changed;
+        steps that compute the same share one compiled program.
       state: a pytree of arrays.
       fixed: a pytree of what stays the same (data, a Config); an argument, so that new data compile nothing.
       length: how many steps, at least 1.
@@ -39,17 +40,40 @@ def advance(
       (16, [1, 2, 4, 8])
     """
     counts.check(length=length)
+    return _advance({}, step, state, fixed, length, options, split)
+
+
+def _advance(
+    read: dict[Any, Step],
+    step: Step,
+    state: State,
+    fixed: Any,
+    length: int,
+    options: Options = (),
+    split: Split | None = None,
+) -> tuple[State, Metrics]:
+    """`advance`, with the step as it was when it was read first."""
     if split is None or jax.device_count() == 1:
-        return _compiled(options)(step, state, fixed, length)
+        return _compiled(options)(_still(read, step, state, fixed), state, fixed, length)
     rows = devices.rows_of(state, split.state)
     placed = devices.place(state, split.state), devices.place(fixed, split.fixed)
     if split.together:
         with jax.set_mesh(devices.mesh()):
-            reached = _compiled(options)(step, *placed, length)
+            reached = _compiled(options)(_still(read, step, *placed), *placed, length)
     else:
-        reached = _compiled(options, split)(step, *placed, length)
+        local = devices.part(placed[0], split.state), devices.part(placed[1], split.fixed)
+        reached = _compiled(options, split)(_still(read, step, *local), *placed, length)
     state, metrics = reached
     return devices.whole(state, split.state, rows), _rows_behind(devices.whole(metrics, None, None), split, rows)
+
+
+def _still(read: dict[Any, Step], step: Step, state: State, fixed: Any) -> Step:
+    """The step as it is at the first call; inside of a transformation, itself."""
+    if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves((state, fixed))):
+        return step
+    if not read:
+        read[None] = programs.frozen(step, state, fixed)
+    return read[None]
 
 
 @functools.cache
@@ -79,7 +103,7 @@ def chunks(
     options: Options = (),
     split: Split | None = None,
 ) -> Iterator[tuple[int, State, Metrics]]:
-    """Drives `step` from `done` to `steps` in pieces of `chunk` steps.
+    """Drives `step` from `done` to `steps` in pieces of `chunk` steps; it is read once, before the first.
 
     The last state equals that of one call, `advance(step, state, fixed, steps - done)`, bit for bit. Pieces end on
     multiples of `chunk`, so that a run taken up in the middle uses what was compiled before.
@@ -95,8 +119,9 @@ def chunks(
         raise ValueError(f"steps already taken must lie between 0 and {steps}, got {done}")
     if split and jax.device_count() > 1:
         fixed = devices.place(fixed, split.fixed)
+    read: dict[Any, Step] = {}
     while done < steps:
         length = min(chunk - done % chunk, steps - done)
-        state, metrics = advance(step, state, fixed, length, options, split)
+        state, metrics = _advance(read, step, state, fixed, length, options, split)
         done += length
         yield done, state, metrics

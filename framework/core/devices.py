@@ -91,6 +91,14 @@ def place(tree: Any, axes: Axes) -> Any:
     return jax.device_put(tree) if jax.device_count() == 1 else _by_axis(_placed, axes, tree)
 
 
+def part(tree: Any, axes: Axes) -> Any:
+    """What one device is given of a tree: batches as their shapes and dtypes there, the rest as it is."""
+    local = lambda leaf: (-(-len(leaf) // jax.device_count()), *np.shape(leaf)[1:])
+    kind = lambda leaf: jax.dtypes.canonicalize_dtype(leaf.dtype, allow_extended_dtype=True)
+    struct = lambda leaf: jax.ShapeDtypeStruct(local(leaf), kind(leaf))
+    return _by_axis(lambda leaf, axis: leaf if axis is None else struct(leaf), axes, tree)
+
+
 def whole(tree: Any, axes: Axes, rows: int | None) -> Any:
     """What `place` or a function of placed trees made, as arrays of this process; batches with so many rows again."""
     return _by_axis(lambda leaf, axis: _gathered(leaf, None if axis is None else rows), axes, tree)

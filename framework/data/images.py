@@ -1,11 +1,13 @@
-"""Labelled image sets: the embedded digits, and any set that TensorFlow Datasets knows, read without TensorFlow."""
+"""Labelled image sets: the embedded digits, sets of TensorFlow Datasets, read without TensorFlow, and files."""
 
 import os
+import re
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from framework.data import image_file
 from framework.data.shared import shared_path
 
 _BLOCK = 2048  # records decoded at a time
@@ -61,10 +63,11 @@ def digits(split: str = "all") -> ImageSet:
 
 
 def images(name: str, split: str = "train", directory: str | os.PathLike | None = None, count: int = 0) -> ImageSet:
-    """An image set by name: `digits`, or any labelled set of TFDS that was prepared once as array_record or parquet.
+    """An image set by name: `digits`, a labelled set of TFDS that was prepared once, or an `.npz` file of your own.
 
     Args:
-      name: a TFDS name (`mnist`, `cifar10`, ...), or `digits`.
+      name: a TFDS name (`mnist`, `cifar10`, ...), prepared as array_record or parquet; `digits`; or the path of an
+        `.npz` file, whose arrays `image_file.read` describes.
       split: a split of the set, slices included (`train`, `test[:100]`).
       directory: the TFDS folder that holds it; by default `$TFDS_DATA_DIR`, then the shared data.
       count: how many of its first images, none else being read; 0 takes all.
@@ -75,10 +78,15 @@ def images(name: str, split: str = "train", directory: str | os.PathLike | None 
 
     Raises:
       FileNotFoundError: if the set is not there; says which command prepares it.
-      ValueError: if the split is unknown, has fewer images, or the set holds no labelled images of one size.
+      ValueError: if the split is unknown, has fewer images, or the set holds no labelled images of one size; for a file
+        that is not as `image_file.read` describes it, a folder, or a name that no set can have.
     """
     if name == "digits":
         return first(digits(split), count)
+    if image_file.is_path(name):
+        return first(_of_file(name, split), count)
+    if not re.fullmatch(r"\w[\w:./+-]*", name):
+        raise ValueError(f"{name!r} is no name of a data set: take digits, a set of TFDS, or the path of an .npz file")
     directory = Path(directory or os.environ.get("TFDS_DATA_DIR") or shared_path("tfds")).expanduser()
     builder = _builder(name, directory)
     shape = _image_shape(builder, name)
@@ -158,6 +166,13 @@ def prepare(name: str, directory: str | os.PathLike) -> Path:
             f"preparing {name} needs TensorFlow, which only this step does; in the checkout: pip install '.[prepare]'"
         ) from error
     return Path(builder.data_dir)
+
+
+def _of_file(name: str, split: str) -> ImageSet:
+    found = image_file.read(name, split)
+    ids = np.array([f"{split}/{i:05d}" for i in range(len(found.labels))])
+    stem = Path(name).stem
+    return ImageSet(found.images, found.labels, ids, stem, split, found.classes, found.maximum, f"the file {name}")
 
 
 def _count(wanted: int, there: int, name: str, split: str) -> int:

@@ -156,7 +156,10 @@ def require_images(images: jax.Array) -> None:
     if not jnp.issubdtype(images.dtype, jnp.floating):
         raise ValueError(f"images must be floats, as the network is to see them, got {images.dtype}")
     if images.ndim != 4 or images.shape[1] % 4 or images.shape[2] % 4:
-        raise ValueError(f"images must be [N, H, W, channels] with H and W multiples of 4, got {images.shape}")
+        raise ValueError(
+            f"images must be [N, H, W, channels] with H and W multiples of 4, got {images.shape}: crop them, or pad "
+            "them with zeros by jax.numpy.pad"
+        )
 
 
 def stemmed(own: Params, x: jax.Array, train: bool) -> tuple[jax.Array, Params]:

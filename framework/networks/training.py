@@ -9,7 +9,7 @@ import numpy as np
 import optax
 from jax import lax
 
-from framework.core import counts, keys
+from framework.core import counts, keys, optimizers
 from framework.core.devices import over_batch
 from framework.core.types import Key, Metrics, Params
 
@@ -43,17 +43,19 @@ def trainer(loss: Loss, optimizer: optax.GradientTransformation, batch: int) -> 
       loss: (params, images, labels, key) -> (scalar, (params with their running statistics moved, metrics)). Leaves
         called `mean`, `var` or `mask`, as keys of dicts or fields, take those, all others what the optimiser makes of
         them.
-      optimizer: of optax.
+      optimizer: of optax; one that wants the loss, such as `optax.polyak_sgd`, gets it.
       batch: images a step.
 
     Returns:
       A `Trainer`; its step adds `loss` to the metrics.
 
     Raises:
-      ValueError: if `batch` is no whole number of at least 1; from `init`, if there are fewer images than a batch
+      ValueError: if `batch` is no whole number of at least 1, or the optimiser is none or wants functions of the loss,
+        as `optax.lbfgs` does; from `init`, if there are fewer images than a batch
         holds, or no key.
     """
     counts.check(batch=batch)
+    optimizers.check(optimizer, "a trainer")
 
     def init(params: Params, count: int, key: Key) -> State:
         keys.check(key)
@@ -72,7 +74,7 @@ def trainer(loss: Loss, optimizer: optax.GradientTransformation, batch: int) -> 
         shared = over_batch((images[chosen], labels[chosen]))
         measured = jax.value_and_grad(loss, has_aux=True)(state.params, *shared, own)
         (value, (moved, metrics)), gradient = measured
-        updates, state_of = optimizer.update(gradient, state.optimizer, state.params)
+        updates, state_of = optimizers.update(optimizer, gradient, state.optimizer, state.params, value)
         stepped = optax.apply_updates(state.params, updates)
         reached = State(with_statistics(stepped, moved), state_of, order, state.key, state.step + 1)
         return reached, metrics | {"loss": value}

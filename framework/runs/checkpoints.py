@@ -1,6 +1,7 @@
 """Checkpoints by orbax: the state of a phase after some steps, whole or absent.
 
-Leaves are stored as NumPy arrays, typed keys as their data, so that a restore depends on no setting of JAX.
+Leaves are stored as NumPy arrays, typed keys as their data with the name of their generator, so that a restore depends
+on no setting of JAX. A leaf without numbers is stored by its shape and dtype alone.
 """
 
 import contextlib
@@ -22,6 +23,8 @@ import numpy as np
 from framework.core.files import naming
 
 KEPT = 2  # checkpoints of a phase that stay on disk
+_LEAVES = "__leaves__"  # beside the caller's values: what each leaf was
+_EMPTY = "__empty__"  # in the place of a state that has no numbers at all
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,6 +36,27 @@ class Checkpoint:
     meta: dict[str, Any]
 
 
+def check(state: Any) -> None:
+    """Refuses a state that cannot be saved, by the name of the leaf.
+
+    Raises:
+      ValueError: for a leaf that is neither a number, an array of numbers or truth values, nor a typed key.
+    """
+    import tensorstore
+
+    for name, leaf in _named_leaves(state):
+        dtype = jax.eval_shape(jax.random.key_data, leaf).dtype if _is_key(leaf) else _dtype(leaf)
+        try:
+            if dtype.kind in "OSUMm" or dtype.names:
+                raise TypeError
+            tensorstore.dtype(dtype)
+        except (TypeError, ValueError):
+            what = f"of {dtype}" if isinstance(leaf, np.ndarray | jax.Array) else f"a {type(leaf).__name__}"
+            raise ValueError(
+                f"state{name} is {what}: checkpoints hold numbers, truth values and keys; keep it out of the state"
+            ) from None
+
+
 def save(directory: Path, step: int, state: Any, meta: dict[str, Any]) -> None:
     """Saves a pytree of arrays with plain JSON values beside it; older checkpoints but one are dropped.
 
@@ -41,15 +65,19 @@ def save(directory: Path, step: int, state: Any, meta: dict[str, Any]) -> None:
 
     Raises:
       OSError: if it cannot be written.
+      ValueError: as `check`.
     """
     import orbax.checkpoint as ocp
 
     if jax.process_index() > 0:
         return
+    check(state)
     with _interrupt_waits(), _errors_of_the_disk(directory), _manager(directory) as manager:
         for later in (other for other in manager.all_steps() if other >= step):  # orbax would not go back behind them
             manager.delete(later)
         leaves = {name: _to_numpy(leaf) for name, leaf in _named_leaves(state)}
+        meta = meta | {_LEAVES: {name: _described(leaf) for name, leaf in _named_leaves(state)}}
+        leaves = {name: leaf for name, leaf in leaves.items() if leaf.size} or {_EMPTY: np.zeros(1)}
         manager.save(step, args=ocp.args.Composite(state=ocp.args.StandardSave(leaves), meta=ocp.args.JsonSave(meta)))
         manager.wait_until_finished()
 
@@ -67,8 +95,8 @@ def restore_latest(
       fits: of the values saved beside the state, whether that checkpoint may be taken.
 
     Raises:
-      ValueError: if the newest readable checkpoint is of another structure than `like`, or a description nests so deep
-        that none can be read.
+      ValueError: if the newest readable checkpoint is of another structure than `like` or its keys of another
+        generator, or a description nests so deep that none can be read.
     """
     if not directory.exists():
         return None
@@ -82,8 +110,10 @@ def restore_latest(
                 )
             except Exception:  # noqa: BLE001  (orbax and tensorstore raise many kinds for a damaged file)
                 continue
-            if fits(restored["meta"]):
-                return Checkpoint(step, _rebuild(like, restored["state"], directory), dict(restored["meta"]))
+            meta, stored = dict(restored["meta"]), dict(restored["state"])
+            described = meta.pop(_LEAVES, {})  # not there in checkpoints of earlier versions
+            if fits(meta):
+                return Checkpoint(step, _rebuild(like, stored, described, directory), meta)
     return None
 
 
@@ -160,14 +190,53 @@ def _to_numpy(leaf: Any) -> np.ndarray:
     return np.asarray(jax.random.key_data(leaf) if _is_key(leaf) else leaf)
 
 
-def _rebuild(like: Any, stored: dict[str, Any], directory: Path) -> Any:
+def _dtype(leaf: Any) -> np.dtype:
+    return leaf.dtype if hasattr(leaf, "dtype") else np.asarray(leaf).dtype
+
+
+def _described(leaf: Any) -> dict[str, Any]:
+    stored = jax.eval_shape(jax.random.key_data, leaf) if _is_key(leaf) else leaf
+    kind = {"shape": list(np.shape(stored)), "dtype": str(_dtype(stored))}
+    return kind | {"key": _generator(leaf)} if _is_key(leaf) else kind
+
+
+def _generator(key: jax.Array) -> str:
+    """The name of a key's random bit generator: threefry2x32, rbg, unsafe_rbg."""
+    return str(jax.random.key_impl(key))
+
+
+def _rebuild(like: Any, stored: dict[str, Any], described: dict[str, Any], directory: Path) -> Any:
     named = _named_leaves(like)
+    stored.pop(_EMPTY, None)
+    empty = {name: kind for name, kind in described.items() if 0 in kind["shape"]}
+    stored |= {name: np.zeros(kind["shape"], jax.numpy.dtype(kind["dtype"])) for name, kind in empty.items()}
     if {name for name, _ in named} != set(stored):
         raise ValueError(f"{directory} was saved by another version of this experiment; give another --workdir")
-    leaves = []
-    for name, wanted in named:
-        value = np.asarray(stored[name])
-        if value.shape != _to_numpy(wanted).shape or value.dtype != _to_numpy(wanted).dtype:
-            raise ValueError(f"{directory}: {name} was saved as {value.dtype}{value.shape}; give another --workdir")
-        leaves.append(jax.random.wrap_key_data(value) if _is_key(wanted) else jax.numpy.asarray(value))
+    leaves = [_leaf(name, like, np.asarray(stored[name]), described.get(name, {}), directory) for name, like in named]
     return jax.tree.unflatten(jax.tree.structure(like), leaves)
+
+
+def _leaf(name: str, like: Any, value: np.ndarray, described: dict[str, Any], directory: Path) -> Any:
+    """A leaf of the kind that is wanted, with the numbers that were stored."""
+    generator = described.get("key", _generator(like) if _is_key(like) else None)
+    if generator != (_generator(like) if _is_key(like) else None):
+        saved = f"a key of {generator}" if generator else f"{value.dtype}{value.shape}"
+        wanted = f"a key of {_generator(like)}" if _is_key(like) else f"{_dtype(like)}{np.shape(like)}"
+        raise ValueError(
+            f"{directory}: {name} was saved as {saved}, this run has {wanted}; take the generator of keys that it "
+            "began with (jax_default_prng_impl), or give another --workdir"
+        )
+    expected = jax.eval_shape(jax.random.key_data, like) if _is_key(like) else like
+    dtypes = {_dtype(expected)}
+    if not isinstance(like, jax.Array):  # what a step was given as NumPy's or Python's comes out as JAX's
+        dtypes.add(jax.dtypes.canonicalize_dtype(_dtype(like)))
+    if value.shape != np.shape(expected) or value.dtype not in dtypes:
+        raise ValueError(f"{directory}: {name} was saved as {value.dtype}{value.shape}; give another --workdir")
+    if _is_key(like):
+        return jax.random.wrap_key_data(value, impl=jax.random.key_impl(like))
+    if isinstance(like, jax.Array):
+        with jax.enable_x64(True):  # or 64 bits would become 32 in silence
+            return jax.numpy.asarray(value)
+    if isinstance(like, np.ndarray | np.generic):
+        return value if isinstance(like, np.ndarray) else value[()]
+    return jax.numpy.asarray(value)

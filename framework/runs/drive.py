@@ -59,7 +59,7 @@ def drive(
       The state after the last step.
 
     Raises:
-      ValueError: if the work cannot fit.
+      ValueError: if the work cannot fit, or a leaf of the state cannot be saved.
       OSError: if the run directory is gone, or cannot be written.
     """
     require_memory(memory, phase)
@@ -82,7 +82,12 @@ def drive(
 
 
 def taken_up(run: Run, phase: str, state: State, steps: int) -> tuple[int, State]:
-    """The steps that a phase has taken and where it stands, the metrics cut back to this."""
+    """The steps that a phase has taken and where it stands, the metrics cut back to this.
+
+    Raises:
+      ValueError: as `checkpoints.check`, before any step is taken.
+    """
+    checkpoints.check(state)
     all_there = lambda meta: meta["metrics_size"] <= run.metrics_size()
     last = checkpoints.restore_latest(run.path / "checkpoints" / phase, state, all_there)
     beginning = run.file(f"checkpoints/{phase}.json")

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 from tqdm import tqdm
 
-from framework.core import devices
+from framework.core import devices, programs
 from framework.core.devices import Options
 from framework.runs import checkpoints
 from framework.runs.directory import Run
@@ -33,7 +33,7 @@ def tasks(
     Args:
       run: the open run directory.
       phase: a name of its own in the run, for the checkpoints and the bar.
-      task: (`[]` int32, fixed) -> a pytree of arrays, traceable; the same object in every call, or it is compiled anew.
+      task: (`[]` int32, fixed) -> a pytree of arrays, traceable; tasks that compute the same share one program.
       count: how many, at least 1.
       fixed: what all tasks are given.
       rows: (i, what came of it, NumPy) -> a row for `metrics.jsonl`; see `Run.log`.
@@ -53,7 +53,7 @@ def tasks(
     found = jax.tree.map(lambda leaf: np.zeros((count, *leaf.shape), leaf.dtype), shape)
     done, found = taken_up(run, phase, found, count)
     found = jax.tree.map(np.array, found)
-    several, saved = _several(task, options), time.monotonic()
+    several, saved = _several(programs.frozen(task, np.int32(0), fixed), options), time.monotonic()
     fixed = devices.place(fixed, None)
     with tqdm(total=count, initial=done, desc=phase, unit="task", disable=None, leave=False) as bar:
         while done < count:

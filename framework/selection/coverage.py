@@ -7,10 +7,12 @@ import jax.numpy as jnp
 from jax import lax
 
 from framework.core import extremes
+from framework.core.types import Key
+from framework.selection import ranking
 from framework.selection.inputs import check_features, check_size, known
 
 
-def k_center_greedy(features: jax.Array, size: int, start: int | jax.Array = 0) -> jax.Array:
+def k_center_greedy(features: jax.Array, size: int, start: int | jax.Array = 0, key: Key | None = None) -> jax.Array:
     """Each next point is the one that lies farthest from all chosen ones.
 
         s_1 = start,   s_t = argmax_i min_{j < t} || z_i - z_{s_j} ||
@@ -21,6 +23,7 @@ def k_center_greedy(features: jax.Array, size: int, start: int | jax.Array = 0) 
       features: z, `[N, d]`; distances are computed in float64.
       size: k, static.
       start: the first point; it is chosen. Can be traced.
+      key: of the choice among equally far points; without one the first is taken.
 
     Returns:
       `[k]` int32 in the order of choice, no two the same.
@@ -36,11 +39,12 @@ def k_center_greedy(features: jax.Array, size: int, start: int | jax.Array = 0) 
     if known(start) and size and not (start == int(start) and 0 <= start < len(features)):
         raise ValueError(f"the first centre must be one of the points 0 to {len(features) - 1}, got {start}")
     with jax.enable_x64(True):
-        return _k_center(jnp.asarray(features, jnp.float64), size, jnp.asarray(start, jnp.int32))
+        points = jnp.asarray(features, jnp.float64)
+        return _k_center(points, size, jnp.asarray(start, jnp.int32), ranking.order(key, len(points)))
 
 
 @partial(jax.jit, static_argnames="size")
-def _k_center(features: jax.Array, size: int, start: jax.Array) -> jax.Array:
+def _k_center(features: jax.Array, size: int, start: jax.Array, order: jax.Array) -> jax.Array:
     features = features - features.mean(0)
     squares = (features**2).sum(1)
 
@@ -48,13 +52,13 @@ def _k_center(features: jax.Array, size: int, start: jax.Array) -> jax.Array:
         point, nearest = carry  # squared distances; -1 once chosen
         distances = jnp.maximum(squares + squares[point] - features @ (2 * features[point]), 0)
         nearest = jnp.minimum(nearest, distances).at[point].set(-1.0)
-        return (extremes.argmax(nearest), nearest), point
+        return (extremes.argmax(nearest, order), nearest), point
 
     fresh = start, jnp.full(len(features), jnp.inf, features.dtype)
     return lax.scan(choose, fresh, length=size)[1]
 
 
-def herding(features: jax.Array, size: int) -> jax.Array:
+def herding(features: jax.Array, size: int, key: Key | None = None) -> jax.Array:
     """Each next point brings the mean of the chosen ones as near to the mean of all as one point can.
 
         s_t = argmin_i || mean z - (z_{s_1} + ... + z_{s_{t-1}} + z_i) / t ||
@@ -62,6 +66,7 @@ def herding(features: jax.Array, size: int) -> jax.Array:
     Args:
       features: z, `[N, d]`; computed in float64.
       size: k, static.
+      key: of the choice among equally good points; without one the first is taken.
 
     Returns:
       `[k]` int32 in the order of choice, no two the same.
@@ -75,17 +80,17 @@ def herding(features: jax.Array, size: int) -> jax.Array:
     check_features(features)
     check_size(size, len(features))
     with jax.enable_x64(True):
-        return _herding(jnp.asarray(features, jnp.float64), size)
+        return _herding(jnp.asarray(features, jnp.float64), size, ranking.order(key, len(features)))
 
 
 @partial(jax.jit, static_argnames="size")
-def _herding(features: jax.Array, size: int) -> jax.Array:
+def _herding(features: jax.Array, size: int, order: jax.Array) -> jax.Array:
     features = features - features.mean(0)
     squares = (features**2).sum(1)
 
     def choose(carry: tuple[jax.Array, jax.Array], _: None) -> tuple[tuple[jax.Array, jax.Array], jax.Array]:
         total, cost = carry  # cost: |z_i|^2, inf once chosen; |total|^2 is the same for all
-        point = extremes.argmax(-cost - features @ (2 * total))
+        point = extremes.argmax(-cost - features @ (2 * total), order)
         return (total + features[point], cost.at[point].set(jnp.inf)), point
 
     return lax.scan(choose, (jnp.zeros(features.shape[1], features.dtype), squares), length=size)[1]

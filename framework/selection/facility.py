@@ -8,6 +8,7 @@ from jax import lax
 
 from framework.core import counts, keys
 from framework.core.types import Key
+from framework.selection import ranking
 from framework.selection.inputs import check_features, check_size
 
 
@@ -24,7 +25,7 @@ def facility_location(
     Args:
       features: z, `[N, d]`; computed in float32.
       size: k, static.
-      key: of the candidates, where they are drawn.
+      key: of the candidates, where they are drawn, or of the choice among equally good points.
       candidates: how many of the points a step looks at, drawn with replacement; (N / k) log(1 / e) of them keep
         1 - 1/e - e in expectation. None looks at all.
       block: candidates at a time.
@@ -43,11 +44,14 @@ def facility_location(
     counts.check(block=block)
     if candidates is not None:
         keys.check(key, candidates=candidates)
-    return _facility(jnp.asarray(features, jnp.float32), size, key, candidates, block)
+    order = ranking.order(None if candidates else key, len(features))
+    return _facility(jnp.asarray(features, jnp.float32), size, key, order, candidates, block)
 
 
 @partial(jax.jit, static_argnames=("size", "candidates", "block"))
-def _facility(features: jax.Array, size: int, key: Key | None, candidates: int | None, block: int) -> jax.Array:
+def _facility(
+    features: jax.Array, size: int, key: Key | None, order: jax.Array, candidates: int | None, block: int
+) -> jax.Array:
     count = len(features)
     features = features - features.mean(0)
     squares = (features**2).sum(1)
@@ -62,7 +66,7 @@ def _facility(features: jax.Array, size: int, key: Key | None, candidates: int |
 
     def choose(carry: tuple[jax.Array, jax.Array], place: jax.Array) -> tuple[tuple[jax.Array, jax.Array], jax.Array]:
         nearest, free = carry
-        looked_at = jnp.arange(count)
+        looked_at = order
         if candidates is not None:
             drawn = jax.random.randint(jax.random.fold_in(key, place), (candidates,), 0, count)
             looked_at = jnp.append(drawn, free.argmax())  # so that one of them is free

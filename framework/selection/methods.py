@@ -51,8 +51,13 @@ def _rule(name: str) -> Method:
     return Method("entropy", choose)
 
 
-def _end(trait: str, rank: Callable[[jax.Array, int], jax.Array]) -> Method:
-    return Method(trait, lambda key, size, traits, options: rank(getattr(traits, trait), size))
+def _end(trait: str, rank: Callable[[jax.Array, int, Key], jax.Array]) -> Method:
+    return Method(trait, lambda key, size, traits, options: rank(getattr(traits, trait), size, _ties(key)))
+
+
+def _ties(key: Key) -> Key:
+    """The key by which equal points are put in order."""
+    return keys.named(key, "ties")
 
 
 def _random(key: Key, size: int, traits: Traits, options: Options) -> jax.Array:
@@ -61,7 +66,19 @@ def _random(key: Key, size: int, traits: Traits, options: Options) -> jax.Array:
 
 def _k_center(key: Key, size: int, traits: Traits, options: Options) -> jax.Array:
     start = jax.random.randint(keys.named(key, "start"), (), 0, len(traits.labels))
-    return coverage.k_center_greedy(traits.features, size, start)
+    return coverage.k_center_greedy(traits.features, size, start, _ties(key))
+
+
+def _mixture(key: Key, size: int, traits: Traits, options: Options) -> jax.Array:
+    return ranking.mixture(traits.entropy, size, options.beta, _ties(key))
+
+
+def _herding(key: Key, size: int, traits: Traits, options: Options) -> jax.Array:
+    return coverage.herding(traits.features, size, _ties(key))
+
+
+def _moderate(key: Key, size: int, traits: Traits, options: Options) -> jax.Array:
+    return strata.moderate(traits.features, traits.labels, size, key=_ties(key))
 
 
 def _coverage_centric(key: Key, size: int, traits: Traits, options: Options) -> jax.Array:
@@ -78,7 +95,9 @@ METHODS = {
     **{name: _rule(name) for name in histogram.RULES},
     "entropy_top": _end("entropy", ranking.largest),
     "entropy_bottom": _end("entropy", ranking.smallest),
-    "mixture": Method("entropy", lambda key, size, traits, o: ranking.mixture(traits.entropy, size, o.beta)),
+    "mixture": Method(
+        "entropy", lambda key, size, traits, o: ranking.mixture(traits.entropy, size, o.beta, _ties(key))
+    ),
     "margin": _end("margin", ranking.smallest),
     "least_confidence": _end("least_confidence", ranking.largest),
     "el2n": _end("el2n", ranking.largest),
@@ -87,10 +106,8 @@ METHODS = {
     "aum": _end("aum", ranking.smallest),
     "coverage_centric": Method("el2n", _coverage_centric),
     "k_center": Method("features", _k_center),
-    "herding": Method("features", lambda key, size, traits, options: coverage.herding(traits.features, size)),
-    "moderate": Method(
-        "features", lambda key, size, traits, options: strata.moderate(traits.features, traits.labels, size)
-    ),
+    "herding": Method("features", _herding),
+    "moderate": Method("features", _moderate),
     "facility_location": Method("features", _facility),
 }
 
@@ -102,7 +119,8 @@ def choose(
 
     Args:
       name: one of `METHODS`, which also says what each needs, `METHODS[name].needs`; a score takes its hardest points.
-      key: of the draws and of the order; `vmap` over keys is as good as a loop.
+      key: of the draws, of the choice among points of equal scores, and of the order; `vmap` over keys is as good as a
+        loop.
       size: k, static.
       traits: of the N points, concrete.
       balanced: the same number of each class, as far as they reach.

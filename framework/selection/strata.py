@@ -19,7 +19,7 @@ def coverage_centric(key: Key, scores: jax.Array, size: int, cut: float = 0.1, s
     Strata have equal widths between the least and the greatest score that is left; one that holds fewer gives all.
 
     Args:
-      key: of the draws.
+      key: of the draws, and of who is cut off where scores are equal.
       scores: `[N]`, the larger the harder.
       size: k, static.
       cut: beta, the share of all points that is cut off as too hard, at most 1 - k / N.
@@ -47,7 +47,7 @@ def coverage_centric(key: Key, scores: jax.Array, size: int, cut: float = 0.1, s
         raise ValueError(f"{size:,} points are asked for, but a cut of {cut} leaves {left:,} of {count:,}")
     if not size:
         return jnp.zeros(0, jnp.int32)
-    kept = smallest(scores, left)
+    kept = smallest(scores, left, keys.named(key, "ties"))
     return _from_strata(key, kept, jnp.asarray(scores, jnp.float32), size, strata)
 
 
@@ -61,7 +61,9 @@ def _from_strata(key: Key, kept: jax.Array, scores: jax.Array, size: int, strata
     return kept[first_of_groups(jax.random.uniform(key, (len(kept),)), stratum, quotas, size)]
 
 
-def moderate(features: jax.Array, labels: jax.Array, size: int, classes: int | None = None) -> jax.Array:
+def moderate(
+    features: jax.Array, labels: jax.Array, size: int, classes: int | None = None, key: Key | None = None
+) -> jax.Array:
     """The points whose distance to their class's mean is nearest to the median of all such distances.
 
         d_i = || z_i - mean_{j: y_j = y_i} z_j ||,    by | d_i - median d |
@@ -71,6 +73,7 @@ def moderate(features: jax.Array, labels: jax.Array, size: int, classes: int | N
       labels: y, `[N]` int from 0 on.
       size: k, static.
       classes: how many; needed where the labels are not concrete.
+      key: of the order of points that are equally near; without one they keep that of their indices.
 
     Returns:
       `[k]` int32, the nearest first.
@@ -90,7 +93,7 @@ def moderate(features: jax.Array, labels: jax.Array, size: int, classes: int | N
     check_labels(labels, len(features), classes)
     if not size:
         return jnp.zeros(0, jnp.int32)
-    return smallest(_from_median(jnp.asarray(features), jnp.asarray(labels), classes), size)
+    return smallest(_from_median(jnp.asarray(features), jnp.asarray(labels), classes), size, key)
 
 
 @partial(jax.jit, static_argnames="classes")

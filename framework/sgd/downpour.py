@@ -7,8 +7,22 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from framework.core import optimizers
 from framework.core.types import Params
-from framework.sgd.rule import Master, Number, Parts, Rule, Worker, check_period, met, rule, stepped
+from framework.sgd.rule import (
+    Master,
+    Number,
+    Parts,
+    Rule,
+    Worker,
+    accumulated,
+    check_period,
+    met,
+    nothing,
+    rule,
+    server_step,
+    stepped,
+)
 
 ACCUMULATIONS = ("sum", "mean")
 
@@ -32,32 +46,35 @@ def downpour(
       accumulate: `sum` pushes the sum of the gradients, `mean` divides it by the period.
       server: the master's optimiser; `optax.adagrad` is robust against late gradients.
 
+    An optimiser that wants the loss (`optax.polyak_sgd`) gets it: a worker's its own, the master's what the worker's
+    losses since its last push come to, accumulated as the gradients are.
+
     Raises:
-      ValueError: for a period that is no whole number from 1 on or an unknown accumulation.
+      ValueError: for a period that is no whole number from 1 on, an unknown accumulation, or an optimiser that wants
+        functions of the loss, such as `optax.lbfgs`.
     """
     check_period("downpour", period)
     if accumulate not in ACCUMULATIONS:
         raise ValueError(f"downpour: accumulate must be one of {', '.join(ACCUMULATIONS)}, got {accumulate!r}")
     server = optimizer if server is None else server
 
-    def local(worker: Worker, gradient: Params) -> Worker:
-        moved = stepped(worker, *optimizer.update(gradient, worker.optimizer, worker.params))
-        return moved._replace(extra=jax.tree.map(jnp.add, worker.extra, gradient))
+    def local(worker: Worker, gradient: Params, value: jax.Array) -> Worker:
+        moved = stepped(worker, *optimizers.update(optimizer, gradient, worker.optimizer, worker.params, value))
+        return moved._replace(extra=jax.tree.map(jnp.add, worker.extra, accumulated(gradient, value, server)))
 
     def meet(master: Master, _: Params, worker: Worker) -> tuple[Master, Worker]:
         share = 1 if accumulate == "sum" else period
         pushed = jax.tree.map(lambda gathered: gathered / share, worker.extra)
-        updates, state = server.update(pushed, master.optimizer, master.params)
-        params = optax.apply_updates(master.params, updates)
-        worker = met(worker, master.version, master.version + 1)
+        moved = server_step(master, pushed, server)
+        worker = met(worker, master.version, moved.version)
         empty = jax.tree.map(jnp.zeros_like, worker.extra)
-        return Master(params, state, master.version + 1), worker._replace(params=params, extra=empty)
+        return moved, worker._replace(params=moved.params, extra=empty)
 
     return rule(
         Parts(
             optimizer=optimizer,
             server=server,
-            extra=lambda params: jax.tree.map(jnp.zeros_like, params),
+            extra=lambda params: nothing(params, server),
             look=lambda worker: worker.params,
             local=local,
             due=lambda steps: steps % period == 0,

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from framework.core import optimizers
 from framework.core.types import Params
 from framework.sgd.rule import Master, Number, Parts, Rule, Worker, check_period, met, rule, stepped
 
@@ -34,7 +35,7 @@ def elastic(
     v_i <- delta v_i - eta g_i(w_i + delta v_i), w_i <- w_i + v_i.
 
     Args:
-      optimizer: the local update of each worker.
+      optimizer: the local update of each worker; one that wants the loss (`optax.polyak_sgd`) gets the worker's.
       alpha: the moving rate; the paper takes .9 / workers. May be traced.
       period: local steps between exchanges, at least 1; may be traced.
       momentum: delta, in [0, 1); may be traced.
@@ -45,7 +46,8 @@ def elastic(
     Raises:
       ValueError: for a period that is no whole number from 1 on, a momentum outside [0, 1), an unknown order, and, as
         soon as the number of workers is known, an alpha with which the centre must diverge: alpha (workers + 1) > 2
-        where all exchange at once, alpha > 1 where they take turns.
+        where all exchange at once, alpha > 1 where they take turns; for an optimiser that wants functions of the loss,
+        such as `optax.lbfgs`.
 
     Warns:
       UserWarning: where alpha is so large that the centre overshoots: alpha workers > 1, or alpha > 1/2 in turns.
@@ -60,8 +62,8 @@ def elastic(
     def look(worker: Worker) -> Params:
         return jax.tree.map(jnp.add, worker.params, _times(momentum, worker.extra)) if moves else worker.params
 
-    def local(worker: Worker, gradient: Params) -> Worker:
-        updates, state = optimizer.update(gradient, worker.optimizer, worker.params)
+    def local(worker: Worker, gradient: Params, value: jax.Array) -> Worker:
+        updates, state = optimizers.update(optimizer, gradient, worker.optimizer, worker.params, value)
         if moves:
             updates = jax.tree.map(jnp.add, _times(momentum, worker.extra), updates)
         return stepped(worker, updates, state)._replace(extra=updates if moves else ())

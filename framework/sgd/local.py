@@ -8,8 +8,23 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from framework.core import optimizers
 from framework.core.types import Params
-from framework.sgd.rule import Master, Number, Parts, Rule, Worker, check_period, copies, mean, met, rule, stepped
+from framework.sgd.rule import (
+    Accumulated,
+    Master,
+    Number,
+    Parts,
+    Rule,
+    Worker,
+    check_period,
+    copies,
+    mean,
+    met,
+    rule,
+    server_step,
+    stepped,
+)
 
 
 def local(
@@ -24,27 +39,33 @@ def local(
       period: local steps between averages, at least 1; may be traced.
       outer: the master's optimiser; DiLoCo takes Nesterov's SGD.
 
+    An optimiser that wants the loss (`optax.polyak_sgd`) gets it: a worker's its own, the master's the mean of the
+    workers' last ones.
+
     Raises:
-      ValueError: for a period that is no whole number from 1 on.
+      ValueError: for a period that is no whole number from 1 on, or an optimiser that wants functions of the loss, such
+        as `optax.lbfgs`.
     """
     check_period("local", period)
     outer = optax.sgd(1.0) if outer is None else outer
 
-    def move(worker: Worker, gradient: Params) -> Worker:
-        return stepped(worker, *optimizer.update(gradient, worker.optimizer, worker.params))
+    outer_value = optimizers.needs_value(outer)
+
+    def move(worker: Worker, gradient: Params, value: jax.Array) -> Worker:
+        moved = stepped(worker, *optimizers.update(optimizer, gradient, worker.optimizer, worker.params, value))
+        return moved._replace(extra=jnp.asarray(value, jnp.result_type(float)) if outer_value else ())
 
     def meet(master: Master, _: Params, workers: Worker) -> tuple[Master, Worker]:
         drift = jax.tree.map(jnp.subtract, master.params, mean(workers.params))
-        updates, state = outer.update(drift, master.optimizer, master.params)
-        params = optax.apply_updates(master.params, updates)
-        workers = met(workers, master.version, master.version + 1)
-        return Master(params, state, master.version + 1), workers._replace(params=copies(params, workers.params))
+        moved = server_step(master, Accumulated(drift, mean(workers.extra)) if outer_value else drift, outer)
+        workers = met(workers, master.version, moved.version)
+        return moved, workers._replace(params=copies(moved.params, workers.params))
 
     return rule(
         Parts(
             optimizer=optimizer,
             server=outer,
-            extra=lambda params: (),
+            extra=lambda params: jnp.zeros((), jnp.result_type(float)) if outer_value else (),
             look=lambda worker: worker.params,
             local=move,
             due=lambda steps: steps % period == 0,

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import optax
 from jax import lax
 
+from framework.core import optimizers
 from framework.core.types import Batch, Loss, Params
 
 Number = float | jax.Array
@@ -77,7 +78,7 @@ class Parts(NamedTuple):
     server: optax.GradientTransformation | None  # of the master
     extra: Callable[[Params], Any]  # a worker's extra at the start
     look: Callable[[Worker], Params]  # where a worker takes its gradient
-    local: Callable[[Worker, Params], Worker]  # (worker, gradient) -> the worker after its step
+    local: Callable[[Worker, Params, jax.Array], Worker]  # (worker, gradient, loss) -> the worker after its step
     due: Callable[[jax.Array], jax.Array]  # steps taken, this one included -> whether worker and master meet
     meet: Callable[[Master, Params, Worker], tuple[Master, Worker]]  # (master, parameters before the step, worker)
     together: bool  # whether `meet` takes all workers at once, with leaves [workers, ...]
@@ -87,11 +88,12 @@ def rule(parts: Parts, check: Callable[[int], None] = lambda workers: None) -> R
     """The rule that is made of these parts; `check` looks at the number of workers.
 
     Raises:
-      ValueError: for an optimiser that is none, such as a learning rate.
+      ValueError: for an optimiser that is none, such as a learning rate, or one that wants functions of the loss, such
+        as `optax.lbfgs`.
     """
     for optimizer in (parts.optimizer, parts.server):
-        if optimizer is not None and not isinstance(optimizer, optax.GradientTransformation):
-            raise ValueError(f"a rule wants optimisers of optax, such as optax.sgd(0.1), got {optimizer!r}")
+        if optimizer is not None:
+            optimizers.check(optimizer, "a rule")
     meet_all = parts.meet if parts.together else _in_turn(parts)
 
     def init(params: Params, workers: int) -> State:
@@ -107,8 +109,8 @@ def rule(parts: Parts, check: Callable[[int], None] = lambda workers: None) -> R
     def step(state: State, loss: Loss, batches: Batch, axis: str | None = None) -> State:
         chex.assert_equal_shape_prefix(jax.tree.leaves((state.workers.params, batches)), prefix_len=1)
         before = state.workers
-        gradients = jax.vmap(jax.grad(loss))(jax.vmap(parts.look)(before), batches)
-        after = jax.vmap(parts.local)(before, gradients)
+        values, gradients = jax.vmap(jax.value_and_grad(loss))(jax.vmap(parts.look)(before), batches)
+        after = jax.vmap(parts.local)(before, gradients, values)
 
         def meet() -> State:
             # local optimisers are the workers' own business and stay where they are
@@ -120,7 +122,8 @@ def rule(parts: Parts, check: Callable[[int], None] = lambda workers: None) -> R
 
     def event(state: State, loss: Loss, worker: jax.Array, batch: Batch) -> State:
         before = jax.tree.map(lambda leaf: leaf[worker], state.workers)
-        after = parts.local(before, jax.grad(loss)(parts.look(before), batch))
+        value, gradient = jax.value_and_grad(loss)(parts.look(before), batch)
+        after = parts.local(before, gradient, value)
         master, after = _if_due(parts, state.master, before.params, after)
         return State(master, jax.tree.map(lambda leaves, new: leaves.at[worker].set(new), state.workers, after))
 
@@ -149,6 +152,32 @@ def mean(tree: Params) -> Params:
 def copies(params: Params, like: Params) -> Params:
     """The master's parameters for every worker, with the shapes of `like`."""
     return jax.tree.map(lambda new, old: jnp.broadcast_to(new, old.shape), params, like)
+
+
+class Accumulated(NamedTuple):
+    """Gradients on their way to a master whose optimiser wants the loss that they belong to."""
+
+    gradient: Params
+    value: jax.Array  # [] in the default precision
+
+
+def accumulated(gradient: Params, value: jax.Array, optimizer: optax.GradientTransformation) -> Params | Accumulated:
+    """What a worker keeps for the master's optimiser: the gradient, and the loss where that wants it."""
+    if not optimizers.needs_value(optimizer):
+        return gradient
+    return Accumulated(gradient, jnp.asarray(value, jnp.result_type(float)))
+
+
+def nothing(params: Params, optimizer: optax.GradientTransformation) -> Params | Accumulated:
+    """`accumulated` at the start."""
+    return accumulated(jax.tree.map(jnp.zeros_like, params), jnp.zeros(()), optimizer)
+
+
+def server_step(master: Master, pushed: Params | Accumulated, optimizer: optax.GradientTransformation) -> Master:
+    """The master after a step of its optimiser along what workers have accumulated."""
+    found = pushed if isinstance(pushed, Accumulated) else Accumulated(pushed, jnp.zeros(()))
+    updates, state = optimizers.update(optimizer, found.gradient, master.optimizer, master.params, found.value)
+    return Master(optax.apply_updates(master.params, updates), state, master.version + 1)
 
 
 def stepped(worker: Worker, updates: Params, optimizer: optax.OptState) -> Worker:

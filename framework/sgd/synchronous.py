@@ -1,11 +1,10 @@
 """SGD with a barrier: every worker waits for the mean of all gradients."""
 
 import jax
-import jax.numpy as jnp
 import optax
 
 from framework.core.types import Params
-from framework.sgd.rule import Master, Parts, Rule, Worker, copies, mean, met, rule
+from framework.sgd.rule import Master, Parts, Rule, Worker, accumulated, copies, mean, met, nothing, rule, server_step
 
 
 def synchronous(optimizer: optax.GradientTransformation) -> Rule:
@@ -14,25 +13,27 @@ def synchronous(optimizer: optax.GradientTransformation) -> Rule:
     n workers with batches of b samples take the step of one worker with a batch of n b.
 
     Args:
-      optimizer: the master's.
+      optimizer: the master's; one that wants the loss (`optax.polyak_sgd`) gets the mean of all.
+
+    Raises:
+      ValueError: for what is no optimiser, or one that wants functions of the loss, such as `optax.lbfgs`.
 
     Reference: the synchronous rule of arXiv 1610.02273.
     """
 
-    def local(worker: Worker, gradient: Params) -> Worker:
-        return worker._replace(extra=gradient, steps=worker.steps + 1)
+    def local(worker: Worker, gradient: Params, value: jax.Array) -> Worker:
+        return worker._replace(extra=accumulated(gradient, value, optimizer), steps=worker.steps + 1)
 
     def meet(master: Master, _: Params, workers: Worker) -> tuple[Master, Worker]:
-        updates, state = optimizer.update(mean(workers.extra), master.optimizer, master.params)
-        params = optax.apply_updates(master.params, updates)
-        workers = met(workers, master.version, master.version + 1)
-        return Master(params, state, master.version + 1), workers._replace(params=copies(params, workers.params))
+        moved = server_step(master, mean(workers.extra), optimizer)
+        workers = met(workers, master.version, moved.version)
+        return moved, workers._replace(params=copies(moved.params, workers.params))
 
     return rule(
         Parts(
             optimizer=optax.identity(),
             server=optimizer,
-            extra=lambda params: jax.tree.map(jnp.zeros_like, params),
+            extra=lambda params: nothing(params, optimizer),
             look=lambda worker: worker.params,
             local=local,
             due=lambda steps: steps > 0,

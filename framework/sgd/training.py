@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from framework.core import counts, keys
+from framework.core import counts, keys, programs
 from framework.core.types import Batch, Key, Loss, Params
 from framework.sgd import placement
 from framework.sgd.rule import Rule, State
@@ -89,7 +89,7 @@ def run(
 ) -> State:
     """Trains with every worker on a shard of its own.
 
-    Compiled once for a rule and a loss: another object of either is compiled anew.
+    Rule and loss are read anew by every call; runs that compute the same share one compiled program.
 
     Args:
       rule: of this room.
@@ -125,25 +125,46 @@ def run(
     steps = len(jax.tree.leaves(data)[0]) // workers // batch if steps is None else steps
     counts.check(steps=steps)
     start = rule.init(params, workers)
-    train = _program(rule, loss, batch, steps, devices, form)
-    return State(*train(start.master, (start.workers, data, _keys(key, workers))))
+    given = start.master, (start.workers, data, _keys(key, workers))
+    alone = lambda master, own: _train(rule, loss, batch, steps, master, own, None)
+    on_one = programs.frozen(alone, *given)
+    if devices == 1:
+        return State(*_program(on_one, None, devices, form)(*given))
+    # what collectives do follows from the work on one device, by which the program is known
+    still = programs.snapshot(loss)
+    on_each = lambda master, own, axis: _train(rule, still, batch, steps, master, own, axis)
+    return State(*_program(on_one, _Unseen(on_each), devices, form)(*given))
+
+
+class _Unseen(NamedTuple):
+    """A function that makes no difference to a cache."""
+
+    function: Callable
+
+    def __eq__(self, other: Any) -> bool:
+        return isinstance(other, _Unseen)
+
+    def __hash__(self) -> int:
+        return 0
 
 
 @functools.lru_cache(maxsize=32)
-def _program(rule: Rule, loss: Loss, batch: int, steps: int, devices: int, form: str) -> Callable:
-    """All steps on all devices, compiled once for a rule and a loss."""
+def _program(on_one: Callable, on_each: _Unseen | None, devices: int, form: str) -> Callable:
+    """All steps on all devices, compiled once for all rules and losses that compute the same."""
+    function = on_each.function if on_each else lambda master, own, axis: on_one(master, own)
+    return placement.spread(function, devices, form)
 
-    def train(master: Any, own: Any, axis: str | None) -> tuple[Any, Any]:
-        started, samples, keys = own
-        source = Source(_split(samples, len(started.steps)), keys)  # within the program, where it copies nothing
-        length = jax.tree.leaves(source.shards)[0].shape[1] // batch  # steps of an epoch; what fills no batch is left
 
-        def epoch(state: State, number: jax.Array) -> tuple[State, None]:
-            order = orders(source, number)
-            step = lambda place, state: rule.step(state, loss, batches(source, place, batch, order), axis)
-            return lax.fori_loop(0, jnp.minimum(length, steps - number * length), step, state), None
+def _train(rule: Rule, loss: Loss, batch: int, steps: int, master: Any, own: Any, axis: str | None) -> tuple[Any, Any]:
+    """All steps of the workers of one device."""
+    started, samples, keys = own
+    source = Source(_split(samples, len(started.steps)), keys)  # within the program, where it copies nothing
+    length = jax.tree.leaves(source.shards)[0].shape[1] // batch  # steps of an epoch; what fills no batch is left
 
-        state, _ = lax.scan(epoch, State(master, started), jnp.arange(-(-steps // length)))
-        return state.master, state.workers
+    def epoch(state: State, number: jax.Array) -> tuple[State, None]:
+        order = orders(source, number)
+        step = lambda place, state: rule.step(state, loss, batches(source, place, batch, order), axis)
+        return lax.fori_loop(0, jnp.minimum(length, steps - number * length), step, state), None
 
-    return placement.spread(train, devices, form)
+    state, _ = lax.scan(epoch, State(master, started), jnp.arange(-(-steps // length)))
+    return state.master, state.workers

@@ -95,10 +95,23 @@ def test_a_spiking_network_is_attacked_like_any_other():
     assert found.accuracy["fgsm"] < 1
 
 
-def test_a_network_of_few_classes_is_refused_with_what_to_do():
-    two = lambda x: jnp.stack([x.sum((1, 2, 3)), -x.sum((1, 2, 3))], -1)
-    with pytest.raises(ValueError, match=r"compares 4 logits, the network has 2: take evaluate\(\)"):
-        attacks.autoattack(KEY, two, images_of(4), np.zeros(4, int), epsilon=0.1)
+@pytest.mark.parametrize("classes", [2, 3])
+def test_the_advice_for_few_classes_can_be_followed_as_it_stands(classes):
+    weights = linear()[0][:, :classes]
+    few, images = lambda x: (x - 0.5).reshape(len(x), -1) @ weights, images_of(4)
+    labels = np.asarray(few(images).argmax(-1))
+    with pytest.raises(ValueError, match=f"compares 4 logits, the network has {classes}: take evaluate") as error:
+        attacks.autoattack(KEY, few, images, labels, epsilon=0.1)
+    advice = str(error.value).split("take evaluate() with ")[1]
+    names = {name: getattr(attacks, name) for name in ("apgd", "fab_targeted", "square")}
+    sequence = eval(advice.replace("square(0.1)", "square(0.1, queries=3)"), names)
+    assert len(sequence) == 3 + classes - 1
+    assert not attacks.evaluate(KEY, sequence, few, images, labels).robust.any()
+
+
+@pytest.mark.parametrize("norm", ["Linf", "LINF", "L2"])
+def test_norms_are_spelled_as_in_other_programs(norm):
+    assert attacks.standard(0.1, norm) == attacks.standard(0.1, norm.lower())
 
 
 @pytest.mark.parametrize(

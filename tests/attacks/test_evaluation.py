@@ -58,27 +58,30 @@ def test_images_are_adversarial_or_as_they_were():
     assert abs(found.images - IMAGES).max() <= 0.01 + 1e-6
 
 
-def test_an_attack_is_compiled_once_whatever_is_left_and_for_all_parameters():
-    traces = []
+@pytest.mark.parametrize(
+    "form",
+    [
+        lambda network, weights: jax.tree_util.Partial(network, weights),
+        lambda network, weights: lambda images: network(weights, images),
+    ],
+    ids=["parameters as leaves", "another closure"],
+)
+def test_an_attack_is_compiled_once_whatever_is_left_and_for_all_parameters(form, caplog):
+    shapes = set()
 
     def network(weights, images):
-        traces.append(images.shape)
+        shapes.add(images.shape)
         return (images - 0.5).reshape(len(images), -1) @ weights
 
-    run = lambda weights: attacks.evaluate(
-        KEY,
-        attacks.apgd_targeted(0.01, targets=4, steps=5),
-        jax.tree_util.Partial(network, weights),
-        IMAGES,
-        LABELS,
-        batch=8,
-    )
-    first = run(WEIGHTS)
-    once = len(traces)
-    second = run(-WEIGHTS)
-    assert len(traces) == once
-    assert set(traces) == {(8, *IMAGES.shape[1:])}
+    sequence = attacks.apgd_targeted(0.01, targets=4, steps=5)
+    run = lambda weights: attacks.evaluate(KEY, sequence, form(network, weights), IMAGES, LABELS, batch=8)
+    turned = -jnp.asarray(WEIGHTS)
+    first = run(jnp.asarray(WEIGHTS))
+    with jax.log_compiles(True):
+        second = run(turned)
+    assert not [each for each in caplog.messages if each.startswith("Finished XLA compilation")]
     assert first.accuracy != second.accuracy
+    assert shapes == {(8, *IMAGES.shape[1:])}
 
 
 def test_no_nan_is_ever_robust():

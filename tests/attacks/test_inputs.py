@@ -1,3 +1,4 @@
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -37,7 +38,7 @@ def test_a_batch_holds_an_image():
         (np.zeros((3, 2)), LABELS, "labels must lie in 0 to 1, image 2 has 2"),
         (np.zeros((3, 4)), np.array([0, -1, 2]), "labels must lie in 0 to 3, image 1 has -1"),
         (np.zeros((3, 4, 1)), LABELS, r"the network must give logits \[3, classes\], got the shape \(3, 4, 1\)"),
-        (np.zeros((3, 1)), np.zeros(3, int), "the network must give logits"),
+        (np.zeros((3, 1)), np.zeros(3, int), "the network gives one logit an image"),
         (np.array([[0, 1, 2.0], [0, np.nan, 1], [0, 1, 2]]), LABELS, "the network gives NaN on the clean image 1"),
     ],
 )
@@ -46,8 +47,9 @@ def test_what_are_no_logits_is_refused(logits, labels, message):
         inputs.check_logits(logits, labels)
 
 
-def test_half_precision_is_widened():
-    images, _ = inputs.checked(IMAGES.astype(np.float16), LABELS, 2)
+@pytest.mark.parametrize("dtype", [np.float16, jnp.bfloat16])
+def test_half_precision_is_widened(dtype):
+    images, _ = inputs.checked(IMAGES.astype(dtype), LABELS, 2)
     assert images.dtype == np.float32
     np.testing.assert_array_equal(images, IMAGES)
     assert inputs.checked(IMAGES.astype(np.float64), LABELS, 2)[0].dtype == np.float64

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from framework import attacks
 from framework.attacks import masking
 from framework.attacks.masking import Doubt
 from tests.attacks.models import images_of, linear
@@ -13,39 +14,72 @@ _, APPLY = linear()
 IMAGES = images_of(20)
 LABELS = np.asarray(APPLY(IMAGES).argmax(-1))
 CALLS = itertools.count()
+KEY = jax.random.key(0)
+
+
+def evaluate(apply, attack=attacks.pgd(0.01, steps=1), images=IMAGES):
+    return attacks.evaluate(KEY, attack, apply, images, LABELS)
 
 
 def test_an_honest_network_raises_no_doubt():
-    assert masking.check(APPLY, IMAGES, LABELS) == 5
+    evaluate(APPLY)
     masking.compare({"clean": 0.9, "apgd-ce": 0.5, "apgd-t": 0.45, "square": 0.449})
     masking.compare({"clean": 0.9, "apgd-ce": 0.5})
 
 
+RANDOM = {
+    "another draw each time": lambda x: APPLY(x) + 0.1 * jax.random.normal(jax.random.key(next(CALLS)), (len(x), 5)),
+    "the same draw for each row": lambda x: APPLY(x) + 0.1 * jax.random.normal(jax.random.key(0), (len(x), 5)),
+    "looks at its neighbours": lambda x: APPLY((x - x[:1]) / x.std()),
+}
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "random",
-    [
-        lambda x: APPLY(x) + 0.1 * jax.random.normal(jax.random.key(next(CALLS)), (len(x), 5)),
-        lambda x: APPLY(x) + 0.1 * jax.random.normal(jax.random.key(0), (len(x), 5)),
-        lambda x: APPLY((x - x[:1]) / x.std()),
-    ],
-    ids=["another draw each time", "the same draw for each row", "looks at its neighbours"],
-)
+@pytest.mark.parametrize("random", RANDOM)
 def test_a_random_network_is_seen(random):
     with pytest.warns(Doubt, match="change from call to call or with its neighbours"):
-        masking.check(random, IMAGES, LABELS)
+        evaluate(RANDOM[random])
 
 
-def test_probabilities_are_seen():
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
+def test_probabilities_are_seen(dtype):
     with pytest.warns(Doubt, match="gives probabilities"):
-        masking.check(lambda x: jax.nn.softmax(APPLY(x) / 10), IMAGES, LABELS)
+        evaluate(lambda x: jax.nn.softmax(APPLY(x) / 10).astype(dtype))
 
 
 def test_gradients_that_underflow_are_counted():
     with pytest.warns(Doubt, match=r"of 20 images gradients are exactly 0 for \d+ of cross_entropy, 0 of margin"):
-        masking.check(lambda x: 1e4 * APPLY(x), IMAGES, LABELS)
+        evaluate(lambda x: 1e4 * APPLY(x))
     with pytest.warns(Doubt, match="0 for 20 of cross_entropy, 20 of margin"):
-        masking.check(lambda x: APPLY(jnp.round(4 * x) / 4), IMAGES, LABELS)
+        evaluate(lambda x: APPLY(jnp.round(4 * x) / 4))
+
+
+def test_neither_random_search_nor_a_network_before_training_needs_gradients():
+    evaluate(lambda x: APPLY(jnp.round(4 * x) / 4), attacks.square(0.01, queries=2))
+    evaluate(lambda x: 0 * APPLY(x))
+
+
+@pytest.mark.parametrize(
+    ("attack", "message"),
+    [
+        (attacks.pgd(8, steps=1), r"pgd-1: a ball of linf radius 8 covers all images in \[0, 1\]; .* 8 / 255"),
+        (attacks.fgsm(1.0, "Linf"), "a ball of linf radius 1 covers"),
+        (attacks.fgsm(np.float32(6.4), "L2"), "a ball of l2 radius 6.4 covers"),  # the diagonal of 40 pixels is 6.32
+    ],
+)
+def test_a_radius_in_units_of_255_is_seen(attack, message):
+    with pytest.warns(Doubt, match=message) as seen:
+        evaluate(APPLY, attack)
+    with pytest.warns(Doubt, match=message):
+        attack(KEY, APPLY, IMAGES, LABELS)
+    assert len(seen) == 1
+    assert seen[0].filename == __file__
+
+
+def test_a_ball_that_leaves_something_out_raises_no_doubt():
+    evaluate(APPLY, attacks.fgsm(0.99))
+    evaluate(APPLY, attacks.fgsm(6.3, "L2"))
+    evaluate(APPLY, attacks.fab_targeted(np.inf, targets=1, steps=1))  # the nearest image, wherever it is
 
 
 def test_random_search_that_beats_gradients_is_seen():

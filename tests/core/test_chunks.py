@@ -1,4 +1,3 @@
-import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -38,10 +37,39 @@ def test_a_run_taken_up_in_the_middle_ends_its_chunks_where_a_whole_run_does(sta
     assert [done for done, *_ in chunks(step, start, matrix, 20, 6, done=8)] == [12, 18, 20]
 
 
-def test_new_data_compile_nothing(start, matrix):
-    counted = chex.assert_max_traces(step, n=1)
-    advance(counted, start, matrix, 4)
-    advance(counted, start, 2 * matrix, 4)
+def compiled(caplog):
+    return [each for each in caplog.messages if each.startswith("Finished XLA compilation")]
+
+
+def test_new_data_compile_nothing(start, matrix, caplog):
+    advance(step, start, matrix, 4)
+    other = 2 * matrix
+    with jax.log_compiles(True):
+        advance(step, start, other, 4)
+        advance(lambda state, fixed: step(state, fixed), start, other, 4)  # another function that does the same
+    assert compiled(caplog) == []
+
+
+def test_a_step_is_of_what_it_holds_by_now(start, matrix, caplog):
+    held = {"scale": jnp.asarray(1.0)}
+    scaled = lambda state, fixed: (held["scale"] * state, {})
+    assert advance(scaled, 3.0, None, 2)[0] == 3
+    held["scale"] = jnp.asarray(2.0)
+    assert advance(scaled, 3.0, None, 2)[0] == 12
+    assert [float(state) for _, state, _ in chunks(scaled, 3.0, None, 3, 1)] == [6, 12, 24]
+    held["scale"] = jnp.asarray(1.0)
+    with jax.log_compiles(True):
+        assert advance(scaled, 3.0, None, 2)[0] == 3
+    assert compiled(caplog) == []
+
+
+def test_a_step_is_read_once_by_all_chunks():
+    held = {"scale": 2.0}
+    found = []
+    for _, state, _ in chunks(lambda state, fixed: (held["scale"] * state, {}), jnp.ones(()), None, 4, 2):
+        found.append(float(state))
+        held["scale"] = 7.0
+    assert found == [4, 16]
 
 
 @pytest.mark.parametrize(

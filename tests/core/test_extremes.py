@@ -35,3 +35,10 @@ def test_infinite_entries_have_their_place():
     assert extremes.argmax(np.array([-np.inf, 3.0, -np.inf], np.float32)) == 1
     assert extremes.argmax(np.array([1.0, np.inf, np.inf], np.float32)) == 1
     assert extremes.argmax(np.full(4, -np.inf, np.float32)) == 0
+
+
+def test_equal_entries_come_in_the_order_that_is_given():
+    values = jnp.array([1.0, 3.0, 0.0, 3.0, 3.0])
+    for order, wanted in (([0, 1, 2, 3, 4], 1), ([4, 3, 2, 1, 0], 4), ([2, 0, 3, 1, 4], 3)):
+        found = jax.jit(extremes.argmax)(values, jnp.array(order, jnp.int32))
+        assert (int(found), found.dtype) == (wanted, jnp.int32)

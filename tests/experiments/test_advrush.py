@@ -3,9 +3,11 @@ import json
 import jax
 import numpy as np
 import pytest
+from ml_collections import ConfigDict
 
+from experiments import _advrush_attacks as judges
 from experiments import _advrush_figures, advrush
-from framework import data, runs
+from framework import attacks, data, runs
 from framework.nas import darts, supernet
 from framework.runs import report
 
@@ -162,3 +164,19 @@ def test_the_paper_preset_takes_two_real_steps(tmp_path):
     rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert [(row["phase"], row["step"]) for row in rows] == [("search darts", 2), ("search advrush", 2)]
     assert rows[0]["curvature"] == 0 < rows[1]["curvature"]
+
+
+def test_doubts_of_the_attacks_are_said_and_kept_for_the_report(tmp_path):
+    images = np.random.default_rng(0).uniform(size=(12, 4, 4, 1)).astype(np.float32)
+    weights = np.random.default_rng(1).normal(size=(16, 3)).astype(np.float32)
+    probabilities = lambda x: jax.nn.softmax(x.reshape(len(x), -1) @ weights / 10)
+    test = images, np.asarray(probabilities(images).argmax(-1))
+    config = ConfigDict({"epsilon": 0.1, "training": {"step_size": 0.1}, "attacks": ("fgsm",), "compile": "fast"})
+    with runs.open_run(tmp_path / "run", {"seed": 0}) as run:
+        with pytest.warns(attacks.Doubt, match="darts-0: the network gives probabilities"):
+            found = judges.attacked(config, run, "darts-0", probabilities, test, jax.random.key(0))
+        assert set(found) == {"clean", "fgsm"}
+        assert judges.attacked(config, run, "darts-0", None, test, None) == found  # of the file, without a word
+        assert len(judges.doubts_of(run)) == 1
+        judges.attacked(config, run, "other-0", lambda x: x.reshape(len(x), -1) @ weights, test, jax.random.key(0))
+        assert len(judges.doubts_of(run)) == 1

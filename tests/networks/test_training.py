@@ -110,3 +110,21 @@ def test_labels_that_are_no_class_are_refused(labels, said):
     jax.jit(lambda hidden: training.require_classes(hidden, 3))(labels)
     with pytest.raises(ValueError, match=said):
         training.require_classes(labels, 3)
+
+
+def test_an_optimiser_that_wants_the_loss_gets_it(data):
+    trainer = training.trainer(loss, optax.polyak_sgd(10.0), BATCH)
+    state = trainer.init(start(), COUNT, jax.random.key(0))
+    moved, metrics = trainer.step(state, data)
+    chosen = np.asarray(moved.order)[:BATCH]
+    gradient = -2 * data[0][chosen].T @ data[1][chosen] / BATCH
+    expected = -min(float(metrics["loss"]) / (gradient @ gradient), 10.0) * gradient
+    np.testing.assert_allclose(moved.params["weight"], expected, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "message"), [(optax.lbfgs(), "also wants grad and value_fn"), (0.1, "a trainer wants optimisers")]
+)
+def test_what_is_no_optimiser_of_gradients_is_refused(optimizer, message):
+    with pytest.raises(ValueError, match=message):
+        training.trainer(loss, optimizer, BATCH)

@@ -139,3 +139,118 @@ def test_a_description_that_nests_without_end_is_refused_by_name(tmp_path):
     next((tmp_path / "phase").rglob("_CHECKPOINT_METADATA")).write_text('{"a":' * 50_000)
     with pytest.raises(ValueError, match="the description of a checkpoint is damaged; give another --workdir"):
         checkpoints.restore_latest(tmp_path / "phase", {"w": np.zeros(2)})
+
+
+@pytest.mark.parametrize("impl", ["threefry2x32", "rbg", "unsafe_rbg"])
+def test_a_key_comes_back_with_its_generator(tmp_path, impl):
+    keys = jax.random.split(jax.random.key(3, impl=impl), 4)
+    checkpoints.save(tmp_path, 1, {"keys": keys}, {})
+    restored = checkpoints.restore_latest(tmp_path, {"keys": keys}).state["keys"]
+    same([restored], [keys])
+    np.testing.assert_array_equal(jax.random.bits(restored[2]), jax.random.bits(keys[2]))
+
+
+@pytest.mark.parametrize(
+    ("saved", "like", "words"),
+    [
+        ("rbg", "unsafe_rbg", "was saved as a key of rbg, this run has a key of unsafe_rbg"),
+        ("threefry2x32", "rbg", "was saved as a key of threefry2x32, this run has a key of rbg"),
+    ],
+)
+def test_a_key_of_another_generator_is_refused(tmp_path, saved, like, words):
+    checkpoints.save(tmp_path, 1, {"key": jax.random.key(0, impl=saved)}, {})
+    with pytest.raises(ValueError, match=words) as error:
+        checkpoints.restore_latest(tmp_path, {"key": jax.random.key(0, impl=like)})
+    assert "\n" not in str(error.value)
+
+
+def test_the_numbers_of_a_key_are_no_key(tmp_path):
+    key = jax.random.key(1)
+    checkpoints.save(tmp_path, 1, {"key": key}, {})
+    with pytest.raises(ValueError, match=r"a key of threefry2x32, this run has uint32\(2,\)"):
+        checkpoints.restore_latest(tmp_path, {"key": jax.random.key_data(key)})
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        {},
+        (),
+        {"empty": jnp.zeros((0, 3), jnp.bfloat16)},
+        {"w": jnp.ones(2), "empty": np.zeros((2, 0), np.int8), "none": None},
+        {"keys": jax.random.split(jax.random.key(0, impl="rbg"), 4)[:0]},
+    ],
+    ids=["no leaf", "a tuple", "nothing but an empty leaf", "beside others", "no key"],
+)
+def test_leaves_without_numbers_come_back(tmp_path, state):
+    for step in (1, 2):
+        checkpoints.save(tmp_path, step, state, {"size": 7})
+    restored = checkpoints.restore_latest(tmp_path, state)
+    assert (restored.step, restored.meta) == (2, {"size": 7})
+    assert jax.tree.structure(restored.state) == jax.tree.structure(state)
+    same(restored.state, state)
+    assert [leaf.shape for leaf in jax.tree.leaves(restored.state)] == [leaf.shape for leaf in jax.tree.leaves(state)]
+
+
+def test_an_empty_leaf_of_another_shape_is_refused(tmp_path):
+    checkpoints.save(tmp_path, 1, {"a": jnp.zeros((0, 3))}, {})
+    for other in (jnp.zeros((0, 2)), jnp.zeros((0, 3), int)):
+        with pytest.raises(ValueError, match=r"was saved as float32\(0, 3\)"):
+            checkpoints.restore_latest(tmp_path, {"a": other})
+    with pytest.raises(ValueError, match="another version"):
+        checkpoints.restore_latest(tmp_path, {})
+
+
+@pytest.mark.parametrize("dtype", [bool, np.complex64, np.complex128, np.uint64, float, jnp.int4, jnp.float8_e5m2])
+def test_numbers_of_every_kind_come_back_under_any_setting(tmp_path, dtype):
+    state = {"array": (np.arange(3) % 2 / 3).astype(dtype), "number": np.ones((), dtype)[()]}
+    checkpoints.save(tmp_path, 1, state, {})
+    restored = checkpoints.restore_latest(tmp_path, state).state
+    assert [type(leaf) for leaf in restored.values()] == [type(leaf) for leaf in state.values()]
+    same(restored, state)
+
+
+def test_64_bits_of_jax_come_back_to_a_caller_of_32(tmp_path):
+    with jax.enable_x64(True):
+        state = {"x": jnp.asarray([1 / 3])}
+    checkpoints.save(tmp_path, 1, state, {})
+    same(checkpoints.restore_latest(tmp_path, state).state, state)
+
+
+def test_what_a_step_was_given_as_a_number_of_python_is_taken_up(tmp_path):
+    checkpoints.save(tmp_path, 1, {"scale": jnp.float32(0.5)}, {})
+    assert checkpoints.restore_latest(tmp_path, {"scale": 2.5}).state["scale"] == 0.5
+
+
+@pytest.mark.parametrize(
+    ("leaf", "what"),
+    [
+        ("adam", "a str"),
+        (np.array(["a"]), "of <U1"),
+        (object(), "a object"),
+        (np.array(["2020-01-01"], "datetime64[D]"), r"of datetime64\[D\]"),
+        (np.zeros(1, [("x", int)]), "of "),
+        (np.zeros(1, jnp.uint4), "of uint4"),
+    ],
+)
+def test_a_leaf_that_no_checkpoint_holds_is_refused_by_name(tmp_path, leaf, what):
+    for refuse in (checkpoints.check, lambda state: checkpoints.save(tmp_path / "c", 1, state, {})):
+        with pytest.raises(ValueError, match=rf"state\['optimizer'\]\[0\] is {what}.*checkpoints hold numbers"):
+            refuse({"optimizer": [leaf], "w": jnp.ones(1)})
+    assert not (tmp_path / "c").exists()
+
+
+def test_a_checkpoint_of_an_earlier_version_is_read(tmp_path, monkeypatch):
+    """It has no description of its leaves."""
+    state = {"key": jax.random.key(4), "w": jnp.arange(3.0)}
+    monkeypatch.setattr(checkpoints, "_described", lambda leaf: None)
+    monkeypatch.setattr(checkpoints, "_LEAVES", "ignored")
+    checkpoints.save(tmp_path, 1, state, {"size": 1})
+    meta = next(tmp_path.rglob("meta/metadata"))
+    meta.write_text('{"size": 1}')
+    monkeypatch.undo()
+    restored = checkpoints.restore_latest(tmp_path, state)
+    assert restored.meta == {"size": 1}
+    same(restored.state, state)
+    with pytest.raises(ValueError, match=r"\['key'\] was saved as uint32\(2,\)"):
+        checkpoints.restore_latest(tmp_path, state | {"key": jax.random.key(0, impl="rbg")})

@@ -48,6 +48,24 @@ def test_complete_they_are_read_again(tmp_path):
     assert not seen
 
 
+def test_a_task_is_what_it_holds_by_now(tmp_path):
+    held = {"factor": 2.0}
+    for factor in (2.0, 5.0, 2.0):
+        held["factor"] = factor
+        with open_run(tmp_path / f"{len(list(tmp_path.iterdir()))}", {"seed": 0}) as run:
+            found = tasks(run, "twice", lambda number, fixed: held["factor"] * (number + fixed), 3, 1.0)
+        np.testing.assert_array_equal(found, factor * np.arange(1, 4))
+
+
+def test_one_task_object_is_read_anew_by_every_call(tmp_path):
+    held = {"factor": 2.0}
+    task = lambda number, fixed: held["factor"] * (number + fixed)
+    for factor in (2.0, 5.0):
+        held["factor"] = factor
+        with open_run(tmp_path / f"{factor}", {"seed": 0}) as run:
+            np.testing.assert_array_equal(tasks(run, "twice", task, 3, 1.0), factor * np.arange(1, 4))
+
+
 @pytest.mark.parametrize("count", [0, -1])
 def test_no_tasks_are_refused(tmp_path, count):
     message = f"cubes: count must be at least 1 task, got {count}"

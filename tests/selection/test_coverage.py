@@ -105,3 +105,38 @@ def test_bad_features_are_refused(features):
         selection.facility_location(features, 2, jax.random.key(0), candidates=0)
     with pytest.raises(ValueError, match="block must be a whole number of at least 1, got 0"):
         selection.facility_location(features, 2, block=0)
+
+
+KEYS = jax.random.split(jax.random.key(1), 2000)
+TWINS = np.array([[0.0], [1.0], [1.0], [1.0], [-0.3], [-0.3], [0.2]])  # three alike, and two
+
+
+@pytest.mark.parametrize(
+    ("choose", "size", "expected"),
+    [
+        # from 0 the farthest are the three at 1, then the two at -0.3
+        (lambda key: selection.k_center_greedy(TWINS, 3, 0, key), 3, [1, 1 / 3, 1 / 3, 1 / 3, 0.5, 0.5, 0]),
+        # around their mean the points 1 and -1, one of each twice, are equally good
+        (lambda key: selection.herding(np.array([[1.0], [-1.0], [1.0], [-1.0]]), 1, key), 1, [0.25] * 4),
+        (lambda key: selection.facility_location(np.array([[0.0], [0.0], [3.0], [3.0]]), 2, key), 2, [0.5] * 4),
+        (lambda key: selection.facility_location(np.zeros((4, 2)), 1, key, candidates=40), 1, [0.25] * 4),
+    ],
+    ids=["k-center", "herding", "facility location", "with candidates"],
+)
+def test_among_equally_good_points_the_choice_is_uniform_by_the_key(choose, size, expected):
+    chosen = np.asarray(jax.lax.map(choose, KEYS))
+    assert chosen.shape == (len(KEYS), size)
+    found = np.bincount(chosen.ravel(), minlength=len(expected)) / len(KEYS)
+    expected = np.array(expected)
+    slack = 5 * np.sqrt(expected * (1 - expected) / len(KEYS))
+    if choose.__code__.co_consts and 40 in choose.__code__.co_consts:
+        slack += 1 / 160  # the first free point is a candidate at any rate
+    assert (abs(found - expected) <= slack).all(), found
+
+
+def test_without_ties_the_key_changes_nothing(features):
+    for key in KEYS[:3]:
+        np.testing.assert_array_equal(
+            selection.k_center_greedy(features, SIZE, 4, key), selection.k_center_greedy(features, SIZE, 4)
+        )
+        np.testing.assert_array_equal(selection.herding(features, SIZE, key), selection.herding(features, SIZE))

@@ -52,7 +52,8 @@ def test_scores_take_their_hardest_points(traits):
     hardest = {"margin": -1, "aum": -1, "el2n": 1, "grand": 1, "least_confidence": 1, "forgetting": 1}
     for name, sign in hardest.items():
         chosen = selection.choose(name, jax.random.key(0), 5, traits)
-        assert set(np.asarray(chosen)) == set(np.argsort(-sign * getattr(traits, name), kind="stable")[:5])
+        worth = sign * getattr(traits, name)
+        np.testing.assert_array_equal(np.sort(worth[np.asarray(chosen)]), np.sort(worth)[-5:])
 
 
 def test_a_ranking_comes_in_random_order(traits):
@@ -104,3 +105,21 @@ def test_what_is_missing_is_said(traits):
         selection.choose("random", jax.random.key(0), 5, traits._replace(labels=traits.labels[:, None]))
     with pytest.raises(ValueError, match="needs the entropy as it is"):
         jax.jit(lambda e: selection.choose("P1", jax.random.key(0), 5, traits._replace(entropy=e)))(traits.entropy)
+
+
+def test_points_of_equal_scores_come_from_all_classes_alike():
+    """Few points were ever forgotten, and the labels stand in the order of folders."""
+    labels, forgetting = np.repeat(np.arange(4), 10), np.zeros(40, int)
+    forgetting[:2] = 1
+    keys = jax.random.split(jax.random.key(0), 1000)
+    traits = Traits(labels, forgetting=forgetting, el2n=-forgetting.astype(float))
+    chosen = np.asarray(jax.vmap(lambda key: selection.choose("forgetting", key, 6, traits))(keys))
+    assert all({0, 1} <= set(row) for row in chosen.tolist())
+    share = np.bincount(chosen.ravel(), minlength=40)[2:] / len(keys)  # 4 of 38 points
+    assert abs(share - 4 / 38).max() < 5 * np.sqrt(4 / 38 * 34 / 38 / len(keys))
+    # of the 38 hardest, which are equal, 8 are cut off: the two others are left at any rate
+    cut = selection.Options(cut=0.2)
+    left = lambda key: selection.choose("coverage_centric", key, 32, traits, options=cut)
+    share = np.bincount(np.asarray(jax.vmap(left)(keys)).ravel(), minlength=40) / len(keys)
+    np.testing.assert_array_equal(share[:2], 1)
+    assert abs(share[2:] - 30 / 38).max() < 5 * np.sqrt(30 / 38 * 8 / 38 / len(keys))

@@ -37,3 +37,47 @@ def test_bad_rankings_are_refused():
         selection.largest(SCORES, 6)
     with pytest.raises(ValueError, match="the score of point 1 is NaN"):
         selection.smallest(np.array([0.0, np.nan]), 1)
+
+
+KEYS = jax.random.split(jax.random.key(0), 4000)
+TIED = np.array([1.0, 0, 1, 1, 0, 1, 2])  # one sure point, two of the four that follow
+
+
+def law(choose, count, keys=KEYS):
+    """How often each point is among the chosen, `[N]`."""
+    chosen = np.asarray(jax.vmap(choose)(keys))
+    return np.bincount(chosen.ravel(), minlength=count) / len(keys)
+
+
+def assert_law(found, expected, draws=len(KEYS)):
+    """Within 5 standard deviations of a binomial share."""
+    expected = np.asarray(expected)
+    assert (abs(found - expected) <= 5 * np.sqrt(expected * (1 - expected) / draws)).all(), found
+
+
+def test_among_equal_scores_the_choice_is_uniform_by_the_key():
+    half = [0.5, 0, 0.5, 0.5, 0, 0.5, 1]
+    assert_law(law(lambda key: selection.largest(TIED, 3, key), 7), half)
+    assert_law(law(lambda key: selection.smallest(-TIED, 3, key), 7), half)
+    assert_law(law(lambda key: selection.largest(np.int32(TIED), 3, key), 7), half)
+    # a mixture: one of the two least, one of the greatest
+    assert_law(law(lambda key: selection.mixture(TIED, 2, 0.5, key), 7), [0, 0.5, 0, 0, 0.5, 0, 1])
+
+
+def test_pairs_of_equal_points_are_uniform_too():
+    pairs = np.sort(np.asarray(jax.vmap(lambda key: selection.largest(np.zeros(4), 2, key))(KEYS)), axis=1)
+    found = np.bincount(4 * pairs[:, 0] + pairs[:, 1], minlength=16).reshape(4, 4) / len(KEYS)
+    assert_law(found, np.triu(np.full((4, 4), 1 / 6), 1))
+
+
+def test_distinct_scores_ask_no_key():
+    scores = np.random.default_rng(0).permutation(50).astype(float)
+    for key in KEYS[:5]:
+        for rank in (selection.largest, selection.smallest):
+            np.testing.assert_array_equal(rank(scores, 20, key), rank(scores, 20))
+        np.testing.assert_array_equal(selection.mixture(scores, 20, 0.3, key), selection.mixture(scores, 20, 0.3))
+
+
+def test_what_is_no_key_is_refused():
+    with pytest.raises(ValueError, match="a random key is wanted"):
+        selection.largest(TIED, 2, 0)

@@ -112,3 +112,75 @@ def test_batches_without_the_workers_axis_are_refused():
     rule = RULES["local"]()
     with pytest.raises(AssertionError):
         rule.step(rule.init(jnp.ones(DIMENSION), WORKERS), loss, TARGETS[0, :2])
+
+
+VALUED = {"polyak": lambda: optax.polyak_sgd(0.5), "momo": lambda: optax.contrib.momo(0.3)}
+
+
+@pytest.mark.parametrize("name", VALUED)
+def test_a_worker_gets_its_own_loss(name):
+    optimizer = VALUED[name]()
+    rules = [
+        sgd.local(optimizer, 10**6),
+        sgd.elastic(optimizer, 0.1, 10**6),
+        sgd.elastic(optimizer, 0.1, 10**6, synchronous=False),
+        sgd.downpour(optimizer, 10**6),
+    ]
+    expected = []
+    for worker in range(WORKERS):
+        params = jnp.ones(DIMENSION)
+        state = optimizer.init(params)
+        for batch in TARGETS[:, worker]:
+            value, gradient = jax.value_and_grad(loss)(params, batch)
+            updates, state = optimizer.update(gradient, state, params, value=value)
+            params = optax.apply_updates(params, updates)
+        expected.append(params)
+    for rule in rules:
+        np.testing.assert_allclose(run(rule, start=1.0).workers.params, expected, atol=1e-5)
+
+
+def test_a_master_gets_the_loss_of_what_is_pushed():
+    """With one step between exchanges: the mean of all losses, or one loss after another."""
+    optimizer = optax.polyak_sgd(0.5)
+    params, pushed = jnp.ones(DIMENSION), jnp.ones(DIMENSION)
+    state, push_state = optimizer.init(params), optimizer.init(pushed)
+    workers = [pushed] * WORKERS
+    for batches in TARGETS:
+        values, gradients = jax.vmap(jax.value_and_grad(loss), (None, 0))(params, batches)
+        updates, state = optimizer.update(gradients.mean(0), state, params, value=values.mean())
+        params = optax.apply_updates(params, updates)
+        for i, batch in enumerate(batches):
+            value, gradient = jax.value_and_grad(loss)(workers[i], batch)
+            updates, push_state = optimizer.update(gradient, push_state, pushed, value=value)
+            workers[i] = pushed = optax.apply_updates(pushed, updates)
+    np.testing.assert_allclose(run(sgd.synchronous(optimizer), start=1.0).centre, params, atol=1e-5)
+    rule = sgd.downpour(optax.sgd(RATE), server=optimizer)
+    np.testing.assert_allclose(run(rule, start=1.0).centre, pushed, atol=1e-5)
+
+
+def test_an_outer_optimiser_gets_the_mean_of_the_last_losses():
+    outer = optax.chain(optax.sgd(1.0), optax.contrib.reduce_on_plateau(accumulation_size=STEPS + 1))
+    state = run(sgd.local(optax.sgd(RATE), 1, outer), start=1.0)
+    centre, losses = np.ones(DIMENSION), []
+    for targets in TARGETS:  # all begin each step at the centre
+        losses += [float(loss(centre, target)) for target in targets]
+        centre = centre - RATE * (centre - targets.mean(0))
+    np.testing.assert_allclose(state.master.optimizer[1].avg_value, np.mean(losses), rtol=1e-5)
+    np.testing.assert_allclose(state.centre, centre, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        sgd.synchronous,
+        sgd.downpour,
+        sgd.local,
+        lambda optimizer: sgd.elastic(optimizer, 0.1),
+        lambda optimizer: sgd.downpour(optax.sgd(RATE), server=optimizer),
+        lambda optimizer: sgd.local(optax.sgd(RATE), outer=optimizer),
+    ],
+)
+@pytest.mark.parametrize("optimizer", [optax.lbfgs(), optax.contrib.sophia(0.1)], ids=["lbfgs", "sophia"])
+def test_an_optimiser_that_wants_functions_is_refused_when_the_rule_is_made(make, optimizer):
+    with pytest.raises(ValueError, match="a rule hands gradient, parameters and loss to its optimiser"):
+        make(optimizer)

@@ -46,6 +46,21 @@ def test_each_epoch_has_an_order_of_its_own_and_the_last_may_be_cut_short():
     assert found.workers.steps.tolist() == [10] * 4
 
 
+@pytest.mark.parametrize("devices", [1, pytest.param(2, marks=pytest.mark.skipif("jax.device_count() < 2"))])
+def test_a_run_is_of_what_the_loss_holds_by_now(devices, caplog):
+    held = {"scale": 1.0}
+    scaled = lambda w, batch: held["scale"] * loss(w, batch)
+    rule = sgd.local(optax.sgd(0.1), 2)
+    run = lambda: sgd.run(rule, scaled, jnp.zeros(3), X, workers=4, batch=3, devices=devices).centre
+    once = run()
+    held["scale"] = 0.0
+    np.testing.assert_array_equal(run(), np.zeros(3))
+    held["scale"] = 1.0
+    with jax.log_compiles(True):
+        np.testing.assert_array_equal(run(), once)
+    assert not [each for each in caplog.messages if each.startswith("Finished XLA compilation of jit(train)")]
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
