@@ -159,7 +159,8 @@ def assumption_doubts(result: Result, x: Any, config: Config) -> list[str]:
     traced = any(isinstance(leaf, jax.core.Tracer) for leaf in (x, result.graph))
     if traced or config.finish == "cut" or config.noise == "unequal" or result.status:
         return []
-    values = np.asarray(moments.transformed(np.asarray(x, np.float64), config.transform).values)
+    with jax.enable_x64(True):
+        values = np.asarray(moments.transformed(jnp.asarray(x, jnp.float64), config.transform).values)
     names = result.names or inputs.unnamed(values.shape[1])
     return diagnostics.variance_doubts(values - values @ result.weights, np.asarray(result.graph).sum(0), names)
 
