@@ -9,6 +9,7 @@ seed, and `gain_interval` half of its 95 % interval. Fewer than three seeds have
     python launch.py --config=experiments/advrush.py               42 minutes (busy cores): digits, 5 seeds, AutoAttack
     python launch.py --config=experiments/advrush.py:paper         days of a GPU: the paper's protocol, CIFAR-10
     python launch.py --config=experiments/advrush.py:jpeg          an hour (busy cores): JPEG CIFAR-10, reduced, 5 seeds
+        [--config.data.name=my.npz, your own images: see `framework.data.image_file`]
 
 Images are in [0, 1] and not normalised. On digits gamma, h and epsilon are this project's own, chosen before any test
 image was seen: h moves a pixel by one of its sixteen grey levels, epsilon is .1. On JPEG CIFAR-10, which is lossy and

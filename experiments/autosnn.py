@@ -7,7 +7,7 @@ each lambda finds is trained from scratch and measured on the test images.
 
     python launch.py --config=experiments/autosnn.py:smoke     8 networks on digits, 55 s of CPU time
     python launch.py --config=experiments/autosnn.py           3,125 networks on digits, 8 minutes
-        [--config.data.name=mnist] [--config.data.events=DIR, a folder of recordings a class]
+        [--config.data.name=mnist, or my.npz] [--config.data.events=DIR, a folder of recordings a class]
     python launch.py --config=experiments/autosnn.py:paper     the paper's search on CIFAR-10, for a GPU
 
 `smoke` has three slots of two candidates. Candidates are judged on the last fifth of the training images, which no

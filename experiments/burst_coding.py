@@ -9,7 +9,7 @@ burst): accuracy over time, latency, spikes, energy, intervals and burst lengths
     python launch.py --config=experiments/burst_coding.py                  20 minutes: MNIST
     python launch.py --config=experiments/burst_coding.py:vgg              hours: a small VGG on JPEG CIFAR-10
     python launch.py --config=experiments/burst_coding.py:paper            VGG-16 on CIFAR-10, for a GPU
-        [--config.data.name=cifar100]
+        [--config.data.name=cifar100, or my.npz]
 
 Thresholds, scales and steps stand in the config before any test image is seen: burst 1/8, rate and phase 1, the largest
 99.9th percentile of a layer's neurons as its scale. Latency: the first step from which on the accuracy stays within

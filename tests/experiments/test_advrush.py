@@ -59,6 +59,8 @@ def test_a_tenth_of_the_images_chosen_by_entropy_is_searched_in_a_tenth_of_the_s
     ("key", "value", "what"),
     [
         ("data.name", "nowhere", "no data set 'nowhere'"),
+        ("data.name", "/nowhere/mine.npz", "no file /nowhere/mine.npz: own images are read from an .npz file"),
+        ("data.name", __file__.rpartition("/")[0], "is a folder; folders of images are not read yet"),
         ("data.test", 361, "digits (test) has 360 images, 361 are asked for"),
         ("data.train", 1438, "digits (train) has 1,437 images, 1,438 are asked for"),
         ("data.side", -4, "pooled to a side of at least 1, got -4"),

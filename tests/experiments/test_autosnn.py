@@ -49,6 +49,8 @@ def test_the_smoke_study_shows_the_claim_and_is_not_run_twice(experiment, launch
     ("key", "value", "what"),
     [
         ("data.name", "nowhere", "no data set 'nowhere'"),
+        ("data.name", "/nowhere/mine.npz", "no file /nowhere/mine.npz: own images are read from an .npz file"),
+        ("data.name", __file__.rpartition("/")[0], "is a folder; folders of images are not read yet"),
         ("data.train", 5000, "data.train must be 0 (all) or 1 to 1437 images, got 5000"),
         ("data.validation", 1.0, "data.validation must be a share between 0 and 1"),
         ("data.events", "/nowhere", "No such file or directory"),

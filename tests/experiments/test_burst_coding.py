@@ -48,6 +48,8 @@ def test_the_smoke_study_shows_the_claim_and_is_not_run_twice(experiment, launch
     ("key", "value", "what"),
     [
         ("data.name", "nowhere", "no data set 'nowhere'"),
+        ("data.name", "/nowhere/mine.npz", "no file /nowhere/mine.npz: own images are read from an .npz file"),
+        ("data.name", __file__.rpartition("/")[0], "is a folder; folders of images are not read yet"),
         ("data.test", 10, "data.test must be 0 (all) or 250 to 360 images, got 10"),
         ("network", "resnet", "network must be one of digits, cnn, vgg_small, vgg16"),
         ("pairs", ("real-real",), "unknown pair of codes 'real-real'"),
