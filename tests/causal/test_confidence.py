@@ -23,6 +23,7 @@ def test_resamples_hold_as_many_rows_as_the_data():
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::framework.causal.AssumptionWarning")  # repeated rows stand side by side
 def test_frequencies_are_those_of_fits_of_repeated_rows(x):
     """The oracle: each resample written out row by row and fitted alone."""
     key = jax.random.key(1)
@@ -35,6 +36,7 @@ def test_frequencies_are_those_of_fits_of_repeated_rows(x):
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::framework.causal.AssumptionWarning")  # repeated rows stand side by side
 def test_only_what_the_class_of_a_resample_tells_counts_as_an_arrow():
     """The oracle: the equivalence class of each resample fitted alone. A chain is open, a collider is not."""
     rng, key = np.random.default_rng(3), jax.random.key(1)
@@ -53,6 +55,7 @@ def test_only_what_the_class_of_a_resample_tells_counts_as_an_arrow():
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::framework.causal.AssumptionWarning")  # repeated rows stand side by side
 def test_no_graph_of_a_resample_explains_all_rows_better_than_the_result():
     """A search over orders without restarts misses the best graph; a resample that finds it gives it to the result."""
     rng = np.random.default_rng(5)

@@ -100,6 +100,7 @@ def test_a_prior_that_knows_nothing_equals_no_prior_bit_for_bit(problem, setting
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::framework.causal.AssumptionWarning")  # of wrong graphs
 def test_a_good_prior_helps_and_a_reversed_one_does_harm_only_where_it_is_trusted_blindly():
     scarce = [drawn(seed, samples=30) for seed in range(100, 110)]
     good = [causal.knowledge.imperfect(jax.random.key(i), truth, 0.8, 0.8) for i, (truth, _) in enumerate(scarce)]
@@ -383,6 +384,7 @@ def test_hard_knowledge_is_never_gone_against_in_a_thousand_cases(settings):
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::framework.causal.AssumptionWarning")  # of wrong graphs
 def test_tiers_are_kept_to():
     _, x = drawn(2, nodes=6)
     tiers = [[5, 0], [3], [1, 2, 4]]
