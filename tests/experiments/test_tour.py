@@ -20,6 +20,7 @@ def test_the_tour_gives_each_system_its_own_settings_and_its_own_seed(monkeypatc
     monkeypatch.setattr(tour.runs, "execute", execute)
     config = tour.get_config("default")
     config.seed, config.seeds, config.causal_prior.data.nodes = 7, 3, 12
+    config.ssd_trace.load.update({"kind": "poisson", "requests": 10})  # the preset's trace has no seeds
     config.proxy_data.ranks.table = ""  # of the shared data, which need not be here
     names = [runs.name_of(system) for system in tour.SYSTEMS]
     assert tour.main(config, runs.Run(tmp_path, follow=lambda: None)) == {name: {"number": 1} for name in names}

@@ -87,6 +87,7 @@ def test_entropies_are_read_back_to_the_last_bit(folder):
     check()
 
 
+@pytest.mark.filterwarnings("ignore::framework.ssd.load.TraceWarning")  # times that no drive is asked at
 def test_a_trace_is_read_back_to_the_nanosecond(folder):
     design = ssd.presets.isp_ml(channels=1, blocks=64, pages=64)
     sectors = design.capacity // 512
