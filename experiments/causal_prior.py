@@ -119,7 +119,7 @@ def get_config(preset: str = "default") -> ConfigDict:
                 "noise": config_dict.placeholder(str),  # equal on generated raw columns, else unequal
             },
             "paper_arms": size["paper"],  # whether to run the paper's own uses of the prior too
-            "bootstrap": size["bootstrap"],  # resamples behind the confidence of each edge
+            "bootstrap": size["bootstrap"],  # resamples behind the frequencies of each edge
         }
     )
 
