@@ -154,6 +154,19 @@ def doubted(study: Study, doubts: list[str]) -> Study:
     return study._replace(note=tables.note(study.note, doubts))
 
 
+def measured(study: Study, result: causal.Result) -> Study:
+    """The study with a word, next to a truth, on the measures that count how open edges happen to be drawn."""
+    count = int(np.sum(np.asarray(result.direction) == causal.DIRECTIONS.index("open")))
+    if not count or not study.truths:
+        return study
+    words = (
+        f"{count} of {int(result.graph.sum())} edges {'is' if count == 1 else 'are'} open. Against the truth, shd, f1, "
+        "sid, fdr, tpr and fpr count such an edge in the one direction in which it is written down, which is no "
+        "finding; cpdag_shd and skeleton_f1 do not depend on that."
+    )
+    return study._replace(note=tables.paragraphs(study.note, words))
+
+
 def _true_graph(path: str, names: tuple[str, ...]) -> np.ndarray:
     pairs = lambda rows, names: graphs.from_edges([(row["source"], row["target"]) for row in rows], names)
     truth = _about(path, pairs, names)

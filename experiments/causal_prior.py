@@ -172,6 +172,7 @@ def _tool(config: ConfigDict, run: runs.Run, study: Study, learner: causal.Confi
     found = _bootstrap(run, study, learner, counts, results[last])
     results[last] = found.result
     study = problems.doubted(study, causal.learner.assumption_doubts(found.result, study.tables[0], learner))
+    study = problems.measured(study, found.result)
     pictures.write_graph(run, study, found.result, found)
     pictures.draw_adjacency(run, study, results)
     rows, columns = study.tables[0].shape

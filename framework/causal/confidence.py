@@ -47,10 +47,10 @@ def bootstrap(
 ) -> Bootstrap:
     """Fits bootstrap resamples and counts how each pair of columns is joined, by one vmapped call.
 
-    An edge counts as directed in a resample where its direction is told there (`orientation.directions`), and as open
-    where the reverse would explain the resample as well; no frequency of an arrow comes from a choice that nothing
-    supports. The transform of the config is taken of each resample, so that its columns are standardised by their own
-    moments.
+    Frequencies are of Markov equivalence classes, the most that data can tell: an edge counts as directed in a resample
+    where its direction is told there (`orientation.directions`), and as open where the reverse would explain the
+    resample as well; no frequency of an arrow comes from a choice that nothing supports. The transform of the config is
+    taken of each resample, so that its columns are standardised by their own moments.
 
     Args:
       key: a typed key.

@@ -55,14 +55,15 @@ def closure(directed: jax.Array, graph: jax.Array) -> jax.Array:
 
         R1   i -> j - k, i and k not adjacent                                      j -> k
         R2   i - k with i -> j -> k                                                i -> k
-        R3   i - k with i - j -> k and i - l -> k, j and l not adjacent            i -> k
+        R3   i - k with i - j -> k and i - l -> k, j and l not adjacent            i -> k, if not j -> i <- l
         R4   i - k with i - j -> l -> k, j and k not adjacent, i and l adjacent    i -> k
 
     They are complete: an edge that is not in the result stands the other way round in some DAG of the equivalence class
-    that has all the known ones. Every newly directed edge is looked at once, at a cost of O(d^2).
+    that has all the known ones. Every newly directed edge is looked at once, at a cost of O(d^2). Where v-structures of
+    the graph are not among the known edges, R3 does not take them for open.
 
     Args:
-      directed: the edges known, `[d, d]` bool, a subset of the graph with all its v-structures.
+      directed: the edges known, `[d, d]` bool, a subset of the graph; complete with all its v-structures.
       graph: `[d, d]` bool, a DAG.
 
     Returns:
@@ -82,8 +83,9 @@ def closure(directed: jax.Array, graph: jax.Array) -> jax.Array:
         found = _edges(b, open_b & apart[a])  # R1 with a -> b for i -> j
         found |= _edges(a, open_a & out) | _edges(b, open_b & directed[:, a], into=True)  # R2 with a -> b first, second
         # R3 with a -> b for j -> k, R4 with a -> b for l -> k, and R4 with a -> b for j -> l
-        pair = graphs.compose(open_edges, (into & apart[a])[:, None])[:, 0]
-        found |= _edges(b, open_a & open_b & pair, into=True)
+        others = (into & apart[a])[:, None]
+        pair = graphs.compose(open_edges & graph, others) | (graph[:, a, None] & graphs.compose(open_edges, others))
+        found |= _edges(b, open_a & open_b & pair[:, 0], into=True)
         chain = graphs.compose(open_edges, (directed[:, a] & apart[b])[:, None])[:, 0]
         found |= _edges(b, open_b & adjacent[a] & chain, into=True)
         found |= (open_a & adjacent[b])[:, None] & (out & apart[a])[None, :] & open_edges

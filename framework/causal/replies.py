@@ -12,7 +12,7 @@ LETTERS = "ABCD"  # stand for the options, in their order
 
 # parts of a reply that are no answer
 _THOUGHTS = re.compile(
-    r"[<\[\u25c1](/?)\s*(?:think(?:ing)?|thoughts?|reason(?:ing)?|reflection|scratchpad)\s*[>\]\u25b7]", re.I
+    r"[<\[\u25c1](/?)\s*(?:think(?:ing)?|thoughts?|reason(?:ing)?|analysis|reflection|scratchpad)\s*[>\]\u25b7]", re.I
 )
 _FINAL, _CHANNEL, _TOKEN = "<|channel|>final<|message|>", "<|channel|>", re.compile(r"<\|[\w]*\|>|</?s>")
 _FENCE = re.compile(r"```\w*")
@@ -31,12 +31,13 @@ _MOST_OBJECTS = 50  # of JSON in a reply
 _SO = r"(?:(?:so|thus|hence|therefore|overall|in\s+conclusion)\b[,:]?\s+)?"
 _I = r"(?:(?:i|we)\s+(?:think|believe|conclude|would\s+say)\s+(?:that\s+)?)?"
 _NOUN = r"(?:(?:the|my|our)\s+)?(?:(?:final|correct|best|right)\s+)*(?:answer|choice|option|letter|assistant)\b"
-_CHOOSE = r"(?:i|we)\s+(?:would\s+)?(?:choose|pick|select)\b"
+_CHOOSE = r"(?:i|we)(?:\s+would|\W?d)?\s+(?:choose|pick|select|say|go\s+with)\b"
 _FOREIGN = (
-    r"(?:\u7b54\u6848|\u56de\u7b54|\u7b54\u3048)(?:\u662f|\u4e3a|\u306f)?|"
+    r"(?:\u6b63\u786e)?(?:\u7b54\u6848|\u56de\u7b54|\u7b54\u3048)(?:\u662f|\u4e3a|\u306f)?|"
     r"(?:antwort|r[e\u00e9]ponse|respuesta|resposta|risposta|[\u041e\u043e]\u0442\u0432\u0435\u0442|svar|cevap)(?=\s*[:=])"
 )
-_LEAD = rf"{_SO}(?:{_I}(?:{_NOUN}|{_FOREIGN})(?:\s+(?:is|would\s+be)\b)?|{_CHOOSE})\s*(?:[:=]\s*)?(?:option\s+)?"
+_IS = r"(?:\s+(?:is|(?:would|must|should)\s+be)\b)?"
+_LEAD = rf"{_SO}(?:{_I}(?:{_NOUN}|{_FOREIGN}){_IS}|{_CHOOSE})\s*(?:[:=]\s*)?(?:option\s+)?"
 _STATED = re.compile(rf"(?P<lead>{_LEAD})?[(\[]?(?P<letter>[A-Z])\b[)\]]?(?P<rest>.*)", re.I | re.A | re.S)
 _BREAK = re.compile(r"[.:!,;]?\s*\n|[.!]\s")  # the statement ends, prose follows
 _BECAUSE = re.compile(r"\s*[,;:\u2013\u2014-]?\s*(?:because|since|as|given|due)\b", re.I)
@@ -168,13 +169,14 @@ def _stated(options: Sequence[str], text: str, names: Sequence[str], lead_wanted
     if letter not in LETTERS[: len(options)]:
         return None
     own = options[LETTERS.index(letter)]
-    if re.fullmatch(r"[.:!)\]]*\s*", rest) or _words(re.sub(r"\A[.:)]?\s+", "", rest)) == _words(own):
+    behind = re.sub(r"\A(?:[.:)]|\s[-=\u2013\u2014])?\s+", "", rest)
+    if re.fullmatch(r"[.:!)\]]*\s*", rest) or _words(behind) == _words(own):
         return letter
     explicit = match["lead"] or match["letter"].isupper()
     ended = _BREAK.match(rest) and (explicit or "\n" in rest[:3])
     reasoned = _BECAUSE.match(rest) and explicit
     clause = _CLAUSE.match(rest) and explicit and not all(name in rest for name in names or ("",))
-    article = letter == "A" and not match["lead"] and rest.startswith(" (")
+    article = letter == "A" and rest.startswith(" (") and not (match["lead"] and match["letter"].isupper())
     if not (ended or reasoned or clause) or article or _contradicted(letter, rest, options):
         return None
     return letter

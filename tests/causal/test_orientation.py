@@ -95,6 +95,26 @@ def test_a_collider_that_a_constraint_made_is_no_evidence():
     assert labels[0, 2] == labels[1, 2] == KNOWLEDGE
 
 
+def test_the_data_compel_no_more_because_a_collider_is_no_evidence():
+    """The oracle: what all members of the class have, whatever edges are suspect."""
+    every, rng = every_dag(4), np.random.default_rng(0)
+    suspects = every & (rng.uniform(size=every.shape) < 0.5)
+    found = np.asarray(jax.jit(jax.vmap(orientation.compelled_by_data))(every, suspects))
+    assert found.any()
+    assert not (found & ~np.asarray(jax.vmap(equivalence.compelled)(every))).any()
+
+
+def test_a_diamond_with_a_fixed_collider_in_the_middle_stays_open():
+    """1 -> 3 <- 2 is fixed by constraints, so that Meek's third rule says nothing of 3 -> 0: 0 -> 3 does as well."""
+    graph, fixed = np.zeros((4, 4), bool), np.zeros((4, 4), bool)
+    graph[[1, 2, 1, 2, 3], [0, 0, 3, 3, 0]] = True
+    fixed[[1, 2], 3] = True
+    compelled = orientation.compelled_by_data(graph, fixed)
+    labels = np.asarray(directions(graph, compelled, fixed, np.zeros((4, 4)), False))
+    expected = {(1, 0): COMPELLED, (2, 0): COMPELLED, (1, 3): KNOWLEDGE, (2, 3): KNOWLEDGE, (3, 0): OPEN}
+    assert {(i, j): labels[i, j] for i, j in expected} == expected
+
+
 def test_beliefs_and_assumptions_get_names_of_their_own():
     chain, nothing = np.eye(3, k=1, dtype=bool), np.zeros((3, 3), bool)
     gain = np.zeros((3, 3))

@@ -26,6 +26,8 @@ READABLE = [
     '```\n{{"final_answer": "({})"}}\n```',
     # in words
     *("I think the answer is {}.", "I believe that the correct option is {}", "So, the answer is {}.", "I choose {}."),
+    *("I'd say {}.", "I would go with {}", "So the answer must be {}.", "<analysis>A?</analysis>\n{}"),
+    "\u6b63\u786e\u7b54\u6848\u662f{}",
     *(
         "My final answer: **{}**",
         "### Answer\n\n**{}**",
@@ -59,6 +61,8 @@ def test_letters_as_wide_as_ideographs_are_letters():
 def test_an_options_words_alone_are_its_answer_and_with_another_letter_none(option):
     letter = replies.LETTERS[OPTIONS.index(option)]
     assert read(option) == read(f'"{option.upper()}"') == read(f"{letter}) {option}") == letter
+    assert read(f"{letter} - {option}") == letter
+    assert read("I would say a (small) shift.") is None
     for other in set(replies.LETTERS) - {letter}:
         assert read(f"{other}) {option}") is None
         assert read(f"{other}, because {option}") is None

@@ -1,6 +1,7 @@
 import contextlib
 import csv
 import json
+from types import SimpleNamespace
 
 import jax
 import numpy as np
@@ -62,6 +63,17 @@ def test_open_directions_are_said_everywhere(experiment, launch, table, tmp_path
         assert "directions.no_prior.open" in text or "directions.no_prior" in text
         assert text.count("open") >= 3
     assert json.loads((tmp_path / "run" / "result.json").read_text())["directions"] == {"no_prior": {"open": 2}}
+
+
+def test_measures_that_count_open_edges_as_drawn_are_said_to():
+    """Next to a truth a chain may have no error at all, and not one direction that the data tell."""
+    graph = np.eye(3, k=1, dtype=bool)
+    study = _causal_problems.Study(("a", "b", "c"), [0], [np.zeros((9, 3))], [graph], [], note="Own table.")
+    result = lambda told: SimpleNamespace(graph=graph, direction=graph * causal.DIRECTIONS.index(told))
+    said = _causal_problems.measured(study, result("open")).note
+    assert said.startswith("Own table.\n\n2 of 2 edges are open. Against the truth, shd, f1,")
+    assert _causal_problems.measured(study, result("compelled")) == study
+    assert _causal_problems.measured(study._replace(truths=[]), result("open")).note == "Own table."
 
 
 @pytest.mark.slow
