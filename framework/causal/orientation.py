@@ -51,7 +51,8 @@ def directions(graph: jax.Array, compelled: jax.Array, fixed: jax.Array, gain: j
         compelled    the data: every graph with the same likelihood has it
         knowledge    hard constraints, and what follows from them
         prior        beliefs, and what follows from them
-        assumed      the model's assumption, such as equal noise variances; without it the data leave it open
+        assumed      the model's assumption, such as equal noise variances; nothing is compelled then, since colliders
+                     may rest on it too
         open         nothing: the reverse explains data, knowledge and prior as well
 
     Args:
@@ -64,9 +65,11 @@ def directions(graph: jax.Array, compelled: jax.Array, fixed: jax.Array, gain: j
     Reference: Meek, arXiv 1302.4972, for background knowledge.
     """
     graph = jnp.asarray(graph, bool)
-    compelled = compelled & graph
-    # every v-structure has a cause: the data, a constraint or, where neither of its edges is fixed, a belief
+    # every v-structure has a cause: the assumption, or the data, a constraint or, where neither edge is fixed, a belief
     structures = equivalence.v_structures(graph)
+    if assumed:
+        compelled, structures = jnp.zeros_like(graph), jnp.zeros_like(graph)
+    compelled &= graph
     constrained = graph & fixed
     partner = graphs.compose(equivalence.not_adjacent(graph), constrained)
     known = equivalence.closure(compelled | constrained | (structures & partner), graph)

@@ -123,6 +123,10 @@ def test_beliefs_and_assumptions_get_names_of_their_own():
     assert believed[0, 1] == believed[1, 2] == PRIOR  # what follows from a belief is the belief's too
     assert directions(chain, nothing, nothing, -gain, False)[0, 1] == OPEN
     assert directions(chain, nothing, nothing, np.zeros((3, 3)), True)[0, 1] == ASSUMED
+    collider = np.zeros((3, 3), bool)
+    collider[[0, 2], 1] = True
+    assert directions(collider, collider, nothing, np.zeros((3, 3)), False)[0, 1] == COMPELLED
+    assert directions(collider, collider, nothing, np.zeros((3, 3)), True)[0, 1] == ASSUMED
 
 
 def test_a_class_of_many_columns_is_oriented_in_order():
