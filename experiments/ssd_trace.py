@@ -175,6 +175,9 @@ def _study(config: ConfigDict, run: runs.Run) -> dict[str, Any]:
         ] * bool(beyond)
     if config.sweep:
         numbers["sweep"] = _sweep(config, run, design)
+        notes += ["The designs of the sweep, which serve reads alone, have an ideal mapping"] * (
+            design.ftl.mapping != "ideal"
+        )
     numbers |= {"seeds": len(reports), "note": ". ".join(note.removesuffix(".") for note in notes) + "."}
     return numbers | compared(1, *(name for name in ("depth", "rate") if name in numbers))
 
@@ -313,10 +316,18 @@ def _sweep(config: ConfigDict, run: runs.Run, design: ssd.Design) -> dict[str, A
 
 
 def drawn(design: ssd.Design, count: int, seed: int) -> list[ssd.Design]:
-    """Designs around one: half, once and twice its channels, read times and channel rates drawn at random."""
+    """Designs around one: half, once and twice its channels, read times and channel rates drawn at random.
+
+    Their mapping is ideal: they serve reads alone, and thousands of page maps cannot be simulated side by side.
+    """
     rng = np.random.default_rng(seed)
     structures = [
-        design.replace(channels=max(round(design.geometry.channels * factor), 1), arbitration="command-first")
+        design.replace(
+            channels=max(round(design.geometry.channels * factor), 1),
+            arbitration="command-first",
+            mapping="ideal",
+            precondition="none",
+        )
         for factor in (0.5, 1, 2)
     ]
     reads, rates = rng.uniform(20, 150, count), rng.uniform(200, 1600, count)

@@ -20,6 +20,7 @@ from framework.core.devices import Options
 DIFFERENCE = 1e-4  # of two outputs of one image, as a share of their length
 SUPERIOR = 0.002  # by which Square may lower the accuracy
 __all__ = ["Doubt", "check_gradients", "check_logits", "check_scale", "compare"]
+_SPAN = 0.5  # of outputs in [0, 1] from which on they look like a sigmoid's, not like small logits
 _NEAR_ONE = 1e-5  # how far sums of probabilities may lie from 1; more in half precision
 
 
@@ -32,7 +33,8 @@ def check_logits(logits: np.ndarray, again: Callable[[np.ndarray], np.ndarray], 
       images: the first of the images, one batch `[n, ...]`.
 
     Warns:
-      Doubt: if an image's logits change from call to call or with its neighbours, or if they are probabilities.
+      Doubt: if an image's logits change from call to call or with its neighbours, or if they are probabilities, of a
+        softmax or of sigmoids.
     """
     if _spread(again, images, logits[: len(images)]) > DIFFERENCE:
         doubt.warn(
@@ -42,6 +44,8 @@ def check_logits(logits: np.ndarray, again: Callable[[np.ndarray], np.ndarray], 
     near, wide = max(_NEAR_ONE, float(jnp.finfo(logits.dtype).eps)), np.asarray(logits, np.float64)
     if wide.min() >= -near and np.allclose(wide.sum(-1), 1, atol=near * max(1, wide.shape[-1] / 10), rtol=0):
         doubt.warn("the network gives probabilities: attacks need the logits before the softmax")
+    elif wide.min() >= 0 and wide.max() <= 1 and len(wide) > 1 and np.ptp(wide) > _SPAN:
+        doubt.warn("all outputs lie in [0, 1], as behind a sigmoid: attacks need the logits before it")
 
 
 def check_gradients(apply: Apply, images: np.ndarray, labels: np.ndarray, options: Options = ()) -> None:

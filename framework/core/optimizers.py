@@ -64,6 +64,8 @@ def _missing(optimizer: optax.GradientTransformation, extra: dict[str, Any]) -> 
         words = str(error)
         if "required" in words and "argument" in words:
             return " and ".join(re.findall(r"'(\w+)'", words))
+        if "batch dimension" in words:
+            return "gradients of single examples"
         if "must be provided" in words or "unexpected keyword" in words:
             return " and ".join(re.findall(r"\b\w+_fn\b", words)) or "other functions"
         return None

@@ -19,6 +19,7 @@ from framework.snn.surrogate import Surrogate
 PASSES = ("Input", "Output")
 Fire = Callable[[jax.Array, jax.Array], jax.Array]  # (v [B, ...], threshold) -> spikes, 0 or 1 in the dtype of v
 _WHOLE = 1e-3  # how far from a whole number of steps a delay may be
+_ROUNDED = 1e-5  # how far below dt a time constant may lie: snnTorch writes dt / (1 - beta) in float32
 _TIMES = ("tau", "tau_mem", "tau_syn", "delay")
 
 
@@ -74,7 +75,7 @@ def time_step(nodes: dict[str, Node], dt: float | None) -> float:
             if tau is None or isinstance(tau, jax.core.Tracer):
                 continue
             shortest = float(np.min(tau))
-            if dt > shortest * (1 + 2 * float(jnp.finfo(jnp.result_type(tau, jnp.float16)).eps)):
+            if dt > shortest * (1 + _ROUNDED):
                 raise ValueError(
                     f"node {name!r} ({node.type}): {field} is {shortest:g}, and dt = {dt:g} is longer: a step would go "
                     f"beyond rest, and from twice {field} on diverge. Take dt of at most {shortest:g}, in the unit of "

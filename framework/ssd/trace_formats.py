@@ -14,7 +14,7 @@ from framework.ssd.requests import READ, TRIM, WRITE
 UNITS = {"ns": 1, "100ns": 100, "us": 10**3, "ms": 10**6, "s": 10**9}  # of time, in ns
 MAXIMUM_LINE = 120  # characters of a line that an error repeats
 _NUMBER = re.compile(r"[0-9]{1,18}")
-_DECIMAL = re.compile(r"([0-9]{1,18})\.([0-9]{1,18})")
+_TIME = re.compile(r"([0-9]{1,20})(?:\.([0-9]{1,18}))?")  # nanoseconds since 1970 have 19 digits
 _HEADER = ("timestamp", "hostname", "disk", "type", "offset", "size", "responsetime")
 
 
@@ -44,20 +44,20 @@ def time(text: str, name: str, unit: int) -> int:
     Raises:
       ValueError: if it is no such number.
     """
-    if _NUMBER.fullmatch(text):
-        return unit * int(text)
-    decimal = _DECIMAL.fullmatch(text)
-    if decimal and unit > UNITS["100ns"]:
-        whole, part = decimal.groups()
+    found = _TIME.fullmatch(text)
+    whole, part = found.groups() if found else (None, None)
+    if found and part is None:
+        return unit * int(whole)
+    if found and unit > UNITS["100ns"]:
         return int(whole) * unit + int(part) * unit // 10 ** len(part)
-    if decimal:
+    if found:
         raise ValueError(f"{name} must be an integer of at least 0; of times in seconds say so: time_unit='s'")
     raise ValueError(f"{name} must be an integer of at least 0")
 
 
 def _whole(text: str, name: str) -> int:
     if not _NUMBER.fullmatch(text):
-        raise ValueError(f"{name} must be an integer of at least 0")
+        raise ValueError(f"{name} must be an integer of at least 0 with at most 18 digits")
     return int(text)
 
 

@@ -19,6 +19,7 @@ from framework.ssd.requests import Load, check, wrap
 from framework.ssd.trace_formats import FORMATS, MAXIMUM_LINE, UNITS, Format, Record, form_of
 
 _LARGEST = 2**62  # ns or bytes; the end of a request then fits 64 bits, too
+_ELSEWHERE = "on device "  # before the device of a request that was passed over, among the events counted
 _DENSE = 100  # ns between requests, on average, below which no trace of a drive lies: ten million a second
 _OTHERS = {  # what a file begins with
     b"BZh": "compressed by bzip2",
@@ -123,7 +124,7 @@ def _read(path: Path, form: Format, unit: int, device: str | None, limit: int) -
         if found.__class__ is str:
             events[found] += 1
         elif device is not None and device != found.device:
-            events[f"on device {found.device}"] += 1
+            events[f"{_ELSEWHERE}{found.device}"] += 1
         elif not found.size:
             skipped += 1
         else:
@@ -182,6 +183,12 @@ def _without_requests(read: _Read, form: Format, device: str | None) -> str:
         return f"holds no request; {form.expected}"
     if not read.skipped and not read.events:
         return f"none of {read.count} lines is an event; {_forms()}"
+    others = {
+        action[len(_ELSEWHERE) :]: count for action, count in read.events.items() if action.startswith(_ELSEWHERE)
+    }
+    if others and not read.skipped:
+        named = ", ".join(f"{name!r} with {count}" for name, count in sorted(others.items()))
+        return f"holds no request of device {device!r}, but of {named}; {form.expected}"
     events = ", ".join(f"{count} {action}" for action, count in sorted(read.events.items()))
     of = "" if device is None else f" of device {device}"
     parts = [f"{read.skipped} without data"] if read.skipped else []

@@ -47,6 +47,12 @@ def test_probabilities_are_seen(dtype):
         evaluate(lambda x: jax.nn.softmax(APPLY(x) / 10).astype(dtype))
 
 
+def test_outputs_of_sigmoids_are_seen_and_small_logits_are_not():
+    with pytest.warns(Doubt, match=r"all outputs lie in \[0, 1\], as behind a sigmoid"):
+        evaluate(lambda x: jax.nn.sigmoid(APPLY(x)))
+    evaluate(lambda x: 0.4 * jax.nn.sigmoid(APPLY(x)))  # before training logits may be small and positive
+
+
 def test_gradients_that_underflow_are_counted():
     with pytest.warns(Doubt, match=r"of 20 images gradients are exactly 0 for \d+ of cross_entropy, 0 of margin"):
         evaluate(lambda x: 1e4 * APPLY(x))

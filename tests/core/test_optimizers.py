@@ -41,6 +41,10 @@ def test_others_are_called_as_ever(name):
         (optax.lbfgs(), "this one also wants grad and value_fn: take one without functions"),
         (optax.chain(optax.sgd(0.1), optax.scale_by_backtracking_linesearch(3)), "also wants grad and value_fn"),
         (optax.contrib.sophia(0.1), "also wants obj_fn"),
+        (
+            optax.contrib.differentially_private_aggregate(1.0, 0.1, key=jax.random.key(0)),
+            "also wants gradients of single examples",
+        ),
         (optax.contrib.sam(optax.sgd(0.1), optax.sgd(0.1), opaque_mode=True), "this one also wants"),
     ],
 )

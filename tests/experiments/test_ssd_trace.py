@@ -202,6 +202,12 @@ def test_the_design_is_the_device_with_the_fields_that_are_given():
 
 
 @pytest.mark.slow
+def test_the_designs_of_a_sweep_have_no_page_map():
+    designs = ssd_trace.drawn(ssd.presets.enterprise_tlc(), 4, 0)
+    assert {(each.ftl.mapping, each.ftl.precondition) for each in designs} == {("ideal", "none")}
+    assert [each.geometry.channels for each in designs] == [8, 16, 32, 8]
+
+
 def test_the_paper_preset_reads_training_data_in_order():
     """Two pages a channel of the stream, on the paper's device."""
     config = ssd_trace.get_config("paper")

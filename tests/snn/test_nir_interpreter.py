@@ -355,6 +355,15 @@ def test_a_step_longer_than_a_time_constant_is_refused_with_the_node(random, typ
         run(net, x)
 
 
+def test_a_time_constant_that_rounding_put_below_its_step_is_no_shorter(random):
+    of = drawn(random, "LIF", (3,))
+    of.values["tau"] = np.full(3, 1e-3 * (1 - 3e-7), np.float32)
+    net, x = chain(((3,), (3,)), of), np.ones((STEPS, BATCH, 3), np.float32)
+    assert np.isfinite(run(net, x, 1e-3)).all()
+    with pytest.raises(ValueError, match=r"tau is 0\.001, and dt = 0\.0011 is longer"):
+        run(net, x, 1.1e-3)
+
+
 def test_a_delay_wants_a_step_too_and_a_graph_without_times_does_not():
     x = np.ones((2, 1, 4), np.float32)
     with pytest.raises(ValueError, match=r"dt is missing: node '0' \(Delay\) has delay = 2"):

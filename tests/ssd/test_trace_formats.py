@@ -10,6 +10,7 @@ from framework.ssd.trace_formats import UNITS
         ("12", "ns", 12),
         ("12", "100ns", 1200),
         ("12.5", "us", 12_500),
+        ("1700000000123456789", "ns", 1_700_000_000_123_456_789),  # since 1970
         ("0.000001", "ms", 1),
         ("242.504709548", "s", 242_504_709_548),
         ("1.0000000019", "s", 1_000_000_001),  # what is below a nanosecond is cut
@@ -24,6 +25,11 @@ def test_times_are_exact_in_every_unit(text, unit, ns):
 def test_what_is_no_time_is_refused(text, unit):
     with pytest.raises(ValueError, match="the time must be an integer of at least 0"):
         trace_formats.time(text, "the time", UNITS[unit])
+
+
+def test_an_address_of_too_many_digits_is_refused_with_its_limit():
+    with pytest.raises(ValueError, match="the start sector must be an integer of at least 0 with at most 18 digits"):
+        trace_formats.FORMATS["mqsim"].parse("0 0 1234567890123456789 8 1", 1)
 
 
 def test_a_decimal_in_ns_is_refused_with_advice():

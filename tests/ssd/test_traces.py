@@ -193,7 +193,7 @@ def test_a_request_that_is_mapped_from_device_to_device_is_warned_of(design, wri
     with pytest.warns(ssd.load.TraceWarning, match="253,0 with 1, 8,0 with 1.* a request may count twice"):
         ssd.load.read_trace(written(*lines), design, "blkparse")
     assert len(ssd.load.read_trace(written(*lines), design, "blkparse", device="8,0")) == 1
-    with pytest.raises(ValueError, match=r"no request with data of device 9,9, only events .*1 on device 253,0"):
+    with pytest.raises(ValueError, match=r"no request of device '9,9', but of '253,0' with 1, '8,0' with 1; exp"):
         ssd.load.read_trace(written(*lines), design, "blkparse", device="9,9")
 
 
