@@ -116,6 +116,6 @@ def _best(result: Result, candidates: jax.Array, problem: Problem, config: Confi
     scores -= jnp.where(jnp.arange(len(scores)) > 0, discrete.ROUNDING * problem.samples, 0)
     chosen = graphs.place(graphs.greatest(scores))
     best = learner.of_graph(
-        candidates[chosen], discrete.compelled_by_data(candidates[chosen], problem), problem, config
+        candidates[chosen], discrete.compelled_by_data(candidates[chosen], problem, config), problem, config
     )
     return jax.tree.map(lambda new, old: jnp.where(chosen > 0, new, old), dataclasses.replace(result, **best), result)

@@ -17,6 +17,7 @@ import jax.numpy as jnp
 
 from framework.causal import (
     ancestry,
+    equivalence,
     exact_search,
     graphs,
     local_search,
@@ -48,16 +49,16 @@ def search(graph: jax.Array, problem: Problem, config: Config) -> tuple[jax.Arra
     prices = _plain(problem)
     if problem.prior_weight is not None:
         found = _from_data(graph, prices.plus(_fixed(problem)), problem, config)
-        return found, compelled_by_data(found, problem)
+        return found, compelled_by_data(found, problem, config)
     data_graph = _from_data(graph, prices, problem, config)
     fixed = hard_directions(problem)
     return _with_prior(data_graph, problem, config), orientation.compelled_by_data(data_graph, fixed)
 
 
-def compelled_by_data(graph: jax.Array, problem: Problem) -> jax.Array:
+def compelled_by_data(graph: jax.Array, problem: Problem, config: Config) -> jax.Array:
     """The edges of a graph whose direction follows from v-structures that no hard constraint and no belief favours,
     `[d, d]` bool."""
-    return orientation.compelled_by_data(graph, hard_directions(problem) | (gain(graph, problem) > 0))
+    return orientation.compelled_by_data(graph, hard_directions(problem) | (gain(graph, problem, config) > 0))
 
 
 def score(graph: jax.Array, problem: Problem, config: Config) -> jax.Array:
@@ -65,7 +66,7 @@ def score(graph: jax.Array, problem: Problem, config: Config) -> jax.Array:
     table = local_search.tabulated(problem.covariance, problem.samples)
     prices, silence = _plain(problem), 0.0
     if problem.prior_weight is None:
-        worth, silence = _trusted(graph, problem)
+        worth, silence = _trusted(graph, problem, config)
         prices = prices.plus(worth)
     else:
         prices = prices.plus(_fixed(problem))
@@ -75,13 +76,13 @@ def score(graph: jax.Array, problem: Problem, config: Config) -> jax.Array:
     return local_search.log_likelihood(graph, table, _equal(config)) - paid + silence
 
 
-def gain(graph: jax.Array, problem: Problem) -> jax.Array:
-    """What beliefs are worth for i -> j over j -> i, at the trust that they earn by a graph: `[d, d]`.
+def gain(graph: jax.Array, problem: Problem, config: Config) -> jax.Array:
+    """What beliefs say for i -> j over j -> i in a graph, `[d, d]`; 0 where their source proved to know no directions.
 
     A belief in a path counts on the shortest walks between its ends.
     """
-    prices = _trusted(graph, problem)[0] if problem.prior_weight is None else _fixed(problem)
-    return _preference(graph, -prices.edges, None if prices.paths is None else -prices.paths)
+    prices = _trusted(graph, problem, config)[0] if problem.prior_weight is None else _fixed(problem)
+    return _preference(graph, prices.claims, None if prices.paths is None else -prices.paths)
 
 
 def _preference(graph: jax.Array, edges: jax.Array, paths: jax.Array | None) -> jax.Array:
@@ -94,7 +95,7 @@ def _preference(graph: jax.Array, edges: jax.Array, paths: jax.Array | None) -> 
 def _plain(problem: Problem) -> "Prices":
     """The price of an edge without beliefs."""
     shape = problem.covariance.shape
-    return Prices(jnp.log(problem.samples) / 2 + jnp.log(shape[0]) + jnp.zeros(shape), None)
+    return Prices(jnp.log(problem.samples) / 2 + jnp.log(shape[0]) + jnp.zeros(shape), None, jnp.zeros(shape))
 
 
 class Prices(NamedTuple):
@@ -102,10 +103,12 @@ class Prices(NamedTuple):
 
     edges: jax.Array  # [d, d], for each edge
     paths: jax.Array | None  # [d, d], for each pair with a directed path from i to j; None where none has a price
+    claims: jax.Array  # [d, d], what decides directions that the likelihood leaves open: the greater of (i, j), (j, i)
 
     def plus(self, other: "Prices") -> "Prices":
         """Both together."""
-        return Prices(self.edges + other.edges, other.paths if self.paths is None else self.paths)
+        paths = other.paths if self.paths is None else self.paths
+        return Prices(self.edges + other.edges, paths, self.claims + other.claims)
 
 
 def _fixed(problem: Problem) -> Prices:
@@ -115,16 +118,26 @@ def _fixed(problem: Problem) -> Prices:
     paths = None
     if problem.ancestors is not None:
         paths = worth * problem.ancestor_confidence * (1 - 2 * problem.ancestors)
-    return Prices(worth * problem.confidence * (1 - 2 * problem.prior), paths)
+    cost = worth * problem.confidence * (1 - 2 * problem.prior)
+    return Prices(cost, paths, -cost)
 
 
-def _trusted(graph: jax.Array, problem: Problem) -> tuple[Prices, jax.Array]:
-    """The prices of beliefs at the rates that a graph gives their source, and the log likelihood of its silence."""
-    edges = trust.of_edges(problem.prior, problem.confidence, graph)
+def _trusted(graph: jax.Array, problem: Problem, config: Config) -> tuple[Prices, jax.Array]:
+    """The prices of beliefs at the rates that a graph gives their source, and the log likelihood of its silence.
+
+    Directions that the data leave open tell nothing of the source, for it or against it. Unless it proved wrong about
+    others more often than right, they are its to choose.
+    """
+    undecided = None
+    if not _equal(config):
+        known = equivalence.v_structures(graph) | (graph & hard_directions(problem))
+        undecided = graph & ~equivalence.closure(known, graph)
+    edges = trust.of_edges(problem.prior, problem.confidence, graph, undecided)
+    claims = jnp.where(edges.blind, 0, problem.prior * problem.confidence)
     if problem.ancestors is None:
-        return Prices(edges.costs, None), edges.silence
+        return Prices(edges.costs, None, claims), edges.silence
     paths = trust.of_paths(problem.ancestors, problem.ancestor_confidence, graphs.reachability(graph))
-    return Prices(edges.costs, paths.costs), edges.silence + paths.silence
+    return Prices(edges.costs, paths.costs, claims), edges.silence + paths.silence
 
 
 def _with_prior(data_graph: jax.Array, problem: Problem, config: Config) -> jax.Array:
@@ -153,7 +166,7 @@ def _with_prior(data_graph: jax.Array, problem: Problem, config: Config) -> jax.
 
 def _trusting(graph: jax.Array, problem: Problem, config: Config) -> Found:
     """A search from a graph with the prior at the price that it earned there; its score counts the claims too."""
-    worth, silence = _trusted(graph, problem)
+    worth, silence = _trusted(graph, problem, config)
     found = _climb(graph, problem.allowed, _plain(problem).plus(worth), problem, config)
     return found._replace(score=found.score + silence)
 
@@ -192,7 +205,7 @@ def _climb(
     else:
         found = local_search.climb(graph, *table, edges, equal, ancestors=prices.paths)
     if not equal and (prices.paths is None or config.finish == "order"):
-        oriented = _orient(found.graph, edges.cost.T - edges.cost, problem)
+        oriented = _orient(found.graph, prices.claims - prices.claims.T, problem)
         paid = lambda graph: jnp.sum(jnp.where(graph, edges.cost, 0))
         found = Found(oriented, found.score + paid(found.graph) - paid(oriented))
     if prices.paths is None or config.finish != "order":

@@ -219,7 +219,7 @@ def finish(state: State, problem: Problem, config: Config) -> Result:
     uncut = sound(_model(config).adjacency(state.inside))
     strong = jnp.where(problem.required, 1.0, jnp.where(jnp.abs(uncut) >= config.cut, uncut, 0))
     graph = graphs.break_cycles(strong, problem.required) != 0
-    compelled = discrete.compelled_by_data(graph, problem)
+    compelled = discrete.compelled_by_data(graph, problem, config)
     if config.finish != "cut":
         graph, compelled = discrete.search(graph, problem, config)
         graph = jnp.where(finite, graph, problem.required)
@@ -246,7 +246,7 @@ def of_graph(graph: jax.Array, compelled: jax.Array, problem: Problem, config: C
       compelled: directions that the data compel, `[d, d]` bool.
       problem, config: of the fit.
     """
-    fixed, gain = discrete.hard_directions(problem), discrete.gain(graph, problem)
+    fixed, gain = discrete.hard_directions(problem), discrete.gain(graph, problem, config)
     direction = orientation.directions(graph, compelled, fixed, gain, _tells_all(config))
     return {"graph": graph, "weights": local_search.refit(graph, problem.covariance), "direction": direction}
 

@@ -29,18 +29,24 @@ class Worth(NamedTuple):
 
     costs: jax.Array  # [d, d], of each edge or path, in units of log likelihood; below 0 where it is favoured
     silence: jax.Array  # [], the log likelihood of the claims of a graph without any, and of the rates
+    blind: jax.Array  # [] bool, whether claims turn out more often reversed than right
 
 
-def of_edges(claims: jax.Array, confidence: jax.Array, graph: jax.Array) -> Worth:
+def of_edges(claims: jax.Array, confidence: jax.Array, graph: jax.Array, undecided: jax.Array | None = None) -> Worth:
     """What beliefs in edges are worth by the rates that fit a graph best.
 
     Args:
       claims: K, `[d, d]` in [0, 1].
       confidence: C, `[d, d]` in [0, 1], 0 on the diagonal.
       graph: `[d, d]` bool.
+      undecided: edges whose direction is no evidence for or against the source, `[d, d]` bool: each counts half as it
+        stands and half reversed; none by default.
     """
     apart = ~(graph | graph.T)
-    with_edge, against, without = (_Rate.of(claims, confidence, state) for state in (graph, graph.T, apart))
+    stands = graph.astype(claims.dtype)
+    if undecided is not None:
+        stands = jnp.where(undecided | undecided.T, (stands + stands.T) / 2, stands)
+    with_edge, against, without = (_Rate.of(claims, confidence, state) for state in (stands, stands.T, apart))
     either = _Rate.of(claims, confidence, graph | graph.T, 2 * PSEUDO_CLAIMS)
     blind = against.rate > with_edge.rate
     with_edge, against = (
@@ -50,14 +56,14 @@ def of_edges(claims: jax.Array, confidence: jax.Array, graph: jax.Array) -> Wort
     own = with_edge.likelihood - without.likelihood
     mirrored = against.likelihood - without.likelihood
     silence = jnp.sum(without.likelihood) + with_edge.prior + against.prior + without.prior
-    return Worth(-own - mirrored.T, silence)
+    return Worth(-own - mirrored.T, silence, blind)
 
 
 def of_paths(claims: jax.Array, confidence: jax.Array, paths: jax.Array) -> Worth:
     """As `of_edges` for beliefs in paths, by the paths that a graph has, `[d, d]` bool."""
     present, absent = _Rate.of(claims, confidence, paths), _Rate.of(claims, confidence, ~paths)
     silence = jnp.sum(absent.likelihood) + present.prior + absent.prior
-    return Worth(absent.likelihood - present.likelihood, silence)
+    return Worth(absent.likelihood - present.likelihood, silence, absent.rate > present.rate)
 
 
 class _Rate(NamedTuple):

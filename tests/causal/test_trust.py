@@ -88,3 +88,19 @@ def test_paths_are_worth_what_the_paths_of_the_graph_bear_out(graph):
     costs = trust.of_paths(paths * 1.0, trusted(), paths).costs
     assert costs[np.asarray(paths)].max() < -1
     assert costs[np.asarray(~paths & ~jnp.eye(20, dtype=bool))].min() > 1
+
+
+def test_undecided_directions_are_no_evidence_for_or_against():
+    """Where all directions are undecided the rates with an edge and against it are one."""
+    rng = np.random.default_rng(0)
+    graph, confidence = np.triu(np.ones((5, 5), bool), 1), 1.0 - np.eye(5)
+    claims = rng.uniform(size=(5, 5)) * confidence
+    for stands in (graph, graph.T):
+        worth = trust.of_edges(claims, confidence, stands, stands)
+        np.testing.assert_allclose(worth.costs, trust.of_edges(claims, confidence, graph, graph).costs)
+        assert not worth.blind
+    half = trust.of_edges(claims, confidence, graph, np.zeros_like(graph))
+    np.testing.assert_allclose(half.costs, trust.of_edges(claims, confidence, graph).costs)
+    wrong = graph.T.astype(float)
+    assert trust.of_edges(wrong, confidence, graph).blind
+    assert not trust.of_edges(wrong, confidence, graph, graph).blind

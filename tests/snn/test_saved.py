@@ -84,6 +84,7 @@ def test_a_trained_network_comes_back_and_predicts_the_same(tmp_path, name):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("pair", PAIRS)
+@pytest.mark.filterwarnings("ignore:TTFS answers after")
 def test_a_converted_network_comes_back_and_predicts_the_same(tmp_path, pair):
     of, key = converted(pair), jax.random.key(3)
     save(of, tmp_path / "net")
