@@ -45,14 +45,15 @@ from framework import causal, runs
 from framework.causal import moments
 from framework.core import devices, keys
 
-# Mean and twice the standard deviation over batches of seeds: 10 for smoke, 5 for default.
+# Mean and twice the standard deviation over batches of seeds: 10 for smoke, 5 for default. The standardised mean without
+# a prior is of two batches, measured since the search restarts; its spread is the one of before.
 EXPECTED = {
     "smoke": {"raw.shd.no_prior": (5.1, 1.8), "raw.shd.prior": (3.4, 1.9), "raw.shd.prior_only": (8.0, 0.9)},
     "default": {
         "raw.shd.no_prior": (3.6, 2.0),
         "raw.shd.prior": (2.3, 1.1),
         "raw.shd.prior_only": (16.3, 0.8),
-        "standardised.shd.no_prior": (2.1, 0.6),
+        "standardised.shd.no_prior": (1.7, 0.6),
         "standardised.shd.prior": (0.5, 0.3),
         "standardised.shd.path_similarity": (10.2, 0.8),
     },
