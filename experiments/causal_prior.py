@@ -45,8 +45,8 @@ from framework import causal, runs
 from framework.causal import moments
 from framework.core import devices, keys
 
-# Mean and twice the standard deviation over batches of seeds: 10 for smoke, 5 for default. The standardised mean without
-# a prior is of two batches, measured since the search restarts; its spread is the one of before.
+# Mean and twice the standard deviation over batches of seeds: 10 for smoke, 5 for default. The standardised mean
+# without a prior is of two batches, measured since the search restarts; its spread is the one of before.
 EXPECTED = {
     "smoke": {"raw.shd.no_prior": (5.1, 1.8), "raw.shd.prior": (3.4, 1.9), "raw.shd.prior_only": (8.0, 0.9)},
     "default": {
