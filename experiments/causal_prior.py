@@ -1,5 +1,5 @@
 """A language model's prior on the edges makes a learned causal graph better than the data or the prior alone do, and a
-wrong one does next to no harm where the data decide how far it is trusted.
+wrong one does little harm where the data decide how far it is trusted.
 
 On random linear graphs, raw with few rows and standardised with many, the learner is run without a prior, with one of
 known quality whose trust is calibrated, and with the same one trusted blindly; then with each use of the paper, which

@@ -2,7 +2,7 @@
 
     python launch.py            or:  python launch.py --config=experiments/tour.py:smoke
 
-A change to a system's own settings goes by its name: --config.causal_prior.data.nodes=15. It takes four minutes of
+A change to a system's own settings goes by its name: --config.causal_prior.data.nodes=15. It takes six minutes of
 processor time the first time, most of it compiling.
 """
 

@@ -39,7 +39,7 @@ def check_logits(logits: np.ndarray, again: Callable[[np.ndarray], np.ndarray], 
     if _spread(again, images, logits[: len(images)]) > DIFFERENCE:
         doubt.warn(
             "an image's logits change from call to call or with its neighbours: is the network random or training? "
-            "Call it in evaluation mode (network.eval(), training=False, train=False)"
+            "Call it in evaluation mode (the method eval of flax nnx, training=False, train=False)"
         )
     near, wide = max(_NEAR_ONE, float(jnp.finfo(logits.dtype).eps)), np.asarray(logits, np.float64)
     if wide.min() >= -near and np.allclose(wide.sum(-1), 1, atol=near * max(1, wide.shape[-1] / 10), rtol=0):

@@ -12,7 +12,7 @@ from framework.core import programs
 
 _TRAINING = (
     "the network changes a state of its own while it is called, as in training: call it in evaluation mode "
-    "(flax nnx: network.eval(); keras: lambda x: network(x, training=False); flax linen: train=False)"
+    "(flax nnx: call its method eval; keras: lambda x: network(x, training=False); flax linen: train=False)"
 )
 _UNTRACEABLE = (
     "JAX cannot trace the network: attacks need jax.numpy from the images to the logits; a function of NumPy, keras' "
