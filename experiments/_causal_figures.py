@@ -30,22 +30,22 @@ DIRECTION_KINDS = {
 TABLE_HEADER = ("source", "target", "direction", "weight", "joined", "forward", "backward", "open")
 
 
-def edge_rows(study: Study, result: causal.Result, found: causal.Bootstrap) -> list[tuple]:
+def edge_rows(study: Study, bootstrap: causal.Bootstrap) -> list[tuple]:
     """A row an edge, as `TABLE_HEADER` names its cells; the frequencies are those of its pair of columns."""
     place = {name: i for i, name in enumerate(study.names)}
     rows = []
-    for source, target, direction, weight in causal.edges(result, study.names):
+    for source, target, direction, weight in causal.edges(bootstrap.result, study.names):
         i, j = place[source], place[target]
-        shares = found.joined[i, j], found.directed[i, j], found.directed[j, i], found.open[i, j]
+        shares = bootstrap.joined[i, j], bootstrap.directed[i, j], bootstrap.directed[j, i], bootstrap.open[i, j]
         rows.append((source, target, direction, weight, *map(float, shares)))
     return rows
 
 
-def write_graph(run: runs.Run, study: Study, result: causal.Result, found: causal.Bootstrap) -> None:
+def write_graph(run: runs.Run, study: Study, bootstrap: causal.Bootstrap) -> None:
     """`graph.csv` and `graph.png` of the first problem."""
-    rows = edge_rows(study, result, found)
+    rows = edge_rows(study, bootstrap)
     run.save_csv("graph.csv", TABLE_HEADER, rows)
-    drawn = causal.to_networkx(result, study.names, study.truths[0] if study.truths else None)
+    drawn = causal.to_networkx(bootstrap.result, study.names, study.truths[0] if study.truths else None)
     if not study.truths:
         nx.set_edge_attributes(drawn, {(a, b): direction for a, b, direction in drawn.edges(data="direction")}, "kind")
     widths = {row[:2]: row[4] for row in rows}

@@ -174,14 +174,14 @@ def _tool(config: ConfigDict, run: runs.Run, study: Study, learner: causal.Confi
     results[last] = found.result
     study = problems.doubted(study, causal.learner.assumption_doubts(found.result, study.tables[0], learner))
     study = problems.measured(study, found.result)
-    pictures.write_graph(run, study, found.result, found)
+    pictures.write_graph(run, study, found)
     pictures.draw_adjacency(run, study, results)
     rows, columns = study.tables[0].shape
     numbers = {"rows": rows, "columns": columns, "claim": f"The causal graph found in {Path(config.data.csv).name}."}
     numbers |= problems.said(study)
     numbers["edges"] = {arm: int(result.graph.sum()) for arm, result in results.items()}
     numbers["directions"] = {arm: _directions(result) for arm, result in results.items()}
-    numbers["table"] = {"header": pictures.TABLE_HEADER, "cells": pictures.edge_rows(study, found.result, found)}
+    numbers["table"] = {"header": pictures.TABLE_HEADER, "cells": pictures.edge_rows(study, found)}
     if study.truths:
         numbers |= scores.score(run, "scores", study, {arm: [result] for arm, result in results.items()})
         numbers |= compared(1, *scores.COMPARED)
@@ -219,7 +219,7 @@ def _study(config: ConfigDict, run: runs.Run, mode: str, study: Study, learner: 
             lines["no prior"] = [scores.mean_shd(study.truths, fits["no_prior"])] * len(quality)
             pictures.draw_sweep(run, list(config.prior.sweep), lines, f"{mode} data", len(study.seeds))
         found = _bootstrap(run, study, learner, counts, fits["prior"][0])
-        pictures.write_graph(run, study, found.result, found)
+        pictures.write_graph(run, study, found)
         pictures.draw_adjacency(run, study, {arm: fits[arm][0] for arm in ("no_prior", "prior")})
     return numbers
 

@@ -80,8 +80,8 @@ def bootstrap(
     x, knowledge, names = inputs.check(x, knowledge, config)
     counts = resample(key, x.shape[0], resamples)
     with jax.enable_x64(True):
-        found = inputs.on_host(_bootstrap(config, *inputs.in_float64((x, knowledge)), counts))
-    return found._replace(result=dataclasses.replace(found.result, names=names))
+        outcome = inputs.on_host(_bootstrap(config, *inputs.in_float64((x, knowledge)), counts))
+    return outcome._replace(result=dataclasses.replace(outcome.result, names=names))
 
 
 @jax.jit

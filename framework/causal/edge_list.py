@@ -40,11 +40,11 @@ def edges(result: Any, names: Sequence | None = None) -> list[Edge]:
     if graph.ndim != 2:
         raise ValueError(f"the edges of one result are listed at a time, got a batch of shape {graph.shape}")
     labels = columns(result, names)
-    found = [
+    entries = [
         Edge(labels[i], labels[j], DIRECTIONS[result.direction[i, j]], float(weights[i, j]))
         for i, j in np.argwhere(graph)
     ]
-    return sorted(found, key=lambda edge: -abs(edge.weight))
+    return sorted(entries, key=lambda edge: -abs(edge.weight))
 
 
 def columns(result: Any, names: Sequence | None = None) -> list:
@@ -97,10 +97,12 @@ def to_networkx(result, names: Sequence[str] | None = None, truth: Any = None) -
 
 def text(result: Any) -> str:
     """A result as lines for a reader, the first 40 edges: `rain - wet` has an open direction, `rain -> wet` has not."""
-    found = edges(result)
+    entries = edges(result)
     lines = [
         f"{edge.source} {'-' if edge.direction == 'open' else '->'} {edge.target}  {edge.weight:.3g}  {edge.direction}"
-        for edge in found[:_LINES]
+        for edge in entries[:_LINES]
     ]
-    more = [f"and {len(found) - _LINES} more"] if len(found) > _LINES else []
-    return "\n".join([f"{len(found)} edge{'s' * (len(found) != 1)} between {len(result.graph)} columns", *lines, *more])
+    more = [f"and {len(entries) - _LINES} more"] if len(entries) > _LINES else []
+    return "\n".join(
+        [f"{len(entries)} edge{'s' * (len(entries) != 1)} between {len(result.graph)} columns", *lines, *more]
+    )

@@ -80,18 +80,18 @@ def closure(directed: jax.Array, graph: jax.Array) -> jax.Array:
         a, b = edge // len(graph), edge % len(graph)
         open_edges = adjacent & ~directed & ~directed.T
         into, out, open_a, open_b = directed[:, b], directed[b], open_edges[a], open_edges[b]
-        found = _edges(b, open_b & apart[a])  # R1 with a -> b for i -> j
-        found |= _edges(a, open_a & out) | _edges(b, open_b & directed[:, a], into=True)  # R2 with a -> b first, second
+        new = _edges(b, open_b & apart[a])  # R1 with a -> b for i -> j
+        new |= _edges(a, open_a & out) | _edges(b, open_b & directed[:, a], into=True)  # R2 with a -> b first, second
         # R3 with a -> b for j -> k, R4 with a -> b for l -> k, and R4 with a -> b for j -> l
         others = (into & apart[a])[:, None]
         pair = graphs.compose(open_edges & graph, others) | (graph[:, a, None] & graphs.compose(open_edges, others))
-        found |= _edges(b, open_a & open_b & pair[:, 0], into=True)
+        new |= _edges(b, open_a & open_b & pair[:, 0], into=True)
         chain = graphs.compose(open_edges, (directed[:, a] & apart[b])[:, None])[:, 0]
-        found |= _edges(b, open_b & adjacent[a] & chain, into=True)
-        found |= (open_a & adjacent[b])[:, None] & (out & apart[a])[None, :] & open_edges
-        found &= graph & ~directed  # all of the class agree with `graph`, so no rule can direct an edge against it
+        new |= _edges(b, open_b & adjacent[a] & chain, into=True)
+        new |= (open_a & adjacent[b])[:, None] & (out & apart[a])[None, :] & open_edges
+        new &= graph & ~directed  # all of the class agree with `graph`, so no rule can direct an edge against it
         waiting &= ~_edges(a, np.arange(len(graph)) == b)
-        return directed | found, waiting | found
+        return directed | new, waiting | new
 
     def _edges(node: jax.Array, others: jax.Array, into: bool = False) -> jax.Array:
         """The edges from one node to others, or into it from them, `[d, d]` bool."""
