@@ -38,10 +38,12 @@ def test_without_flags_the_tour_ends_with_one_page_and_a_table(launch, tmp_path)
     assert page.count("<section") == len(tour.SYSTEMS)
     assert 'href="causal_prior/report.html"' in page
     assert (folder / "causal_prior" / "report.html").exists()
-    rows = [line.split()[0] for line in output.splitlines()[2:-2] if line]
+    table, *notes = output.split("\n\n")
+    rows = [line.split()[0] for line in table.splitlines()[2:]]
     assert sorted(set(rows)) == sorted(runs.name_of(system) for system in tour.SYSTEMS)
     assert rows == sorted(rows, key=[runs.name_of(system) for system in tour.SYSTEMS].index)
-    assert "runs/tour-smoke/report.html" in output
+    assert "runs/tour-smoke/report.html" in notes.pop()
+    assert [note.split(":")[0] for note in notes] == [name for name in dict.fromkeys(rows) if name != "causal_prior"]
     for metrics in folder.rglob("metrics.jsonl"):
         places = [place(json.loads(line)) for line in metrics.read_text().splitlines()]
         assert len(set(places)) == len(places), metrics
