@@ -29,6 +29,7 @@ from absl import app, flags, logging
 from ml_collections import config_flags
 
 from framework import runs
+from framework.runs import processes
 
 ROOT = Path(__file__).resolve().parent
 TOUR = ROOT / "experiments" / "tour.py"
@@ -67,7 +68,7 @@ def main(argv: list[str]) -> None:
         runs.say(f"{table}\n\nfigure and table: {output}")
         return
     if DISTRIBUTED.value:
-        runs.processes.meet(COORDINATOR.value, PROCESSES.value, PROCESS.value)
+        processes.meet(COORDINATOR.value, PROCESSES.value, PROCESS.value)
     if EXECUTOR.value == "process":  # elsewhere the workers compute, and this process takes no device
         runs.require_devices()
         runs.enable_compilation_cache()
@@ -80,9 +81,9 @@ def main(argv: list[str]) -> None:
     if sweeps:
         _sweep(experiment, config, workdir)
         return
-    with runs.processes.together():
+    with processes.together():
         outcome = runs.execute(experiment, config, workdir, RESUME.value, TENSORBOARD.value)
-    if runs.processes.is_first():
+    if processes.is_first():
         runs.say(runs.summary(outcome))
 
 

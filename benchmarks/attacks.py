@@ -28,7 +28,7 @@ from tables import Part, Row, at_least, at_most
 
 from framework import attacks, data
 from framework.attacks import losses
-from framework.networks import training
+from framework.models import training
 
 CHOSEN = flags.DEFINE_list("parts", ["autoattack", "single"], "what to run")
 OUTPUT = flags.DEFINE_string("output", None, "a Markdown file for the sections")

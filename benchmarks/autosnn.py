@@ -33,8 +33,9 @@ from tables import Part, Row, at_least, at_most
 
 from framework import data
 from framework.core.chunks import advance
-from framework.nas import autosnn, enumeration, evolution, spiking_training
-from framework.nas.spiking_baselines import BASELINES
+from framework.nas import autosnn
+from framework.nas.autosnn import enumeration, evolution, training
+from framework.nas.autosnn.baselines import BASELINES
 
 CHOSEN = flags.DEFINE_list("parts", ["parameters", "scores", "search", "tau", "digits", "mnist"], "what to run")
 OUTPUT = flags.DEFINE_string("output", None, "a Markdown file for the sections")
@@ -51,7 +52,7 @@ KEYS = 10  # searches
 
 class Study(NamedTuple):
     space: autosnn.Space
-    trainer: spiking_training.Trainer
+    trainer: training.Trainer
     train: tuple[jax.Array, jax.Array]
     validation: tuple[jax.Array, jax.Array]
     test: tuple[jax.Array, jax.Array]
@@ -66,7 +67,7 @@ def study() -> Study:
     )
     space = autosnn.space(CHANNELS, (8, 8, 1), dynamics=autosnn.Dynamics(STEPS))
     optimizer = optax.inject_hyperparams(optax.adam)(learning_rate=RATE)  # one program for trainings of any length
-    trainer = spiking_training.of_supernet(space, autosnn.Config(1, BATCH), optimizer)
+    trainer = training.of_supernet(space, autosnn.Config(1, BATCH), optimizer)
     everything = slice(None)
     return Study(space, trainer, part("train", slice(1149)), part("train", slice(1149, None)), part("test", everything))
 
@@ -79,7 +80,7 @@ def trained(key: jax.Array, steps: int, pinned: Any = None) -> autosnn.Supernet:
         rate = RATE * (1 + math.cos(math.pi * done / steps)) / 2
         state.inner.optimizer.hyperparams["learning_rate"] = jnp.float32(rate)
         state, _ = advance(given.trainer.step, state, given.train, PIECE)
-    return spiking_training.supernet(state, given.space)
+    return training.supernet(state, given.space)
 
 
 @functools.cache
@@ -245,8 +246,8 @@ class Ended(NamedTuple):
 
 
 @functools.cache
-def trainer_of(net: autosnn.Network, config: autosnn.Config, steps: int) -> spiking_training.Trainer:
-    return spiking_training.of_network(net, config, optax.adam(optax.cosine_decay_schedule(RATE, steps)))
+def trainer_of(net: autosnn.Network, config: autosnn.Config, steps: int) -> training.Trainer:
+    return training.of_network(net, config, optax.adam(optax.cosine_decay_schedule(RATE, steps)))
 
 
 def from_scratch(key: jax.Array, space: autosnn.Space, train: Any, test: Any, config: autosnn.Config) -> Ended:
@@ -312,7 +313,7 @@ def our_step(net: autosnn.Network, images: np.ndarray, labels: np.ndarray) -> Ca
     def update(state):
         def loss(params):
             outputs, running = net.apply(params, state["running"], jnp.asarray(images), train=True)
-            return spiking_training.squared_error(outputs, jnp.asarray(labels)), running
+            return training.squared_error(outputs, jnp.asarray(labels)), running
 
         (value, running), slope = jax.value_and_grad(loss, has_aux=True)(state["params"])
         change, moments = adam.update(slope, state["adam"])

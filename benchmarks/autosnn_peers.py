@@ -13,9 +13,9 @@ from spikingjelly.activation_based import functional, neuron, surrogate
 from torch import nn
 
 from framework.core.types import Params
-from framework.nas.spiking_blocks import Block, Branch
-from framework.nas.spiking_network import Network
-from framework.snn import layer as described
+from framework.nas.autosnn.blocks import Block, Branch
+from framework.nas.autosnn.network import Network
+from framework.snn import layers as described
 
 
 def trainer(of: Network, params: Params, images: np.ndarray, labels: np.ndarray, rate: float) -> Callable[[], float]:

@@ -36,7 +36,10 @@ from problems import Problem, above_truth, cpdag_shd, draw, each, measure, ratio
 from tables import Part, Row, at_least, at_most, spread
 
 from framework import causal
-from framework.causal import confidence, graphs, local_search, metrics, order_search, sortability
+from framework.causal import bootstrapping, graphs
+from framework.causal import knowledge as causal_knowledge
+from framework.causal.discrete import hill_climbing, order_search
+from framework.causal.metrics import graph_distance, sortability
 from framework.core import keys
 
 FASTER = {10: 5, 20: 5, 50: 3, 100: 2}  # columns -> how many times faster than DAGMA is the goal
@@ -112,7 +115,7 @@ def scale() -> Iterator[Row]:
         problem = draw("ER2", nodes, seed)
         jax.clear_caches()
         weights, seconds = timed(fit, problem.x)
-        scores = metrics.compare(problem.truth, weights != 0)
+        scores = graph_distance.compare(problem.truth, weights != 0)
         rates = {name: float(scores[name.lower()]) for name in ("TPR", "FDR", "SHD")}
         acyclic = bool(graphs.is_dag(weights != 0))
         cells = {"columns, graph": f"{nodes} ER2, seed {seed}", "s": seconds, "a DAG": "yes" if acyclic else "no"}
@@ -165,7 +168,7 @@ def believed(quality: str, truth: np.ndarray, seed: int) -> causal.Knowledge:
     if quality == "reversed":
         return causal.Knowledge(truth.T.astype(float), 1.0 - np.eye(len(truth)))
     rate = {"good": 0.8, "bad": 0.3}[quality]
-    return causal.knowledge.imperfect(keys.named(jax.random.key(seed), "prior"), truth, rate, rate)
+    return causal_knowledge.imperfect(keys.named(jax.random.key(seed), "prior"), truth, rate, rate)
 
 
 def prior() -> Iterator[Row]:
@@ -183,7 +186,7 @@ def prior() -> Iterator[Row]:
             priors = [believed(quality, problem.truth, seed) for seed, problem in enumerate(problems)]
             found = {
                 "no prior": without,
-                "prior only": [np.asarray(causal.knowledge.alone(knowledge)) for knowledge in priors],
+                "prior only": [np.asarray(causal_knowledge.alone(knowledge)) for knowledge in priors],
                 "fixed weight": fit_batch(x, priors, dataclasses.replace(config, prior_weight=config.penalty)),
                 "default": fit_batch(x, priors, config),
             }
@@ -205,7 +208,7 @@ def bootstrap() -> Iterator[Row]:
     for seed in range(BOOTSTRAP_GRAPHS.value):
         x, key = draw("ER2", 20, seed).x, jax.random.key(seed)
         first, ours = (timed(causal.bootstrap, key, x, RESAMPLES, None, EQUAL)[1] for _ in range(2))
-        counts = np.asarray(confidence.resample(key, len(x), RESAMPLES))[: DAGMA_FITS.value]
+        counts = np.asarray(bootstrapping.resample(key, len(x), RESAMPLES))[: DAGMA_FITS.value]
         one = statistics.mean(timed(peers.dagma, np.repeat(x, count, axis=0))[1] for count in counts)
         whole = RESAMPLES * one
         cells = {"columns, graph": f"20 ER2, seed {seed}", "s ours, 64": ours, "s DAGMA, one": one}
@@ -216,10 +219,10 @@ def bootstrap() -> Iterator[Row]:
 def searches(nodes: int, rows: int, cost: float) -> dict[str, Callable]:
     """Both searches, from no edges and from the columns as they come: a table in, a graph out."""
     none = jnp.zeros((nodes, nodes), bool)
-    edges = local_search.Edges(jnp.full((nodes, nodes), cost), ~jnp.eye(nodes, dtype=bool), none)
+    edges = hill_climbing.Edges(jnp.full((nodes, nodes), cost), ~jnp.eye(nodes, dtype=bool), none)
     more = {"restarts": RESTARTS.value, "key": jax.random.key(0)}
     climbs = {
-        "edges": lambda s: local_search.climb(none, s, float(rows), edges, False),
+        "edges": lambda s: hill_climbing.climb(none, s, float(rows), edges, False),
         "orders": lambda s: order_search.climb(jnp.arange(nodes), s, float(rows), edges, False, **more),
     }
     return {name: jax.jit(lambda x, climb=climb: climb(x.T @ x / rows).graph) for name, climb in climbs.items()}

@@ -21,17 +21,19 @@ from tables import Part, Row
 
 from framework import selection, sgd, snn
 from framework.attacks import losses
-from framework.causal import acyclicity
-from framework.nas import autosnn, darts, spiking_training
-from framework.networks import resnet, training
-from framework.snn import layer
+from framework.causal.learn import acyclicity
+from framework.models import resnet, training
+from framework.nas import autosnn, darts
+from framework.nas.autosnn import training as spiking_training
+from framework.snn import layers
+from framework.snn.neurons import models
 
 CHOSEN = flags.DEFINE_list("parts", ["steps"], "what to run")
 OUTPUT = flags.DEFINE_string("output", None, "a Markdown file for the sections")
 REPEATS = flags.DEFINE_integer("repeats", 11, "timed calls of each program")
 
 RNG = np.random.default_rng(0)
-SPIKING = (layer.conv(32), layer.pool(), layer.conv(64), layer.pool(), layer.flatten(), layer.dense(10))
+SPIKING = (layers.conv(32), layers.pool(), layers.conv(64), layers.pool(), layers.flatten(), layers.dense(10))
 
 
 class Step(NamedTuple):
@@ -52,7 +54,7 @@ def log_det() -> Step:
 
 
 def spiking() -> Step:
-    neuron, (x, labels) = snn.neuron.lif(), images(64, 28, 28, 1)
+    neuron, (x, labels) = models.lif(), images(64, 28, 28, 1)
     params = snn.init(jax.random.key(0), SPIKING, (28, 28, 1), neuron)
     inputs = jnp.broadcast_to(x, (4, *x.shape))
 

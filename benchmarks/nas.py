@@ -34,7 +34,9 @@ from absl import app, flags
 from jax.experimental.compilation_cache import compilation_cache
 from tables import Part, Row, at_least, at_most
 
-from framework.nas import bilevel, curvature, darts, network, supernet
+from framework.nas import darts
+from framework.nas.advrush import curvature
+from framework.nas.darts import bilevel, network, supernet
 
 CHOSEN = flags.DEFINE_list("parts", ["parameters", "small", "full", "difference", "seeds"], "what to run")
 OUTPUT = flags.DEFINE_string("output", None, "a Markdown file for the sections")

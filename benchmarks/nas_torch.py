@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from framework.nas import space, supernet
+from framework.nas.darts import space, supernet
 
 
 def norm(channels: int, affine: bool = False) -> nn.BatchNorm2d:

@@ -10,7 +10,15 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from framework.causal import equivalence, graphs, metrics, noise, nonlinear, random_graphs, structural
+from framework.causal import graphs
+from framework.causal.discrete import equivalence
+from framework.causal.metrics import graph_distance
+from framework.causal.synthetic import (
+    linear,
+    noise,
+    nonlinear,
+    random_graphs,
+)
 from framework.core import keys
 
 
@@ -45,11 +53,11 @@ class Measured(NamedTuple):
 def draw(kind: str, nodes: int, seed: int, rows: int = 1000, data: str = "raw") -> Problem:
     """A true graph, `ER2` for two edges a node, and a table of it: `raw`, `standardised` or `iSCM`."""
     family = {"ER": graphs.erdos_renyi, "SF": random_graphs.scale_free}[kind[:2]]
-    model = nonlinear.iscm if data == "iSCM" else structural.linear
+    model = nonlinear.iscm if data == "iSCM" else linear.linear
     with jax.enable_x64(True):
         key = jax.random.key(seed)
         truth = family(keys.named(key, "graph"), nodes, int(kind[2:]))
-        weights = structural.edge_weights(keys.named(key, "weights"), truth)
+        weights = linear.edge_weights(keys.named(key, "weights"), truth)
         x = np.asarray(model(keys.named(key, "noise"), weights, rows, noise.gaussian()))
     return Problem(np.asarray(truth), (x - x.mean(0)) / x.std(0) if data == "standardised" else x)
 
@@ -81,7 +89,7 @@ def ratio(slow: Measured, fast: Measured) -> float:
 
 def shd(problem: Problem, found: np.ndarray) -> float:
     """The structural Hamming distance; a reversed edge counts once."""
-    return metrics.compare(problem.truth, found)["shd"]
+    return graph_distance.compare(problem.truth, found)["shd"]
 
 
 def cpdag_shd(problem: Problem, found: np.ndarray) -> float:

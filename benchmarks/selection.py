@@ -28,9 +28,10 @@ from tables import Part, Row, at_least, at_most
 
 from framework import data, selection
 from framework.core import advance
-from framework.nas import bilevel, darts
-from framework.networks import resnet, resnet_weights
-from framework.selection import entropy_file, histogram, uncertainty
+from framework.models import resnet, resnet_weights
+from framework.nas import darts
+from framework.nas.darts import bilevel
+from framework.selection import coverage, entropy_file, histogram, uncertainty
 
 CHOSEN = flags.DEFINE_list("parts", ["entropy", "histogram", "sampling", "k_center", "search"], "what to run")
 OUTPUT = flags.DEFINE_string("output", None, "a Markdown file for the sections")
@@ -212,7 +213,7 @@ def k_center() -> Iterator[Row]:
     wanted, plain = timed(plain_k_center, features, 500)
     same = np.asarray(found).tolist() == wanted
     with jax.enable_x64(True):
-        program = selection.coverage._k_center.lower(features, 500, np.int32(0)).compile()
+        program = coverage._k_center.lower(features, 500, np.int32(0)).compile()
     memory = program.memory_analysis().temp_size_in_bytes / 2**20
     cells = {"case": "N 50,000, d 64, k 500", "s": ours, "NumPy, s": plain, "times": plain / ours}
     goals = {"indices": "met: the same" if same else "missed", "times": at_least(plain / ours, 5)}

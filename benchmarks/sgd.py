@@ -32,10 +32,11 @@ from tables import Part, Row, at_least, at_most
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from experiments import isp_ml
-from framework import data, runs, sgd, ssd
+from framework import data, runs, sgd
 from framework.core import extremes
 from framework.core.types import Params
-from framework.ssd import clock, controllers
+from framework.ssd.device import presets
+from framework.ssd.isp import clock, controllers
 
 CHOSEN = flags.DEFINE_list("parts", ["together", "epoch", "designs", "grid"], "what to run")
 OUTPUT = flags.DEFINE_string("output", None, "a Markdown file for the sections")
@@ -218,7 +219,7 @@ def clocks(channels: int, chips: int, count: int, needed: list[int]) -> tuple[np
     even = lambda low, high: np.exp(random.uniform(np.log(low), np.log(high), count))
     width = np.round(even(1, 64))
     with jax.enable_x64(True):
-        device = lambda read, rate: ssd.presets.isp_ml(channels=channels, chips=chips, read_us=read, channel_mt_s=rate)
+        device = lambda read, rate: presets.isp_ml(channels=channels, chips=chips, read_us=read, channel_mt_s=rate)
         drawn = [device(read, rate) for read, rate in zip(even(20, 100), even(200, 1200), strict=True)]
         stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *drawn)
         work = controllers.softmax_regression(784, 10, PAGE)

@@ -35,7 +35,9 @@ from snn_peers import Task, Trainer
 from tables import Part, Row, at_least, at_most
 
 from framework import snn
-from framework.snn import layer, network
+from framework.snn import layers as layer
+from framework.snn import network
+from framework.snn.neurons import coding, models, surrogate
 
 CHOSEN = flags.DEFINE_list("parts", ["mlp", "conv", "inference"], "what to run")
 OUTPUT = flags.DEFINE_string("output", None, "a Markdown file for the sections")
@@ -59,7 +61,7 @@ MNIST = (
     layer.flatten(),
     layer.dense(10),
 )
-LIF = snn.neuron.lif(decay=0.9, threshold=1.0, surrogate=snn.surrogate.arctan(2.0))
+LIF = models.lif(decay=0.9, threshold=1.0, surrogate=surrogate.arctan(2.0))
 
 
 def task(layers: tuple[layer.Layer, ...], shape: tuple[int, ...], steps: int, batch: int) -> Task:
@@ -104,7 +106,7 @@ def matmul_rate(size: int = 2048) -> float:
 
 def products(layers: tuple[layer.Layer, ...], shape: tuple[int, ...]) -> list[float]:
     """Floating-point operations of each weighted layer, an image and step, forward."""
-    shapes = snn.network.input_shapes(layers, shape)
+    shapes = network.input_shapes(layers, shape)
     found = []
     for i, each in enumerate(layers):
         if isinstance(each, layer.Conv):
@@ -206,7 +208,7 @@ def inference() -> Iterator[Row]:
     steps = 64
     runs = {"DNN": partial(forward, params, images)}
     for pair in pairs:
-        before, behind = snn.coding.pair(pair)
+        before, behind = coding.pair(pair)
         spiking = snn.convert(MNIST, params, images, input_code=before, hidden_code=behind)
         runs[pair] = partial(snn.run, spiking, images, steps)
     first = {name: timed(run)[1] for name, run in runs.items()}

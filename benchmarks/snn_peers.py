@@ -16,7 +16,8 @@ import numpy as np
 import optax
 
 from framework.core.types import Params
-from framework.snn import layer, network
+from framework.snn import layers as layer
+from framework.snn import network
 
 
 class Task(NamedTuple):

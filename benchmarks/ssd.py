@@ -31,8 +31,12 @@ from tables import Part, Row, at_least, at_most
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from framework import data, ssd
-from framework.ssd import preconditioning, simulation, translation
-from framework.ssd.requests import WRITE
+from framework.ssd import simulation
+from framework.ssd.device import presets
+from framework.ssd.engine import closed_forms
+from framework.ssd.ftl import preconditioning, translation
+from framework.ssd.workload import generators
+from framework.ssd.workload.requests import WRITE
 from tests.ssd import oracle
 
 CHOSEN = flags.DEFINE_list("parts", [], "what to run; all by default")
@@ -90,10 +94,10 @@ def mqsim() -> Iterator[Row]:
     serial chips here do not (its own gain is 6 % at depth 512), and states means in whole us. MQSim's figures are
     stored, not run here.
     """
-    device = ssd.presets.mqsim_default(channels=8, chips=4, dies=1, planes=1, read_us=75, program_us=750)
+    device = presets.mqsim_default(channels=8, chips=4, dies=1, planes=1, read_us=75, program_us=750)
     opened = [(rate, 1.0, *found) for rate, found in MQSIM_OPEN.items()]
     for rate, ratio, mean, most in (*opened, MQSIM_MIXED):
-        loads = [ssd.load.poisson(jax.random.key(seed), 60_000, rate, read_ratio=ratio) for seed in range(5)]
+        loads = [generators.poisson(jax.random.key(seed), 60_000, rate, read_ratio=ratio) for seed in range(5)]
         reports = [ssd.simulate(device, load) for load in loads]
         means = [float(report.mean_us) for report in reports]
         found = statistics.mean(means)
@@ -103,9 +107,9 @@ def mqsim() -> Iterator[Row]:
         cells |= {"max": high, "MQSim max": most}
         goals = {"mean within 1 %": at_most(100 * abs(found / mean - 1), 1)}
         yield Row(cells, goals | {"max within 8 %": at_most(100 * abs(high / most - 1), 8)})
-    device = ssd.presets.mqsim_default()
+    device = presets.mqsim_default()
     for depth, mean in MQSIM_CLOSED.items():
-        report = ssd.simulate(device, ssd.load.closed(KEY, 20_000, depth))
+        report = ssd.simulate(device, generators.closed(KEY, 20_000, depth))
         cells = {"load": f"closed, depth {depth}", "mean": float(report.mean_us), "MQSim": mean}
         cells |= {"max": float(report.max_us), "MQSim max": ""}
         yield Row(cells, {"mean within 1 %": at_most(100 * abs(report.mean_us / mean - 1), 1)})
@@ -117,24 +121,24 @@ def laws() -> Iterator[Row]:
     chip, in units of the service time; Little: requests in flight from throughput and mean latency, 100,000 of them, so
     that filling and emptying the queue counts little.
     """
-    device = ssd.presets.mqsim_default(dies=1, planes=1)
-    bounds = ssd.closed_forms.read_bounds(device)
-    for kind, ratio, exact in zip(("read", "write"), (1.0, 0.0), ssd.closed_forms.unloaded(device), strict=True):
-        found = ssd.simulate(device, ssd.load.closed(KEY, 500, 1, read_ratio=ratio)).latency
+    device = presets.mqsim_default(dies=1, planes=1)
+    bounds = closed_forms.read_bounds(device)
+    for kind, ratio, exact in zip(("read", "write"), (1.0, 0.0), closed_forms.unloaded(device), strict=True):
+        found = ssd.simulate(device, generators.closed(KEY, 500, 1, read_ratio=ratio)).latency
         same = float((found == exact).mean())
         cells = {"law": f"unloaded {kind}", "measured": float(found.mean()) / 1000, "closed form": float(exact) / 1000}
         yield Row(cells, {"exact": at_least(same, 1)})
-    full = lambda design, **choices: ssd.simulate(design, ssd.load.closed(KEY, 20_000, 2048, **choices)).iops
-    one = ssd.presets.mqsim_default(channels=1, dies=1, planes=1)
-    of_one = ssd.closed_forms.read_bounds(one).convoy
+    full = lambda design, **choices: ssd.simulate(design, generators.closed(KEY, 20_000, 2048, **choices)).iops
+    one = presets.mqsim_default(channels=1, dies=1, planes=1)
+    of_one = closed_forms.read_bounds(one).convoy
     cases = {
         "convoy, 1 x 4, data first": (full(one), of_one),
         "convoy, 8 x 4, data first": (full(device), bounds.convoy),
-        "writes, 8 x 4": (full(device, read_ratio=0.0), ssd.closed_forms.write_bound(device)),
+        "writes, 8 x 4": (full(device, read_ratio=0.0), closed_forms.write_bound(device)),
         "convoy, 8 x 4, in order": (full(device, pattern="sequential"), bounds.convoy),
         "writes, 8 x 4, in order": (
             full(device, pattern="sequential", read_ratio=0.0),
-            ssd.closed_forms.write_bound(device),
+            closed_forms.write_bound(device),
         ),
     }
     for name, (found, bound) in cases.items():
@@ -148,15 +152,15 @@ def laws() -> Iterator[Row]:
     }
     yield Row(cells, {})
     service = 290 + 75_000 + 30 + 24_576
-    chip = ssd.presets.mqsim_default(channels=1, chips=1, dies=1, planes=1)
+    chip = presets.mqsim_default(channels=1, chips=1, dies=1, planes=1)
     for rho in (0.3, 0.5, 0.7):
-        load = ssd.load.poisson(KEY, 500_000, rho * 1e9 / service)
+        load = generators.poisson(KEY, 500_000, rho * 1e9 / service)
         found = (ssd.simulate(chip, load).latency.mean() - 2_496) / service
-        law = ssd.closed_forms.queueing(rho)
+        law = closed_forms.queueing(rho)
         cells = {"law": f"M/D/1 at {rho}", "measured": float(found), "closed form": law}
         yield Row(cells, {"within 1 %": at_most(100 * abs(found / law - 1), 1)})
     for depth in (4, 64):
-        report = ssd.simulate(device, ssd.load.closed(KEY, 100_000, depth, read_ratio=0.7))
+        report = ssd.simulate(device, generators.closed(KEY, 100_000, depth, read_ratio=0.7))
         found = float(report.iops * report.mean_us * 1e-6)
         cells = {"law": f"Little at depth {depth}", "measured": found, "closed form": float(depth)}
         yield Row(cells, {"within .5 %": at_most(100 * abs(found / depth - 1), 0.5)})
@@ -178,7 +182,7 @@ def amplification() -> Iterator[Row]:
 
 
 def _amplification(victim: str, spare: float) -> tuple[float, float, bool]:
-    design = ssd.presets.isp_ml(
+    design = presets.isp_ml(
         channels=1, blocks=400, pages=64, mapping="page", op_of="logical", over_provisioning=spare, victim=victim,
         precondition="full",
     )  # fmt: skip
@@ -189,15 +193,15 @@ def _amplification(victim: str, spare: float) -> tuple[float, float, bool]:
         kind = np.full(len(page), WRITE, np.int32)
         state, effect = translation.translate(state, kind, page, design.ftl, design.geometry)
         exact &= bool((effect.moved == effect.valid).all())
-    law = ssd.closed_forms.write_amplification(design.ftl.ratio(design.geometry))
+    law = closed_forms.write_amplification(design.ftl.ratio(design.geometry))
     return 1 + float(effect.moved.mean()), law, exact
 
 
 def traces() -> Iterator[Row]:
     """MQSim's traces on its default device (8 x 4 x 2 x 2, 512 GiB; cache off, ideal mapping); invariants checked."""
-    device = ssd.presets.mqsim_default()
+    device = presets.mqsim_default()
     for name, count in (("tpcc-small.trace", 6999), ("wsrch-small.trace", 24_783)):
-        load = ssd.load.read_trace(data.shared_path("ssd", name), device)
+        load = generators.read_trace(data.shared_path("ssd", name), device)
         report = ssd.simulate(device, load)
         cells = {"trace": name, "requests": str(report.requests), "mean us": float(report.mean_us)}
         cells |= {"p99 us": float(report.percentile(99)), "max us": float(report.max_us)}
@@ -215,8 +219,8 @@ def speed() -> Iterator[Row]:
     same kind of machine: .13 to .18 million for plain reads, about .05 million in its default cached scenarios
     (stored figures).
     """
-    load = ssd.load.poisson(KEY, 20_000, 1e5)
-    device = simulation.simplified(ssd.presets.mqsim_default(dies=1, planes=1), load)
+    load = generators.poisson(KEY, 20_000, 1e5)
+    device = simulation.simplified(presets.mqsim_default(dies=1, planes=1), load)
     goals = {1: 3.0, 64: 12.0, 512: 0.0, 2048: 20.0}
     with jax.enable_x64(True):
         prepared = simulation.prepare(device, load)
@@ -243,11 +247,11 @@ def _plain(device, load, depth, prepared, take: str, read_us):
 
 
 def _full() -> Row:
-    design = ssd.presets.mqsim_default(
+    design = presets.mqsim_default(
         dies=1, planes=1, blocks=32, pages=64, mapping="page", op_of="logical", over_provisioning=0.28,
         precondition="steady", cache_pages=1024, cache_flushes=128,
     )  # fmt: skip
-    load = ssd.load.closed(KEY, 20_000, 64, read_ratio=0.0, span=design.capacity)
+    load = generators.closed(KEY, 20_000, 64, read_ratio=0.0, span=design.capacity)
     timed = _best(lambda: ssd.simulate(design, load, check=False))
     rate = len(load) / timed.seconds / 1e6
     row = {"what": "full, 1 design", "back end": "", "back end, a CPU second": "", "s compiling": timed.compiling}
@@ -276,12 +280,12 @@ def sweep() -> Iterator[Row]:
     Poisson reads: means, 99th percentiles, maxima, throughput and energy; compile included.
     """
     rng = np.random.default_rng(0)
-    device = ssd.presets.mqsim_default(dies=1, planes=1)
+    device = presets.mqsim_default(dies=1, planes=1)
     designs = [
         device.replace(read_us=float(read), channel_mt_s=float(rate))
         for read, rate in zip(rng.uniform(20, 150, DESIGNS.value), rng.uniform(200, 1600, DESIGNS.value), strict=True)
     ]
-    load = ssd.load.poisson(KEY, 20_000, 5e4)
+    load = generators.poisson(KEY, 20_000, 5e4)
     began, worked = time.perf_counter(), time.process_time()
     ssd.sweep(designs, load)
     seconds, cpu = time.perf_counter() - began, time.process_time() - worked

@@ -39,14 +39,17 @@ import jax
 import numpy as np
 
 from framework import causal
+from framework.causal.metrics import graph_distance
+from framework.causal.prior import answers as causal_answers
+from framework.causal.synthetic import physics
 from framework.core import keys
-from framework.runs import figures
+from framework.runs.reporting import figures
 
 # %matplotlib inline
 
-system = causal.physics.SYSTEMS["free_fall"]
-names, truth = system.columns, causal.physics.graph(system)
-draw = lambda key: np.asarray(causal.physics.draw(key, system, 200, 0.1))
+system = physics.SYSTEMS["free_fall"]
+names, truth = system.columns, physics.graph(system)
+draw = lambda key: np.asarray(physics.draw(key, system, 200, 0.1))
 tables = np.stack([draw(key) for key in keys.for_seeds(0, 12)])
 table = tables[3]
 print(*(f"{name:>13}" for name in names))
@@ -72,7 +75,7 @@ KINDS = {
 
 def picture(result, what, widths=None):
     """The graph of a fit next to the truth."""
-    distance = int(causal.metrics.compare(truth, result.graph)["shd"])
+    distance = int(graph_distance.compare(truth, result.graph)["shd"])
     drawn = causal.to_networkx(result, names, truth)
     undirected = [(a, b) for a, b, direction in drawn.edges(data="direction") if direction == "open"]
     return figures.graph(drawn, f"{what}; edges wrong: {distance}", KINDS, widths, undirected)
@@ -92,7 +95,7 @@ picture(alone, "from the data alone")
 answers = causal.read_answers(causal.recorded(system.name), names)
 print(answers.wordings[0])
 for (a, b), choice in list(zip(answers.pairs, answers.choices, strict=True))[:5]:
-    print(f"{names[a]}, {names[b]}: {causal.answers.CHOICES[choice]}")
+    print(f"{names[a]}, {names[b]}: {causal_answers.CHOICES[choice]}")
 prior = causal.vote(answers).align(names)
 figures.matrices({"truth": truth * 1.0, "the model's beliefs, by confidence": prior.edges * prior.confidence}, names)
 
@@ -110,8 +113,8 @@ picture(informed, "with the prior")
 
 # %%
 priors = []
-for variant in causal.physics.VARIANTS:
-    own = causal.physics.names(system, variant)
+for variant in physics.VARIANTS:
+    own = physics.names(system, variant)
     domain = system.name if variant == "real" else f"{system.name}__{variant}"
     priors.append(causal.vote(causal.read_answers(causal.recorded(domain), own)).align(own))
 stacked = causal.Knowledge(np.stack([p.edges for p in priors]), np.stack([p.confidence for p in priors]))
@@ -121,7 +124,7 @@ stacked = causal.Knowledge(np.stack([p.edges for p in priors]), np.stack([p.conf
 def distances(weight):
     """Edges wrong, by table and prior."""
     fit = lambda x, prior: causal.fit(x, prior, config, prior_weight=weight).graph
-    wrong = lambda x, prior: causal.metrics.compare(truth, fit(x, prior))["shd"]
+    wrong = lambda x, prior: graph_distance.compare(truth, fit(x, prior))["shd"]
     return jax.vmap(jax.vmap(wrong, (None, 0)), (0, None))(tables, stacked)
 
 
@@ -130,7 +133,7 @@ each = {way: np.asarray(distances(weight), float) for way, weight in weights.ite
 spread = lambda values: (float(values.mean()), float(values.std(ddof=1) / len(values) ** 0.5))
 bars = {
     f"{variant} names": {way: spread(found[:, place]) for way, found in each.items()}
-    for place, variant in enumerate(causal.physics.VARIANTS)
+    for place, variant in enumerate(physics.VARIANTS)
 }
 figures.grouped_bars(bars, "edges wrong (SHD)")
 

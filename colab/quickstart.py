@@ -42,9 +42,24 @@ import numpy as np
 import optax
 from IPython.display import Image, display
 
-from framework import attacks, causal, core, data, runs, selection, snn, ssd
-from framework.networks import training
+from framework import (
+    attacks,
+    causal,
+    core,
+    data,
+    runs,
+    selection,
+    snn,
+    ssd,
+)
+from framework.attacks import training as attacks_training
+from framework.models import training
 from framework.selection import uncertainty
+from framework.snn import layers as snn_layers
+from framework.snn.meters import activity
+from framework.snn.neurons import coding
+from framework.ssd.device import presets
+from framework.ssd.workload import generators
 
 print(jax.devices())
 digits, test = data.digits("train"), data.digits("test")
@@ -55,9 +70,9 @@ images, test_images = (np.float32(each.images) / each.maximum for each in (digit
 # **Train.** A network is a tuple of layers; `core.advance` takes 400 steps of a training in one compiled scan.
 
 # %%
-layers = (snn.layer.conv(8), snn.layer.pool(), snn.layer.flatten(), snn.layer.dense(10))
+layers = (snn_layers.conv(8), snn_layers.pool(), snn_layers.flatten(), snn_layers.dense(10))
 forward = lambda params, x, train=False: snn.forward(layers, params, x, train=train)
-trainer = training.trainer(attacks.training.standard(forward), optax.adam(1e-2), batch=50)
+trainer = training.trainer(attacks_training.standard(forward), optax.adam(1e-2), batch=50)
 state = trainer.init(snn.init(jax.random.key(0), layers, images.shape[1:]), len(images), jax.random.key(1))
 state, seen = core.advance(trainer.step, state, (images, digits.labels), 400)
 network = jax.tree_util.Partial(lambda params, x: forward(params, x)[0], state.params)
@@ -84,10 +99,10 @@ plt.show()
 # **Spikes.** The same network with neurons that fire in the place of its ReLUs, by two neural codes.
 
 # %%
-for name, code in {"rate": snn.coding.rate(), "burst": snn.coding.burst(threshold=0.125)}.items():
+for name, code in {"rate": coding.rate(), "burst": coding.burst(threshold=0.125)}.items():
     spiking = snn.convert(layers, state.params, images[:500], hidden_code=code)
     outputs = snn.run(spiking, test_images, steps=32)
-    accuracy = snn.meters.accuracy_over_time(outputs.logits, test.labels)
+    accuracy = activity.accuracy_over_time(outputs.logits, test.labels)
     print(f"{name:5}", ", ".join(f"{float(accuracy[t - 1]):.1%} after {t} steps" for t in (2, 4, 8, 32)))
 
 # %% [markdown]
@@ -117,8 +132,8 @@ for source, target, direction, weight in causal.edges(result, names):
 # **Storage.** A simulated SSD, to the nanosecond.
 
 # %%
-device = ssd.presets.mqsim_default(channels=4)
-load = ssd.load.poisson(jax.random.key(5), requests=2000, rate=50_000, read_ratio=0.9)
+device = presets.mqsim_default(channels=4)
+load = generators.poisson(jax.random.key(5), requests=2000, rate=50_000, read_ratio=0.9)
 report = ssd.simulate(device, load)
 print(f"{report.requests:,} requests: mean {report.mean_us:.0f} us, p99 {report.percentile(99):.0f} us")
 

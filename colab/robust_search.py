@@ -41,15 +41,23 @@ import networkx as nx
 import numpy as np
 import optax
 
-from framework import attacks, core, data, selection, snn
+from framework import (
+    attacks,
+    core,
+    data,
+    selection,
+    snn,
+)
+from framework.attacks import training as attacks_training
+from framework.models import training
 from framework.nas import advrush, darts
-from framework.networks import training
-from framework.runs import figures
+from framework.runs.reporting import figures
 from framework.selection import histogram, uncertainty
+from framework.snn import layers as snn_layers
 
 digits, test = data.digits("train"), data.digits("test")
 images, test_images = (np.float32(each.images) / each.maximum for each in (digits, test))
-layers = (snn.layer.conv(8), snn.layer.pool(), snn.layer.flatten(), snn.layer.dense(10))
+layers = (snn_layers.conv(8), snn_layers.pool(), snn_layers.flatten(), snn_layers.dense(10))
 forward = lambda params, x, train=False: snn.forward(layers, params, x, train=train)
 
 
@@ -61,7 +69,7 @@ def trained(loss, steps):
     return core.advance(trainer.step, state, (images, digits.labels), steps)[0].params
 
 
-base = trained(attacks.training.standard(forward), 100)
+base = trained(attacks_training.standard(forward), 100)
 entropy = np.asarray(uncertainty.entropy(forward(base, images)[0]))
 traits = selection.Traits(digits.labels, entropy=entropy)
 chosen = {rule: np.asarray(selection.choose(rule, jax.random.key(2), 144, traits)) for rule in ("random", "P1")}
@@ -126,8 +134,8 @@ figures.graph(graph, "the cell that AdvRush's search found", operations | {"join
 # %%
 EPSILON = 0.1
 networks = {
-    "standard": trained(attacks.training.standard(forward), 300),
-    "adversarial": trained(attacks.training.adversarial(forward, attacks.training.pgd_7(EPSILON, 0.03)), 300),
+    "standard": trained(attacks_training.standard(forward), 300),
+    "adversarial": trained(attacks_training.adversarial(forward, attacks_training.pgd_7(EPSILON, 0.03)), 300),
 }
 logits = lambda params, x: forward(params, x)[0]
 judged = {name: jax.tree_util.Partial(logits, params) for name, params in networks.items()}

@@ -39,17 +39,21 @@ import matplotlib.pyplot as plt
 import numpy as np
 import optax
 
-from framework import attacks, core, data, snn
-from framework.nas import autosnn, evolution
-from framework.networks import training
-from framework.runs import figures
-from framework.snn import coding, layer, meters, rasters
+from framework import core, data, snn
+from framework.attacks import training as attacks_training
+from framework.models import training
+from framework.nas import autosnn
+from framework.nas.autosnn import evolution
+from framework.runs.reporting import figures
+from framework.snn import layers as layer
+from framework.snn.meters import activity, rasters
+from framework.snn.neurons import coding
 
 digits, test = data.digits("train"), data.digits("test")
 images, test_images = (np.float32(each.images) / each.maximum for each in (digits, test))
 layers = (layer.conv(12), layer.pool(), layer.conv(24), layer.pool(), layer.flatten(), layer.dense(10))
 forward = lambda params, x, train=False: snn.forward(layers, params, x, train=train)
-trainer = training.trainer(attacks.training.standard(forward), optax.adam(5e-3), batch=50)
+trainer = training.trainer(attacks_training.standard(forward), optax.adam(5e-3), batch=50)
 state = trainer.init(snn.init(jax.random.key(0), layers, images.shape[1:]), len(images), jax.random.key(1))
 params = core.advance(trainer.step, state, (images, digits.labels), 500)[0].params
 reference = float((forward(params, test_images)[0].argmax(-1) == test.labels).mean())
@@ -69,11 +73,11 @@ networks = {name: snn.convert(layers, params, images[:500], hidden_code=code) fo
 figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.8), sharey=True, layout="constrained")
 for colour, (name, network) in zip(figures.PALETTE, networks.items(), strict=False):
     outputs = snn.run(network, test_images, STEPS)
-    accuracy = meters.accuracy_over_time(outputs.logits, test.labels)
+    accuracy = activity.accuracy_over_time(outputs.logits, test.labels)
     spikes = np.cumsum(outputs.spikes.sum(-1).mean(-1))
     left.plot(np.arange(1, STEPS + 1), 100 * accuracy, color=colour, label=name)
     right.plot(spikes, 100 * accuracy, color=colour)
-    latency = int(meters.latency(accuracy, reference - 0.01))
+    latency = int(activity.latency(accuracy, reference - 0.01))
     reached = f"{latency:2} steps" if latency <= STEPS else "never"
     print(
         f"{name}: within a point of the network with ReLUs after {reached}; {spikes[-1]:,.0f} spikes in {STEPS} steps"

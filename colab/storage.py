@@ -40,13 +40,17 @@ import numpy as np
 import optax
 
 from framework import data, sgd, ssd
-from framework.runs import figures
+from framework.runs.reporting import figures
+from framework.ssd.device import presets
+from framework.ssd.engine import closed_forms
+from framework.ssd.isp import training
+from framework.ssd.workload import generators
 
 small = {"channels": 4, "chips": 4, "dies": 1, "planes": 1, "blocks": 64, "pages": 64}
-device = ssd.presets.mqsim_default(**small)
-load = ssd.load.poisson(jax.random.key(0), requests=2000, rate=40_000, span=64 * 2**20)
+device = presets.mqsim_default(**small)
+load = generators.poisson(jax.random.key(0), requests=2000, rate=40_000, span=64 * 2**20)
 report = ssd.simulate(device, load)
-idle = float(ssd.closed_forms.unloaded(device).read) / 1000
+idle = float(closed_forms.unloaded(device).read) / 1000
 print(f"mean {report.mean_us:.1f} us, p99 {report.percentile(99):.1f} us; an idle device: {idle:.1f} us")
 print(f"{report.iops:,.0f} requests a second, {1e3 * report.energy.total:.1f} mJ")
 
@@ -75,9 +79,9 @@ plt.show()
 # convoys, and a closed form bounds what the device can do. Commands first keep the chips busy.
 
 # %%
-full = ssd.load.closed(jax.random.key(1), requests=2000, queue_depth=64, span=64 * 2**20)
+full = generators.closed(jax.random.key(1), requests=2000, queue_depth=64, span=64 * 2**20)
 reached = {bus: ssd.simulate(device.replace(arbitration=bus), full).iops for bus in ("data-first", "command-first")}
-bounds = ssd.closed_forms.read_bounds(device)
+bounds = closed_forms.read_bounds(device)
 for bus, iops in reached.items():
     print(f"{bus:14} {iops:9,.0f} reads a second")
 print(f"bounds: convoy {bounds.convoy:,.0f}, chips {bounds.lanes:,.0f}, bus {bounds.bus:,.0f}")
@@ -141,9 +145,9 @@ RULES = {
 
 def best(name, period):
     """The trace of the rate that ends with the greatest accuracy."""
-    inside = ssd.presets.isp_ml(channels=WORKERS)
+    inside = presets.isp_ml(channels=WORKERS)
     options = {"epochs": 4, "every": 4, "watch": accuracy}
-    traces = [ssd.isp.train(inside, RULES[name](rate, period), loss, start, pages, **options) for rate in (0.1, 0.3)]
+    traces = [training.train(inside, RULES[name](rate, period), loss, start, pages, **options) for rate in (0.1, 0.3)]
     return max(traces, key=lambda trace: float(trace.seen[-1]))
 
 

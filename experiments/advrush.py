@@ -30,18 +30,20 @@ import optax
 import scipy.stats
 from ml_collections import ConfigDict, config_dict
 
-from experiments import _advrush_attacks as judges
-from experiments import _advrush_figures as pictures
-from experiments import _proxies as proxies
-from experiments._rows import of_one
-from experiments._settings import dataset_folder, refuse_unused, require_files
-from experiments._spread import ENOUGH, compared, difference
+from experiments.parts.advrush import attacks as judges
+from experiments.parts.advrush import figures as pictures
+from experiments.parts.proxy_data import proxies
+from experiments.parts.shared.intervals import ENOUGH, compared, difference
+from experiments.parts.shared.rows import of_one
+from experiments.parts.shared.settings import dataset_folder, refuse_unused, require_files
 from framework import attacks, runs
 from framework.attacks import training as hardened
 from framework.core import keys
 from framework.core.devices import TOGETHER
-from framework.nas import advrush, augmentation, bilevel, curvature, darts, network
-from framework.networks import training
+from framework.models import training
+from framework.nas import advrush, darts
+from framework.nas.advrush import curvature
+from framework.nas.darts import augmentation, bilevel, network
 from framework.runs import files
 
 # Mean and twice the standard error over the seeds of one run.

@@ -28,19 +28,28 @@ import numpy as np
 import optax
 from ml_collections import ConfigDict, config_dict
 
-from experiments import _autosnn_data as sources
-from experiments import _autosnn_figures as pictures
-from experiments import _proxies as proxies
-from experiments._autosnn_data import Part, Sets
-from experiments._rows import of_one
-from experiments._settings import dataset_folder, refuse_unused, require_files
-from experiments._spread import compared
+from experiments.parts.autosnn import datasets as sources
+from experiments.parts.autosnn import figures as pictures
+from experiments.parts.autosnn.datasets import Part, Sets
+from experiments.parts.proxy_data import proxies
+from experiments.parts.shared.intervals import compared
+from experiments.parts.shared.rows import of_one
+from experiments.parts.shared.settings import dataset_folder, refuse_unused, require_files
 from framework import runs
 from framework.core import keys
 from framework.core.devices import TOGETHER, Split
-from framework.nas import autosnn, enumeration, evolution, spiking_export, spiking_meters, spiking_training
-from framework.nas.spiking_blocks import CANDIDATES
-from framework.snn import interchange
+from framework.nas import autosnn
+from framework.nas.autosnn import (
+    enumeration,
+    evolution,
+    export,
+    meters,
+)
+from framework.nas.autosnn import (
+    training as spiking_training,
+)
+from framework.nas.autosnn.blocks import CANDIDATES
+from framework.snn.nir import files
 
 # `smoke`: mean and twice the standard deviation of two runs, one a version of jax; of the accuracy a wider allowance.
 # `default`: one run, with allowances for what a supernet of another seed may change.
@@ -329,8 +338,8 @@ def _measured(run: runs.Run, state, part: Part, space, architecture: list[int], 
     trained, net = spiking_training.supernet(state, space), autosnn.network(space, architecture)
     weights = autosnn.inherit(trained, architecture)
     scores = autosnn.evaluate(trained, np.array(architecture), *map(jnp.asarray, part))
-    costs = spiking_meters.costs(net, *weights, part.images[:METERED])
+    costs = meters.costs(net, *weights, part.images[:METERED])
     if exported and importlib.util.find_spec("nir"):
-        interchange.save(spiking_export.to_nir(net, *weights), run.path / "network.nir")
+        files.save(export.to_nir(net, *weights), run.path / "network.nir")
     shown = {name: getattr(costs, name) for name in ("neurons", "synops", "macs", "energy_nj", "energy_with_memory_nj")}
     return {"accuracy": float(scores.accuracy), "spikes": float(scores.spikes), "parameters": net.parameters()} | shown

@@ -28,15 +28,22 @@ import numpy as np
 from ml_collections import ConfigDict, config_dict
 from tqdm import tqdm
 
-from experiments import _burst_figures as pictures
-from experiments import _burst_networks as networks
-from experiments._burst_networks import Curve, Sets
-from experiments._settings import dataset_folder, refuse_unused, require_files
-from experiments._spread import ENOUGH, compared, difference, standard_error
+from experiments.parts.burst_coding import figures as pictures
+from experiments.parts.burst_coding import networks
+from experiments.parts.burst_coding.networks import Curve, Sets
+from experiments.parts.shared.intervals import (
+    ENOUGH,
+    compared,
+    difference,
+    standard_error,
+)
+from experiments.parts.shared.settings import dataset_folder, refuse_unused, require_files
 from framework import runs, snn
 from framework.core import keys
 from framework.runs import files
-from framework.snn import activation, coding, energy, meters, rasters
+from framework.snn.conversion import activation, fidelity
+from framework.snn.meters import activity, energy, rasters
+from framework.snn.neurons import coding
 
 # Mean and twice its standard deviation: over 4 runs of smoke, over the 5 seeds of one default run.
 EXPECTED = {
@@ -211,7 +218,7 @@ def _simulated(config, run: runs.Run, given: Sets, layers, params, codes, name: 
 
 
 def _latency(config: ConfigDict, accuracy: float, curve: Curve, lasting: bool = True) -> int:
-    return int(meters.latency(np.array(curve.accuracy), accuracy - config.target, lasting))
+    return int(activity.latency(np.array(curve.accuracy), accuracy - config.target, lasting))
 
 
 def _conversion_numbers(config: ConfigDict, accuracy: list[float], curves: dict[str, list[Curve]]) -> dict[str, Any]:
@@ -252,7 +259,7 @@ def _looked_into(config: ConfigDict, run: runs.Run, given: Sets, layers, params)
         rows += [(name, *error) for error in snn.layer_errors(spiking, layers, params, images, config.steps)]
         seen = snn.observe(spiking, images, config.steps, meter=rasters.together(TRAINS))[1]
         trains[name] = {kind: _pooled(layer[kind] for layer in seen) for kind in TRAINS}
-    run.save_csv("layers.csv", ("pair", *snn.fidelity.LayerError._fields), rows)
+    run.save_csv("layers.csv", ("pair", *fidelity.LayerError._fields), rows)
     pictures.draw_trains(run, trains)
 
 

@@ -30,15 +30,24 @@ import numpy as np
 from ml_collections import ConfigDict, config_dict
 from tqdm import tqdm
 
-from experiments import _answers_figures as pictures
-from experiments import _answers_scores as scores
-from experiments._answers_scores import Subject
-from experiments._settings import require_files
-from experiments._spread import ENOUGH, compared, difference, standard_error
+from experiments.parts.causal_answers import figures as pictures
+from experiments.parts.causal_answers import scores
+from experiments.parts.causal_answers.scores import Subject
+from experiments.parts.shared.intervals import (
+    ENOUGH,
+    compared,
+    difference,
+    standard_error,
+)
+from experiments.parts.shared.settings import require_files
 from framework import causal, runs
-from framework.causal import equivalence, metrics, physics, sortability
-from framework.causal.answers import recorded
+from framework.causal import knowledge
+from framework.causal.discrete import equivalence
+from framework.causal.metrics import graph_distance, sortability
+from framework.causal.prior.answers import recorded
+from framework.causal.synthetic import physics
 from framework.core import devices, keys
+from framework.core.precision import x64
 
 # Mean over batches of seeds (6, 3, 2), and their spread: 2.6 standard deviations, 8 for the two of paper, at least .05.
 # Those of paper were measured before the search became exact up to 12 columns.
@@ -132,7 +141,7 @@ class Learned(NamedTuple):
 def main(config: ConfigDict, run: runs.Run) -> dict[str, Any]:
     """Judges the answers, runs every arm on every table, and writes numbers and figures."""
     check_settings(config)
-    with jax.enable_x64(True):
+    with x64():
         learner = _learner(config)
         subjects = [_subject(config, system) for system in _systems(config)]
         samples = _samples(subjects)
@@ -219,7 +228,7 @@ def _fit(group: list[Subject], tables: np.ndarray, learner: causal.Config) -> di
         found["no_prior", variant] = weighted[:, :, -1]
         found["prior", variant] = calibrated[:, :, place]
         found["fixed", variant] = weighted[:, :, place]
-        alone = np.stack([causal.knowledge.alone(one.prior(variant)) for one in group])
+        alone = np.stack([knowledge.alone(one.prior(variant)) for one in group])
         found["prior_only", variant] = np.broadcast_to(alone[:, None], found["prior", variant].shape)
         found["empty", variant] = np.zeros_like(found["prior", variant])
     return found
@@ -253,7 +262,7 @@ def _graphs(tables: np.ndarray, priors: causal.Knowledge, weights, learner: caus
 @jax.jit
 def _distances(truth: jax.Array, graphs: jax.Array) -> tuple[jax.Array, jax.Array]:
     """SHD, and SHD of the equivalence classes, of each graph."""
-    shd = jax.vmap(lambda graph: metrics.compare(truth, graph)["shd"])(graphs)
+    shd = jax.vmap(lambda graph: graph_distance.compare(truth, graph)["shd"])(graphs)
     return shd, jax.vmap(lambda graph: equivalence.cpdag_shd(truth, graph))(graphs)
 
 

@@ -35,15 +35,17 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict, config_dict
 
-from experiments import _causal_figures as pictures
-from experiments import _causal_problems as problems
-from experiments import _causal_scores as scores
-from experiments._causal_problems import Study
-from experiments._settings import refuse_unused, require_files
-from experiments._spread import compared
+from experiments.parts.causal_prior import figures as pictures
+from experiments.parts.causal_prior import problems, scores
+from experiments.parts.causal_prior.problems import Study
+from experiments.parts.shared.intervals import compared
+from experiments.parts.shared.settings import refuse_unused, require_files
 from framework import causal, runs
-from framework.causal import moments
+from framework.causal import bootstrapping
+from framework.causal import learner as causal_learner
+from framework.causal.learn import moments
 from framework.core import devices, keys
+from framework.core.precision import x64
 
 # Mean and twice the standard deviation over batches of seeds: 10 for smoke, 5 for default. The standardised mean
 # without a prior is of two batches, measured since the search restarts; its spread is the one of before.
@@ -134,7 +136,7 @@ def check_settings(config: ConfigDict) -> None:
 def main(config: ConfigDict, run: runs.Run) -> dict[str, Any]:
     """Learns every problem with and without its prior, and writes graph, scores and figures."""
     check_settings(config)
-    with jax.enable_x64(True):
+    with x64():
         if config.data.csv:
             learner = learner_of(config, config.data.transform or "standardize", config.learner.noise or "unequal")
             return _tool(config, run, problems.from_csv(config, learner, run), learner)
@@ -172,7 +174,7 @@ def _tool(config: ConfigDict, run: runs.Run, study: Study, learner: causal.Confi
     last = list(results)[-1]
     found = _bootstrap(run, study, learner, counts, results[last])
     results[last] = found.result
-    study = problems.doubted(study, causal.learner.assumption_doubts(found.result, study.tables[0], learner))
+    study = problems.doubted(study, causal_learner.assumption_doubts(found.result, study.tables[0], learner))
     study = problems.measured(study, found.result)
     pictures.write_graph(run, study, found)
     pictures.draw_adjacency(run, study, results)
@@ -280,7 +282,7 @@ def _fit(run: runs.Run, phase: str, study: Study, learner: causal.Config, arms: 
 def _resamples(config: ConfigDict, study: Study) -> jax.Array:
     """How often each row of the first problem stands in each resample, `[resamples, rows]`."""
     key = keys.named(jax.random.key(config.seed), "bootstrap")
-    return causal.confidence.resample(key, len(study.tables[0]), config.bootstrap)
+    return bootstrapping.resample(key, len(study.tables[0]), config.bootstrap)
 
 
 def _bootstrap(
@@ -294,7 +296,7 @@ def _bootstrap(
     return _on_host(_summarize(fits, causal.problem(study.tables[0], known, learner), learner))
 
 
-_summarize = jax.jit(causal.confidence.summarize)
+_summarize = jax.jit(bootstrapping.summarize)
 _on_host = partial(jax.tree.map, np.asarray)
 
 

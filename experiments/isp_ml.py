@@ -24,18 +24,18 @@ Reference: Choe et al., "Near-data processing for differentiable machine learnin
 
 from typing import Any
 
-import jax
 import numpy as np
 from ml_collections import ConfigDict, config_dict
 
-from experiments import _isp_figures as pictures
-from experiments import _isp_training as training
-from experiments._isp_training import Curves, Pages
-from experiments._settings import dataset_folder, refuse_unused
-from experiments._spread import ENOUGH, compared, standard_error
+from experiments.parts.isp_ml import figures as pictures
+from experiments.parts.isp_ml import trainings as training
+from experiments.parts.isp_ml.trainings import Curves, Pages
+from experiments.parts.shared.intervals import ENOUGH, compared, standard_error
+from experiments.parts.shared.settings import dataset_folder, refuse_unused
 from framework import runs, ssd
 from framework.core import keys
-from framework.ssd import controllers, in_host
+from framework.core.precision import x64
+from framework.ssd.isp import controllers, in_host
 
 # Mean and twice the standard error over the seeds of one run.
 EXPECTED = {
@@ -340,5 +340,5 @@ def _widths(config: ConfigDict, run: runs.Run, given: Pages) -> dict[str, float]
 
 def _page(device: ssd.Design, units: controllers.Controllers, work: controllers.Work) -> float:
     """Seconds of a page in a channel, exchanges left out."""
-    with jax.enable_x64(True):
+    with x64():
         return float(controllers.durations(device, units, work).page(device.geometry.chips)[0]) * 1e-9

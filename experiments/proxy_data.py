@@ -25,13 +25,12 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict, config_dict
 
-from experiments import _proxies as proxies
-from experiments import _proxy_figures as pictures
-from experiments import _proxy_images as images
-from experiments import _proxy_ranks as ranks
-from experiments import _proxy_search as search
-from experiments._settings import dataset_folder, refuse_unused, require_files
-from experiments._spread import compared
+from experiments.parts.proxy_data import datasets as images
+from experiments.parts.proxy_data import figures as pictures
+from experiments.parts.proxy_data import proxies, ranks
+from experiments.parts.proxy_data import searches as search
+from experiments.parts.shared.intervals import compared
+from experiments.parts.shared.settings import dataset_folder, refuse_unused, require_files
 from framework import data, runs, selection
 from framework.core import keys
 from framework.nas import darts, nasbench201

@@ -31,11 +31,14 @@ import numpy as np
 from ml_collections import ConfigDict, config_dict
 from tqdm import tqdm
 
-from experiments import _ssd_figures as pictures
-from experiments._spread import ENOUGH, compared, standard_error
-from experiments._ssd_settings import check, design_of, loads_of
+from experiments.parts.shared.intervals import ENOUGH, compared, standard_error
+from experiments.parts.ssd_trace import figures as pictures
+from experiments.parts.ssd_trace.presets import check, design_of, loads_of
 from framework import data, runs, ssd
 from framework.core import extremes, keys
+from framework.core.precision import x64
+from framework.ssd.engine import closed_forms
+from framework.ssd.workload import generators
 
 # smoke: means over 2 seeds and a little more than their differences. default: one run; the trace is the same in every
 # one, the other spreads are estimates.
@@ -143,7 +146,7 @@ def check_settings(config: ConfigDict) -> None:
 
 def main(config: ConfigDict, run: runs.Run) -> dict[str, Any]:
     """Serves the load, then the loads beside it; writes numbers, tables and figures."""
-    with jax.enable_x64(True):
+    with x64():
         return _study(config, run)
 
 
@@ -260,9 +263,9 @@ def _depths(config: ConfigDict, run: runs.Run, design: ssd.Design) -> dict[str, 
     found: dict[str, list[ssd.Report]] = {bus: [] for bus in BUS}
     jobs = [(bus, depth) for bus in BUS for depth in config.depths]
     for bus, depth in tqdm(jobs, desc="queue depths", disable=None, leave=False):
-        load = ssd.load.closed(key, config.depth_requests, depth, **choices)
+        load = generators.closed(key, config.depth_requests, depth, **choices)
         found[bus].append(ssd.simulate(design.replace(arbitration=bus), load))
-    bounds = ssd.closed_forms.read_bounds(design)
+    bounds = closed_forms.read_bounds(design)
     shown = {"convoy": bounds.convoy, "bus and chips": min(bounds.bus, bounds.lanes), "host link": bounds.host}
     pictures.draw_depths(run, config.depths, found, shown)
     numbers: dict[str, Any] = {
@@ -278,7 +281,7 @@ def _depths(config: ConfigDict, run: runs.Run, design: ssd.Design) -> dict[str, 
 def _rates(config: ConfigDict, run: runs.Run, design: ssd.Design) -> tuple[dict[str, Any], str]:
     """Open loads of random reads, and which of them are beyond capacity."""
     key, choices = _random_reads(config, design, "rates")
-    loads = [ssd.load.poisson(key, config.depth_requests, rate, **choices) for rate in config.rates]
+    loads = [generators.poisson(key, config.depth_requests, rate, **choices) for rate in config.rates]
     reports = [ssd.simulate(design, load) for load in tqdm(loads, desc="rates", disable=None, leave=False)]
     pictures.draw_rates(run, config.rates, reports)
     pairs = list(zip(config.rates, reports, strict=True))
@@ -290,8 +293,8 @@ def _sweep(config: ConfigDict, run: runs.Run, design: ssd.Design) -> dict[str, A
     """Designs of several structures and drawn numbers under one load; those that none beats."""
     designs = drawn(design, config.sweep, config.seed)
     key, choices = _random_reads(config, min(designs, key=lambda each: each.capacity), "sweep")
-    rate = 0.2 * ssd.closed_forms.read_bounds(design).lanes
-    load = ssd.load.poisson(key, config.sweep_requests, rate, **choices)
+    rate = 0.2 * closed_forms.read_bounds(design).lanes
+    load = generators.poisson(key, config.sweep_requests, rate, **choices)
     summary = ssd.sweep(designs, load)
     cost = np.array([_cost(each) for each in designs])
     best = extremes.front(np.stack([cost, summary.mean_us], axis=1))

@@ -7,7 +7,7 @@ import importlib
 
 __version__ = "0.1.0"
 
-ROOMS = ("core", "data", "networks", "causal", "sgd", "selection", "attacks", "snn", "ssd", "nas", "runs")
+ROOMS = ("core", "data", "models", "causal", "sgd", "selection", "attacks", "snn", "ssd", "nas", "runs")
 
 
 def __getattr__(name: str):

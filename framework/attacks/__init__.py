@@ -3,17 +3,6 @@
 Images are `[N, H, W, C]`, floats in [0, 1]; a network normalises inside.
 """
 
-from framework.attacks import (
-    attack,
-    evaluation,
-    hyperplane,
-    inputs,
-    losses,
-    masking,
-    norms,
-    patches,
-    training,
-)
 from framework.attacks.apgd import apgd, apgd_targeted
 from framework.attacks.attack import Attack
 from framework.attacks.autoattack import autoattack, judge, standard
@@ -31,24 +20,15 @@ __all__ = [
     "Evaluation",
     "apgd",
     "apgd_targeted",
-    "attack",
     "autoattack",
     "evaluate",
-    "evaluation",
     "fab_targeted",
     "fgsm",
     "harmonic_robustness",
-    "hyperplane",
-    "inputs",
     "judge",
-    "losses",
-    "masking",
     "matrix",
-    "norms",
-    "patches",
     "pgd",
     "square",
     "standard",
-    "training",
     "transfer",
 ]

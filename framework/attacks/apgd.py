@@ -12,7 +12,7 @@ from jax import lax
 
 from framework.attacks import attack, losses, norms
 from framework.attacks.attack import Apply, Attack, per_image
-from framework.core import counts
+from framework.core import checks
 from framework.core.types import Key
 
 MOMENTUM = 0.75  # alpha, weight of the new step against the last one
@@ -90,7 +90,7 @@ def target_ranks(name: str, targets: int) -> range:
     Raises:
       ValueError: if there are no targets.
     """
-    counts.check(f"{name}: ", targets=targets)
+    checks.counts(f"{name}: ", targets=targets)
     return range(2, targets + 2)
 
 
@@ -116,7 +116,7 @@ def windows(steps: int) -> np.ndarray:
 
 def _made(run, name: str, numbers: dict, norm: str, steps: int, **structure) -> Attack:
     norm = norms.spelled(norm)
-    counts.check(f"{name}: ", steps=steps)
+    checks.counts(f"{name}: ", steps=steps)
     return attack.make(run, name, numbers, norm=norm, steps=steps, **structure)
 
 

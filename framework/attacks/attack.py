@@ -10,6 +10,7 @@ import numpy as np
 
 from framework.attacks import doubt, network
 from framework.core import keys
+from framework.core.tracing import is_traced
 from framework.core.types import Key
 
 Apply = Callable[[jax.Array], jax.Array]  # images [N, ...] -> logits [N, classes]
@@ -52,7 +53,7 @@ class Attack:
         keys.check(key)
         if not jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
             raise ValueError(f"the key must be typed, jax.random.key(seed), got an array of {key.dtype}")
-        if not isinstance(images, jax.core.Tracer):
+        if not is_traced(images):
             check_images(images)
         doubt.check_scale(self.name, dict(self.structure).get("norm"), self.numbers.get("epsilon"), images)
         images = jnp.asarray(images)
@@ -67,7 +68,7 @@ def make(run: Callable[..., jax.Array], name: str, numbers: dict[str, Any], **st
       ValueError: if a number that is known by now is not above 0.
     """
     for label, value in numbers.items():
-        if not isinstance(value, jax.core.Tracer) and not np.all(np.asarray(value) > 0):
+        if not is_traced(value) and not np.all(np.asarray(value) > 0):
             raise ValueError(f"{name}: {label} must be above 0, got {value}")
     return Attack(name, run, tuple(structure.items()), numbers)
 

@@ -5,8 +5,9 @@ import math
 import warnings
 from typing import Any
 
-import jax
 import numpy as np
+
+from framework.core.tracing import is_traced
 
 
 class Doubt(UserWarning):
@@ -33,7 +34,7 @@ def check_scale(name: str, norm: str | None, epsilon: Any, images: Any) -> None:
     Warns:
       Doubt: for an L-inf radius of 1 or more, or an L2 radius of the diagonal of [0, 1]^pixels or more.
     """
-    if epsilon is None or norm is None or isinstance(epsilon, jax.core.Tracer):
+    if epsilon is None or norm is None or is_traced(epsilon):
         return
     size, whole = float(np.max(epsilon)), {"linf": 1.0, "l2": math.sqrt(np.prod(np.shape(images)[1:]))}[norm]
     if whole <= size < math.inf:

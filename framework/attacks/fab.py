@@ -14,7 +14,7 @@ from framework.attacks import attack, losses, norms
 from framework.attacks.apgd import of_rank, target_ranks
 from framework.attacks.attack import Apply, Attack, per_image
 from framework.attacks.hyperplane import step_onto
-from framework.core import convolutions, counts
+from framework.core import checks, convolutions
 from framework.core.types import Key
 
 BIAS = 0.1  # alpha_max, the most that the clean image pulls
@@ -59,7 +59,7 @@ def fab_targeted(
       ValueError: for a number out of its range or an unknown norm.
     """
     norm = norms.spelled(norm)
-    counts.check("fab-t: ", steps=steps)
+    checks.counts("fab-t: ", steps=steps)
     structure = {"norm": norm, "steps": steps, "nearest": nearest}
     return tuple(
         attack.make(_run, "fab-t", {"epsilon": epsilon, "rank": rank}, **structure)

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from framework.attacks.attack import Attack, check_images
-from framework.core import counts
+from framework.core import checks
 
 
 def checked(images: Any, labels: Any, batch: int) -> tuple[np.ndarray, np.ndarray]:
@@ -18,7 +18,7 @@ def checked(images: Any, labels: Any, batch: int) -> tuple[np.ndarray, np.ndarra
         or a batch below 1.
     """
     images, labels = np.asarray(images), np.asarray(labels)
-    counts.check(batch=batch)
+    checks.counts(batch=batch)
     if images.ndim < 2 or not len(images) or labels.shape != images.shape[:1]:
         raise ValueError(f"images must be [N, ...] and labels [N], got shapes {images.shape} and {labels.shape}")
     check_images(images)

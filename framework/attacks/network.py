@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from framework.core import programs
+from framework.core.tracing import is_traced
 
 _TRAINING = (
     "the network changes a state of its own while it is called, as in training: call it in evaluation mode "
@@ -51,7 +52,7 @@ def in_words(apply: Callable[[jax.Array], Any]) -> Callable[[jax.Array], jax.Arr
 
 
 def _no_tracers(constants: list[Any]) -> None:
-    if any(isinstance(each, jax.core.Tracer) for each in constants):
+    if is_traced(constants):
         raise ValueError(f"{_TRAINING}; {_SPOILED}")
 
 

@@ -11,7 +11,7 @@ from jax import lax
 
 from framework.attacks import attack, losses, norms
 from framework.attacks.attack import Apply, Attack
-from framework.core import counts
+from framework.core import checks
 from framework.core.types import Key
 
 STARTS = ("image", "uniform", "normal")
@@ -66,7 +66,7 @@ def pgd(
     """
     norm = norms.spelled(norm)
     losses.named(loss)
-    counts.check("pgd: ", steps=steps, restarts=restarts)
+    checks.counts("pgd: ", steps=steps, restarts=restarts)
     if start not in STARTS:
         raise ValueError(f"pgd: start must be one of {', '.join(STARTS)}, got {start!r}")
     numbers = {"epsilon": epsilon, "step_size": 2.5 * epsilon / steps if step_size is None else step_size}

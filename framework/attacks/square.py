@@ -14,7 +14,7 @@ from jax import lax
 
 from framework.attacks import attack, losses, norms, patches
 from framework.attacks.attack import Apply, Attack, per_image
-from framework.core import convolutions, counts
+from framework.core import checks, convolutions
 from framework.core.types import Key
 
 FIRST = 0.8  # p, the share of the image that a patch covers at first
@@ -44,7 +44,7 @@ def square(epsilon: float | jax.Array, norm: str = "linf", *, queries: int = 500
       ValueError: for a number out of its range or an unknown norm; when called, for images other than `[N, H, W, C]`.
     """
     norm = norms.spelled(norm)
-    counts.check("square: ", queries=queries)
+    checks.counts("square: ", queries=queries)
     return attack.make(_run, "square", {"epsilon": epsilon}, norm=norm, queries=queries, shared=shared)
 
 

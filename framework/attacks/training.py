@@ -15,7 +15,7 @@ from framework.attacks.attack import Attack
 from framework.attacks.pgd import pgd
 from framework.core import keys
 from framework.core.types import Key, Params
-from framework.networks.training import Loss, with_statistics
+from framework.models.training import Loss, with_statistics
 
 Forward = Callable[[Params, jax.Array, bool], tuple[jax.Array, Params]]  # (params, images, train) -> logits, moved
 

@@ -6,7 +6,7 @@ import numbers
 
 import jax
 
-from framework.causal import acyclicity, moments
+from framework.causal.learn import acyclicity, moments
 
 SCORES = ("least_squares", "golem_ev", "golem_nv", "logistic", "mlp")
 FINISHES = ("search", "order", "cut")

@@ -7,10 +7,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from framework.causal import collinearity, diagnostics, frames, moments
+from framework.causal import collinearity, diagnostics
 from framework.causal.config import Config
-from framework.causal.frames import Names
+from framework.causal.io import frames
+from framework.causal.io.frames import Names
 from framework.causal.knowledge import Knowledge
+from framework.causal.learn import moments
+from framework.core.tracing import is_traced
 
 
 def check(
@@ -37,7 +40,7 @@ def check(
         raise ValueError(f"config must be a causal.Config, got {type(config).__name__}")
     if frames.is_frame(x):
         x, names = frames.from_frame(x)
-    x = x if isinstance(x, jax.core.Tracer) else frames.from_array(x)
+    x = x if is_traced(x) else frames.from_array(x)
     if x.ndim != 2 or x.shape[0] < 3 or x.shape[1] < 1:
         raise ValueError(f"a table [rows, columns] of at least 3 rows and 1 column is wanted, got shape {x.shape}")
     if knowledge is not None:
@@ -46,7 +49,7 @@ def check(
         knowledge, names = (knowledge, knowledge.names) if names is None else (knowledge.align(names), names)
         if knowledge.size != x.shape[1]:
             raise ValueError(f"knowledge of {knowledge.size} columns does not fit a table of {x.shape[1]}")
-    if not isinstance(x, jax.core.Tracer):
+    if not is_traced(x):
         _check_values(x, config, names or unnamed(x.shape[1]))
         diagnostics.warn(x, names or unnamed(x.shape[1]), stacklevel=3)
     return x, knowledge, None if names is None else tuple(names)
@@ -59,11 +62,7 @@ def check_numbers(**numbers: Any) -> None:
       ValueError: for anything else, by name.
     """
     for name, value in numbers.items():
-        if (
-            value is not None
-            and not isinstance(value, jax.core.Tracer)
-            and not np.all(np.isfinite(value) & (np.asarray(value) >= 0))
-        ):
+        if value is not None and not is_traced(value) and not np.all(np.isfinite(value) & (np.asarray(value) >= 0)):
             raise ValueError(f"{name} must be finite and at least 0, got {value}")
 
 
@@ -78,7 +77,7 @@ def in_float64(tree: Any) -> Any:
 
 def on_host(tree: Any) -> Any:
     """A pytree as NumPy arrays, whose 64 bits a 32-bit caller can go on computing with; left as it is while traced."""
-    traced = any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(tree))
+    traced = is_traced(tree)
     return tree if traced else jax.tree.map(np.asarray, tree)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from framework.causal import graphs
 from framework.core import keys
+from framework.core.tracing import is_traced
 from framework.core.types import Key
 
 KINDS = ("required", "forbidden")
@@ -239,7 +240,7 @@ def imperfect(key: Key, graph: jax.Array, precision: float, recall: float) -> Kn
 
 def _concrete(value: Any) -> bool:
     """Whether a leaf holds numbers; under a transformation it is a tracer, or a placeholder of JAX's."""
-    return isinstance(value, np.ndarray | list | tuple | set | jax.Array) and not isinstance(value, jax.core.Tracer)
+    return isinstance(value, np.ndarray | list | tuple | set | jax.Array) and not is_traced(value)
 
 
 def _check_form(name: str, value: Any) -> None:

@@ -23,21 +23,15 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from framework.causal import (
-    diagnostics,
-    discrete,
-    edge_list,
-    graphs,
-    inputs,
-    linear,
-    local_search,
-    mlp,
-    moments,
-    orientation,
-)
+from framework.causal import diagnostics, graphs, inputs
 from framework.causal.config import Config
+from framework.causal.discrete import hill_climbing, orientation, search
+from framework.causal.io import edge_list
 from framework.causal.knowledge import Knowledge
-from framework.causal.problems import Problem, problem
+from framework.causal.learn import linear, mlp, moments
+from framework.causal.learn.problems import Problem, problem
+from framework.core.precision import x64
+from framework.core.tracing import is_traced
 from framework.core.types import Metrics
 
 STATUS = ("ok", "the data, the penalty or the prior weight are not finite, or one of the latter is negative")
@@ -75,9 +69,7 @@ class Result:
     def __str__(self) -> str:
         """Its edges, a line each; of a batch, or under a transformation, as Python writes it."""
         leaves = self.weights, self.graph, self.direction
-        plain = all(
-            isinstance(leaf, np.ndarray | jax.Array) and not isinstance(leaf, jax.core.Tracer) for leaf in leaves
-        )
+        plain = all(isinstance(leaf, np.ndarray | jax.Array) and not is_traced(leaf) for leaf in leaves)
         return edge_list.text(self) if plain and np.ndim(self.graph) == 2 else repr(self)
 
 
@@ -141,7 +133,7 @@ def fit(
     """
     x, knowledge, names = inputs.check(x, knowledge, config)
     inputs.check_numbers(penalty=penalty, prior_weight=prior_weight)
-    with jax.enable_x64(True):
+    with x64():
         given = inputs.in_float64((x, knowledge, penalty, prior_weight))
         result = inputs.on_host(dataclasses.replace(_fit(config, *given), names=names))
     for message in assumption_doubts(result, x, config):
@@ -157,10 +149,10 @@ def assumption_doubts(result: Result, x: Any, config: Config) -> list[str]:
       x: the table, `[n, d]`.
       config: of the fit.
     """
-    traced = any(isinstance(leaf, jax.core.Tracer) for leaf in (x, result.graph))
+    traced = is_traced((x, result.graph))
     if traced or config.finish == "cut" or config.noise == "unequal" or result.status:
         return []
-    with jax.enable_x64(True):
+    with x64():
         values = np.asarray(moments.transformed(jnp.asarray(x, jnp.float64), config.transform).values)
     names = result.names or inputs.unnamed(values.shape[1])
     return diagnostics.variance_doubts(values - values @ result.weights, np.asarray(result.graph).sum(0), names)
@@ -220,9 +212,9 @@ def finish(state: State, problem: Problem, config: Config) -> Result:
     uncut = sound(_model(config).adjacency(state.inside))
     strong = jnp.where(problem.required, 1.0, jnp.where(jnp.abs(uncut) >= config.cut, uncut, 0))
     graph = graphs.break_cycles(strong, problem.required) != 0
-    compelled = discrete.compelled_by_data(graph, problem, config)
+    compelled = search.compelled_by_data(graph, problem, config)
     if config.finish != "cut":
-        graph, compelled = discrete.search(graph, problem, config)
+        graph, compelled = search.search(graph, problem, config)
         graph = jnp.where(finite, graph, problem.required)
     parts = of_graph(graph, compelled, problem, config)
     if config.finish == "cut":
@@ -247,9 +239,9 @@ def of_graph(graph: jax.Array, compelled: jax.Array, problem: Problem, config: C
       compelled: directions that the data compel, `[d, d]` bool.
       problem, config: of the fit.
     """
-    fixed, gain = discrete.hard_directions(problem), discrete.gain(graph, problem, config)
+    fixed, gain = search.hard_directions(problem), search.gain(graph, problem, config)
     direction = orientation.directions(graph, compelled, fixed, gain, _tells_all(config))
-    return {"graph": graph, "weights": local_search.refit(graph, problem.covariance), "direction": direction}
+    return {"graph": graph, "weights": hill_climbing.refit(graph, problem.covariance), "direction": direction}
 
 
 def _tells_all(config: Config) -> bool:

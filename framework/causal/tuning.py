@@ -8,10 +8,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from framework.causal import graphs, inputs, learner, local_search, moments, problems
+from framework.causal import graphs, inputs, learner
 from framework.causal.config import Config
+from framework.causal.discrete import hill_climbing
 from framework.causal.knowledge import Knowledge
+from framework.causal.learn import moments, problems
 from framework.core import keys
+from framework.core.precision import x64
 from framework.core.types import Key
 
 CRITERIA = ("ebic", "held_out")
@@ -83,7 +86,7 @@ def choose(
     if criterion == "held_out" and not 1 <= count <= len(x) - 3:
         raise ValueError(f"a share of {share} holds out {count} of {len(x)} rows; wanted are 1 at least, and 3 to fit")
     held = _held_out(jax.random.key(0) if key is None else key, len(x), count)
-    with jax.enable_x64(True):
+    with x64():
         given = inputs.in_float64((x, knowledge, np.asarray(penalties, float), weights))
         result, best, scores = inputs.on_host(_choose(config, *given, held))
     at = lambda axis: None if axis is None else np.asarray(axis)[best]
@@ -115,7 +118,7 @@ def _choose(config, x, knowledge, penalties, weights, held):
 
 def _score(graph: jax.Array, table: moments.Table, held: jax.Array, config: Config) -> jax.Array:
     """The log likelihood of the held-out rows; where there are none, of all rows less the EBIC's cost of edges."""
-    weights = local_search.refit(graph, moments.second(table))
+    weights = hill_climbing.refit(graph, moments.second(table))
     squares = (table.values - table.values @ weights) ** 2
     variance = table.share @ squares
     variance = jnp.mean(variance) if config.noise == "equal" else variance

@@ -1,6 +1,5 @@
 """What every room may use: types, key streams, the chunked scan, many devices, curvature, and convolutions in loops."""
 
-from framework.core import convolutions, curvature, devices, keys
 from framework.core.chunks import advance, chunks
 from framework.core.types import Batch, Key, Loss, Metrics, Params, Step
 
@@ -13,8 +12,4 @@ __all__ = [
     "Step",
     "advance",
     "chunks",
-    "convolutions",
-    "curvature",
-    "devices",
-    "keys",
 ]

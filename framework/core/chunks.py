@@ -7,8 +7,9 @@ from typing import Any
 import jax
 from jax.sharding import PartitionSpec as P
 
-from framework.core import counts, devices, programs
+from framework.core import checks, devices, programs
 from framework.core.devices import Options, Split
+from framework.core.tracing import is_traced
 from framework.core.types import Metrics, State, Step
 
 
@@ -39,7 +40,7 @@ def advance(
       >>> int(state), metrics["before"].tolist()
       (16, [1, 2, 4, 8])
     """
-    counts.check(length=length)
+    checks.counts(length=length)
     return _advance({}, step, state, fixed, length, options, split)
 
 
@@ -69,7 +70,7 @@ def _advance(
 
 def _still(read: dict[Any, Step], step: Step, state: State, fixed: Any) -> Step:
     """The step as it is at the first call; inside of a transformation, itself."""
-    if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves((state, fixed))):
+    if is_traced((state, fixed)):
         return step
     if not read:
         read[None] = programs.frozen(step, state, fixed)
@@ -114,7 +115,7 @@ def chunks(
     Raises:
       ValueError: if `chunk` is no whole number of at least 1 or `done` lies outside of `[0, steps]`.
     """
-    counts.check(chunk=chunk)
+    checks.counts(chunk=chunk)
     if not 0 <= done <= steps:
         raise ValueError(f"steps already taken must lie between 0 and {steps}, got {done}")
     if split and jax.device_count() > 1:

@@ -15,6 +15,8 @@ from jax.experimental import multihost_utils
 from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
+from framework.core.tracing import is_traced
+
 AXIS = "devices"  # of the mesh
 Axes = Any  # 0: cut along the first axis, None: whole on every device; a tree's prefix, as `in_axes` of `vmap` is
 Options = tuple[tuple[str, Any], ...]  # of the compiler, such as ("xla_backend_optimization_level", 0)
@@ -69,7 +71,7 @@ def spread(function: Callable, in_axes: tuple[Axes, ...], out_axes: Axes = 0, op
 
     def call(*given: Any) -> Any:
         leaves, structure = jax.tree.flatten(given)
-        if jax.device_count() == 1 or any(isinstance(leaf, jax.core.Tracer) for leaf in leaves):
+        if jax.device_count() == 1 or is_traced(leaves):
             return alone(*given)
         axes = tuple(_axis_of_each(in_axes, given))
         # leaf by leaf: a class that looks at its arrays would not take those of other processes

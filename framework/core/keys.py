@@ -5,13 +5,13 @@ import zlib
 
 import jax
 
-from framework.core import counts
+from framework.core import checks
 from framework.core.types import Key
 
 
 def check(key: Key, **drawn: int) -> None:
     """Raises ValueError unless it is a key of JAX, no seed, and there is at least 1 of everything that is drawn."""
-    counts.check(**drawn)
+    checks.counts(**drawn)
     dtype = getattr(key, "dtype", None)
     if dtype is None or not (jax.dtypes.issubdtype(dtype, jax.dtypes.prng_key) or dtype == "uint32"):
         what = f"{dtype} numbers" if dtype is not None else repr(key)[:80]

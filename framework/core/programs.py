@@ -16,6 +16,7 @@ from jax.extend.core import Literal
 
 from framework.core import devices
 from framework.core.devices import Axes, Options
+from framework.core.tracing import is_traced
 
 KEPT = 128  # programs that stay in memory
 _RULED = ("custom_jvp_call", "custom_vjp_call")  # whose derivative rules no program needs any more
@@ -105,7 +106,7 @@ def frozen(function: Callable[..., Any], *like: Any) -> Callable[..., Any]:
         return function
     still = _Snapshot(function, lambda constants: None)
     closed, structure = still.at(*like)
-    if any(isinstance(each, jax.core.Tracer) for each in closed.consts):  # of a transformation around it
+    if is_traced(closed.consts):  # of a transformation around it
         return function
     key = _Key(closed.jaxpr, jax.tree.structure(like), structure, closed.consts)
     key.value = still
@@ -122,7 +123,7 @@ def spread(function: Callable[..., Any], in_axes: tuple[Axes, ...], options: Opt
 
     def call(*given: Any) -> Any:
         leaves, structure = jax.tree.flatten(given)
-        if any(isinstance(leaf, jax.core.Tracer) for leaf in leaves):
+        if is_traced(leaves):
             return function(*given)
         key = structure, tuple(map(_shape, leaves))
         if key not in traces:
@@ -248,7 +249,7 @@ def _of_value(value: Any, known: dict[int, tuple[int, Any]]) -> list[Any]:
 
 
 def _of_array(value: Any) -> list[Any]:
-    if isinstance(value, jax.core.Tracer):
+    if is_traced(value):
         return [_Same(value)]
     if isinstance(value, jax.Array) and jax.dtypes.issubdtype(value.dtype, jax.dtypes.prng_key):
         return ["key", str(value.dtype), *_of_array(jax.random.key_data(value))]

@@ -1,10 +1,12 @@
-"""Names for the things that rooms pass to each other."""
+"""Names for the types that packages pass to each other."""
 
 from collections.abc import Callable
 from typing import Any
 
 import jax
+import numpy as np
 
+Array = jax.Array | np.ndarray  # with jaxtyping: Float[Array, "rows columns"]
 Params = Any  # a pytree of arrays
 Batch = Any  # a pytree of arrays with a leading batch axis
 State = Any  # a pytree of arrays: where a run stands

@@ -3,7 +3,6 @@
 Nothing here needs TensorFlow, and scikit-learn and TFDS are imported only by the call that needs them.
 """
 
-from framework.data import distortion
 from framework.data.distortion import amplify
 from framework.data.events import Recording, frames, read_events
 from framework.data.images import ImageSet, digits, first, images, pooled, prepare
@@ -16,7 +15,6 @@ __all__ = [
     "Table",
     "amplify",
     "digits",
-    "distortion",
     "first",
     "frames",
     "images",

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.scipy.ndimage import map_coordinates
 
-from framework.core import counts, keys
+from framework.core import checks, keys
 from framework.core.types import Key
 
 BLOCK = 1000  # images distorted at once
@@ -73,7 +73,7 @@ def amplify(key: Key, images: Any, times: int, strength: float = 34.0, smoothnes
         or no image.
     """
     keys.check(key)
-    counts.check("amplify: ", times=times)
+    checks.counts("amplify: ", times=times)
     images = np.asarray(images)
     if not (math.isfinite(strength) and 0 < smoothness < math.inf):
         raise ValueError(

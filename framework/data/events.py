@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from framework.core import counts
+from framework.core import checks
 from framework.data import aedat, dat
 from framework.data.raw_events import RawEvents, check, check_length
 
@@ -161,7 +161,7 @@ def frames(
     x, y, t, p = _columns(events)
     if len(t) == 0:
         raise ValueError("there are no events to count")
-    counts.check(steps=steps)
+    checks.counts(steps=steps)
     if by == "count" and steps > len(t):
         raise ValueError(f"steps must be, by count, at most the {len(t):,} events; got {steps}")
     check(x, y, t, p, (height, width))

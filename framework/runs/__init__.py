@@ -1,17 +1,16 @@
 """Runs: a directory that survives a kill, its checkpoints, metrics, figures and report. Knows no science."""
 
-from framework.runs import processes
-from framework.runs.compare import compare
 from framework.runs.directory import RESUME, Run, open_run
 from framework.runs.drive import drive
 from framework.runs.experiment import Experiment, Outcome, execute, listing, load, name_of, one_line, summary
 from framework.runs.guard import guarded, say
-from framework.runs.intervals import no_interval
 from framework.runs.machine import enable_compilation_cache, require_devices, require_memory
 from framework.runs.pace import paced
-from framework.runs.ray_executor import on_ray
-from framework.runs.report import Section
-from framework.runs.sweep import Swept, failure, overview, sweep
+from framework.runs.reporting.compare import compare
+from framework.runs.reporting.intervals import no_interval
+from framework.runs.reporting.report import Section
+from framework.runs.sweeps.ray_executor import on_ray
+from framework.runs.sweeps.sweep import Swept, failure, overview, sweep
 from framework.runs.tasks import tasks
 
 __all__ = [
@@ -36,7 +35,6 @@ __all__ = [
     "open_run",
     "overview",
     "paced",
-    "processes",
     "require_devices",
     "require_memory",
     "say",

@@ -21,6 +21,7 @@ import jax
 import numpy as np
 
 from framework.core.files import naming
+from framework.core.precision import x64
 
 KEPT = 2  # checkpoints of a phase that stay on disk
 _LEAVES = "__leaves__"  # beside the caller's values: what each leaf was
@@ -235,7 +236,7 @@ def _leaf(name: str, like: Any, value: np.ndarray, described: dict[str, Any], di
     if _is_key(like):
         return jax.random.wrap_key_data(value, impl=jax.random.key_impl(like))
     if isinstance(like, jax.Array):
-        with jax.enable_x64(True):  # or 64 bits would become 32 in silence
+        with x64():  # or 64 bits would become 32 in silence
             return jax.numpy.asarray(value)
     if isinstance(like, np.ndarray | np.generic):
         return value if isinstance(like, np.ndarray) else value[()]

@@ -11,7 +11,7 @@ from typing import Any
 
 from framework.core.files import naming
 from framework.runs import files, machine, processes
-from framework.runs.tensorboard import follower, is_current
+from framework.runs.reporting.tensorboard import follower, is_current
 
 RESUME = ("auto", "never", "must")
 _OWN = ("config.json", "meta.json", ".config.json.partial", ".meta.json.partial")  # what opening a run writes
@@ -97,7 +97,7 @@ class Run:
 
         Where it compares over too few seeds, figure and caption say so: `no_interval=runs.no_interval(seeds)`.
         """
-        from framework.runs import figures
+        from framework.runs.reporting import figures
 
         if no_interval:
             figures.remark(figure, no_interval)

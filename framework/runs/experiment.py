@@ -8,15 +8,17 @@ import json
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
-from framework.runs import files, intervals, report
+from framework.runs import files
 from framework.runs.directory import Run, open_run
-from framework.runs.report import Section
+from framework.runs.reporting import intervals, report
+from framework.runs.reporting.report import Section
 
 SMALL = 2**20  # bytes
 
 
+@runtime_checkable
 class Experiment(Protocol):
     """What a file in `experiments/` offers, as a module.
 

@@ -3,20 +3,6 @@
 Indices are int32, no two the same, exactly as many as asked for.
 """
 
-from framework.selection import (
-    coverage,
-    difficulty,
-    dynamics,
-    entropy_file,
-    facility,
-    groups,
-    histogram,
-    methods,
-    ranking,
-    sampling,
-    strata,
-    uncertainty,
-)
 from framework.selection.coverage import herding, k_center_greedy
 from framework.selection.facility import facility_location
 from framework.selection.groups import class_balanced, shares
@@ -32,28 +18,16 @@ __all__ = [
     "Traits",
     "choose",
     "class_balanced",
-    "coverage",
     "coverage_centric",
-    "difficulty",
-    "dynamics",
-    "entropy_file",
-    "facility",
     "facility_location",
-    "groups",
     "herding",
-    "histogram",
     "histogram_probabilities",
     "k_center_greedy",
     "largest",
-    "methods",
     "mixture",
     "moderate",
     "proxies",
-    "ranking",
-    "sampling",
     "select",
     "shares",
     "smallest",
-    "strata",
-    "uncertainty",
 ]

@@ -7,9 +7,11 @@ import jax.numpy as jnp
 from jax import lax
 
 from framework.core import extremes
+from framework.core.precision import x64
+from framework.core.tracing import is_traced
 from framework.core.types import Key
 from framework.selection import ranking
-from framework.selection.inputs import check_features, check_size, known
+from framework.selection.inputs import check_features, check_size
 
 
 def k_center_greedy(features: jax.Array, size: int, start: int | jax.Array = 0, key: Key | None = None) -> jax.Array:
@@ -36,9 +38,9 @@ def k_center_greedy(features: jax.Array, size: int, start: int | jax.Array = 0, 
     """
     check_features(features)
     check_size(size, len(features))
-    if known(start) and size and not (start == int(start) and 0 <= start < len(features)):
+    if not is_traced(start) and size and not (start == int(start) and 0 <= start < len(features)):
         raise ValueError(f"the first centre must be one of the points 0 to {len(features) - 1}, got {start}")
-    with jax.enable_x64(True):
+    with x64():
         points = jnp.asarray(features, jnp.float64)
         return _k_center(points, size, jnp.asarray(start, jnp.int32), ranking.order(key, len(points)))
 
@@ -79,7 +81,7 @@ def herding(features: jax.Array, size: int, key: Key | None = None) -> jax.Array
     """
     check_features(features)
     check_size(size, len(features))
-    with jax.enable_x64(True):
+    with x64():
         return _herding(jnp.asarray(features, jnp.float64), size, ranking.order(key, len(features)))
 
 

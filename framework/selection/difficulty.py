@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from framework.core import counts
+from framework.core import checks
 from framework.core.types import Params
 from framework.selection.inputs import check_labels
 
@@ -61,7 +61,7 @@ def grand(
     Raises:
       ValueError: if `block` is no whole number of at least 1, or there are not as many labels as images.
     """
-    counts.check(block=block)
+    checks.counts(block=block)
     if len(images) != len(labels):
         raise ValueError(f"{len(images):,} images need as many labels, got {len(labels):,}")
 

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from framework.core import counts, keys
+from framework.core import checks, keys
 from framework.core.types import Key
 from framework.selection import ranking
 from framework.selection.inputs import check_features, check_size
@@ -41,7 +41,7 @@ def facility_location(
     """
     check_features(features)
     check_size(size, len(features))
-    counts.check(block=block)
+    checks.counts(block=block)
     if candidates is not None:
         keys.check(key, candidates=candidates)
     order = ranking.order(None if candidates else key, len(features))

@@ -9,8 +9,9 @@ import numpy as np
 from jax import lax
 
 from framework.core import keys
+from framework.core.tracing import is_traced
 from framework.core.types import Key
-from framework.selection.inputs import check_size, known
+from framework.selection.inputs import check_size
 
 Choose = Callable[[Key, int, Any], jax.Array]  # (key, size, what is known of N points) -> indices [size]
 
@@ -32,7 +33,7 @@ def shares(counts: jax.Array, size: int | jax.Array) -> jax.Array:
 
     Reference: Zheng et al., "Coverage-centric coreset selection for high pruning rates", arXiv 2210.15809, algorithm 1.
     """
-    if known(counts) and known(size):
+    if not is_traced(counts) and not is_traced(size):
         held = np.asarray(counts)
         if held.ndim != 1 or (held != held.astype(int)).any() or held.min(initial=0) < 0:
             raise ValueError(f"groups hold whole numbers of points from 0 on, [groups], got {held.tolist()}")
@@ -86,7 +87,7 @@ def class_balanced(choose: Choose, labels: jax.Array) -> Choose:
       ValueError: if the labels are not `[N]` whole numbers from 0 on, or are not concrete; the method, if a leaf of its
         points has another length, or as `choose`.
     """
-    if not known(labels):
+    if is_traced(labels):
         raise ValueError("class_balanced needs the labels as they are: close over them, and transform keys and scores")
     labels = np.asarray(labels)
     if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer) or labels.min(initial=0) < 0:

@@ -12,7 +12,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from framework.selection.inputs import check_entropy, known
+from framework.core.precision import x64
+from framework.core.tracing import is_traced
+from framework.selection.inputs import check_entropy
 
 RULES = ("P1", "P2", "P3")
 LEAST_WIDTH = 1e-2  # of a bin
@@ -47,9 +49,9 @@ def histogram(entropy: jax.Array, bin_width: float = 0.5) -> Histogram:
       ValueError: if an entropy is zero, negative, infinite or NaN, there is none, or the bins are too narrow.
     """
     _check(entropy, bin_width)
-    with jax.enable_x64(True):
+    with x64():
         found, count = _histogram(_logarithms(entropy), float(bin_width))
-    if not known(count):
+    if is_traced(count):
         return found
     count = int(count)
     return Histogram(found.edges[: count + 1], found.heights[:count], found.bins)
@@ -78,7 +80,7 @@ def histogram_probabilities(entropy: jax.Array, rule: str = "P1", bin_width: flo
     if rule not in RULES:
         raise ValueError(f"the histogram's rule must be one of {', '.join(RULES)}, got {rule!r}")
     _check(entropy, bin_width)
-    with jax.enable_x64(True):
+    with x64():
         return _probabilities(_logarithms(entropy), rule, float(bin_width))
 
 
@@ -90,7 +92,7 @@ def _check(entropy: jax.Array, width: float) -> None:
 
 def _logarithms(entropy: jax.Array) -> jax.Array:
     """log10 in float64; of what is known by NumPy, which has powers of ten exactly, in a quarter of the time."""
-    if known(entropy):
+    if not is_traced(entropy):
         return jnp.asarray(np.log10(np.asarray(entropy, np.float64)))
     return jnp.log10(entropy.astype(jnp.float64))
 

@@ -7,10 +7,10 @@ import jax
 import numpy as np
 
 from framework.core import keys
+from framework.core.tracing import is_traced
 from framework.core.types import Key
 from framework.selection import coverage, facility, histogram, ranking, sampling, strata
 from framework.selection.groups import Choose, class_balanced
-from framework.selection.inputs import known
 
 
 class Traits(NamedTuple):
@@ -160,5 +160,5 @@ def _check(name: str, traits: Traits) -> None:
     for trait, values in traits._asdict().items():
         if values is not None and len(values) != count:
             raise ValueError(f"there are {count:,} labels, but {len(values):,} entries of {trait}")
-        if not all(map(known, jax.tree.leaves(values))):
+        if is_traced(values):
             raise ValueError(f"choose needs the {trait} as it is: close over it, and transform keys")

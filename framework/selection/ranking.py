@@ -5,6 +5,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from framework.core import keys
+from framework.core.precision import x64
 from framework.core.types import Key
 from framework.selection.inputs import check_size, check_vector
 
@@ -25,7 +26,7 @@ def largest(scores: jax.Array, size: int, key: Key | None = None) -> jax.Array:
     """
     check_vector(scores, "the score")
     check_size(size, len(scores))
-    with jax.enable_x64(True):
+    with x64():
         return _first(jnp.asarray(scores), size, key)
 
 
@@ -33,7 +34,7 @@ def smallest(scores: jax.Array, size: int, key: Key | None = None) -> jax.Array:
     """The points of the smallest scores, the smallest first. As `largest` else."""
     check_vector(scores, "the score")
     check_size(size, len(scores))
-    with jax.enable_x64(True):
+    with x64():
         scores = jnp.asarray(scores)
         turned = ~scores if jnp.issubdtype(scores.dtype, jnp.integer) else -scores  # -x of the least integer is itself
         return _first(turned, size, key)

@@ -16,8 +16,10 @@ import numpy as np
 from jax import lax
 
 from framework.core import keys as random_keys
+from framework.core.precision import x64
+from framework.core.tracing import is_traced
 from framework.core.types import Key
-from framework.selection.inputs import check_size, check_vector, known
+from framework.selection.inputs import check_size, check_vector
 
 _ALMOST_ONE = 1 - 2.0**-24
 _LOWEST, _HIGHEST = 2.0**-120, 2.0**90  # rates whose clocks are normal float32
@@ -151,7 +153,7 @@ def _ones(words: jax.Array) -> jax.Array:
 
 def _shuffled(bits: jax.Array, chosen: jax.Array) -> jax.Array:
     """The chosen in the order of their random bits; packed together, as pairs would take five times as long."""
-    with jax.enable_x64(True):
+    with x64():
         packed = (bits.astype(jnp.uint64) << 32) | chosen.astype(jnp.uint64)
         return lax.sort(packed).astype(jnp.uint32).astype(jnp.int32)
 
@@ -159,7 +161,7 @@ def _shuffled(bits: jax.Array, chosen: jax.Array) -> jax.Array:
 def _checked(probabilities: jax.Array, size: int) -> jax.Array | np.ndarray:
     """The probabilities in float32; what is known stays with NumPy, which spares a program of its own."""
     check_vector(probabilities, "the probability")
-    if not known(probabilities):
+    if is_traced(probabilities):
         return jnp.asarray(probabilities, jnp.float32)
     values = np.asarray(probabilities)
     bad = ~((values >= 0) & np.isfinite(values))

@@ -7,9 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from framework.core import keys
+from framework.core.tracing import is_traced
 from framework.core.types import Key
 from framework.selection.groups import first_of_groups, shares
-from framework.selection.inputs import check_features, check_labels, check_size, check_vector, known
+from framework.selection.inputs import check_features, check_labels, check_size, check_vector
 from framework.selection.ranking import smallest
 
 
@@ -35,7 +36,7 @@ def coverage_centric(key: Key, scores: jax.Array, size: int, cut: float = 0.1, s
     Reference: arXiv 2210.15809, algorithm 1.
     """
     check_vector(scores, "the score")
-    if known(scores) and np.isinf(values := np.asarray(scores)).any():
+    if not is_traced(scores) and np.isinf(values := np.asarray(scores)).any():
         raise ValueError(f"the score of point {np.isinf(values).argmax():,} is infinite; strata need finite ones")
     keys.check(key, strata=strata)
     count = len(scores)
@@ -87,7 +88,7 @@ def moderate(
     check_features(features)
     check_size(size, len(features))
     if classes is None:
-        if not known(labels):
+        if is_traced(labels):
             raise ValueError("the number of classes must be given where the labels are not concrete")
         classes = int(np.max(labels, initial=-1)) + 1
     check_labels(labels, len(features), classes)

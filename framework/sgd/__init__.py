@@ -7,7 +7,6 @@ clock can order them: no result depends on real time.
 Reference: Choe et al., arXiv 1610.02273; Zhang, Choromanska and LeCun, arXiv 1412.6651.
 """
 
-from framework.sgd import placement, training
 from framework.sgd.downpour import downpour
 from framework.sgd.elastic import elastic
 from framework.sgd.local import local
@@ -25,9 +24,7 @@ __all__ = [
     "elastic",
     "local",
     "orders",
-    "placement",
     "run",
     "shard",
     "synchronous",
-    "training",
 ]

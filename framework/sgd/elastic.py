@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import optax
 
 from framework.core import optimizers
+from framework.core.tracing import is_traced
 from framework.core.types import Params
 from framework.sgd.rule import Master, Number, Parts, Rule, Worker, check_period, met, rule, stepped
 
@@ -55,9 +56,9 @@ def elastic(
     check_period("elastic", period)
     if order not in ORDERS:
         raise ValueError(f"elastic: order must be one of {', '.join(ORDERS)}, got {order!r}")
-    if not isinstance(momentum, jax.core.Tracer) and not 0 <= momentum < 1:
+    if not is_traced(momentum) and not 0 <= momentum < 1:
         raise ValueError(f"elastic: momentum must lie in [0, 1), got {momentum}")
-    moves = isinstance(momentum, jax.core.Tracer) or momentum != 0
+    moves = is_traced(momentum) or momentum != 0
 
     def look(worker: Worker) -> Params:
         return jax.tree.map(jnp.add, worker.params, _times(momentum, worker.extra)) if moves else worker.params
@@ -98,7 +99,7 @@ def _times(number: Number, tree: Params) -> Params:
 
 
 def _check_alpha(alpha: Number, workers: int, synchronous: bool) -> None:
-    if isinstance(alpha, jax.core.Tracer):
+    if is_traced(alpha):
         return
     calm, last = (1 / workers, 2 / (workers + 1)) if synchronous else (0.5, 1.0)
     if not 0 <= alpha <= last:

@@ -15,6 +15,7 @@ import optax
 from jax import lax
 
 from framework.core import optimizers
+from framework.core.tracing import is_traced
 from framework.core.types import Batch, Loss, Params
 
 Number = float | jax.Array
@@ -193,7 +194,7 @@ def met(worker: Worker, before: jax.Array, after: jax.Array) -> Worker:
 
 def check_period(name: str, period: Number) -> None:
     """Raises ValueError for a period that is no whole number of steps from 1 on; a traced one cannot be looked at."""
-    if not isinstance(period, jax.core.Tracer) and not (math.isfinite(period) and period >= 1 and period % 1 == 0):
+    if not is_traced(period) and not (math.isfinite(period) and period >= 1 and period % 1 == 0):
         raise ValueError(f"{name}: period must be a whole number of local steps from 1 on, got {period}")
 
 

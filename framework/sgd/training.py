@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from framework.core import counts, keys, programs
+from framework.core import checks, keys, programs
 from framework.core.types import Batch, Key, Loss, Params
 from framework.sgd import placement
 from framework.sgd.rule import Rule, State
@@ -39,7 +39,7 @@ def shard(data: Batch, workers: int, batch: int, key: Key | None = None) -> Sour
 
 def _used(data: Batch, workers: int, batch: int) -> Batch:
     """The samples that shards of one length hold, leaves `[workers x samples, ...]`."""
-    counts.check(workers=workers, batch=batch)
+    checks.counts(workers=workers, batch=batch)
     lengths = {len(leaf) for leaf in jax.tree.leaves(data)}
     if len(lengths) != 1:
         raise ValueError(f"data must have one leading axis, the samples; got lengths {sorted(lengths)}")
@@ -123,7 +123,7 @@ def run(
     devices = placement.devices_for(workers, devices)
     data = _used(data, workers, batch)
     steps = len(jax.tree.leaves(data)[0]) // workers // batch if steps is None else steps
-    counts.check(steps=steps)
+    checks.counts(steps=steps)
     start = rule.init(params, workers)
     given = start.master, (start.workers, data, _keys(key, workers))
     alone = lambda master, own: _train(rule, loss, batch, steps, master, own, None)

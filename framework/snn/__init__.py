@@ -9,89 +9,29 @@ Arrays over time are time-major, `[T, B, ...]`. Neurons and codes fire at and ab
 Reference: Park et al., arXiv 1809.03142; Neftci, Mostafa and Zenke, arXiv 1901.09948.
 """
 
-from framework.snn import (
-    activation,
-    architectures,
-    coding,
-    conversion,
-    encoding,
-    energy,
-    export,
-    fidelity,
-    flax_import,
-    interchange,
-    layer,
-    membrane,
-    meters,
-    network,
-    neuron,
-    nir_dynamics,
-    nir_graph,
-    nir_interpreter,
-    nir_primitives,
-    operations,
-    rasters,
-    recorded,
-    saved,
-    simulation,
-    surrogate,
-    synops,
-    trained,
-    ttfs,
-    units,
-)
-from framework.snn.conversion import Spiking, convert, fold_norms
-from framework.snn.export import to_nir
-from framework.snn.fidelity import layer_errors
-from framework.snn.flax_import import from_flax
+from framework.snn.conversion.fidelity import layer_errors
+from framework.snn.conversion.flax_import import from_flax
+from framework.snn.conversion.normalization import Spiking, convert, fold_norms
+from framework.snn.conversion.simulation import observe, predict, run
 from framework.snn.network import forward, init, unroll
+from framework.snn.nir.export import to_nir
 from framework.snn.saved import load, save
-from framework.snn.simulation import observe, predict, run
 from framework.snn.trained import Trained
 
 __all__ = [
     "Spiking",
     "Trained",
-    "activation",
-    "architectures",
-    "coding",
-    "conversion",
     "convert",
-    "encoding",
-    "energy",
-    "export",
-    "fidelity",
-    "flax_import",
     "fold_norms",
     "forward",
     "from_flax",
     "init",
-    "interchange",
-    "layer",
     "layer_errors",
     "load",
-    "membrane",
-    "meters",
-    "network",
-    "neuron",
-    "nir_dynamics",
-    "nir_graph",
-    "nir_interpreter",
-    "nir_primitives",
     "observe",
-    "operations",
     "predict",
-    "rasters",
-    "recorded",
     "run",
     "save",
-    "saved",
-    "simulation",
-    "surrogate",
-    "synops",
     "to_nir",
-    "trained",
-    "ttfs",
-    "units",
     "unroll",
 ]

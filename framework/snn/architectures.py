@@ -1,7 +1,7 @@
 """Networks of the studies, as tuples of layers."""
 
-from framework.snn import layer
-from framework.snn.layer import Layer
+from framework.snn import layers as layer
+from framework.snn.layers import Layer
 
 VGG_SMALL = ((16, 16), (32, 32), (64, 64))
 VGG_16 = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))

@@ -13,11 +13,11 @@ from jax import lax
 
 from framework.core import keys
 from framework.core.types import Key, Params
-from framework.snn import layer as described
+from framework.snn import layers as described
 from framework.snn import operations
-from framework.snn.activation import Activation, relu
-from framework.snn.coding import Code
-from framework.snn.layer import Layer, Stage, stages
+from framework.snn.conversion.activation import Activation, relu
+from framework.snn.layers import Layer, Stage, stages
+from framework.snn.neurons.coding import Code
 
 Unit = Any  # a Neuron or a Code: init(shape) -> state; step(state, current, params) -> (state, output); params
 ORDERS = ("layer", "time")

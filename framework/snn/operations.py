@@ -10,8 +10,8 @@ from jax import lax
 from framework.core import keys
 from framework.core.convolutions import convolve
 from framework.core.types import Key
-from framework.snn import layer as described
-from framework.snn.layer import Layer
+from framework.snn import layers as described
+from framework.snn.layers import Layer
 
 PATCHED = 4  # input channels up to which a convolution is a product of patches: XLA's own is slow there on CPUs
 

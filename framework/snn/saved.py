@@ -19,12 +19,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from framework.core.files import parse_json, write_bytes
-from framework.snn import coding, conversion, encoding, neuron
-from framework.snn import layer as described
-from framework.snn.conversion import Spiking
-from framework.snn.layer import Layer
+from framework.snn import layers as described
+from framework.snn.conversion import normalization
+from framework.snn.conversion.normalization import Spiking
+from framework.snn.layers import Layer
 from framework.snn.network import check_learned
-from framework.snn.recorded import Record, remade
+from framework.snn.neurons import coding, encoding, models
+from framework.snn.neurons.factories import Record, remade
 from framework.snn.trained import Trained, check_params
 
 FORMAT = "snn network 1"
@@ -44,12 +45,12 @@ LAYERS = {
 NEURONS = {
     each.__name__: each
     for each in (
-        neuron.integrate_and_fire,
-        neuron.lif,
-        neuron.plif,
-        neuron.adaptive_lif,
-        neuron.synaptic_lif,
-        neuron.leaky_integrator,
+        models.integrate_and_fire,
+        models.lif,
+        models.plif,
+        models.adaptive_lif,
+        models.synaptic_lif,
+        models.leaky_integrator,
     )
 }
 UNITS = NEURONS | coding.CODES
@@ -181,7 +182,7 @@ def _check(network: Spiking | Trained) -> None:
             raise ValueError(f"a spiking network takes at least 1 step, got {network.steps}")
         return
     encoding.delivery(network.input_code, network.hidden_code, network.bias == "spread")
-    for name, choices in (("readout", conversion.READOUTS), ("bias", conversion.BIASES)):
+    for name, choices in (("readout", normalization.READOUTS), ("bias", normalization.BIASES)):
         if getattr(network, name) not in choices:
             raise ValueError(f"{name} must be one of {', '.join(choices)}, got {getattr(network, name)!r}")
     if np.shape(network.scales) != (wanted := (len(described.stages(network.layers)) + 1,)):

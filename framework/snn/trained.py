@@ -8,10 +8,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from framework.core.tracing import is_traced
 from framework.core.types import Params
-from framework.snn import coding, encoding, network
-from framework.snn import layer as described
-from framework.snn.layer import Layer
+from framework.snn import layers as described
+from framework.snn import network
+from framework.snn.layers import Layer
+from framework.snn.neurons import coding, encoding
 
 
 @jax.tree_util.register_dataclass
@@ -47,7 +49,7 @@ def logits(of: Trained, images: Any, steps: int | None = None) -> jax.Array:
     """
     if np.shape(images)[1:] != tuple(of.shape):
         raise ValueError(f"images must be a batch of {of.shape}, as in the training, got {np.shape(images)}")
-    if not isinstance(images, jax.core.Tracer):
+    if not is_traced(images):
         encoding.check(coding.real(), images)
     return _logits(of, jnp.asarray(images), of.steps if steps is None else steps)
 

@@ -8,18 +8,17 @@ read by `load`. `simulate` gives a `Report`, `sweep` a `Summary` of many designs
 Reference: Choe et al., arXiv 1610.02273; MQSim, Tavakkol et al., FAST 2018.
 """
 
-from framework.ssd import clock, closed_forms, controllers, ftl, in_host, isp, load, presets, timing
-from framework.ssd.design import Cache, Design, Policy
-from framework.ssd.energy import Energy, Power
-from framework.ssd.ftl import Ftl
-from framework.ssd.geometry import Geometry
-from framework.ssd.invariants import InvariantError
+from framework.ssd.device.design import Cache, Design, Policy
+from framework.ssd.device.energy import Energy, Power
+from framework.ssd.device.geometry import Geometry
+from framework.ssd.device.timing import Timing
+from framework.ssd.engine.invariants import InvariantError
+from framework.ssd.engine.timeline import Busy, Schedule, busy
+from framework.ssd.ftl.mapping import Ftl
 from framework.ssd.report import STATUS, Report, Statistics
-from framework.ssd.requests import Load
-from framework.ssd.schedule import Busy, Schedule, busy
 from framework.ssd.simulation import schedule, simulate
 from framework.ssd.sweep import Summary, sweep
-from framework.ssd.timing import Timing
+from framework.ssd.workload.requests import Load
 
 __all__ = [
     "STATUS",
@@ -39,16 +38,7 @@ __all__ = [
     "Summary",
     "Timing",
     "busy",
-    "clock",
-    "closed_forms",
-    "controllers",
-    "ftl",
-    "in_host",
-    "isp",
-    "load",
-    "presets",
     "schedule",
     "simulate",
     "sweep",
-    "timing",
 ]

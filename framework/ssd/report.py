@@ -9,11 +9,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from framework.ssd import energy, requests
-from framework.ssd import grants as bus
-from framework.ssd.design import Design
-from framework.ssd.queues import Plan
-from framework.ssd.requests import Load
+from framework.ssd.device import energy
+from framework.ssd.device.design import Design
+from framework.ssd.engine import bus_arbiter as bus
+from framework.ssd.engine.queues import Plan
+from framework.ssd.workload import requests
+from framework.ssd.workload.requests import Load
 
 HORIZON = 2**51  # ns, 26 days; nearer where `host.outbound` sorts times and numbers as one
 KINDS = {"reads": requests.READ, "writes": requests.WRITE, "trims": requests.TRIM}

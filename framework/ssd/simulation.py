@@ -8,14 +8,25 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from framework.ssd import closed_forms, coupled, flash, host, invariants, report, requests, timing
-from framework.ssd import plan as planning
-from framework.ssd.coupled import Host, Script
-from framework.ssd.design import Design
-from framework.ssd.queues import Plan, busiest
+from framework.core.precision import x64, x64_enabled
+from framework.core.tracing import is_traced
+from framework.ssd import report
+from framework.ssd.device import timing
+from framework.ssd.device.design import Design
+from framework.ssd.engine import (
+    closed_forms,
+    closed_loop,
+    host_link,
+    invariants,
+    open_loop,
+)
+from framework.ssd.engine import plan as planning
+from framework.ssd.engine.closed_loop import Host, Script
+from framework.ssd.engine.queues import Plan, busiest
+from framework.ssd.engine.timeline import Schedule, schedule_of
 from framework.ssd.report import Report, Times, make_report
-from framework.ssd.requests import Load, is_traced
-from framework.ssd.schedule import Schedule, schedule_of
+from framework.ssd.workload import requests
+from framework.ssd.workload.requests import Load
 
 
 def refuse_narrow(tree: Any) -> None:
@@ -24,7 +35,7 @@ def refuse_narrow(tree: Any) -> None:
     Raises:
       ValueError: if anything is traced and jax_enable_x64 is off.
     """
-    if is_traced(tree) and not jax.config.jax_enable_x64:
+    if is_traced(tree) and not x64_enabled():
         raise ValueError(
             "times are int64 nanoseconds, which a transformation with jax_enable_x64=False would cut to 32 bits: call "
             "jax.config.update('jax_enable_x64', True) first, or simulate outside of jit and vmap"
@@ -74,7 +85,7 @@ def simulate(design: Design, load: Load, check: bool = True) -> Report:
     requests.check(load, design.capacity)
     traced = is_traced((design, load))
     design = simplified(design, load)
-    with jax.enable_x64(True):
+    with x64():
         prepared = prepare(design, load)
         found, status = times(design, load, prepared, record=check and not traced)
         made = make_report(design, load, prepared.planned, found, status)
@@ -97,7 +108,7 @@ def schedule(design: Design, load: Load) -> Schedule:
     refuse_narrow((design, load))
     requests.check(load, design.capacity)
     design = simplified(design, load)
-    with jax.enable_x64(True):
+    with x64():
         prepared = prepare(design, load)
         found, _ = times(design, load, prepared, record=True)
         return schedule_of(design, prepared.planned, found)
@@ -141,7 +152,7 @@ def prepare(design: Design, load: Load) -> Prepared:
     script, place = planning.script(design, load, planned)
     end = requests.LATEST if is_traced(load) else int(load.arrival[-1])
     steps = 0 if together else busiest(design, planned.work)
-    return Prepared(planned, script, place, steps, late=end > host.latest(len(load)) // 4)
+    return Prepared(planned, script, place, steps, late=end > host_link.latest(len(load)) // 4)
 
 
 def times(design: Design, load: Load, prepared: Prepared, record: bool) -> tuple[Times, Any]:
@@ -177,10 +188,10 @@ def run(
     phases, memory = timing.phases(design.timing), timing.nanoseconds(design.timing.memory_us)
     if steps:
         found = _apart(design, sent, script, phases, memory, steps, late, record)
-        horizon = report.HORIZON if late else min(report.HORIZON, host.latest(len(load)) // 2)
+        horizon = report.HORIZON if late else min(report.HORIZON, host_link.latest(len(load)) // 2)
     else:
         choices = {"rules": design.rules, "flushes": design.cache.flushes, "record": record}
-        found = Times(*over_designs(functools.partial(coupled.run, **choices))(script, sent, phases, memory, depth))
+        found = Times(*over_designs(functools.partial(closed_loop.run, **choices))(script, sent, phases, memory, depth))
         horizon = report.HORIZON
     return found, report.status_of(found, closed_forms.least_latency(design, load), horizon)
 
@@ -189,14 +200,14 @@ def _apart(
     design: Design, sent: Host, script: Script, phases: Any, memory: Any, steps: int, late: bool, record: bool
 ) -> Times:
     """An open load without a buffer."""
-    arrival = host.fifo(sent.arrival, sent.inbound)
-    serve = over_designs(functools.partial(flash.serve, rules=design.rules, steps=steps, record=record))
+    arrival = host_link.fifo(sent.arrival, sent.inbound)
+    serve = over_designs(functools.partial(open_loop.serve, rules=design.rules, steps=steps, record=record))
     begun, done = serve(script.queues, arrival, phases)
     count = len(sent.arrival)
     over = jnp.zeros(count, jnp.int64)
     over = over.at[jnp.where(script.owner >= 0, script.owner, count)].max(done, mode="drop")
     over = over.at[script.hits].max(arrival[jnp.minimum(script.hits, count - 1)] + memory, mode="drop")
-    return Times(sent.arrival, host.outbound(over, sent.outbound, late), begun, done)
+    return Times(sent.arrival, host_link.outbound(over, sent.outbound, late), begun, done)
 
 
 _compiled = jax.jit(run, static_argnames=("steps", "late", "record"))

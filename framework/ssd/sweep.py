@@ -11,12 +11,14 @@ import numpy as np
 from tqdm import tqdm
 
 from framework.core import devices
-from framework.ssd import report, requests, simulation
-from framework.ssd.coupled import Script
-from framework.ssd.design import Design
-from framework.ssd.invariants import InvariantError
-from framework.ssd.queues import Plan
-from framework.ssd.requests import Load
+from framework.core.precision import x64
+from framework.ssd import report, simulation
+from framework.ssd.device.design import Design
+from framework.ssd.engine.closed_loop import Script
+from framework.ssd.engine.invariants import InvariantError
+from framework.ssd.engine.queues import Plan
+from framework.ssd.workload import requests
+from framework.ssd.workload.requests import Load
 
 CHUNK_BYTES = 2**27  # of one request's times, all designs of a chunk together
 WORKERS = 2  # chunks at a time
@@ -86,7 +88,7 @@ def _jobs(designs: Sequence[Design], groups: dict[tuple, list[int]], load: Load)
     """Chunks of a group, each with the plan that the group has in common."""
     most = max(CHUNK_BYTES // (8 * len(load)), 1)
     for members in groups.values():
-        with jax.enable_x64(True):
+        with x64():
             prepared = simulation.prepare(designs[members[0]], load)
         differ = lambda *leaves: len(set(map(float, leaves))) > 1
         varying = jax.tree.map(differ, *(designs[number] for number in members))
@@ -106,7 +108,7 @@ def _run(
     )
     leaves, structure = jax.tree.flatten(stacked)
     axes = tuple(0 if leaf.ndim else None for leaf in leaves)
-    with jax.enable_x64(True):
+    with x64():
         summaries = _summaries(structure, axes, prepared.steps, prepared.late)
         given = *simulation.stripped(load), prepared.planned, prepared.script
         summary, status = summaries(tuple(leaves), *given)

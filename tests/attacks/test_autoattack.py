@@ -5,6 +5,8 @@ import pytest
 
 from framework import attacks, snn
 from framework.attacks import norms
+from framework.snn import layers as snn_layers
+from framework.snn.neurons import models, surrogate
 from tests.attacks.models import boundary, fixed, images_of, linear
 
 pytestmark = pytest.mark.slow
@@ -76,8 +78,8 @@ def test_verdicts_are_those_of_the_reference_program(reference, norm):
 
 @pytest.mark.long
 def test_a_spiking_network_is_attacked_like_any_other():
-    layers = (snn.layer.flatten(), snn.layer.dense(16), snn.layer.dense(4))
-    lif = snn.neuron.lif(decay=0.9, threshold=0.5, surrogate=snn.surrogate.arctan(2.0))
+    layers = (snn_layers.flatten(), snn_layers.dense(16), snn_layers.dense(4))
+    lif = models.lif(decay=0.9, threshold=0.5, surrogate=surrogate.arctan(2.0))
     params = snn.init(jax.random.key(1), layers, (4, 4, 1), lif)
     apply = lambda x: snn.unroll(layers, params, x, lif, steps=4)[0].logits[-1]
     images = np.random.default_rng(0).uniform(size=(20, 4, 4, 1)).astype(np.float32)

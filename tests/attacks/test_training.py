@@ -5,7 +5,7 @@ import optax
 import pytest
 
 from framework.attacks import evaluate, fgsm, training
-from framework.networks import training as plain
+from framework.models import training as plain
 
 pytestmark = pytest.mark.slow
 

@@ -7,7 +7,10 @@ import numpy as np
 import pytest
 
 from framework import causal
-from framework.causal import graphs, metrics, noise, structural
+from framework.causal import graphs, knowledge
+from framework.causal.learn import acyclicity as causal_acyclicity
+from framework.causal.metrics import graph_distance
+from framework.causal.synthetic import linear, noise
 from framework.core import keys
 
 EQUAL = causal.Config.equal_variance()
@@ -18,9 +21,9 @@ def drawn(seed, nodes=10, degree=2, samples=1000):
     with jax.enable_x64(True):
         key = jax.random.key(seed)
         truth = graphs.erdos_renyi(keys.named(key, "graph"), nodes, degree)
-        weights = structural.edge_weights(keys.named(key, "weights"), truth)
+        weights = linear.edge_weights(keys.named(key, "weights"), truth)
         return np.asarray(truth), np.asarray(
-            structural.linear(keys.named(key, "noise"), weights, samples, noise.gaussian())
+            linear.linear(keys.named(key, "noise"), weights, samples, noise.gaussian())
         )
 
 
@@ -30,7 +33,7 @@ def problem():
 
 
 def shd(truth, result):
-    return int(metrics.compare(truth, result.graph)["shd"])
+    return int(graph_distance.compare(truth, result.graph)["shd"])
 
 
 @pytest.mark.slow
@@ -103,7 +106,7 @@ def test_a_prior_that_knows_nothing_equals_no_prior_bit_for_bit(problem, setting
 @pytest.mark.filterwarnings("ignore::framework.causal.AssumptionWarning")  # of wrong graphs
 def test_a_good_prior_helps_and_a_reversed_one_does_harm_only_where_it_is_trusted_blindly():
     scarce = [drawn(seed, samples=30) for seed in range(100, 110)]
-    good = [causal.knowledge.imperfect(jax.random.key(i), truth, 0.8, 0.8) for i, (truth, _) in enumerate(scarce)]
+    good = [knowledge.imperfect(jax.random.key(i), truth, 0.8, 0.8) for i, (truth, _) in enumerate(scarce)]
     bad = [causal.Knowledge(truth.T * 1.0) for truth, _ in scarce]
     distance = lambda priors, **weight: np.mean(
         [
@@ -316,8 +319,8 @@ def test_every_acyclicity_function_and_constraint_leads_to_the_graph(acyclicity,
     )
     with jax.enable_x64(True):
         results = jax.jit(jax.vmap(causal.fit, in_axes=(0, None, None)))(np.stack(x), None, config)
-        h = [float(causal.acyclicity.exponential(uncut).value) for uncut in results.uncut]
-    assert [int(metrics.compare(t, g)["shd"]) for t, g in zip(truths, results.graph, strict=True)] == [0] * 4
+        h = [float(causal_acyclicity.exponential(uncut).value) for uncut in results.uncut]
+    assert [int(graph_distance.compare(t, g)["shd"]) for t, g in zip(truths, results.graph, strict=True)] == [0] * 4
     assert max(h) < 1e-4
 
 

@@ -12,7 +12,7 @@ import optax
 
 from framework import core, runs
 from framework.core import devices
-from framework.networks import training
+from framework.models import training
 
 ROWS = 7  # no multiple of 2, 3 or 4
 

@@ -4,7 +4,7 @@ import pytest
 from PIL import Image
 
 from framework import runs
-from framework.runs import report
+from framework.runs.reporting import report
 
 
 @pytest.fixture

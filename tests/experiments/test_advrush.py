@@ -5,11 +5,13 @@ import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
-from experiments import _advrush_attacks as judges
-from experiments import _advrush_figures, advrush
+from experiments import advrush
+from experiments.parts.advrush import attacks as judges
+from experiments.parts.advrush import figures as _advrush_figures
 from framework import attacks, data, runs
-from framework.nas import darts, supernet
-from framework.runs import report
+from framework.nas import darts
+from framework.nas.darts import supernet
+from framework.runs.reporting import report
 
 
 @pytest.mark.long

@@ -5,10 +5,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments import _autosnn_data, autosnn
+from experiments import autosnn
+from experiments.parts.autosnn import datasets
 from framework.core.chunks import advance
 from framework.nas import autosnn as search
-from framework.runs import report
+from framework.runs.reporting import report
 from tests.data.test_aedat import uncompressed
 
 
@@ -85,7 +86,7 @@ def recordings(tmp_path):
 
 
 def test_files_of_a_class_that_are_no_recordings_are_named(recordings):
-    given = lambda **more: _autosnn_data.sets(small(**{"data.events": str(recordings), "space.steps": 3} | more))
+    given = lambda **more: datasets.sets(small(**{"data.events": str(recordings), "space.steps": 3} | more))
     with pytest.raises(ValueError, match=r"data.train and data.test count images: of data.events all"):
         given(**{"data.train": 5})
     with pytest.raises(ValueError, match=r"0\.bin: steps must be, by count, at most the 40 events; got 41"):
@@ -107,16 +108,16 @@ def test_files_of_a_class_that_are_no_recordings_are_named(recordings):
 def test_what_a_reader_warns_of_is_said_and_noted(recordings):
     """A file that its recorder did not close."""
     settings = small(**{"data.events": str(recordings), "space.steps": 3})
-    assert _autosnn_data.sets(settings).note == ""
+    assert datasets.sets(settings).note == ""
     events = [(k % 34, 0, k, 0) for k in range(40)]
     (recordings / "left" / "a.aedat4").write_bytes(uncompressed([events], (34, 34), closed=False))
     with pytest.warns(UserWarning, match=r"a\.aedat4: the recorder did not close the file"):
-        given = _autosnn_data.sets(settings)
+        given = datasets.sets(settings)
     assert "a.aedat4: the recorder did not close the file" in given.note
 
 
 def test_a_folder_of_recordings_is_divided_into_frames_of_each_part(recordings):
-    given = _autosnn_data.sets(small(**{"data.events": str(recordings), "space.steps": 3}))
+    given = datasets.sets(small(**{"data.events": str(recordings), "space.steps": 3}))
     assert given.train.images.shape == (13, 3, 34, 34, 2)
     assert (len(given.validation.labels), len(given.test.labels), given.classes) == (3, 4, 2)
     for part in (given.train, given.validation, given.test):
@@ -142,7 +143,7 @@ def test_the_paper_preset_takes_two_real_steps():
     """Of the supernet's training, as the study makes it, on images as TFDS gives them."""
     config = autosnn.get_config("paper")
     rng, settings = np.random.default_rng(0), config.space
-    part = _autosnn_data.Part(rng.random((192, 32, 32, 3)).astype(np.float32), rng.integers(0, 10, 192))
+    part = datasets.Part(rng.random((192, 32, 32, 3)).astype(np.float32), rng.integers(0, 10, 192))
     dynamics = search.Dynamics(settings.steps, settings.neuron, statistics=settings.statistics)
     options = {"macro": settings.macro, "candidates": tuple(settings.candidates), "dynamics": dynamics}
     trainer = autosnn._trainer(

@@ -4,10 +4,11 @@ import jax
 import numpy as np
 import pytest
 
-from experiments import _burst_networks, burst_coding
+from experiments import burst_coding
+from experiments.parts.burst_coding import networks
 from framework import data, snn
-from framework.runs import report
-from framework.snn import coding
+from framework.runs.reporting import report
+from framework.snn.neurons import coding
 
 
 def small(**settings):
@@ -83,7 +84,7 @@ def test_the_gain_at_equal_operations_is_the_height_above_the_line():
 
 
 def test_the_energies_are_those_of_the_definition():
-    curve = lambda spikes: _burst_networks.Curve([0.2, 0.9, 0.9], spikes, [0.0] * 3, [2.0 * s for s in spikes])
+    curve = lambda spikes: networks.Curve([0.2, 0.9, 0.9], spikes, [0.0] * 3, [2.0 * s for s in spikes])
     config = small(steps=3)
     curves = {"real-rate": [curve([10.0, 20.0, 30.0])], "real-burst": [curve([5.0, 8.0, 9.0])]}
     numbers = burst_coding._conversion_numbers(config, [0.9], curves)
@@ -97,7 +98,7 @@ def test_the_paper_preset_takes_two_real_steps():
     """Two steps of VGG-16's training and of its simulation, on images as TFDS gives them."""
     config = burst_coding.get_config("paper")
     assert (config.data.name, config.network) == ("cifar10", "vgg16")
-    layers = _burst_networks.layers_of(config, 10)
+    layers = networks.layers_of(config, 10)
     images = np.random.default_rng(0).random((2, 32, 32, 3)).astype(np.float32)
     params = snn.init(jax.random.key(0), layers, (32, 32, 3))
 
@@ -119,4 +120,4 @@ def test_a_set_that_fills_no_batch_is_refused(monkeypatch):
     few = data.first(data.digits("test"), 100)
     monkeypatch.setattr(data, "images", lambda *_: few)
     with pytest.raises(ValueError, match=r"data\.train must be 0 \(all\) or 250 to 100 images, got 0"):
-        _burst_networks.sets(small())
+        networks.sets(small())

@@ -3,16 +3,14 @@
 import numpy as np
 import pytest
 
-from experiments import (
-    _answers_figures,
-    _autosnn_figures,
-    _burst_figures,
-    _causal_figures,
-    _isp_figures,
-    isp_ml,
-)
-from experiments._burst_networks import Curve
-from experiments._isp_training import Curves
+from experiments import isp_ml
+from experiments.parts.autosnn import figures as _autosnn_figures
+from experiments.parts.burst_coding import figures as _burst_figures
+from experiments.parts.burst_coding.networks import Curve
+from experiments.parts.causal_answers import figures
+from experiments.parts.causal_prior import figures as _causal_figures
+from experiments.parts.isp_ml import figures as _isp_figures
+from experiments.parts.isp_ml.trainings import Curves
 
 each_count = pytest.mark.parametrize("seeds", [1, 2, 3])
 
@@ -73,10 +71,10 @@ def test_causal_prior(figure_of, seeds):
 @each_count
 def test_causal_answers(figure_of, seeds):
     run, caption = figure_of
-    rates = {name: dict.fromkeys(("real", "permuted"), 0.5) for name in _answers_figures.RATES.values()}
+    rates = {name: dict.fromkeys(("real", "permuted"), 0.5) for name in figures.RATES.values()}
     shd = {arm: dict.fromkeys(("real", "permuted"), 1.0) for arm in ("no_prior", "empty")}
     numbers = {"seeds": seeds, "systems": [{}], "answers": rates, "committed": rates, "by_wording": [], "shd": shd}
-    _answers_figures.draw(run, numbers | ({"shd_error": shd} if seeds >= 3 else {}))
+    figures.draw(run, numbers | ({"shd_error": shd} if seeds >= 3 else {}))
     assert_says(caption("shd"), seeds, with_intervals=True)
     assert "interval" not in caption("answers")  # answers are the same for every seed
 

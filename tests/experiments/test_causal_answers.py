@@ -5,10 +5,13 @@ import jax
 import numpy as np
 import pytest
 
-from experiments import _answers_scores, causal_answers
+from experiments import causal_answers
+from experiments.parts.causal_answers import scores
 from framework import causal, runs
-from framework.causal import metrics, physics, sortability
-from framework.causal.answers import recorded
+from framework.causal import knowledge
+from framework.causal.metrics import graph_distance, sortability
+from framework.causal.prior.answers import recorded
+from framework.causal.synthetic import physics
 from framework.core import keys
 
 PENDULUM = physics.SYSTEMS["pendulum"]
@@ -38,7 +41,7 @@ def change(path, rows):
 
 def judged(config):
     subjects = [causal_answers._subject(config, system) for system in causal_answers._systems(config)]
-    return _answers_scores.numbers(subjects, causal_answers._samples(subjects))
+    return scores.numbers(subjects, causal_answers._samples(subjects))
 
 
 @pytest.mark.long
@@ -100,7 +103,7 @@ def test_the_precision_of_no_claim_is_left_out(own):
     numbers = judged(small(**{"answers.dir": str(own)}))["answers"]
     assert numbers["precision"]["anonymous"] is None
     assert numbers["f1"]["anonymous"] == numbers["recall"]["anonymous"] == 0
-    assert _answers_scores.mean([None, 0.5, 1.0]) == 0.75
+    assert scores.mean([None, 0.5, 1.0]) == 0.75
 
 
 def test_answers_of_ones_own_are_judged_in_place_of_the_packaged_ones(own):
@@ -168,7 +171,7 @@ def test_each_arm_is_a_fit_by_itself(study):
     """Of a system whose graph stands alone in its class: equivalent ones tie, and rounding takes one of them."""
     _, (row, *_), (x, *_) = study
     learner, subject = causal_answers._learner(small()), causal_answers._subject(small(), PENDULUM)
-    shd = lambda graph: int(metrics.compare(physics.graph(PENDULUM), graph)["shd"])
+    shd = lambda graph: int(graph_distance.compare(physics.graph(PENDULUM), graph)["shd"])
     no_prior = shd(causal.fit(x, None, learner).graph)
     for variant in physics.VARIANTS:
         prior = subject.prior(variant)
@@ -176,7 +179,7 @@ def test_each_arm_is_a_fit_by_itself(study):
         assert row[f"shd.prior.{variant}"] == shd(causal.fit(x, prior, learner).graph)
         fixed = causal.fit(x, prior, learner, prior_weight=learner.penalty)
         assert row[f"shd.fixed.{variant}"] == shd(fixed.graph)
-        assert row[f"shd.prior_only.{variant}"] == shd(causal.knowledge.alone(prior))
+        assert row[f"shd.prior_only.{variant}"] == shd(knowledge.alone(prior))
         assert row[f"shd.empty.{variant}"] == len(PENDULUM.edges)
 
 

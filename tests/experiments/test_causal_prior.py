@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
-from experiments import _causal_problems, causal_prior
+from experiments import causal_prior
+from experiments.parts.causal_prior import problems
 from framework import causal, runs
+from framework.causal.prior import answers, elicitation
 
 SMALL = ("--config.bootstrap=3", "--config.learner.penalty=0.05")
 
@@ -68,12 +70,12 @@ def test_open_directions_are_said_everywhere(experiment, launch, table, tmp_path
 def test_measures_that_count_open_edges_as_drawn_are_said_to():
     """Next to a truth a chain may have no error at all, and not one direction that the data tell."""
     graph = np.eye(3, k=1, dtype=bool)
-    study = _causal_problems.Study(("a", "b", "c"), [0], [np.zeros((9, 3))], [graph], [], note="Own table.")
+    study = problems.Study(("a", "b", "c"), [0], [np.zeros((9, 3))], [graph], [], note="Own table.")
     result = lambda told: SimpleNamespace(graph=graph, direction=graph * causal.DIRECTIONS.index(told))
-    said = _causal_problems.measured(study, result("open")).note
+    said = problems.measured(study, result("open")).note
     assert said.startswith("Own table.\n\n2 of 2 edges are open. Against the truth, shd, f1,")
-    assert _causal_problems.measured(study, result("compelled")) == study
-    assert _causal_problems.measured(study._replace(truths=[]), result("open")).note == "Own table."
+    assert problems.measured(study, result("compelled")) == study
+    assert problems.measured(study._replace(truths=[]), result("open")).note == "Own table."
 
 
 @pytest.mark.slow
@@ -201,7 +203,7 @@ def test_a_network_of_bnlearn_is_sampled_with_its_answers(shared, tmp_path):
     config.update({"seeds": 2, "bootstrap": 1})
     config.data.update({"bif": str(shared("causal", "bif", "asia.bif.gz")), "raw_samples": 0})
     config.data.standardised_samples = 500
-    config.prior.answers = str(causal.answers.recorded("asia"))
+    config.prior.answers = str(answers.recorded("asia"))
     result = runs.execute(causal_prior, config, tmp_path / "run").result
     assert result["columns"] == 8
     assert result["standardised"]["shd"]["empty"] == 8
@@ -224,7 +226,7 @@ def test_the_paper_preset_takes_two_real_steps():
     config = causal_prior.get_config("paper")
     with jax.enable_x64(True):
         learner = causal_prior.learner_of(config, "standardize", "unequal")
-        study = _causal_problems.generated(config, config.data.standardised_samples, 2)
+        study = problems.generated(config, config.data.standardised_samples, 2)
         given = causal.problem(study.tables[0], study.priors[0], learner)
         np.testing.assert_allclose(np.diagonal(given.covariance), 1)
         first, _ = causal.step(causal.init(given, learner), given, learner)
@@ -246,19 +248,19 @@ def test_overrides_reach_the_learner():
 
 @pytest.mark.long
 def test_a_model_is_asked_about_the_columns_and_never_twice(table, tmp_path, monkeypatch):
-    """The endpoint is stood in for; tests/causal/test_endpoint.py speaks to a real server."""
+    """The endpoint is stood in for; tests/causal/prior/test_endpoint.py speaks to a real server."""
     asked = []
 
     @contextlib.contextmanager
     def chat(base_url, model, temperature):
         yield lambda prompt: asked.append(prompt) or "A"
 
-    monkeypatch.setattr(_causal_problems.endpoint, "chat", chat)
-    monkeypatch.setattr(_causal_problems.endpoint, "source", lambda base_url, model, temperature: model)
+    monkeypatch.setattr(problems.endpoint, "chat", chat)
+    monkeypatch.setattr(problems.endpoint, "source", lambda base_url, model, temperature: model)
     config = causal_prior.get_config("smoke")
     config.data.csv, config.prior.elicit.model, config.bootstrap = str(table), "model", 2
     result = runs.execute(causal_prior, config, tmp_path / "run").result
-    pairs_and_wordings = 3 * len(causal.elicitation.WORDINGS)
+    pairs_and_wordings = 3 * len(elicitation.WORDINGS)
     assert len(asked) == pairs_and_wordings
     assert "prior" in result["edges"]
     (tmp_path / "run" / "result.json").unlink()

@@ -3,7 +3,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from experiments import _causal_scores as scores
+from experiments.parts.causal_prior import scores
 
 CHAIN = np.eye(3, k=1, dtype=bool)  # 0 -> 1 -> 2
 

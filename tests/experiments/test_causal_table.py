@@ -5,11 +5,12 @@ import warnings
 import numpy as np
 import pytest
 
-from experiments import _causal_problems, causal_prior
-from experiments import _causal_table as tables
+from experiments import causal_prior
+from experiments.parts.causal_prior import doubts as tables
+from experiments.parts.causal_prior import problems
 from framework import causal, runs
-from framework.causal import bif
-from tests.causal.test_bif import WET
+from framework.causal.synthetic import bif
+from tests.causal.synthetic.test_bif import WET
 
 WALKS = np.random.default_rng(0).normal(size=(200, 3)).cumsum(axis=0)
 ROWS = np.random.default_rng(0).normal(size=(60, 3))
@@ -128,7 +129,7 @@ def model(monkeypatch):
         seen["settings"].append(settings)
         yield lambda prompt: seen["prompts"].append(prompt) or seen["say"](prompt)
 
-    monkeypatch.setattr(_causal_problems.endpoint, "chat", chat)
+    monkeypatch.setattr(problems.endpoint, "chat", chat)
     return seen
 
 

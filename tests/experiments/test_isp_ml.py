@@ -3,9 +3,10 @@ import json
 import numpy as np
 import pytest
 
-from experiments import _isp_training, isp_ml
+from experiments import isp_ml
+from experiments.parts.isp_ml import trainings
 from framework import runs
-from framework.runs import report
+from framework.runs.reporting import report
 
 
 def small(**settings):
@@ -105,9 +106,9 @@ def test_settings_without_effect_are_refused(settings, what, refuses):
 
 def test_images_that_do_not_fit_a_page_are_refused_before_any_work():
     images = np.zeros((40, 10, 900), np.uint8)
-    given = _isp_training.Pages(images, np.zeros((40, 10), np.int32), None, None, 255)
+    given = trainings.Pages(images, np.zeros((40, 10), np.int32), None, None, 255)
     with pytest.raises(ValueError, match="a page of 10 samples takes 9010 bytes"):
-        _isp_training.check(small(), given, (2,))
+        trainings.check(small(), given, (2,))
 
 
 @pytest.mark.slow
@@ -130,4 +131,4 @@ def test_the_paper_preset_takes_two_real_steps(shared, tmp_path):
     result = runs.execute(isp_ml, config, tmp_path / "run").result
     assert result["pages"] == 64
     assert result["runs"][0]["accuracy_centre"] > 0.2
-    assert tuple(config.studied) == _isp_training.RULES
+    assert tuple(config.studied) == trainings.RULES

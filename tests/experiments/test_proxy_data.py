@@ -2,12 +2,11 @@ import jax
 import numpy as np
 import pytest
 
-from experiments import _proxies as proxies
-from experiments import _proxy_figures as pictures
-from experiments import _proxy_images as images
-from experiments import _proxy_ranks as ranks
-from experiments import _proxy_search as search
 from experiments import advrush, autosnn, proxy_data
+from experiments.parts.proxy_data import datasets as images
+from experiments.parts.proxy_data import figures as pictures
+from experiments.parts.proxy_data import proxies, ranks
+from experiments.parts.proxy_data import searches as search
 from framework import data, runs
 from framework.nas import darts, nasbench201
 from framework.runs import files

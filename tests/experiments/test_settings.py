@@ -4,7 +4,6 @@ import pytest
 from ml_collections import ConfigDict, config_dict
 
 from experiments import (
-    _settings,
     advrush,
     autosnn,
     burst_coding,
@@ -15,6 +14,7 @@ from experiments import (
     ssd_trace,
     tour,
 )
+from experiments.parts.shared import settings
 
 
 def changed(experiment, preset="smoke", **changes):
@@ -27,12 +27,12 @@ def test_a_changed_setting_under_an_unused_name_is_refused_with_the_reason():
     preset = ConfigDict({"a": {"b": 1, "c": (1, 2)}, "ab": 3, "d": config_dict.placeholder(str)})
     refused = lambda **changes: changed_like(preset, changes)
     unused = {"a": "nothing reads it", "d": "nor this"}
-    _settings.refuse_unused(refused(), preset, unused)
-    _settings.refuse_unused(refused(ab=4), preset, unused)
+    settings.refuse_unused(refused(), preset, unused)
+    settings.refuse_unused(refused(ab=4), preset, unused)
     with pytest.raises(ValueError, match=r"^a\.c=\(1,\) has no effect, since nothing reads it; leave it out$"):
-        _settings.refuse_unused(refused(**{"a.c": (1,)}), preset, unused)
+        settings.refuse_unused(refused(**{"a.c": (1,)}), preset, unused)
     with pytest.raises(ValueError, match=r"^d='x' has no effect, since nor this; leave it out$"):
-        _settings.refuse_unused(refused(d="x"), preset, unused)
+        settings.refuse_unused(refused(d="x"), preset, unused)
 
 
 def changed_like(preset, changes):
@@ -43,9 +43,9 @@ def changed_like(preset, changes):
 
 def test_a_missing_file_is_refused_by_setting_and_path(tmp_path):
     config = ConfigDict({"csv": str(tmp_path), "more": {"truth": "", "answers": "nowhere.json"}})
-    _settings.require_files(config, "csv", "more.truth")
+    settings.require_files(config, "csv", "more.truth")
     with pytest.raises(FileNotFoundError, match=r"^more\.answers: No such file or directory: nowhere\.json$"):
-        _settings.require_files(config, "csv", "more.answers")
+        settings.require_files(config, "csv", "more.answers")
 
 
 CSV = {"data__csv": __file__}

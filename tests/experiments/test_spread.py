@@ -1,23 +1,23 @@
 import pytest
 import scipy.stats
 
-from experiments import _spread
+from experiments.parts.shared import intervals
 
 
 def test_the_standard_error_is_scipys_and_none_of_fewer_than_three_values():
     values = [0.3, 0.9, 0.4]
-    assert _spread.standard_error(values) == pytest.approx(scipy.stats.sem(values), rel=1e-15)
-    assert [_spread.standard_error(values[:n]) for n in (1, 2)] == [0.0, 0.0]
+    assert intervals.standard_error(values) == pytest.approx(scipy.stats.sem(values), rel=1e-15)
+    assert [intervals.standard_error(values[:n]) for n in (1, 2)] == [0.0, 0.0]
 
 
 def test_what_is_compared_over_too_few_seeds_is_named_with_the_words_for_it():
     words = "two seeds, no interval"
-    assert _spread.compared(2, "accuracy", "loss") == {"no_interval": {"accuracy": words, "loss": words}}
-    assert _spread.compared(3, "accuracy") == {}
+    assert intervals.compared(2, "accuracy", "loss") == {"no_interval": {"accuracy": words, "loss": words}}
+    assert intervals.compared(3, "accuracy") == {}
 
 
 def test_a_difference_is_a_gain_and_has_error_bars_from_three_seeds_on():
-    assert [_spread.difference(seeds) for seeds in (1, 2, 3)] == ["difference", "difference", "gain"]
-    assert _spread.bars(2) == ""
-    assert _spread.bars(3) == " Means over 3 seeds, bars: standard errors."
-    assert _spread.bars(20, "graphs", "bands") == " Means over 20 graphs, bands: standard errors."
+    assert [intervals.difference(seeds) for seeds in (1, 2, 3)] == ["difference", "difference", "gain"]
+    assert intervals.bars(2) == ""
+    assert intervals.bars(3) == " Means over 3 seeds, bars: standard errors."
+    assert intervals.bars(20, "graphs", "bands") == " Means over 20 graphs, bands: standard errors."

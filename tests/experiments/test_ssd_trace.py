@@ -6,9 +6,12 @@ import re
 import numpy as np
 import pytest
 
-from experiments import _ssd_settings, ssd_trace
+from experiments import ssd_trace
+from experiments.parts.ssd_trace import presets
 from framework import runs, ssd
-from framework.runs import report
+from framework.runs.reporting import report
+from framework.ssd.device import presets as ssd_presets
+from framework.ssd.engine import closed_forms
 
 
 def small(**settings):
@@ -106,7 +109,7 @@ def test_bad_settings_are_refused_before_any_work(key, value, what, refuses):
 def test_settings_without_effect_are_refused(settings, what):
     config = small(**{"load.requests": 2000, **settings})
     with pytest.raises(ValueError, match=what):
-        _ssd_settings.check(config, ssd_trace.get_config("smoke"), ssd_trace.design_of(config))
+        presets.check(config, ssd_trace.get_config("smoke"), ssd_trace.design_of(config))
 
 
 def test_settings_with_an_effect_are_not():
@@ -118,7 +121,7 @@ def test_settings_with_an_effect_are_not():
         {"design.mapping": "page", "design.victim": "d-choices", "design.choices": 3, "design.seed": 2},
     ):
         config = small(**settings)
-        _ssd_settings.check(config, ssd_trace.get_config("smoke"), ssd_trace.design_of(config))
+        presets.check(config, ssd_trace.get_config("smoke"), ssd_trace.design_of(config))
 
 
 @pytest.mark.slow
@@ -196,14 +199,14 @@ def test_a_trace_past_the_end_is_wrapped_and_that_is_said(tmp_path):
 
 def test_the_design_is_the_device_with_the_fields_that_are_given():
     config = ssd_trace.get_config("default")
-    assert ssd_trace.design_of(config) == ssd.presets.mqsim_default()
+    assert ssd_trace.design_of(config) == ssd_presets.mqsim_default()
     config.device, config.design.channels, config.design.read_us = "enterprise_tlc", 4, 60.0
-    assert ssd_trace.design_of(config) == ssd.presets.enterprise_tlc(channels=4, read_us=60.0)
+    assert ssd_trace.design_of(config) == ssd_presets.enterprise_tlc(channels=4, read_us=60.0)
 
 
 @pytest.mark.slow
 def test_the_designs_of_a_sweep_have_no_page_map():
-    designs = ssd_trace.drawn(ssd.presets.enterprise_tlc(), 4, 0)
+    designs = ssd_trace.drawn(ssd_presets.enterprise_tlc(), 4, 0)
     assert {(each.ftl.mapping, each.ftl.precondition) for each in designs} == {("ideal", "none")}
     assert [each.geometry.channels for each in designs] == [8, 16, 32, 8]
 
@@ -214,8 +217,8 @@ def test_the_paper_preset_reads_training_data_in_order():
     config.load.requests = 32
     design = ssd_trace.design_of(config)
     assert (design.geometry.channels, design.geometry.chips, config.load.pattern) == (16, 1, "sequential")
-    load = _ssd_settings.made(config, design, 0)
+    load = presets.made(config, design, 0)
     served = ssd.simulate(design, load)
     assert (np.diff(load.offset) == 8192).all()
     first = served.latency.min()
-    assert first == ssd.closed_forms.unloaded(design).read
+    assert first == closed_forms.unloaded(design).read

@@ -110,7 +110,7 @@ def data() -> list[Call]:
 
 
 def networks() -> list[Call]:
-    from framework.networks import resnet, training
+    from framework.models import resnet, training
 
     return [
         Call(
@@ -125,20 +125,22 @@ def networks() -> list[Call]:
 
 def causal() -> list[Call]:
     from framework import causal
-    from framework.causal import (
-        equivalence,
-        graphs,
+    from framework.causal import graphs, knowledge
+    from framework.causal.discrete import equivalence
+    from framework.causal.learn import moments
+    from framework.causal.metrics import (
+        graph_distance,
         intervention,
-        knowledge,
-        metrics,
-        moments,
-        noise,
-        nonlinear,
-        random_graphs,
         ranking,
         sortability,
-        structural,
-        synthetic,
+    )
+    from framework.causal.synthetic import (
+        linear,
+        noise,
+        nonlinear,
+        physics,
+        random_graphs,
+        recipes,
     )
 
     x = random(60, 3)
@@ -170,7 +172,7 @@ def causal() -> list[Call]:
             lambda penalty, mu, weights, x: causal.objective(penalty, mu)(weights, x),
             {"penalty": 0.1, "mu": 1.0, "weights": weights * 0.1, "x": x},
         ),
-        Call("metrics.compare", metrics.compare, pair),
+        Call("metrics.compare", graph_distance.compare, pair),
         Call("equivalence.cpdag", equivalence.cpdag, {"graph": truth}),
         Call("equivalence.cpdag_shd", equivalence.cpdag_shd, pair),
         Call("equivalence.skeleton_scores", equivalence.skeleton_scores, pair),
@@ -180,10 +182,10 @@ def causal() -> list[Call]:
         Call("graphs.break_cycles", graphs.break_cycles, {"weights": weights + weights.T}),
         Call("graphs.erdos_renyi", graphs.erdos_renyi, {"key": KEY, "nodes": 4, "degree": 1.0}),
         Call("random_graphs.scale_free", random_graphs.scale_free, {"key": KEY, "nodes": 4, "degree": 1}),
-        Call("structural.edge_weights", structural.edge_weights, {"key": KEY, "graph": truth, "low": 0.5, "high": 2.0}),
+        Call("structural.edge_weights", linear.edge_weights, {"key": KEY, "graph": truth, "low": 0.5, "high": 2.0}),
         Call(
             "structural.linear",
-            lambda key, weights, samples: structural.linear(key, weights, samples, noise.gaussian()),
+            lambda key, weights, samples: linear.linear(key, weights, samples, noise.gaussian()),
             {"key": KEY, "weights": weights, "samples": 5},
         ),
         Call(
@@ -204,17 +206,17 @@ def causal() -> list[Call]:
         Call("noise.unequal_scales", noise.unequal_scales, {"key": KEY, "nodes": 3, "low": 1.0, "high": 2.0}),
         Call(
             "synthetic.draw",
-            lambda key, nodes, samples: synthetic.draw(key, synthetic.Recipe(), nodes, samples),
+            lambda key, nodes, samples: recipes.draw(key, recipes.Recipe(), nodes, samples),
             {"key": KEY, "nodes": 3, "samples": 5},
         ),
         Call(
             "synthetic.Recipe",
-            synthetic.Recipe,
+            recipes.Recipe,
             {"graph": "er", "degree": 2.0, "equations": "linear", "noise": "gaussian"},
         ),
         Call(
             "physics.draw",
-            lambda key, samples, noise: causal.physics.draw(key, causal.physics.SYSTEMS["pendulum"], samples, noise),
+            lambda key, samples, noise: physics.draw(key, physics.SYSTEMS["pendulum"], samples, noise),
             {"key": KEY, "samples": 5, "noise": 0.1},
         ),
         Call("sortability.varsortability", sortability.varsortability, {"x": x, "graph": truth}),
@@ -343,12 +345,21 @@ def attacks() -> list[Call]:
 
 def snn() -> list[Call]:
     from framework import snn
-    from framework.snn import architectures, coding, energy, layer, meters, neuron, rasters, surrogate, ttfs
+    from framework.snn import architectures
+    from framework.snn import layers as layer
+    from framework.snn.conversion import activation
+    from framework.snn.meters import activity, energy, rasters
+    from framework.snn.neurons import (
+        coding,
+        models,
+        surrogate,
+        ttfs,
+    )
 
     layers = (layer.flatten(), layer.dense(4), layer.dense(3))
     params = snn.init(KEY, layers, (4, 4, 1))
     spiking = snn.convert(layers, params, IMAGES, input_code=coding.real(), hidden_code=coding.rate())
-    of = snn.Trained(snn.init(KEY, layers, (4, 4, 1), neuron.lif()), layers, (4, 4, 1), neuron.lif(), 3)
+    of = snn.Trained(snn.init(KEY, layers, (4, 4, 1), models.lif()), layers, (4, 4, 1), models.lif(), 3)
     spikes = (random(5, 2, 4) > 0).astype(np.float32)
     return [
         Call(
@@ -368,12 +379,12 @@ def snn() -> list[Call]:
             {"images": IMAGES, "steps": 3},
         ),
         Call("init", snn.init, {"key": KEY, "layers": layers, "shape": (4, 4, 1)}),
-        Call("neuron.lif", neuron.lif, {"decay": 0.9, "threshold": 1.0}),
-        Call("neuron.plif", neuron.plif, {"tau": 2.0, "threshold": 1.0}),
-        Call("neuron.integrate_and_fire", neuron.integrate_and_fire, {"threshold": 1.0}),
-        Call("neuron.adaptive_lif", neuron.adaptive_lif, {"decay": 0.9, "threshold": 1.0}),
-        Call("neuron.synaptic_lif", neuron.synaptic_lif, {"decay": 0.9, "threshold": 1.0}),
-        Call("neuron.leaky_integrator", neuron.leaky_integrator, {"decay": 0.9}),
+        Call("neuron.lif", models.lif, {"decay": 0.9, "threshold": 1.0}),
+        Call("neuron.plif", models.plif, {"tau": 2.0, "threshold": 1.0}),
+        Call("neuron.integrate_and_fire", models.integrate_and_fire, {"threshold": 1.0}),
+        Call("neuron.adaptive_lif", models.adaptive_lif, {"decay": 0.9, "threshold": 1.0}),
+        Call("neuron.synaptic_lif", models.synaptic_lif, {"decay": 0.9, "threshold": 1.0}),
+        Call("neuron.leaky_integrator", models.leaky_integrator, {"decay": 0.9}),
         Call("coding.rate", coding.rate, {"threshold": 1.0}),
         Call("coding.phase", coding.phase, {"period": 8, "threshold": 1.0}),
         Call("coding.burst", coding.burst, {"beta": 2.0, "threshold": 0.125, "cap": 2.0}),
@@ -388,9 +399,9 @@ def snn() -> list[Call]:
         Call("layer.pool", layer.pool, {"kind": "max", "window": 2}),
         Call("layer.norm", layer.norm, {"momentum": 0.9, "epsilon": 1e-5, "over": "time"}),
         Call("architectures.cnn", architectures.cnn, {"classes": 3, "kernel": 5, "padding": "VALID", "pool": "max"}),
-        Call("meters.accuracy_over_time", meters.accuracy_over_time, {"logits": random(5, 6, 3), "labels": LABELS}),
-        Call("meters.latency", meters.latency, {"accuracy": np.linspace(0, 1, 5, dtype=np.float32), "target": 0.5}),
-        Call("meters.density", meters.density, {"spikes": spikes.sum((1, 2)), "neurons": 4, "steps": 5}),
+        Call("meters.accuracy_over_time", activity.accuracy_over_time, {"logits": random(5, 6, 3), "labels": LABELS}),
+        Call("meters.latency", activity.latency, {"accuracy": np.linspace(0, 1, 5, dtype=np.float32), "target": 0.5}),
+        Call("meters.density", activity.density, {"spikes": spikes.sum((1, 2)), "neurons": 4, "steps": 5}),
         Call("rasters.intervals", rasters.intervals, {"longest": 3}),
         Call("rasters.bursts", rasters.bursts, {"longest": 3}),
         Call("rasters.raster", rasters.raster, {"steps": 3}),
@@ -402,7 +413,7 @@ def snn() -> list[Call]:
         Call("energy.sram_energy", energy.sram_energy, {"size": 1000.0}),
         Call("energy.memory_energy", energy.memory_energy, {"operations": 10.0, "updates": 1.0}),
         Call("ttfs.latency", ttfs.latency, {"layers": 3, "window": 8}),
-        Call("activation.qcfs", snn.activation.qcfs, {"levels": 8, "ceiling": 4.0}),
+        Call("activation.qcfs", activation.qcfs, {"levels": 8, "ceiling": 4.0}),
     ]
 
 
@@ -419,11 +430,14 @@ SURROGATES = {
 
 def ssd() -> list[Call]:
     from framework import ssd
-    from framework.ssd import closed_forms, in_host, load
+    from framework.ssd.device import presets
+    from framework.ssd.engine import closed_forms
+    from framework.ssd.isp import in_host, training
+    from framework.ssd.workload import generators
 
     small = {"channels": 1, "chips": 1, "blocks": 8, "pages": 8}
-    design = ssd.presets.isp_ml(**small)
-    requests = load.poisson(KEY, 8, 1000.0, span=design.capacity)
+    design = presets.isp_ml(**small)
+    requests = generators.poisson(KEY, 8, 1000.0, span=design.capacity)
 
     def simulate(arrival: Any, offset: Any, size: Any, kind: Any) -> Any:
         return ssd.simulate(design, ssd.Load(arrival, offset, size, kind)).ended
@@ -432,20 +446,20 @@ def ssd() -> list[Call]:
     choices = {"key": KEY, "requests": 8, "span": design.capacity}
     return [
         Call("simulate", simulate, columns),
-        Call("load.poisson", load.poisson, {**choices, "rate": 1000.0}),
-        Call("load.closed", load.closed, {**choices, "queue_depth": 2}),
-        Call("load.closed_replay", load.closed_replay, {"load": requests, "queue_depth": 2}),
+        Call("load.poisson", generators.poisson, {**choices, "rate": 1000.0}),
+        Call("load.closed", generators.closed, {**choices, "queue_depth": 2}),
+        Call("load.closed_replay", generators.closed_replay, {"load": requests, "queue_depth": 2}),
         Call(
             "isp.check_pages",
-            ssd.isp.check_pages,
+            training.check_pages,
             {"design": design, "pages": np.zeros((4, 10, 3), np.float32), "stored_bytes": 30},
         ),
-        Call("presets.isp_ml", ssd.presets.isp_ml, small),
+        Call("presets.isp_ml", presets.isp_ml, small),
         Call("Geometry", ssd.Geometry, {**small, "page_bytes": 8192, "striping": "CWDP"}),
         Call("Timing", ssd.Timing, {"read_us": 75.0, "program_us": 750.0, "erase_us": 3800.0}),
         Call(
             "Timing of a design",
-            ssd.presets.isp_ml,
+            presets.isp_ml,
             {"read_us": 75.0, "program_us": 750.0, "erase_us": 3800.0, "channel_mt_s": 333.0},
         ),
         Call(
@@ -474,7 +488,15 @@ def ssd() -> list[Call]:
 
 
 def nas() -> list[Call]:
-    from framework.nas import advrush, augmentation, autosnn, darts, landscape, nasbench201, rank_fidelity
+    from framework.nas import (
+        advrush,
+        autosnn,
+        darts,
+        nasbench201,
+        rank_fidelity,
+    )
+    from framework.nas.advrush import landscape
+    from framework.nas.darts import augmentation
 
     space = autosnn.space(channels=2, image=(8, 8, 1), macro="short", dynamics=autosnn.Dynamics(steps=2))
     alphas = darts.Alphas(*random(2, 14, 8))

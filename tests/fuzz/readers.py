@@ -137,8 +137,9 @@ REPLIES = (
 
 def causal(folder: Path) -> list[Reader]:
     from framework import causal
-    from framework.causal import bif, elicitation
-    from tests.causal.test_bif import WET
+    from framework.causal.prior import elicitation
+    from framework.causal.synthetic import bif
+    from tests.causal.synthetic.test_bif import WET
 
     question = elicitation.questionnaire("d", "c", {"a": "", "b": ""}).questions[0]
     asked = elicitation.questionnaire("d", "c", {"a": "", "b": "x", "c": ""}, samples=2)
@@ -193,7 +194,7 @@ def _gzipped(make: Make) -> Make:
 
 def _saved(causal: Any, folder: Path) -> list[bytes]:
     """Results as `fit` gives them, one of linear weights and one of networks."""
-    from framework.causal import mlp
+    from framework.causal.learn import mlp
 
     graph = np.triu(np.ones((3, 3), bool), 1)
     common = {"graph": graph, "status": np.int32(0), "location": np.zeros(3), "scale": np.ones(3)}
@@ -224,7 +225,7 @@ def _are_answers(answers: Any) -> None:
 
 
 def _remaining(asked: Any, path: Path) -> tuple:
-    from framework.causal import elicitation
+    from framework.causal.prior import elicitation
 
     return elicitation.elicit(asked, lambda prompt: "B", path), asked
 
@@ -236,7 +237,7 @@ def _are_left(found: tuple) -> None:
 
 
 def _is_choice(choice: str | None) -> None:
-    from framework.causal.answers import CHOICES
+    from framework.causal.prior.answers import CHOICES
 
     assert choice is None or choice in CHOICES
 
@@ -300,7 +301,7 @@ def _are_indices(indices: np.ndarray) -> None:
 def networks(folder: Path) -> list[Reader]:
     import jax
 
-    from framework.networks import resnet, resnet_weights
+    from framework.models import resnet, resnet_weights
 
     config = resnet.Config(depth=8, width=4)
     arrays = {name: np.ones(shape, np.float32) for name, shape in _torch_shapes(resnet, resnet_weights, config).items()}
@@ -340,8 +341,8 @@ TRACES = {
 
 
 def ssd(folder: Path) -> list[Reader]:
-    from framework.ssd import presets
-    from framework.ssd.traces import TraceWarning, read_trace
+    from framework.ssd.device import presets
+    from framework.ssd.workload.traces import TraceWarning, read_trace
 
     design = presets.mqsim_default()
 
@@ -363,7 +364,7 @@ def ssd(folder: Path) -> list[Reader]:
 
 
 def _is_load(load: Any, capacity: int) -> None:
-    from framework.ssd.requests import check
+    from framework.ssd.workload.requests import check
 
     check(load, capacity)
     assert {column.dtype for column in (load.arrival, load.offset, load.size)} == {np.dtype(np.int64)}
@@ -371,8 +372,9 @@ def _is_load(load: Any, capacity: int) -> None:
 
 
 def nas(folder: Path) -> list[Reader]:
-    from framework.nas import autosnn, genotype, nasbench201
-    from framework.nas.space import EDGES, OPERATIONS, Alphas
+    from framework.nas import autosnn, nasbench201
+    from framework.nas.darts import genotype
+    from framework.nas.darts.space import EDGES, OPERATIONS, Alphas
 
     alphas = Alphas(*np.random.default_rng(0).normal(size=(2, len(EDGES), len(OPERATIONS))))
     cells = json.loads(genotype.to_json(genotype.genotype(alphas)))
@@ -419,7 +421,8 @@ def snn(folder: Path) -> list[Reader]:
     )
     if importlib.util.find_spec("nir") is None or importlib.util.find_spec("h5py") is None:
         return [networks]
-    from framework.snn import interchange, nir_graph
+    from framework.snn.nir import files as interchange
+    from framework.snn.nir import graph as nir_graph
 
     def is_graph(graph: Any) -> None:
         nir_graph.check(graph)
@@ -429,7 +432,8 @@ def snn(folder: Path) -> list[Reader]:
 
 
 def _nir(folder: Path) -> bytes:
-    from framework.snn import interchange, nir_graph
+    from framework.snn.nir import files as interchange
+    from framework.snn.nir import graph as nir_graph
 
     path = folder / "sample.nir"
     if not path.exists():
@@ -577,8 +581,8 @@ GRIDS = (
 
 def _spread(text: str) -> list:
     from framework import runs
-    from framework.runs import grid
-    from tests.runs.test_grid import config
+    from framework.runs.sweeps import grid
+    from tests.runs.sweeps.test_grid import config
 
     try:
         return grid.points(config(), grid.read(text.split("|")))
@@ -593,7 +597,7 @@ def _compared(folder: Path, content: bytes) -> str:
         (folder / name).mkdir(exist_ok=True)
     (folder / "a" / "result.json").write_text(json.dumps(RESULT))
     (folder / "b" / "result.json").write_bytes(content)
-    with mock.patch.object(sys.modules["framework.runs.compare"], "_picture", return_value=b""):  # takes half a second
+    with mock.patch.object(sys.modules["framework.runs.reporting.compare"], "_picture", return_value=b""):
         return runs.compare([folder / "a", folder / "b"], folder / "comparison")
 
 
@@ -629,7 +633,7 @@ def _swept_json() -> Make:
 
 
 def _swept(folder: Path, content: bytes) -> Any:
-    from tests.runs.test_sweep import study, swept
+    from tests.runs.sweeps.test_sweep import study, swept
 
     path = folder / "sweep"
     shutil.rmtree(path, ignore_errors=True)
@@ -638,7 +642,7 @@ def _swept(folder: Path, content: bytes) -> Any:
         (path / f"factor={factor},seed=0" / "result.json").write_text('{"a": 1}')
     (path / "sweep.csv").write_text("a\n")
     (path / "sweep.json").write_bytes(content)
-    with mock.patch("framework.runs.sweep_report.write"):  # figures take half a second
+    with mock.patch("framework.runs.sweeps.sweep_report.write"):  # figures take half a second
         return swept(study(), path, ("config.factor=[1, 2]", "config.seed=[0]"))
 
 
@@ -671,7 +675,7 @@ def _restored(folder: Path, content: bytes) -> Any:
 
 
 def _followed(folder: Path, content: bytes) -> Any:
-    from framework.runs import tensorboard
+    from framework.runs.reporting import tensorboard
 
     events = folder / "run" / "tensorboard"
     shutil.rmtree(events, ignore_errors=True)

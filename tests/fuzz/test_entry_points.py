@@ -8,6 +8,8 @@ import pytest
 
 from framework import causal, selection, snn
 from framework.causal import graphs
+from framework.snn import layers as snn_layers
+from framework.snn.neurons import coding
 from tests.fuzz.campaign import campaign
 from tests.fuzz.entry_points import ROOMS, spoilt
 
@@ -97,7 +99,7 @@ def test_cycles_of_weights_that_are_no_numbers_are_broken_and_not_looked_at_for_
 
 def test_a_period_that_no_memory_holds_is_refused():
     with pytest.raises(ValueError, match="period of phase must be at least 1 step, got 1099511627776, and at most 126"):
-        snn.coding.phase(2**40)
+        coding.phase(2**40)
 
 
 def test_no_point_may_be_asked_for_of_many_selections():
@@ -105,10 +107,10 @@ def test_no_point_may_be_asked_for_of_many_selections():
 
 
 def test_images_of_another_shape_are_refused_with_the_layer():
-    layers = (snn.layer.flatten(), snn.layer.dense(3))
+    layers = (snn_layers.flatten(), snn_layers.dense(3))
     params = snn.init(jax.random.key(0), layers, (4, 4, 1))
     with pytest.raises(ValueError, match=r"layer 1 \(dense\) takes"):
-        snn.convert(layers, params, np.ones((2, 5, 4, 1), np.float32), hidden_code=snn.coding.rate())
+        snn.convert(layers, params, np.ones((2, 5, 4, 1), np.float32), hidden_code=coding.rate())
 
 
 def test_a_column_named_twice_is_no_knowledge():

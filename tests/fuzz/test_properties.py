@@ -12,13 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from framework import causal, data, ssd
-from framework.causal import elicitation
+from framework import causal, data
+from framework.causal.prior import answers as causal_answers
+from framework.causal.prior import elicitation
 from framework.core import files
 from framework.nas import darts
-from framework.runs import grid
+from framework.runs.sweeps import grid
 from framework.selection import entropy_file
-from framework.ssd import traces
+from framework.ssd.device import presets
+from framework.ssd.workload import traces
 from tests.fuzz.readers import ANSWERS
 
 often = settings(max_examples=int(os.environ.get("SEXTANT_FUZZ", "40")), derandomize=True, deadline=None, database=None)
@@ -87,9 +89,9 @@ def test_entropies_are_read_back_to_the_last_bit(folder):
     check()
 
 
-@pytest.mark.filterwarnings("ignore::framework.ssd.load.TraceWarning")  # times that no drive is asked at
+@pytest.mark.filterwarnings("ignore::framework.ssd.workload.generators.TraceWarning")  # times that no drive is asked at
 def test_a_trace_is_read_back_to_the_nanosecond(folder):
-    design = ssd.presets.isp_ml(channels=1, blocks=64, pages=64)
+    design = presets.isp_ml(channels=1, blocks=64, pages=64)
     sectors = design.capacity // 512
 
     @often
@@ -139,7 +141,7 @@ def test_genotypes_of_any_content_are_refused(fields):
 @given(st.text(max_size=40), st.sampled_from("ABCD"))
 def test_replies_are_one_of_the_choices_or_unreadable(text, letter):
     question = elicitation.questionnaire("d", "c", {"a": "", "b": ""}).questions[0]
-    assert elicitation.read_reply(question, text) in (*causal.answers.CHOICES, None)
+    assert elicitation.read_reply(question, text) in (*causal_answers.CHOICES, None)
     assert elicitation.read_reply(question, f"<think>{text}</think> **{letter}**") == dict(
-        zip("ABCD", causal.answers.CHOICES, strict=True)
+        zip("ABCD", causal_answers.CHOICES, strict=True)
     )[letter]  # fmt: skip

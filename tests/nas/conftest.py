@@ -5,9 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from framework.nas import autosnn, spiking_supernet
-from framework.nas import spiking_blocks as blocks
-from framework.nas.spiking_space import Slot, Space
+from framework.nas import autosnn
+from framework.nas.autosnn import blocks
+from framework.nas.autosnn import supernet as spiking_supernet
+from framework.nas.autosnn.space import Slot, Space
 
 CANDIDATES = ("skip_connect", "SCB_k3", "SRB_k3")
 

@@ -6,8 +6,8 @@ from ml_collections import ConfigDict
 
 from experiments import causal_prior
 from framework import runs
-from framework.runs import report
 from framework.runs.experiment import fingerprints
+from framework.runs.reporting import report
 
 
 def study(**changes):

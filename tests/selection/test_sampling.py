@@ -7,7 +7,7 @@ import pytest
 
 from framework import selection
 from framework.core import keys
-from framework.selection import sampling
+from framework.selection import entropy_file, histogram, sampling
 
 SEEDS = 1000
 
@@ -42,7 +42,7 @@ def test_inclusion_is_that_of_numpy_choice():
     """Within 4 standard errors in each bin of a histogram whose heights differ by a factor of 50."""
     rng = np.random.default_rng(0)
     entropy = 10 ** np.concatenate([rng.uniform(-4, -3.5, 200), rng.uniform(-3, -2, 60), rng.uniform(-1, 0.2, 8)])
-    bins = np.asarray(selection.histogram.histogram(entropy).bins)
+    bins = np.asarray(histogram.histogram(entropy).bins)
     p = np.asarray(selection.histogram_probabilities(entropy, "P1"))
     ours = np.asarray(selection.proxies(jax.random.split(jax.random.key(0), SEEDS), 40, p, block=SEEDS))
     theirs = np.stack([np.random.RandomState(seed).choice(len(p), 40, False, p) for seed in range(SEEDS)])
@@ -60,9 +60,9 @@ def test_the_numpy_draw_of_the_released_sampler_is_reproduced(shared):
 
     golden = json.loads(shared("proxy_nas", "golden_histograms.json").read_text())["cifar10_resnet20"]
     path = shared("proxy_nas", "entropy_list", "cifar10_resnet20_index_entropy_class.txt")
-    entropy = selection.entropy_file.read(path).entropy
-    order = np.argsort(selection.histogram.histogram(entropy).bins, kind="stable")
-    for rule in selection.histogram.RULES:
+    entropy = entropy_file.read(path).entropy
+    order = np.argsort(histogram.histogram(entropy).bins, kind="stable")
+    for rule in histogram.RULES:
         p = np.asarray(selection.histogram_probabilities(entropy, rule))[order]
         drawn = np.sort(np.random.RandomState(777).choice(order, 5000, False, p / p.sum()))
         assert hashlib.sha1(drawn.astype("<i8").tobytes()).hexdigest() == golden[f"{rule}_seed777_k5000_sha1_sorted"]

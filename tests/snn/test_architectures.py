@@ -1,6 +1,8 @@
 import pytest
 
-from framework.snn import architectures, layer, network, synops
+from framework.snn import architectures, network
+from framework.snn import layers as layer
+from framework.snn.meters import synops
 
 
 def test_the_small_network_is_that_of_the_program_for_mnist():

@@ -3,9 +3,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from framework.snn import activation, layer, network, neuron, surrogate
+from framework.snn import layers as layer
+from framework.snn import network
+from framework.snn.conversion import activation
+from framework.snn.neurons import models, surrogate
 
-LIF = neuron.lif(0.9, 1.0, surrogate.arctan(2.0))
+LIF = models.lif(0.9, 1.0, surrogate.arctan(2.0))
 MLP = (layer.dense(6), layer.norm(over="step"), layer.recurrent(5), layer.dense(3))
 CNN = (
     layer.conv(4, bias=False),
@@ -101,7 +104,7 @@ def test_a_norm_over_the_threshold_scales_by_that_of_the_unit():
     layers = (layer.dense(4), layer.norm(over="threshold"), layer.dense(2))
     params, inputs = drawn(layers, (3,))
     stage = layer.stages(layers)[0]
-    currents = [network.current(layers, list(params), stage, inputs[0], unit=neuron.lif(0.9, v))[0] for v in (1.0, 0.5)]
+    currents = [network.current(layers, list(params), stage, inputs[0], unit=models.lif(0.9, v))[0] for v in (1.0, 0.5)]
     np.testing.assert_allclose(currents[1], 0.5 * currents[0], rtol=1e-6)
 
 
@@ -157,7 +160,7 @@ def test_training_a_dnn_moves_the_running_statistics_and_nothing_else():
 
 @pytest.mark.slow
 def test_what_a_unit_learns_is_held_by_each_layer_and_has_a_gradient():
-    unit = neuron.plif(2.0, surrogate=surrogate.arctan(2.0))
+    unit = models.plif(2.0, surrogate=surrogate.arctan(2.0))
     layers = (layer.dense(20), layer.dense(20), layer.dense(3))
     params = network.init(jax.random.key(0), layers, (4,), unit)
     assert ["unit" in own for own in params] == [True, True, False]
@@ -203,7 +206,7 @@ def test_what_another_unit_has_learned_is_refused():
     layers, x = (layer.dense(4), layer.dense(2)), jnp.ones((3, 2, 5))
     made = lambda unit: network.init(jax.random.key(0), layers, (5,), unit)
     with pytest.raises(ValueError, match=r"layer 0 \(dense\) has learned 'decay', which lif does not know"):
-        network.unroll(layers, made(neuron.plif()), x, LIF)
+        network.unroll(layers, made(models.plif()), x, LIF)
     with pytest.raises(ValueError, match=r"layer 0 \(dense\) has learned 'log_ceiling', which relu does not know"):
         network.forward(layers, made(activation.qcfs()), x[0])
     network.forward(layers, made(activation.qcfs()), x[0], activation.qcfs())

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from jax import lax
 
-from framework.snn import layer, operations
+from framework.snn import layers, operations
 
 
 def convolved(x, kernel, strides, padding):
@@ -33,12 +33,12 @@ def convolved(x, kernel, strides, padding):
 @pytest.mark.slow
 @pytest.mark.parametrize("channels", [1, 2, operations.PATCHED + 1])
 @pytest.mark.parametrize(("kernel", "strides"), [((3, 3), (1, 1)), ((5, 2), (2, 1)), ((1, 1), (2, 3))])
-@pytest.mark.parametrize("padding", layer.PADDINGS)
+@pytest.mark.parametrize("padding", layers.PADDINGS)
 def test_a_convolution_is_that_of_plain_loops(channels, kernel, strides, padding):
     """Few channels and many take two ways."""
     rng = np.random.default_rng(0)
     x, weights = rng.normal(size=(2, 7, 6, channels)), rng.normal(size=(*kernel, channels, 3))
-    of = layer.conv(3, kernel, strides, padding, bias=False)
+    of = layers.conv(3, kernel, strides, padding, bias=False)
     with jax.enable_x64(True):
         y = operations.affine(of, {"kernel": weights}, x)
         assert y.shape[1:] == operations.output_shape(of, x.shape[1:])
@@ -51,14 +51,14 @@ def test_a_convolution_is_that_of_plain_loops(channels, kernel, strides, padding
 @pytest.mark.parametrize(
     ("kernel", "strides"), [((3, 3), (1, 1)), ((5, 2), (2, 1)), ((1, 1), (2, 3)), ((4, 3), (3, 2))]
 )
-@pytest.mark.parametrize("padding", layer.PADDINGS)
+@pytest.mark.parametrize("padding", layers.PADDINGS)
 def test_the_gradients_of_a_convolution_are_those_of_jax(kernel, strides, padding):
     rng = np.random.default_rng(0)
     x, weights = (
         rng.normal(size=(2, 9, 8, operations.PATCHED + 1)),
         rng.normal(size=(*kernel, operations.PATCHED + 1, 3)),
     )
-    of, numbers = layer.conv(3, kernel, strides, padding, bias=False), ("NHWC", "HWIO", "NHWC")
+    of, numbers = layers.conv(3, kernel, strides, padding, bias=False), ("NHWC", "HWIO", "NHWC")
     ours = lambda weights, x: jnp.sin(operations.affine(of, {"kernel": weights}, x)).sum()
     pads = [(k // 2, k // 2) for k in kernel] if padding == "HALF" else padding
     plain = lambda w, x: jnp.sin(lax.conv_general_dilated(x, w, strides, pads, dimension_numbers=numbers)).sum()
@@ -67,10 +67,10 @@ def test_the_gradients_of_a_convolution_are_those_of_jax(kernel, strides, paddin
             np.testing.assert_allclose(found, wanted, atol=1e-12)
 
 
-@pytest.mark.parametrize("kind", layer.POOLS)
+@pytest.mark.parametrize("kind", layers.POOLS)
 def test_pooling_is_that_of_reduce_window_and_leaves_out_what_fills_no_window(kind):
     x = np.random.default_rng(0).normal(size=(4, 7, 8, 3)).astype(np.float32)
-    of = layer.pool(kind, (2, 3))
+    of = layers.pool(kind, (2, 3))
     start, reduce = (-np.inf, lax.max) if kind == "max" else (0.0, lax.add)
     wanted = lax.reduce_window(x, start, reduce, (1, 2, 3, 1), (1, 2, 3, 1), "VALID") / (1 if kind == "max" else 6)
     np.testing.assert_allclose(operations.passed(of, x, lead=1), wanted, atol=1e-6)
@@ -79,7 +79,7 @@ def test_pooling_is_that_of_reduce_window_and_leaves_out_what_fills_no_window(ki
 
 def test_flattening_keeps_the_leading_axes():
     x = np.arange(2 * 3 * 4 * 5 * 6).reshape(2, 3, 4, 5, 6)
-    np.testing.assert_array_equal(operations.passed(layer.flatten(), x, lead=2), x.reshape(2, 3, -1))
+    np.testing.assert_array_equal(operations.passed(layers.flatten(), x, lead=2), x.reshape(2, 3, -1))
 
 
 @pytest.mark.parametrize(("over", "axes"), [("step", (1, 2, 3)), ("time", (0, 1, 2, 3)), ("threshold", (0, 1, 2, 3))])
@@ -87,7 +87,7 @@ def test_a_norm_takes_the_statistics_it_names_and_moves_the_running_ones(over, a
     rng = np.random.default_rng(0)
     x = rng.normal(size=(3, 4, 5, 5, 2)) * np.arange(1, 4)[:, None, None, None, None]
     own = {"scale": np.array([2.0, 3.0]), "shift": np.array([0.5, 0.0]), "mean": np.zeros(2), "var": np.ones(2)}
-    of = layer.norm(momentum=0.75, over=over)
+    of = layers.norm(momentum=0.75, over=over)
     with jax.enable_x64(True):
         y, moved = operations.normalised(of, own, x, True, True, threshold=0.5)
     mean, var = x.mean(axes, keepdims=True), x.var(axes, keepdims=True)
@@ -102,7 +102,7 @@ def test_a_norm_takes_the_statistics_it_names_and_moves_the_running_ones(over, a
 def test_a_norm_that_is_not_trained_uses_the_running_statistics():
     x = np.random.default_rng(0).normal(size=(4, 3)).astype(np.float32)
     own = {"scale": np.ones(3), "shift": np.zeros(3), "mean": np.full(3, 0.5), "var": np.full(3, 4.0)}
-    y, same = operations.normalised(layer.norm(), own, x, False, False, 1.0)
+    y, same = operations.normalised(layers.norm(), own, x, False, False, 1.0)
     np.testing.assert_allclose(y, (x - 0.5) / 2, atol=1e-5)
     assert same is own
 
@@ -110,7 +110,7 @@ def test_a_norm_that_is_not_trained_uses_the_running_statistics():
 @pytest.mark.slow
 def test_curvature_is_the_same_forward_and_reverse_over_reverse():
     """Hessian-vector products through the convolution whose gradient is written out."""
-    of = layer.conv(3, 3, 2, bias=False)
+    of = layers.conv(3, 3, 2, bias=False)
     channels = operations.PATCHED + 1
     rng = np.random.default_rng(0)
     with jax.enable_x64(True):

@@ -8,7 +8,10 @@ import jax
 import numpy as np
 import pytest
 
-from framework.snn import coding, conversion, layer, network, neuron, saved, simulation
+from framework.snn import layers as layer
+from framework.snn import network, saved
+from framework.snn.conversion import normalization, simulation
+from framework.snn.neurons import coding, models
 from framework.snn.saved import load, save
 from framework.snn.trained import Trained
 
@@ -22,8 +25,8 @@ LAYERS = (
     layer.dense(3),
 )
 UNITS = {
-    "plif": neuron.plif(3.0, scaled_input=False),
-    "adaptive": neuron.adaptive_lif(0.8),
+    "plif": models.plif(3.0, scaled_input=False),
+    "adaptive": models.adaptive_lif(0.8),
     "burst": coding.burst(1.5, 0.25, learn=("threshold", "beta")),
 }
 PAIRS = {"real-burst": {}, "phase-phase": {"input_options": {"period": 4}}, "rate-multispike": {}, "ttfs-ttfs": {}}
@@ -38,7 +41,7 @@ def trained(name="plif"):
 
 
 def test_what_another_unit_has_learned_is_not_saved(tmp_path):
-    other = dataclasses.replace(trained(), unit=neuron.lif())
+    other = dataclasses.replace(trained(), unit=models.lif())
     with pytest.raises(ValueError, match=r"layer 0 \(conv\) has learned 'decay', which lif does not know"):
         save(other, tmp_path / "net")
     assert not list(tmp_path.iterdir())
@@ -49,7 +52,7 @@ def converted(pair="real-burst"):
     layers = (layer.conv(3), layer.norm(), layer.pool(), layer.flatten(), layer.dense(3))
     params = network.init(jax.random.key(0), layers, SHAPE)
     before, behind = coding.pair(pair, **PAIRS[pair])
-    return conversion.convert(layers, params, images(20), input_code=before, hidden_code=behind, readout="count")
+    return normalization.convert(layers, params, images(20), input_code=before, hidden_code=behind, readout="count")
 
 
 def images(count):
@@ -125,7 +128,7 @@ def test_a_save_that_fails_leaves_nothing_and_one_that_was_cut_does_not_stand_in
 
 
 def test_units_that_no_file_can_tell_are_refused(tmp_path):
-    for unit in (UNITS["plif"]._replace(made=None), neuron.lif(np.full(4, 0.5)), None):
+    for unit in (UNITS["plif"]._replace(made=None), models.lif(np.full(4, 0.5)), None):
         with pytest.raises(ValueError, match="unit has no record of how it was made"):
             save(dataclasses.replace(trained(), unit=unit), tmp_path / "net")
     with pytest.raises(ValueError, match="hidden_code has no record"):

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from framework.ssd import Load, presets
+from framework.ssd import Load
+from framework.ssd.device import presets
 from tests.ssd.event_simulator import PROGRAM, READ, Device, Op
 
 CHANNELS, CHIPS = 3, 2

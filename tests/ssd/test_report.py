@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 
 from framework import ssd
+from framework.ssd.device import presets
+from framework.ssd.workload import generators
 
 pytestmark = pytest.mark.slow
 
-DEVICE = ssd.presets.isp_ml(channels=2, chips=2)
+DEVICE = presets.isp_ml(channels=2, chips=2)
 PAGE = DEVICE.geometry.page_bytes
 
 
@@ -31,13 +33,13 @@ def test_a_trim_counts_in_no_latency_throughput_or_bandwidth_but_its_own():
     assert among.by_kind["reads"] == alone.by_kind["reads"]
     trims = among.by_kind["trims"]
     assert (trims.requests, trims.mean_us, trims.bandwidth) == (3, pytest.approx(DEVICE.timing.memory_us), 0)
-    assert among.percentile(50, ssd.load.TRIM) == DEVICE.timing.memory_us
+    assert among.percentile(50, generators.TRIM) == DEVICE.timing.memory_us
     assert any("TRIM carries no data: the 3 requests" in note for note in among.notes)
     assert not any("TRIM" in note for note in alone.notes)
 
 
 def test_kinds_apart_are_those_of_their_requests():
-    made = ssd.load.poisson(jax.random.key(0), 300, 2e4, read_ratio=0.6, span=2**24)
+    made = generators.poisson(jax.random.key(0), 300, 2e4, read_ratio=0.6, span=2**24)
     report = ssd.simulate(DEVICE, made)
     for name, kind in (("reads", 0), ("writes", 1)):
         which = made.kind == kind
@@ -57,8 +59,8 @@ def test_trims_alone_leave_no_latency():
 
 
 def test_a_sweep_leaves_trims_out_as_a_simulation_does():
-    made = ssd.load.poisson(jax.random.key(0), 200, 2e4, read_ratio=0.5, span=2**24)
-    kind = np.where(np.arange(200) % 5 == 0, ssd.load.TRIM, made.kind).astype(np.int32)
+    made = generators.poisson(jax.random.key(0), 200, 2e4, read_ratio=0.5, span=2**24)
+    kind = np.where(np.arange(200) % 5 == 0, generators.TRIM, made.kind).astype(np.int32)
     made = ssd.Load(made.arrival, made.offset, made.size, kind)
     report, summary = ssd.simulate(DEVICE, made), ssd.sweep([DEVICE], made)
     expected = (report.mean_us, report.percentile(99), report.max_us, report.iops, report.bandwidth)
@@ -66,23 +68,23 @@ def test_a_sweep_leaves_trims_out_as_a_simulation_does():
 
 
 def test_numbers_of_kinds_are_told_under_vmap():
-    made = ssd.load.poisson(jax.random.key(0), 100, 2e4, read_ratio=0.5, span=2**24)
+    made = generators.poisson(jax.random.key(0), 100, 2e4, read_ratio=0.5, span=2**24)
     with jax.enable_x64(True):
         designs = jax.vmap(lambda us: DEVICE.replace(read_us=us))(jnp.array([30.0, 75.0]))
-        serve = lambda design: (lambda report: (report.by_kind["reads"], report.percentile(50, ssd.load.WRITE)))(
+        serve = lambda design: (lambda report: (report.by_kind["reads"], report.percentile(50, generators.WRITE)))(
             ssd.simulate(design, made)
         )
         reads, median = jax.vmap(serve)(designs)
     for i, us in enumerate((30.0, 75.0)):
         alone = ssd.simulate(DEVICE.replace(read_us=us), made)
         np.testing.assert_allclose([each[i] for each in reads], list(alone.by_kind["reads"]), rtol=1e-12)
-        assert median[i] == pytest.approx(alone.percentile(50, ssd.load.WRITE))
+        assert median[i] == pytest.approx(alone.percentile(50, generators.WRITE))
 
 
 @pytest.mark.parametrize(("rate", "beyond"), [(1e4, False), (2e4, False), (2e5, True), (2e6, True)])
 def test_an_open_load_beyond_capacity_is_said(rate, beyond):
     """Four chips read 40,000 pages a second at most, 25,000 without queues that differ by chance."""
-    made = ssd.load.poisson(jax.random.key(0), 3000, rate, span=2**24)
+    made = generators.poisson(jax.random.key(0), 3000, rate, span=2**24)
     report = ssd.simulate(DEVICE, made)
     assert report.overloaded == beyond
     assert ssd.sweep([DEVICE], made).overloaded.tolist() == [beyond]
@@ -91,7 +93,7 @@ def test_an_open_load_beyond_capacity_is_said(rate, beyond):
     if beyond:
         arrivals, end = 1e-6 * np.ptp(made.arrival), 1e-6 * report.elapsed
         assert said[0].startswith(f"arrivals ended after {arrivals:.4g} ms, the last answer after {end:.4g} ms")
-    replayed = ssd.simulate(DEVICE, ssd.load.closed_replay(made, 8))
+    replayed = ssd.simulate(DEVICE, generators.closed_replay(made, 8))
     assert not replayed.overloaded
 
 
@@ -125,7 +127,7 @@ def test_pages_left_in_the_cache_count_in_no_write_amplification():
 def test_write_amplification_behind_a_cache_is_that_of_what_was_flushed():
     fields = {"mapping": "page", "over_provisioning": 0.3, "precondition": "full", "blocks": 16, "pages": 16}
     device = DEVICE.replace(cache_pages=64, **fields)
-    made = ssd.load.closed(jax.random.key(0), 4000, 8, read_ratio=0.0, span=device.capacity)
+    made = generators.closed(jax.random.key(0), 4000, 8, read_ratio=0.0, span=device.capacity)
     report = ssd.simulate(device, made)
     assert report.cached == 64
     assert report.write_amplification == 1 + report.moved / report.flushed

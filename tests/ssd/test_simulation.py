@@ -5,6 +5,9 @@ import pytest
 
 from framework import ssd
 from framework.ssd import simulation
+from framework.ssd.device import presets
+from framework.ssd.engine import closed_forms
+from framework.ssd.workload import generators
 from tests.ssd import oracle
 
 pytestmark = pytest.mark.slow
@@ -44,24 +47,24 @@ def test_requests_of_several_pages_end_with_their_last_one(queue_depth):
 
 
 def poisson(rate, requests=20_000, **choices):
-    return ssd.load.poisson(jax.random.key(0), requests, rate, **choices)
+    return generators.poisson(jax.random.key(0), requests, rate, **choices)
 
 
 def test_an_idle_device_takes_the_sum_of_the_phases():
-    device = ssd.presets.mqsim_default()
-    reads = ssd.simulate(device, ssd.load.closed(jax.random.key(0), 300, 1, read_ratio=1.0))
-    writes = ssd.simulate(device, ssd.load.closed(jax.random.key(0), 300, 1, read_ratio=0.0))
+    device = presets.mqsim_default()
+    reads = ssd.simulate(device, generators.closed(jax.random.key(0), 300, 1, read_ratio=1.0))
+    writes = ssd.simulate(device, generators.closed(jax.random.key(0), 300, 1, read_ratio=0.0))
     assert set(reads.latency.tolist()) == {290 + 75_000 + 30 + 24_576 + 2_496}
     assert set(writes.latency.tolist()) == {2_496 + 361 + 24_576 + 750_000}
-    assert ssd.closed_forms.unloaded(device) == (102_392, 777_433)
-    half = ssd.simulate(device, ssd.load.closed(jax.random.key(0), 300, 1, size=4096))
-    assert set(half.latency.tolist()) == {int(ssd.closed_forms.unloaded(device, 4096).read)}
+    assert closed_forms.unloaded(device) == (102_392, 777_433)
+    half = ssd.simulate(device, generators.closed(jax.random.key(0), 300, 1, size=4096))
+    assert set(half.latency.tolist()) == {int(closed_forms.unloaded(device, 4096).read)}
 
 
 @pytest.mark.parametrize(("rate", "mean"), [(50e3, 117.0), (100e3, 148.0)])
 def test_latencies_are_those_of_mqsim(rate, mean):
     """Means of MQSim for 8 KB reads on 8 channels of 4 chips, of 60,000 requests; these 20,000 are others."""
-    device = ssd.presets.mqsim_default(channels=8, chips=4, dies=1, planes=1, read_us=75, program_us=750)
+    device = presets.mqsim_default(channels=8, chips=4, dies=1, planes=1, read_us=75, program_us=750)
     assert ssd.simulate(device, poisson(rate)).mean_us == pytest.approx(mean, rel=0.02)
 
 
@@ -69,10 +72,10 @@ def test_mixed_loads_are_served_as_by_mqsim():
     """70 % reads at 40,000/s. Of one load MQSim's mean is 456 us; in order of arrival that load takes 496 here. Other
     loads of the law differ by 1 %, but both orders alike: their ratio is held within 1 %, the mean itself within 2 %.
     """
-    device = ssd.presets.mqsim_default(dies=1, planes=1)
+    device = presets.mqsim_default(dies=1, planes=1)
     means, ratios, most = [], [], []
     for seed in range(4):
-        load = ssd.load.poisson(jax.random.key(seed), 40_000, 4e4, read_ratio=0.7)
+        load = generators.poisson(jax.random.key(seed), 40_000, 4e4, read_ratio=0.7)
         report = ssd.simulate(device, load, check=False)
         means.append(report.mean_us)
         ratios.append(report.mean_us / ssd.simulate(device.replace(scheduling="fifo"), load, check=False).mean_us)
@@ -83,9 +86,9 @@ def test_mixed_loads_are_served_as_by_mqsim():
 
 
 def test_a_saturated_device_moves_in_convoys_or_at_the_rate_of_its_bus():
-    load = ssd.load.closed(jax.random.key(0), 12_000, 512)
-    convoy = ssd.presets.mqsim_default(dies=1, planes=1)
-    bounds = ssd.closed_forms.read_bounds(convoy)
+    load = generators.closed(jax.random.key(0), 12_000, 512)
+    convoy = presets.mqsim_default(dies=1, planes=1)
+    bounds = closed_forms.read_bounds(convoy)
     slow = ssd.simulate(convoy, load)
     assert 0.94 * bounds.convoy < slow.iops < bounds.convoy
     fast = ssd.simulate(convoy.replace(arbitration="command-first"), load)
@@ -93,18 +96,18 @@ def test_a_saturated_device_moves_in_convoys_or_at_the_rate_of_its_bus():
 
 
 def test_one_chip_is_an_m_d_1_queue():
-    device = ssd.presets.mqsim_default(channels=1, chips=1, dies=1, planes=1)
+    device = presets.mqsim_default(channels=1, chips=1, dies=1, planes=1)
     service = 290 + 75_000 + 30 + 24_576
     load = poisson(0.3e9 / service, 200_000)
     report = ssd.simulate(device, load)
     waiting = report.latency.mean() - 2_496
-    assert waiting / service == pytest.approx(ssd.closed_forms.queueing(0.3), rel=0.01)
+    assert waiting / service == pytest.approx(closed_forms.queueing(0.3), rel=0.01)
 
 
 @pytest.mark.slow
 def test_designs_and_loads_are_vmapped():
-    device = ssd.presets.isp_ml(channels=3, chips=2)
-    loads = [ssd.load.poisson(jax.random.key(i), 100, 2e4, read_ratio=0.5, span=2**24) for i in range(2)]
+    device = presets.isp_ml(channels=3, chips=2)
+    loads = [generators.poisson(jax.random.key(i), 100, 2e4, read_ratio=0.5, span=2**24) for i in range(2)]
     with jax.enable_x64(True):
         reads = jnp.array([30.0, 75.0, 90.0])
         designs = jax.vmap(lambda us: device.replace(read_us=us))(reads)
@@ -123,8 +126,8 @@ def test_designs_and_loads_are_vmapped():
 
 @pytest.mark.slow
 def test_a_closed_load_under_vmap_equals_a_loop():
-    device = ssd.presets.isp_ml(channels=2, chips=2)
-    load = ssd.load.closed(jax.random.key(0), 80, 5, read_ratio=0.5, span=2**24)
+    device = presets.isp_ml(channels=2, chips=2)
+    load = generators.closed(jax.random.key(0), 80, 5, read_ratio=0.5, span=2**24)
     with jax.enable_x64(True):
         designs = jax.vmap(lambda us: device.replace(program_us=us))(jnp.array([100.0, 300.0]))
         many = jax.vmap(ssd.simulate, in_axes=(0, None))(designs, load)
@@ -133,7 +136,7 @@ def test_a_closed_load_under_vmap_equals_a_loop():
 
 
 def test_a_transformation_of_a_32_bit_caller_is_refused():
-    device, load = ssd.presets.isp_ml(), ssd.load.poisson(jax.random.key(0), 10, 1e4)
+    device, load = presets.isp_ml(), generators.poisson(jax.random.key(0), 10, 1e4)
     with pytest.raises(ValueError, match="jax_enable_x64"):
         jax.vmap(lambda us: ssd.simulate(device.replace(read_us=us), load).ended)(jnp.array([10.0, 20.0]))
     with pytest.raises(ValueError, match="jax_enable_x64"):
@@ -142,7 +145,7 @@ def test_a_transformation_of_a_32_bit_caller_is_refused():
 
 
 def test_a_week_between_requests_does_not_overflow():
-    device = ssd.presets.isp_ml()
+    device = presets.isp_ml()
     arrival = np.arange(70_000) // 7_000 * 60_480 * 10**9
     load = ssd.Load(arrival, np.arange(70_000) % 7_000 * 8192, np.full(70_000, 8192), np.zeros(70_000, np.int32))
     latency = ssd.simulate(device, load).latency.reshape(10, 7_000)
@@ -151,7 +154,7 @@ def test_a_week_between_requests_does_not_overflow():
 
 def test_days_of_work_for_requests_that_come_at_once_do_not_overflow():
     """Writes of 20 s on one chip: times and numbers of so many requests fit no one integer."""
-    device, count = ssd.presets.isp_ml(channels=1, program_us=2e7), 20_000
+    device, count = presets.isp_ml(channels=1, program_us=2e7), 20_000
     columns = np.arange(count) % 100 * 8192, np.full(count, 8192), np.ones(count, np.int32)
     load = ssd.Load(np.zeros(count, np.int64), *columns)
     last = 2_496 + count * (361 + 24_576 + 20 * 10**9)
@@ -160,7 +163,7 @@ def test_days_of_work_for_requests_that_come_at_once_do_not_overflow():
 
 
 def test_an_hour_of_simulated_time_does_not_overflow():
-    device = ssd.presets.isp_ml()
+    device = presets.isp_ml()
     late = 3600 * 10**9
     load = ssd.Load(np.array([0, late]), np.array([0, 0]), np.array([8192, 8192]), np.zeros(2, np.int32))
     report = ssd.simulate(device, load)
@@ -169,7 +172,7 @@ def test_an_hour_of_simulated_time_does_not_overflow():
 
 
 def test_a_load_that_does_not_fit_is_refused():
-    device = ssd.presets.isp_ml(channels=1, blocks=16, pages=16)
+    device = presets.isp_ml(channels=1, blocks=16, pages=16)
     one = lambda offset=0, size=512, arrival=0, kind=0: ssd.Load(
         *(np.array([x]) for x in (arrival, offset, size, kind))
     )
@@ -195,7 +198,7 @@ def test_a_load_that_does_not_fit_is_refused():
 @pytest.mark.parametrize("queue_depth", [0, 4])
 def test_reads_that_have_no_writes_to_go_before_are_served_in_order(ratio, queue_depth):
     """In a smaller program, at the same times; of a mixed load nothing is simplified."""
-    device = ssd.presets.isp_ml(channels=2, chips=2, scheduling="read-first", blocks=64, pages=16)
+    device = presets.isp_ml(channels=2, chips=2, scheduling="read-first", blocks=64, pages=16)
     load = oracle.load(device, np.random.default_rng(0), 120, ratio, queue_depth)
     fifo = device.replace(scheduling="fifo")
     assert simulation.simplified(device, load) == (device if ratio == 0.5 else fifo)

@@ -4,16 +4,18 @@ import numpy as np
 import pytest
 
 from framework import ssd
+from framework.ssd.device import presets
 from framework.ssd.report import nearest_rank
+from framework.ssd.workload import generators
 
 pytestmark = pytest.mark.slow
 
-LOAD = ssd.load.poisson(jax.random.key(0), 150, 4e4, read_ratio=0.7, span=2**24)
+LOAD = generators.poisson(jax.random.key(0), 150, 4e4, read_ratio=0.7, span=2**24)
 
 
 @pytest.mark.slow
 def test_a_mixture_of_designs_is_swept_in_the_order_given():
-    device = ssd.presets.isp_ml(channels=2)
+    device = presets.isp_ml(channels=2)
     designs = [device.replace(channels=(2, 3)[i % 2], read_us=20.0 + 10 * i) for i in range(7)]
     summary = ssd.sweep(designs, LOAD)
     for i, design in enumerate(designs):
@@ -27,7 +29,7 @@ def test_a_mixture_of_designs_is_swept_in_the_order_given():
 
 
 def test_numbers_of_jax_are_swept_as_those_of_python():
-    device = ssd.presets.isp_ml(channels=2)
+    device = presets.isp_ml(channels=2)
     numbers = [20.0, 60.0]
     one, other = (
         ssd.sweep([device.replace(read_us=us) for us in each], LOAD) for each in (numbers, jnp.array(numbers))
@@ -39,8 +41,8 @@ def test_numbers_of_jax_are_swept_as_those_of_python():
 def test_a_sweep_tells_the_write_amplification_of_page_maps():
     """Collection on one of two devices; a plan each."""
     small = {"channels": 1, "blocks": 12, "pages": 8, "mapping": "page", "precondition": "full"}
-    designs = [ssd.presets.isp_ml(**small, over_provisioning=share) for share in (0.4, 0.6)]
-    load = ssd.load.closed(jax.random.key(0), 150, 4, read_ratio=0.2, span=designs[1].capacity)
+    designs = [presets.isp_ml(**small, over_provisioning=share) for share in (0.4, 0.6)]
+    load = generators.closed(jax.random.key(0), 150, 4, read_ratio=0.2, span=designs[1].capacity)
     found = ssd.sweep(designs, load).write_amplification
     assert found.tolist() == [float(ssd.simulate(design, load).write_amplification) for design in designs]
     assert found[0] > found[1] >= 1
@@ -49,13 +51,13 @@ def test_a_sweep_tells_the_write_amplification_of_page_maps():
 def test_a_sweep_refuses_what_a_simulation_refuses():
     with pytest.raises(ValueError, match="at least 1 design"):
         ssd.sweep([], LOAD)
-    tiny = ssd.presets.isp_ml(channels=1, blocks=4, pages=4)
+    tiny = presets.isp_ml(channels=1, blocks=4, pages=4)
     with pytest.raises(ValueError, match="past the device's end"):
         ssd.sweep([tiny], LOAD)
 
 
 def test_a_percentile_is_a_rank():
-    report = ssd.simulate(ssd.presets.isp_ml(channels=2), LOAD)
+    report = ssd.simulate(presets.isp_ml(channels=2), LOAD)
     latency = np.sort(report.latency) / 1000
     assert [report.percentile(p) for p in (1, 50, 100)] == [latency[1], latency[74], latency[149]]
     for count in (3, 100, 1000):  # 7 / 100 * 100 is more than 7 in floating point

@@ -1,0 +1,112 @@
+"""The pictures of the causal study."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import networkx as nx
+import numpy as np
+
+from experiments.parts.causal_prior.problems import Study
+from experiments.parts.shared.intervals import bars
+from framework import causal, runs
+from framework.runs.reporting import figures
+
+KINDS = {  # next to a truth
+    "correct": ("#3c7a3f", "solid"),
+    "reversed": ("#e07a3f", "solid"),
+    "extra": ("#a05195", "solid"),
+    "missing": ("#9aa5b1", "dotted"),
+    "open": ("#2a6f97", "dashed"),
+}
+
+
+DIRECTION_KINDS = {
+    "compelled": ("#2a6f97", "solid"),
+    "knowledge": ("#1d2733", "solid"),
+    "prior": ("#e07a3f", "solid"),
+    "assumed": ("#a05195", "dashed"),
+    "open": ("#7a7a7a", "dashed"),
+}
+TABLE_HEADER = ("source", "target", "direction", "weight", "joined", "forward", "backward", "open")
+
+
+def edge_rows(study: Study, bootstrap: causal.Bootstrap) -> list[tuple]:
+    """A row an edge, as `TABLE_HEADER` names its cells; the frequencies are those of its pair of columns."""
+    place = {name: i for i, name in enumerate(study.names)}
+    rows = []
+    for source, target, direction, weight in causal.edges(bootstrap.result, study.names):
+        i, j = place[source], place[target]
+        shares = bootstrap.joined[i, j], bootstrap.directed[i, j], bootstrap.directed[j, i], bootstrap.open[i, j]
+        rows.append((source, target, direction, weight, *map(float, shares)))
+    return rows
+
+
+def write_graph(run: runs.Run, study: Study, bootstrap: causal.Bootstrap) -> None:
+    """`graph.csv` and `graph.png` of the first problem."""
+    rows = edge_rows(study, bootstrap)
+    run.save_csv("graph.csv", TABLE_HEADER, rows)
+    drawn = causal.to_networkx(bootstrap.result, study.names, study.truths[0] if study.truths else None)
+    if not study.truths:
+        nx.set_edge_attributes(drawn, {(a, b): direction for a, b, direction in drawn.edges(data="direction")}, "kind")
+    widths = {row[:2]: row[4] for row in rows}
+    undirected = [row[:2] for row in rows if row[2] == "open"]
+    which = "graph of the first problem" if len(study.truths) > 1 else "graph"
+    caption = f"The learned {which}; the wider an edge, the more bootstrap resamples join its columns."
+    if undirected:
+        caption += " A line without an arrowhead has an open direction: its reverse explains the data as well."
+    told = [f"{sum(row[2] == name for row in rows)} {name}" for name in DIRECTION_KINDS]
+    title = f"{len(rows)} edges, by what tells their direction: {', '.join(t for t in told if t[:2] != '0 ')}"
+    kinds = KINDS if study.truths else DIRECTION_KINDS
+    run.save_figure("graph", figures.graph(drawn, title if rows else "no edge", kinds, widths, undirected), caption)
+
+
+def draw_adjacency(run: runs.Run, study: Study, results: Mapping[str, causal.Result]) -> None:
+    """The truth, the prior and what each arm learned of the first problem, side by side."""
+    panels = {"truth": study.truths[0].astype(float)} if study.truths else {}
+    if study.priors:
+        panels["prior, by confidence"] = study.priors[0].edges * study.priors[0].confidence
+    panels |= {f"learned, {arm.replace('_', ' ')}": _both_ways(result) for arm, result in results.items()}
+    caption = f"Adjacency matrices{' of the first problem' if len(study.truths) > 1 else ''}, from row to column."
+    if any(_is_open(result).any() for result in results.values()):
+        caption += " An edge whose direction is open stands in both places."
+    run.save_figure("figures/adjacency", figures.matrices(panels, study.names), caption)
+
+
+def _is_open(result: causal.Result) -> np.ndarray:
+    return np.asarray(result.direction) == causal.DIRECTIONS.index("open")
+
+
+def _both_ways(result: causal.Result) -> np.ndarray:
+    """The weights, with those of open edges in both directions."""
+    return result.weights + np.where(_is_open(result), result.weights, 0).T
+
+
+def draw_scores(run: runs.Run, name: str, numbers: Mapping[str, Any], what: str) -> None:
+    """SHD of every arm and baseline."""
+    errors = numbers.get("shd_error", {})
+    means = {arm: (mean, errors.get(arm, 0.0)) for arm, mean in numbers["shd"].items()}
+    caption = f"{what}: structural Hamming distance (SHD) to the truth; less is better."
+    graphs = len(next(iter(numbers["shd_each"].values())))
+    if errors:
+        caption += f" Mean and standard error of {graphs} graphs, a point each."
+    elif graphs > 1:
+        caption += f" Mean of {graphs} graphs, a point each."
+    if "path" in means:
+        caption += " Path: weights cut at a threshold, without a prior and with each use of it in the paper."
+    if "var_sort" in means:
+        caption += " The sorts take columns in order of variance, of R2 or by chance."
+    caption += " Empty has no edge."
+    figure = figures.bars(means, "SHD (edges)", numbers["shd_each"])
+    run.save_figure(f"figures/{name}", figure, caption, runs.no_interval(graphs))
+
+
+def draw_sweep(
+    run: runs.Run, qualities: list[float], lines: Mapping[str, list[tuple[float, float]]], what: str, graphs: int
+) -> None:
+    """SHD against the quality of the prior, a line for each way to take it."""
+    caption = (
+        f"Structural Hamming distance (SHD) against the prior's quality (precision and recall alike), {what}; less is "
+        f"better.{bars(graphs, 'graphs', 'bands')}"
+    )
+    figure = figures.lines(qualities, lines, "precision and recall of the prior", "SHD (edges)")
+    run.save_figure("figures/quality", figure, caption, runs.no_interval(graphs))

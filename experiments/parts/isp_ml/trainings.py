@@ -1,0 +1,260 @@
+"""Training of the in-storage study: every period, learning rate and seed of a rule in one program."""
+
+import itertools
+import sys
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from ml_collections import ConfigDict
+from tqdm import tqdm
+
+from framework import (
+    data,
+    runs,
+    sgd,
+    ssd,
+)
+from framework.core import keys
+from framework.core.devices import TOGETHER
+from framework.sgd import placement
+from framework.sgd.rule import gathered, mean
+from framework.ssd.device import presets
+from framework.ssd.isp import controllers, training
+
+SAMPLES = 10  # images a page: 8 KB over 784 pixels and a label of a byte each
+RULES = ("sync", "downpour", "easgd", "eamsgd", "local")
+SEEN = ("centre", "worker_mean")
+
+
+class Pages(NamedTuple):
+    """Images by page, as bytes, and what accuracy is measured on."""
+
+    images: jax.Array  # [pages, samples, features] uint8
+    labels: jax.Array  # [pages, samples] int32
+    test_images: jax.Array  # [test, features] float32
+    test_labels: jax.Array  # [test] int32
+    maximum: int
+
+
+class Curves(NamedTuple):
+    """Accuracy over simulated time, of one rule on one number of channels."""
+
+    time: dict[int, np.ndarray]  # period -> [looks] seconds
+    accuracy: dict[str, np.ndarray]  # of the centre and of the workers' mean: [periods, rates, seeds, looks]
+    diverged: np.ndarray  # [periods, rates, seeds] bool: no finite numbers at the end, an accuracy of 0
+    joules: dict[int, float]  # period -> for the whole run
+
+
+def pages(config: ConfigDict) -> tuple[Pages, data.ImageSet]:
+    """The pages of the study, amplified, and the images before that."""
+    train = data.images(config.data.name, "train", config.data.dir or None)
+    test = data.images(config.data.name, "test", config.data.dir or None, config.data.test)
+    if train.images.shape[-1] != 1:
+        raise ValueError(f"data.name must be a set of images of one colour, but {train} has {train.images.shape[-1]}")
+    count = config.data.train or len(train.labels)
+    if not SAMPLES <= count <= len(train.labels):
+        raise ValueError(f"data.train must be 0 (all) or {SAMPLES} to {len(train.labels)} images, got {count}")
+    kept = data.first(train, count)
+    key = keys.named(jax.random.key(config.seed), "distortion")
+    scale = kept.images.shape[1] / 28
+    images = data.amplify(key, kept.images[..., 0], config.data.amplify, 34 * scale**2, 4 * scale)
+    labels = np.tile(kept.labels, config.data.amplify)
+    whole = len(images) // SAMPLES * SAMPLES
+    order = np.asarray(jax.random.permutation(keys.named(jax.random.key(config.seed), "pages"), len(images)))[:whole]
+    shape = (whole // SAMPLES, SAMPLES, -1)
+    return Pages(
+        jnp.asarray(images[order].reshape(shape)),
+        jnp.asarray(labels[order].reshape(shape[:2])),
+        jnp.asarray(test.images.reshape(len(test.labels), -1) / np.float32(train.maximum)),
+        jnp.asarray(test.labels),
+        train.maximum,
+    ), kept
+
+
+def check(config: ConfigDict, given: Pages, counts: tuple[int, ...]) -> None:
+    """Refuses what would fail only after the first training."""
+    for channels in counts:
+        controllers.check(design(config, channels), processors(config))
+        training.check_pages(design(config, channels), given.images, SAMPLES * (given.images.shape[-1] + 1))
+        training.share(design(config, channels), given.labels)
+
+
+def make_rule(name: str, workers: int, rate: Any, period: Any, settings: ConfigDict) -> sgd.Rule:
+    """A rule by its name; `alpha` is beta / workers."""
+    step, alpha = optax.sgd(rate), settings.beta / workers
+    if name == "sync":
+        return sgd.synchronous(step)
+    if name == "downpour":
+        return sgd.downpour(step, period, settings.accumulate)
+    if name == "local":
+        return sgd.local(step, period)
+    momentum = settings.momentum if name == "eamsgd" else 0.0
+    return sgd.elastic(step, alpha, period, momentum=momentum, synchronous=False)
+
+
+def start(config: ConfigDict, features: int, classes: int) -> dict[str, jax.Array]:
+    """Parameters of softmax regression, all zero; of an MLP where hidden units are asked for."""
+    sizes = (features, *([config.hidden] if config.hidden else []), classes)
+    key, params = keys.named(jax.random.key(config.seed), "weights"), {}
+    for i, (before, behind) in enumerate(itertools.pairwise(sizes)):
+        scale = np.sqrt(2 / before) if config.hidden else 0.0
+        params[f"w{i}"] = scale * jax.random.normal(jax.random.fold_in(key, i), (before, behind))
+        params[f"b{i}"] = jnp.zeros(behind)
+    return params
+
+
+def logits(params: dict[str, jax.Array], x: jax.Array) -> jax.Array:
+    """Of images `[batch, features]`, `[batch, classes]`."""
+    layers = len(params) // 2
+    for i in range(layers):
+        x = x @ params[f"w{i}"] + params[f"b{i}"]
+        x = jax.nn.relu(x) if i < layers - 1 else x
+    return x
+
+
+def loss(params: dict[str, jax.Array], page: tuple[jax.Array, jax.Array]) -> jax.Array:
+    """Cross-entropy of a page, (floats `[samples, features]`, labels `[samples]`)."""
+    x, labels = page
+    return optax.softmax_cross_entropy_with_integer_labels(logits(params, x), labels).mean()
+
+
+def cost(config: ConfigDict, given: Pages) -> controllers.Work:
+    """What a page costs: by the formula for softmax regression, counted in the program for an MLP."""
+    features, classes = given.images.shape[-1], int(given.labels.max()) + 1
+    if not config.hidden:
+        return controllers.softmax_regression(features, classes, SAMPLES)
+    page = jnp.zeros((SAMPLES, features)), jnp.zeros(SAMPLES, jnp.int32)
+    return controllers.work(loss, start(config, features, classes), page)
+
+
+def design(config: ConfigDict, channels: int) -> ssd.Design:
+    """The device of the study with so many channels."""
+    return presets.isp_ml(channels=channels, read_us=config.ssd.read_us, channel_mt_s=config.ssd.channel_mt_s)
+
+
+def processors(config: ConfigDict) -> controllers.Controllers:
+    """Its controllers."""
+    names = ("clock_mhz", "width", "bus_gb_s", "parameter_bytes", "buffer_bytes")
+    return controllers.Controllers(**{name: config.ssd[name] for name in names})
+
+
+def periods(config: ConfigDict, name: str) -> tuple[int, ...]:
+    """Local steps between two exchanges, as asked for or all of the study's; synchronous SGD has but one."""
+    asked = tuple(config.periods) if config.period is None else (config.period,)
+    return (1,) if name == "sync" else asked
+
+
+def curves(config: ConfigDict, run: runs.Run, given: Pages, name: str, channels: int, seeds: list[int]) -> Curves:
+    """All periods, rates and seeds of a rule, learned in one program and timed by the device's clock.
+
+    Equal workers take turns in their order, so that events in the order of the clock are rounds.
+    """
+    studied = periods(config, name)
+    each = len(given.images) // channels
+    rounds = each * config.epochs
+    per_look = max(rounds // config.looks, 1)
+    looks = rounds // per_look
+    settings = list(itertools.product(studied, config.rates))
+    fixed = {
+        "pages": given._replace(maximum=jnp.float32(given.maximum)),
+        "period": jnp.array([period for period, _ in settings], jnp.int32),
+        "rate": jnp.array([rate for _, rate in settings], jnp.float32),
+        "order": jnp.stack([_order(seed, channels, each, config.epochs) for seed in seeds], axis=1),
+    }
+    devices = placement.devices_for(channels)
+    if devices > 1:
+        tqdm.write(f"{name}: {channels} workers on {devices} devices", file=sys.stderr)
+    params = start(config, given.images.shape[-1], int(given.labels.max()) + 1)
+    first = make_rule(name, channels, 0.1, 1, config.rules).init(params, channels)
+    cases = len(seeds), len(settings)
+    masters = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (*cases, *leaf.shape)), first.master)
+    copied = lambda leaf: jnp.broadcast_to(leaf[:, None, None], (channels, *cases, *leaf.shape[1:]))
+    history = jnp.zeros((looks, len(SEEN), *cases))
+    begun = masters, jax.tree.map(copied, first.workers), jnp.zeros((), jnp.int32), history
+    phase = f"{name}-{channels}"
+    arms = [f"every {period} at {rate:g}" for period, rate in settings]
+
+    def rows(done: int, seen: dict[str, np.ndarray]) -> list[dict[str, Any]]:
+        place = {"step": done * per_look, "phase": phase}
+        return [
+            place | {"arm": arm, "period": period, "rate": rate, "seed": seed, "accuracy": float(np.nan_to_num(value))}
+            for arm, (period, rate), own in zip(arms, settings, seen["centre"][-1].T, strict=True)
+            for seed, value in zip(seeds, own, strict=True)
+        ]
+
+    step = _look(name, channels, per_look, config.rules, devices)
+    split = TOGETHER if devices == jax.device_count() else None
+    ended = runs.drive(run, phase, step, begun, fixed, looks, max(looks // 8, 1), rows, split=split)
+    shape = (len(SEEN), len(studied), len(config.rates), len(seeds), looks)
+    history = np.asarray(ended[-1]).transpose(1, 3, 2, 0).reshape(shape)
+    time, joules = {}, {}
+    for period in studied:
+        time[period], joules[period] = _clock(config, given, name, channels, period, looks, per_look)
+    diverged = np.isnan(history[..., -1]).any(0)
+    return Curves(time, dict(zip(SEEN, np.nan_to_num(history), strict=True)), diverged, joules)
+
+
+def _look(name: str, channels: int, rounds: int, settings: ConfigDict, devices: int):
+    """Rounds of training up to the next look, of all settings at once; the workers are spread over devices.
+
+    All settings of a seed read the same pages, which makes their products one.
+    """
+
+    def on_device(shared, own, axis):
+        masters, number, fixed = shared
+        given = fixed["pages"]
+
+        def one(master: sgd.Master, workers: sgd.Worker, order: jax.Array, period: jax.Array, rate: jax.Array):
+            rule = make_rule(name, channels, rate, period, settings)
+
+            def round_(state: sgd.State, place: jax.Array) -> tuple[sgd.State, None]:
+                chosen = order[:, number * rounds + place]
+                page = given.images[chosen] / given.maximum, given.labels[chosen]
+                return rule.step(state, loss, page, axis), None
+
+            state, _ = jax.lax.scan(round_, sgd.State(master, workers), jnp.arange(rounds))
+            both = state.centre, mean(gathered(state.workers.params, axis))
+            return state.master, state.workers, jnp.stack([_accuracy(params, given) for params in both])
+
+        of_seed = jax.vmap(one, in_axes=(0, 1, None, 0, 0), out_axes=(0, 1, 1))
+        every = jax.vmap(of_seed, in_axes=(0, 1, 1, None, None), out_axes=(0, 1, 1))
+        masters, workers, seen = every(masters, *own, fixed["period"], fixed["rate"])
+        return (masters, seen), (workers, own[1])
+
+    def look(carry, fixed):
+        masters, workers, number, history = carry
+        order, fixed = fixed["order"], {name: leaf for name, leaf in fixed.items() if name != "order"}
+        spread = placement.spread(on_device, devices, "shard_map")
+        (masters, seen), (workers, _) = spread((masters, number, fixed), (workers, order))
+        return (masters, workers, number + 1, history.at[number].set(seen)), dict(zip(SEEN, seen, strict=True))
+
+    return look
+
+
+def _accuracy(params: dict[str, jax.Array], given: Pages) -> jax.Array:
+    """Share of test images that are right; NaN where the logits are no finite numbers."""
+    found = logits(params, given.test_images)
+    return jnp.where(jnp.isfinite(found).all(), (found.argmax(-1) == given.test_labels).mean(), jnp.nan)
+
+
+def _order(seed: int, channels: int, each: int, epochs: int) -> jax.Array:
+    """`[channels, rounds]`: the page of each channel and round; page p lies on channel p mod channels."""
+    key = keys.named(jax.random.key(seed), "order")
+    orders = [jax.random.permutation(jax.random.fold_in(key, epoch), each) for epoch in range(epochs)]
+    return jnp.concatenate(orders) * channels + jnp.arange(channels)[:, None]
+
+
+def _clock(config: ConfigDict, given: Pages, name: str, channels: int, period: int, looks: int, per_look: int):
+    """Seconds at the looks, and joules in all."""
+    device, units, work = design(config, channels), processors(config), cost(config, given)
+    rule = make_rule(name, channels, 0.1, period, config.rules)
+    turns = 1 if rule.event is None else channels
+    rounds = looks * per_look
+    planned = training.schedule(device, units, work, rule, rounds * turns)
+    if rule.event is not None and (planned.worker.reshape(rounds, channels) != np.arange(channels)).any():
+        raise ValueError(f"{name} on {channels} channels: workers do not take turns in their order")
+    time = planned.time[per_look * turns - 1 :: per_look * turns]
+    return time * 1e-9, training.energy(device, units, work, rounds * channels, int(time[-1]))

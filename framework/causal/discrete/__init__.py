@@ -1,0 +1,1 @@
+"""Search over graphs: exact, edge by edge and order by order; orientation within an equivalence class."""

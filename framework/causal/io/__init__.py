@@ -1,0 +1,1 @@
+"""Tables of other programs in, edges and fitted results out."""

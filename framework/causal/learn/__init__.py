@@ -1,0 +1,1 @@
+"""The continuous path: acyclicity, models, scores, and the objective that the path minimises."""

@@ -1,0 +1,1 @@
+"""How close an estimated graph is to the true one."""

@@ -1,0 +1,1 @@
+"""Prior knowledge from a language model: questions, replies, recorded answers."""

@@ -1,0 +1,1 @@
+"""Generated problems: random graphs, structural equations, physics, published discrete networks."""

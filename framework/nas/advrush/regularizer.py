@@ -1,0 +1,119 @@
+"""AdvRush: an architecture search whose outer loss also asks for a smooth loss surface.
+
+    L_val + gamma R,    R the curvature of `nas.curvature`, after a warm-up.
+
+The paper's objective and the authors' program differ; both are named settings and nothing lies between them:
+`paper` takes the squared norm, each image's own direction, the two halves of the training set; `official_code` takes
+four times the norm itself, 1e-7 in the direction, both loaders unshuffled over all images, and leaves batch norms on
+their running statistics while weights train after the warm-up.
+
+Reference: Mok, Na, Choe and Yoon, "AdvRush: Searching for Adversarially Robust Neural Architectures", ICCV 2021,
+arXiv 2108.01289, and the authors' program (nutellamok/advrush, a15b26a).
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from framework.core.types import Params
+from framework.nas.advrush import curvature
+from framework.nas.advrush.curvature import KINDS, TINY, Kind
+
+OuterLoss = Callable[[Params, Params, jax.Array, jax.Array], tuple[jax.Array, Any]]
+RAMP = (0.0, 0.3, 0.6, 0.9, 1.2, 1.5)
+
+
+@jax.tree_util.register_static
+@dataclass(frozen=True)
+class Regulariser:
+    """What is added to the outer loss, and when; hashable, and static under `jit`.
+
+    Args:
+      gamma: the weight of R.
+      h: the length of the step, in units of the images as the network sees them.
+      warmup: epochs without it.
+      squared: the square of the norm, or the norm itself.
+      scale: in front of R.
+      tiny: added to the direction.
+      kind: `difference` or `exact`; see `nas.curvature`.
+      ramp: h of the first epochs, by absolute epoch; then `h`.
+
+    Raises:
+      ValueError: for a number out of range, or an unknown kind.
+    """
+
+    gamma: float = 0.01
+    h: float = 1.5
+    warmup: int = 50
+    squared: bool = True
+    scale: float = 1.0
+    tiny: float = 0.0
+    kind: Kind = "difference"
+    ramp: tuple[float, ...] = ()
+
+    def __post_init__(self):
+        if not self.warmup >= 0 or not all(0 <= h < math.inf for h in (self.h, *self.ramp)):
+            raise ValueError(
+                f"h and warmup must be finite and not negative, got {self.h}, {self.ramp} and {self.warmup}"
+            )
+        if not all(map(math.isfinite, (self.gamma, self.scale, self.tiny))):
+            raise ValueError(
+                f"gamma and scale must be finite, and tiny, got {self.gamma}, {self.scale} and {self.tiny}"
+            )
+        if self.kind not in KINDS:
+            raise ValueError(f"the kind of curvature must be one of {', '.join(KINDS)}, got {self.kind!r}")
+
+    def step_at(self, epoch: jax.Array) -> jax.Array:
+        """h in an epoch, counted from 0."""
+        hs = jnp.array([*self.ramp, self.h])
+        return hs[jnp.minimum(epoch, len(self.ramp))]
+
+
+def paper() -> Regulariser:
+    """The paper's: squared norm, gamma .01, h 1.5, 50 of 60 epochs of warm-up."""
+    return Regulariser()
+
+
+def official_code() -> Regulariser:
+    """The authors' program's: four times the norm, 1e-7 in the direction, h by absolute epoch."""
+    return Regulariser(squared=False, scale=4.0, tiny=TINY, ramp=RAMP)
+
+
+def regularize(
+    loss: OuterLoss,
+    gamma: float | jax.Array = 0.01,
+    h: float | jax.Array = 1.5,
+    curved: OuterLoss | None = None,
+    squared: bool = True,
+    kind: Kind = "difference",
+    tiny: float = 0.0,
+    everything: bool = False,
+) -> OuterLoss:
+    """The loss plus gamma R.
+
+    Args:
+      loss: (alphas, weights, images, labels) -> (mean loss, aux).
+      gamma: the weight of R; may be traced.
+      h: see `curvature.penalty`; for inputs that are normalised, in those units.
+      curved: likewise, the loss whose curvature R is: the mean of losses of which each depends on its own image, so
+        with batch norms on running statistics; by default `loss` itself.
+      squared, kind, tiny, everything: see `curvature.penalty`. By default R has a derivative in alphas only.
+
+    Returns:
+      (alphas, weights, images, labels) -> (mean loss + gamma R, (aux, R)).
+    """
+    curved = curved or loss
+
+    def regularised(alphas, weights, images, labels):
+        value, aux = loss(alphas, weights, images, labels)
+        own = weights if everything else jax.lax.stop_gradient(weights)
+        images = images if everything else jax.lax.stop_gradient(images)
+        summed = lambda a, x: len(x) * curved(a, own, x, labels)[0]
+        found = curvature.penalty(summed, alphas, images, h, squared, kind, tiny, everything)
+        return value + gamma * found, (aux, found)
+
+    return regularised

@@ -1,0 +1,62 @@
+"""AutoSNN: the search for spiking architectures that are accurate and fire little.
+
+    space = autosnn.space(channels=16, image=(32, 32, 3), classes=10)
+    state = autosnn.train_supernet(key, images, labels, space, autosnn.Config(epochs=100))
+    scores = autosnn.enumerate(state, images, labels)
+    best = autosnn.evolve(key, state, images, labels, lambda_=-0.08)
+    net = autosnn.network(space, best.architecture)
+
+Reference: Na et al., "AutoSNN: towards energy-efficient spiking neural networks", ICML 2022, arXiv 2201.12738.
+"""
+
+from framework.nas.autosnn.enumeration import Scores, enumerate, evaluate
+from framework.nas.autosnn.evolution import Config as SearchConfig
+from framework.nas.autosnn.evolution import (
+    Found,
+    evolve,
+    fitness,
+    from_table,
+    search,
+)
+from framework.nas.autosnn.meters import Costs, costs
+from framework.nas.autosnn.network import Dynamics, Network, Outputs
+from framework.nas.autosnn.space import (
+    Space,
+    check,
+    network,
+    space,
+)
+from framework.nas.autosnn.supernet import Supernet, inherit
+from framework.nas.autosnn.training import (
+    Config,
+    squared_error,
+    train_network,
+    train_supernet,
+)
+
+__all__ = [
+    "Config",
+    "Costs",
+    "Dynamics",
+    "Found",
+    "Network",
+    "Outputs",
+    "Scores",
+    "SearchConfig",
+    "Space",
+    "Supernet",
+    "check",
+    "costs",
+    "enumerate",
+    "evaluate",
+    "evolve",
+    "fitness",
+    "from_table",
+    "inherit",
+    "network",
+    "search",
+    "space",
+    "squared_error",
+    "train_network",
+    "train_supernet",
+]

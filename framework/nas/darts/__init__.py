@@ -1,0 +1,73 @@
+"""DARTS: search by gradient in a supernet whose edges are weighted sums of operations.
+
+    net = darts.supernet(channels=16, cells=8, classes=10)
+    state = darts.search(key, net, (images, labels), (valid_images, valid_labels), darts.Config())
+    found = darts.genotype(state.alphas)
+    darts.to_json(found)
+
+Reference: Liu, Simonyan and Yang, "DARTS: Differentiable Architecture Search", ICLR 2019, arXiv 1806.09055.
+"""
+
+from framework.nas.darts import network
+from framework.nas.darts.bilevel import (
+    Config,
+    Data,
+    Searcher,
+    State,
+    search,
+    searcher,
+    several,
+    steps_of,
+)
+from framework.nas.darts.genotype import (
+    Genotype,
+    Health,
+    check,
+    from_json,
+    genotype,
+    health,
+    to_json,
+    to_networkx,
+)
+from framework.nas.darts.space import (
+    EDGES,
+    OPERATIONS,
+    Alphas,
+    init_alphas,
+)
+from framework.nas.darts.supernet import (
+    Supernet,
+    apply,
+    init,
+    parameter_count,
+    supernet,
+)
+
+__all__ = [
+    "EDGES",
+    "OPERATIONS",
+    "Alphas",
+    "Config",
+    "Data",
+    "Genotype",
+    "Health",
+    "Searcher",
+    "State",
+    "Supernet",
+    "apply",
+    "check",
+    "from_json",
+    "genotype",
+    "health",
+    "init",
+    "init_alphas",
+    "network",
+    "parameter_count",
+    "search",
+    "searcher",
+    "several",
+    "steps_of",
+    "supernet",
+    "to_json",
+    "to_networkx",
+]

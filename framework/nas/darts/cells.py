@@ -1,0 +1,202 @@
+"""A cell of the supernet: every edge is the weighted sum of all operations.
+
+All edges that leave a state are computed together: one ReLU, one product for the first halves of their separable
+convolutions, one for the second halves, one for the dilated ones; the pools and the identity, which have no parameters,
+once a state. What the sum weighs is the same.
+"""
+
+import math
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from framework.core import keys
+from framework.core.types import Key, Params
+from framework.nas.darts import operations
+from framework.nas.darts.operations import WIDTH, Form
+from framework.nas.darts.space import (
+    BY_SOURCE,
+    EDGES,
+    INPUTS,
+    NODES,
+    OPERATIONS,
+    STATES,
+    edges_of,
+)
+
+SHRINKING = 8  # edges that leave the inputs; in a reduction cell they halve the image
+STAGES = (range(2), range(2, 3), range(3, 4), range(4, 5))  # states whose edges are computed together
+MAX, AVERAGE, SKIP, SEP_3, SEP_5, DIL_3, DIL_5 = range(1, len(OPERATIONS))
+
+
+@dataclass(frozen=True)
+class Uniform:
+    """Parameters yet to be drawn, U(-1, 1) / sqrt(fan_in): torch's default of convolutions and dense layers."""
+
+    shape: tuple[int, ...]
+    fan_in: int
+
+
+def drawn(key: Key, params: Params) -> Params:
+    """A tree whose leaves `Uniform` have become arrays; all of them from one draw, which compiles fast."""
+    keys.check(key)
+    leaves, structure = jax.tree.flatten(params)
+    sizes = [math.prod(leaf.shape) if isinstance(leaf, Uniform) else 0 for leaf in leaves]
+    parts = jnp.split(jax.random.uniform(key, (sum(sizes),), minval=-1, maxval=1), np.cumsum(sizes)[:-1])
+    fill = lambda leaf, part: part.reshape(leaf.shape) / math.sqrt(leaf.fan_in) if isinstance(leaf, Uniform) else leaf
+    return jax.tree.unflatten(structure, map(fill, leaves, parts))
+
+
+def running(*shape: int) -> Params:
+    """Statistics of a batch norm that has seen nothing."""
+    return {"mean": jnp.zeros(shape), "var": jnp.ones(shape)}
+
+
+def init_before(incoming: tuple[int, int], channels: int, shrinks: bool) -> list[Params]:
+    """Parameters of what brings the two inputs of a cell to its resolution and channels."""
+    made = []
+    for place, wide in enumerate(incoming):
+        shape = (2, wide, channels // 2) if shrinks and place == 0 else (wide, channels)
+        made.append({"kernel": Uniform(shape, wide)} | running(channels))
+    return made
+
+
+def init_mixed(incoming: tuple[int, int], channels: int, reduction: bool, shrinks: bool) -> Params:
+    """Parameters of a mixed cell; leaves begin with its edges, source after source, or with its states.
+
+    Args:
+      incoming: channels of the two inputs.
+      channels: of a node.
+      reduction: whether the cell halves the resolution.
+      shrinks: whether the cell before did, so that the first input is twice as large.
+    """
+    edges = len(EDGES)
+    convolutions = lambda dilations: {
+        "depthwise_3": Uniform((edges, dilations, channels, 3, 3), 9),
+        "depthwise_5": Uniform((edges, dilations, channels, 5, 5), 25),
+        "pointwise": Uniform((edges, 2 * dilations, channels, channels), channels),
+        **running(edges, 2 * dilations, channels),
+    }
+    params = {
+        "before": init_before(incoming, channels, shrinks),
+        "first": convolutions(2),  # separable ones of both sizes, then dilated ones
+        "second": convolutions(1),  # the second halves of separable ones
+        "pools": running(STATES - 1, 2, channels),
+    }
+    if reduction:
+        kernel = Uniform((SHRINKING, 2, channels, channels // 2), channels)
+        params["skip"] = {"kernel": kernel} | running(SHRINKING, channels)
+    return params
+
+
+def before(own: list[Params], inputs: tuple[jax.Array, jax.Array], train: bool) -> tuple[list[jax.Array], list[Params]]:
+    """The two inputs of a cell at its resolution and with its channels, and the parameters with statistics moved."""
+    states, after = [], []
+    for each, x in zip(own, inputs, strict=True):
+        fit = operations.reduced if each["kernel"].ndim == 3 else operations.pointwise
+        state, seen = operations.normalised(fit(operations.relu(x), each["kernel"].astype(x.dtype)), each, train)
+        states.append(state)
+        after.append(each | seen)
+    return states, after
+
+
+def mixed(
+    params: Params, inputs: tuple[jax.Array, jax.Array], weights: jax.Array, train: bool, form: Form
+) -> tuple[jax.Array, Params]:
+    """The cell's output, and its parameters with their running statistics moved.
+
+    Args:
+      params: of `init_mixed`.
+      inputs: `[channels, B, H, W]`, the outputs of the two cells before.
+      weights: `[14, 8]`, the softmax of alpha.
+      train: whether batch norms take the batch's statistics.
+      form: of the depthwise convolutions.
+
+    Returns:
+      `[4 channels, B, H', W']`, and parameters.
+    """
+    states, after = before(params["before"], inputs, train)
+    weights = weights[jnp.array(BY_SOURCE)].astype(inputs[0].dtype)
+    nodes: list[jax.Array] = []
+    seen = []
+    for sources in STAGES:
+        x = jnp.stack(states) if sources.start == 0 else nodes[sources.start - INPUTS][None]
+        own = _of(params, sources)
+        outputs, moved = leaving(own, x, weights[edges_of(sources)].reshape(len(x), -1, len(OPERATIONS)), train, form)
+        seen.append(moved)
+        late = NODES - outputs.shape[1]
+        sums = outputs.sum(0) if len(x) > 1 else outputs[0]
+        nodes = nodes[:late] + [node + own for node, own in zip(nodes[late:], sums, strict=True)] if nodes else [*sums]
+    return jnp.concatenate(nodes), _gathered(params, seen) | {"before": after}
+
+
+def leaving(own: Params, x: jax.Array, weights: jax.Array, train: bool, form: Form) -> tuple[jax.Array, Params]:
+    """What some states send along each edge that leaves them, and the statistics moved.
+
+    Args:
+      own: the parameters of these states and edges; with `skip` where they halve the image.
+      x: `[states, C, B, H, W]`.
+      weights: `[states, edges, 8]`.
+
+    Returns:
+      `[states, edges, C, B, H', W']`, and statistics.
+    """
+    stride = 2 if "skip" in own else 1
+    moved = {}
+
+    def norm(name: str, y: jax.Array) -> jax.Array:
+        y, moved[name] = operations.normalised(y, own[name], train)
+        return y
+
+    active = operations.relu(x)
+    first, second = own["first"], own["second"]
+    y = [
+        operations.depthwise_shared(active, _kernels(first, dilation - 1, x.dtype), dilation, stride, form)
+        for dilation in (1, 2)
+    ]
+    y = jnp.concatenate([each.reshape(*each.shape[:1], -1, 2, *each.shape[2:]) for each in y], 2)
+    y = norm("first", operations.pointwise(y, first["pointwise"].astype(x.dtype)))
+    kernels = _kernels(second, 0, x.dtype).reshape(*second["mean"].shape, WIDTH, WIDTH)
+    sep = operations.depthwise(operations.relu(y[:, :, :2]), kernels, form=form)
+    sep = norm("second", operations.pointwise(sep, second["pointwise"].astype(x.dtype)))
+    pools = norm("pools", jnp.stack([operations.max_pool(x, stride), operations.average_pool(x, stride)], 1))
+    skip = (
+        x[:, None] if stride == 1 else norm("skip", operations.reduced(active, own["skip"]["kernel"].astype(x.dtype)))
+    )
+    weigh = lambda operation: weights[..., operation, None, None, None, None]
+    total = weigh(MAX) * pools[:, None, 0] + weigh(AVERAGE) * pools[:, None, 1] + weigh(SKIP) * skip
+    total += weigh(SEP_3) * sep[:, :, 0] + weigh(SEP_5) * sep[:, :, 1]
+    return total + weigh(DIL_3) * y[:, :, 2] + weigh(DIL_5) * y[:, :, 3], moved
+
+
+def _kernels(own: Params, which: int, dtype) -> jax.Array:
+    """Depthwise kernels of both sizes, the smaller with zeros around, `[states, 2 edges, C, 5, 5]`."""
+    small, large = own["depthwise_3"][:, :, which], own["depthwise_5"][:, :, which]
+    small = jnp.pad(small, [(0, 0)] * 3 + [((WIDTH - 3) // 2,) * 2] * 2)
+    both = jnp.stack([small, large], 2)
+    return both.reshape(len(both), -1, *both.shape[3:]).astype(dtype)
+
+
+def _of(params: Params, sources: range) -> Params:
+    """What belongs to some states and the edges that leave them, `[states, edges, ...]` and `[states, ...]`."""
+    count, edges = len(sources), edges_of(sources)
+    of_edges = lambda leaf: leaf[edges].reshape(count, -1, *leaf.shape[1:])
+    own = {name: jax.tree.map(of_edges, params[name]) for name in ("first", "second")}
+    own["pools"] = jax.tree.map(lambda leaf: leaf[sources.start : sources.stop], params["pools"])
+    if "skip" in params and sources.start == 0:
+        own["skip"] = jax.tree.map(of_edges, params["skip"])
+    return own
+
+
+def _gathered(params: Params, seen: list[Params]) -> Params:
+    """Parameters with the statistics that all states have moved."""
+    after = dict(params)
+    for name in seen[0]:
+        parts = [each[name] for each in seen if name in each]
+        join = lambda *leaves, like: jnp.concatenate([leaf.reshape(-1, *like.shape[1:]) for leaf in leaves])
+        after[name] = params[name] | {
+            stat: join(*(part[stat] for part in parts), like=params[name][stat]) for stat in parts[0]
+        }
+    return after

@@ -1,0 +1,1 @@
+"""Sweeps over settings and seeds, in processes or on Ray."""

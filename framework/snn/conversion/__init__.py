@@ -1,0 +1,1 @@
+"""From a trained DNN to a spiking network, and its simulation."""

@@ -1,0 +1,1 @@
+"""What a spiking network costs and how it spikes."""

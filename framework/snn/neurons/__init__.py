@@ -1,0 +1,1 @@
+"""Neuron models, surrogate gradients, and the neural codes of input and hidden layers."""

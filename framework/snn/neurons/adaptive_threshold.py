@@ -1,0 +1,130 @@
+"""The units of the hidden codes: a membrane, a threshold that moves, and a reset by what was sent.
+
+Each function gives `init(shape, layer=0, dtype=None) -> state` and `step(state, current, params=None) -> (state,
+payload)` of a code in `coding`, which says what the arguments mean and checks them.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from framework.snn.neurons.surrogate import Number, Surrogate
+
+State = Any  # a NamedTuple of arrays
+Params = dict[str, Number]
+Unit = tuple[Callable[..., State], Callable[..., tuple[State, jax.Array]]]  # init and step
+
+FLOOR = 2.0**-24  # of a burst's gain where beta < 1, so that the threshold stays above 0
+
+
+class MembraneState(NamedTuple):
+    """A neuron whose only memory is its membrane."""
+
+    membrane: jax.Array  # [batch, ...] potential after the reset, in the threshold's unit
+
+
+class PhaseState(NamedTuple):
+    """A neuron that shares a clock with all others."""
+
+    membrane: jax.Array  # [batch, ...] potential after the reset, in the threshold's unit
+    clock: jax.Array  # [] int32, steps taken
+
+
+class BurstState(NamedTuple):
+    """A neuron that knows how long its burst is."""
+
+    membrane: jax.Array  # [batch, ...] potential after the reset, in the threshold's unit
+    gain: jax.Array  # [batch, ...] theta / threshold of the next step, 1 outside a burst
+
+
+def rate(threshold: Number, surrogate: Surrogate, start: Number, leak: Number) -> Unit:
+    """theta = threshold."""
+
+    def init(shape: tuple[int, ...], layer: int = 0, dtype: Any = None) -> MembraneState:
+        return MembraneState(jnp.full(shape, start * threshold, dtype))
+
+    def step(state: MembraneState, current: jax.Array, params: Params | None = None):
+        membrane, _, payload = fire(leak * state.membrane + current, threshold, surrogate)
+        return MembraneState(membrane), payload
+
+    return init, step
+
+
+def phase(period: int, threshold: Number, surrogate: Surrogate, start: Number, leak: Number) -> Unit:
+    """theta(t) = threshold 2^-(1 + t mod period)."""
+    weights = [2.0 ** -(1 + j) for j in range(period)]
+
+    def init(shape: tuple[int, ...], layer: int = 0, dtype: Any = None) -> PhaseState:
+        return PhaseState(jnp.full(shape, start * threshold, dtype), jnp.zeros((), jnp.int32))
+
+    def step(state: PhaseState, current: jax.Array, params: Params | None = None):
+        theta = threshold * jnp.asarray(weights, state.membrane.dtype)[state.clock % period]
+        membrane, _, payload = fire(leak * state.membrane + current, theta, surrogate)
+        return PhaseState(membrane, state.clock + 1), payload
+
+    return init, step
+
+
+def burst(
+    beta: Number,
+    threshold: Number,
+    cap: float | None,
+    surrogate: Surrogate,
+    start: Number,
+    leak: Number,
+    stop: bool,
+    initial: Params,
+) -> Unit:
+    """theta = threshold g;  g <- s beta g + (1 - s), within [2^-24, cap].
+
+    Args:
+      stop: whether the gradient takes g and s in the update of g as constants; beta's own derivative there stays.
+      initial: what is learned, by its raw value.
+    """
+
+    def init(shape: tuple[int, ...], layer: int = 0, dtype: Any = None) -> BurstState:
+        return BurstState(jnp.full(shape, start * threshold, dtype), jnp.ones(shape, dtype))
+
+    def step(state: BurstState, current: jax.Array, params: Params | None = None):
+        values = initial if params is None else params
+        base = jnp.exp(values["threshold"]) if "threshold" in initial else threshold
+        growth = 1 + jax.nn.softplus(values["beta"]) if "beta" in initial else beta
+        membrane, spikes, payload = fire(leak * state.membrane + current, base * state.gain, surrogate)
+        gain = state.gain
+        if stop:
+            gain, spikes = jax.lax.stop_gradient((gain, spikes))
+        gain = spikes * growth * gain + (1 - spikes)
+        gain = jnp.where(gain < FLOOR, FLOOR, gain)
+        if cap is not None:
+            gain = jnp.where(gain > cap, cap, gain)
+        return BurstState(membrane, gain), payload
+
+    return init, step
+
+
+def multispike(levels: int | None, threshold: Number, surrogate: Surrogate, start: Number, leak: Number) -> Unit:
+    """n = clip(floor(u / threshold), 0, levels) spikes in one step; the surrogate sees the level nearest to u."""
+
+    def init(shape: tuple[int, ...], layer: int = 0, dtype: Any = None) -> MembraneState:
+        return MembraneState(jnp.full(shape, start * threshold, dtype))
+
+    def step(state: MembraneState, current: jax.Array, params: Params | None = None):
+        membrane = leak * state.membrane + current
+        level = jax.lax.stop_gradient(jnp.clip(jnp.round(membrane / threshold), 1, levels))
+        payload = (level - 1 + surrogate((membrane - level * threshold) / threshold)) * threshold
+        return MembraneState(membrane - payload), payload
+
+    return init, step
+
+
+def fire(membrane: jax.Array, theta: Number, surrogate: Surrogate) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Membrane after the reset, spikes and payload.
+
+    The surrogate's argument is in units of theta, so that the payload's slope in the membrane is the pseudo-derivative
+    itself, whatever theta is.
+    """
+    spikes = surrogate((membrane - theta) / theta)
+    payload = spikes * theta
+    return membrane - payload, spikes, payload

@@ -1,0 +1,1 @@
+"""NIR, the Neuromorphic Intermediate Representation: read, run and write."""

@@ -1,0 +1,1 @@
+"""A device: geometry, timing, energy, and designs by name."""

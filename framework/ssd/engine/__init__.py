@@ -1,0 +1,1 @@
+"""The simulation itself: the bus arbiter, open and closed loops, queues, invariants."""

@@ -1,0 +1,1 @@
+"""The flash translation layer: page map, garbage collection, write buffer."""

@@ -1,0 +1,1 @@
+"""In-storage processing: training in the channel controllers, and the host it is compared with."""

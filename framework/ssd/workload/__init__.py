@@ -1,0 +1,1 @@
+"""What a host asks for: generated workloads and recorded traces."""

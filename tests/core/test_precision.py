@@ -1,0 +1,19 @@
+import jax.numpy as jnp
+
+from framework.core.precision import x64, x64_enabled
+
+
+def test_a_block_computes_in_64_bits_and_leaves_the_callers_switch():
+    before = x64_enabled()
+    with x64():
+        assert x64_enabled()
+        assert jnp.ones(1).dtype == jnp.float64
+    assert x64_enabled() == before
+
+
+def test_a_decorated_function_computes_in_64_bits_at_each_call():
+    @x64()
+    def dtype():
+        return jnp.arange(2).dtype
+
+    assert [dtype(), dtype()] == [jnp.int64, jnp.int64]
