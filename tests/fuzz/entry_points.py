@@ -315,18 +315,18 @@ def selection() -> list[Call]:
 
 def attacks() -> list[Call]:
     from framework import attacks
-    from framework.attacks import losses
+    from framework.attacks import ensemble, losses, score
 
     pictures = {"key": KEY, "images": IMAGES, "labels": LABELS}
     evaluate = lambda key, images, labels, batch, epsilon: attacks.evaluate(
-        key, attacks.fgsm(epsilon), network, images, labels, batch=batch
+        key, network, images, labels, attacks.fgsm(epsilon), batch=batch
     )
     logits = random(6, 3)
     return [
         Call("evaluate", evaluate, {**pictures, "batch": 3, "epsilon": 0.1}),
         Call(
             "transfer",
-            lambda key, images, labels: attacks.transfer(key, attacks.fgsm(0.1), network, network, images, labels),
+            lambda key, images, labels: attacks.transfer(key, network, network, images, labels, attacks.fgsm(0.1)),
             pictures,
         ),
         Call("fgsm", attacks.fgsm, {"epsilon": 0.1, "norm": "linf"}),
@@ -335,11 +335,11 @@ def attacks() -> list[Call]:
         Call("apgd_targeted", attacks.apgd_targeted, {"epsilon": 0.1, "norm": "l2", "targets": 2, "steps": 3}),
         Call("fab_targeted", attacks.fab_targeted, {"epsilon": 0.1, "norm": "l2", "targets": 2, "steps": 3}),
         Call("square", attacks.square, {"epsilon": 0.1, "norm": "linf", "queries": 5}),
-        Call("standard", attacks.standard, {"epsilon": 0.1, "norm": "linf", "classes": 3}),
-        Call("harmonic_robustness", attacks.harmonic_robustness, {"clean": 0.9, "robust": 0.5}),
+        Call("standard", ensemble.standard, {"epsilon": 0.1, "norm": "linf", "classes": 3}),
+        Call("harmonic_robustness", score.harmonic_robustness, {"clean": 0.9, "robust": 0.5}),
         Call("losses.cross_entropy", losses.cross_entropy, {"logits": logits, "labels": LABELS}),
         Call("losses.dlr", losses.dlr, {"logits": logits, "labels": LABELS}),
-        Call("losses.correct", losses.correct, {"logits": logits, "labels": LABELS}),
+        Call("losses.is_correct", losses.is_correct, {"logits": logits, "labels": LABELS}),
     ]
 
 
