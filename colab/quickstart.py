@@ -110,7 +110,7 @@ for name, code in {"rate": coding.rate(), "burst": coding.burst(threshold=0.125)
 
 # %%
 entropy = np.asarray(uncertainty.entropy(network(images)))
-chosen = selection.choose("P1", jax.random.key(3), 144, selection.Traits(digits.labels, entropy=entropy))
+chosen = selection.select(jax.random.key(3), "P1", selection.Traits(digits.labels, entropy=entropy), 144)
 print(f"median entropy: {np.median(entropy):.1e} nats of all images, {np.median(entropy[chosen]):.1e} of those by P1")
 
 # %% [markdown]

@@ -72,7 +72,7 @@ def trained(loss, steps):
 base = trained(adversarial_training.standard_loss(forward), 100)
 entropy = np.asarray(uncertainty.entropy(forward(base, images)[0]))
 traits = selection.Traits(digits.labels, entropy=entropy)
-chosen = {rule: np.asarray(selection.choose(rule, jax.random.key(2), 144, traits)) for rule in ("random", "P1")}
+chosen = {rule: np.asarray(selection.select(jax.random.key(2), rule, traits, 144)) for rule in ("random", "P1")}
 
 # %%
 bins = histogram.histogram(entropy)
