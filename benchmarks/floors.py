@@ -91,7 +91,7 @@ def attacked() -> Step:
 
 def sampled() -> Step:
     chances = jnp.asarray(RNG.random(1_280_000), jnp.float32)
-    return Step(lambda key, chances: selection.select(key, 128_000, chances), (jax.random.key(0), chances))
+    return Step(lambda key, chances: selection.sample(key, 128_000, chances), (jax.random.key(0), chances))
 
 
 def elastic() -> Step:

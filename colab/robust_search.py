@@ -48,7 +48,7 @@ from framework import (
     selection,
     snn,
 )
-from framework.attacks import training as attacks_training
+from framework.attacks import adversarial_training, ensemble
 from framework.models import training
 from framework.nas import advrush, darts
 from framework.runs.reporting import figures
@@ -69,10 +69,10 @@ def trained(loss, steps):
     return core.advance(trainer.step, state, (images, digits.labels), steps)[0].params
 
 
-base = trained(attacks_training.standard(forward), 100)
+base = trained(adversarial_training.standard_loss(forward), 100)
 entropy = np.asarray(uncertainty.entropy(forward(base, images)[0]))
 traits = selection.Traits(digits.labels, entropy=entropy)
-chosen = {rule: np.asarray(selection.choose(rule, jax.random.key(2), 144, traits)) for rule in ("random", "P1")}
+chosen = {rule: np.asarray(selection.select(jax.random.key(2), rule, traits, 144)) for rule in ("random", "P1")}
 
 # %%
 bins = histogram.histogram(entropy)
@@ -134,14 +134,16 @@ figures.graph(graph, "the cell that AdvRush's search found", operations | {"join
 # %%
 EPSILON = 0.1
 networks = {
-    "standard": trained(attacks_training.standard(forward), 300),
-    "adversarial": trained(attacks_training.adversarial(forward, attacks_training.pgd_7(EPSILON, 0.03)), 300),
+    "standard": trained(adversarial_training.standard_loss(forward), 300),
+    "adversarial": trained(
+        adversarial_training.adversarial_loss(forward, adversarial_training.pgd_7(EPSILON, 0.03)), 300
+    ),
 }
 logits = lambda params, x: forward(params, x)[0]
 judged = {name: jax.tree_util.Partial(logits, params) for name, params in networks.items()}
 judges = (attacks.fgsm(EPSILON), attacks.pgd(EPSILON, steps=20))
 found = {
-    name: attacks.evaluate(jax.random.key(3), judges, network, test_images, test.labels)
+    name: attacks.evaluate(jax.random.key(3), network, test_images, test.labels, judges)
     for name, network in judged.items()
 }
 groups = [*found["standard"].accuracy]
@@ -171,7 +173,9 @@ plt.show()
 
 # %%
 for name, network in judged.items():
-    verdict = attacks.judge(jax.random.key(4), network, test_images[:40], test.labels[:40], epsilon=EPSILON, batch=40)
+    verdict = ensemble.evaluate(
+        jax.random.key(4), network, test_images[:40], test.labels[:40], epsilon=EPSILON, batch=40
+    )
     print(
         f"{name:12}", " ".join(f"{attack} {share:.0%}" for attack, share in list(verdict.accuracy.items())[:2]), end=" "
     )

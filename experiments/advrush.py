@@ -30,14 +30,14 @@ import optax
 import scipy.stats
 from ml_collections import ConfigDict, config_dict
 
-from experiments.parts.advrush import attacks as judges
+from experiments.parts.advrush import attacks as attack_evaluation
 from experiments.parts.advrush import figures as pictures
 from experiments.parts.proxy_data import proxies
 from experiments.parts.shared.intervals import ENOUGH, compared, difference
 from experiments.parts.shared.rows import of_one
 from experiments.parts.shared.settings import dataset_folder, refuse_unused, require_files
-from framework import attacks, runs
-from framework.attacks import training as hardened
+from framework import runs
+from framework.attacks import adversarial_training, score
 from framework.core import keys
 from framework.core.devices import TOGETHER
 from framework.models import training
@@ -169,16 +169,16 @@ def main(config: ConfigDict, run: runs.Run) -> dict[str, Any]:
     pictures.draw_cells(run, {method: genotypes[method, seeds[0]] for method in METHODS})
     pictures.draw_surface(run, judged)
     pictures.draw_verdicts(run, verdicts, config.training.kind)
-    note = " ".join([_note(config, train, test), *judges.doubts_of(run)])
+    note = " ".join([_note(config, train, test), *attack_evaluation.doubts_of(run)])
     return numbers_of(config, seeds, found, verdicts) | {"note": note}
 
 
 def check(config: ConfigDict) -> None:
     """Refuses what would fail only after the search."""
     proxies.check(config.proxy)
-    unknown = [name for name in config.attacks if name not in judges.ATTACKS]
+    unknown = [name for name in config.attacks if name not in attack_evaluation.ATTACKS]
     if unknown or not config.attacks:
-        raise ValueError(f"attacks must be some of {', '.join(judges.ATTACKS)}, got {list(config.attacks)}")
+        raise ValueError(f"attacks must be some of {', '.join(attack_evaluation.ATTACKS)}, got {list(config.attacks)}")
     if config.compile not in proxies.COMPILE:
         raise ValueError(f"compile must be one of {', '.join(proxies.COMPILE)}, got {config.compile!r}")
     if not config.search.warmup < config.search.epochs:
@@ -244,8 +244,10 @@ def looked_at(judge, net: darts.Supernet, of: advrush.Regulariser, state: darts.
 
 def _judged(net, of, alphas, params, images, labels):
     loss = bilevel.loss_of(net, train=False)
-    summed = lambda a, x: len(x) * loss(a, params, x, labels[: judges.WATCHED])[0]
-    measure = lambda a: curvature.penalty(summed, a, images[: judges.WATCHED], of.h, of.squared, everything=True)
+    summed = lambda a, x: len(x) * loss(a, params, x, labels[: attack_evaluation.WATCHED])[0]
+    measure = lambda a: curvature.penalty(
+        summed, a, images[: attack_evaluation.WATCHED], of.h, of.squared, everything=True
+    )
     return measure(alphas), loss(alphas, params, images, labels)[1][1]
 
 
@@ -270,11 +272,11 @@ def robustness(config: ConfigDict, run: runs.Run, train, test, genotypes: dict[t
         epoch = len(train[1]) // settings.batch
         params = driven(config, run, ("train", method, seed), trainer.step, state, fixed, steps, epoch).params
         apply = jax.tree_util.Partial(logits, params)
-        verdicts[method, seed] = judges.attacked(
+        verdicts[method, seed] = attack_evaluation.attacked(
             config, run, f"{method}-{seed}", apply, test, keys.named(key, "attacks")
         )
         if seed == config.seed:
-            judged[method] = judges.landscape_of(config, apply, test, key)
+            judged[method] = attack_evaluation.landscape_of(config, apply, test, key)
     return verdicts, judged
 
 
@@ -286,11 +288,13 @@ def trainer_of(config: ConfigDict, net: network.Network, count: int) -> tuple[tr
         (logits, _), moved = network.apply(net, params, images, train)
         return logits, moved
 
-    against = hardened.pgd_7(settings.epsilon, settings.step_size)
+    against = adversarial_training.pgd_7(settings.epsilon, settings.step_size)
     loss = {
-        "adversarial": lambda: hardened.adversarial(forward, against),
-        "trades": lambda: hardened.trades(forward, settings.beta, settings.epsilon, settings.step_size),
-        "standard": lambda: hardened.standard(forward),
+        "adversarial": lambda: adversarial_training.adversarial_loss(forward, against),
+        "trades": lambda: adversarial_training.trades_loss(
+            forward, settings.beta, settings.epsilon, settings.step_size
+        ),
+        "standard": lambda: adversarial_training.standard_loss(forward),
     }[settings.kind]()
 
     def shifted(params, images, labels, key):
@@ -315,7 +319,7 @@ def numbers_of(config: ConfigDict, seeds: list[int], found, verdicts) -> dict[st
     measures["supernet accuracy"] = (found, lambda each: each.accuracy)
     measures["skips"] = (found, lambda each: each.skips)
     if "pgd-20" in config.attacks:
-        harmonic = lambda each: float(attacks.harmonic_robustness(each["clean"], each["pgd-20"]))
+        harmonic = lambda each: float(score.harmonic_robustness(each["clean"], each["pgd-20"]))
         measures["harmonic robustness"] = (verdicts, harmonic)
     numbers: dict[str, Any] = {"seeds": len(seeds)}
     for name, (table, of) in measures.items():

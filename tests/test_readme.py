@@ -42,7 +42,7 @@ def test_the_code_of_the_readme_finds_the_graph_and_classes(capsys):
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore::framework.attacks.Doubt")
+@pytest.mark.filterwarnings("ignore::framework.attacks.GradientMaskingWarning")
 def test_systems_work_together_as_the_readme_says():
     names = run("Systems put together")
     assert names["x"].shape == (144, 8, 8, 1)

@@ -173,7 +173,7 @@ def test_a_proxy_comes_from_a_file_of_entropies_by_the_sets_own_indices(run, dig
     """Ten images of rare entropy, the last ones of the set: P1 takes them all, in whatever order the set is read."""
     path = tmp_path / "entropy.txt"
     entropy = np.where(np.arange(1437) < 1427, 0.1, 1e-6)
-    entropy_file.write(path, np.arange(1437), entropy, digits.labels)
+    entropy_file.write_entropy_list(path, np.arange(1437), entropy, digits.labels)
     turned = digits._replace(images=digits.images[::-1], labels=digits.labels[::-1], ids=digits.ids[::-1])
     chosen = proxies.indices(proxy(rule="P1", entropy=str(path)), run, turned, 0)
     assert len(set(chosen.tolist())) == 143

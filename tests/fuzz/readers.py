@@ -279,9 +279,9 @@ def selection(folder: Path) -> list[Reader]:
     from framework.selection import entropy_file
 
     rows = b"".join(f"{i}\t{0.1 * i + 1e-7!r}\t{i % 3}\n".encode() for i in (2, 0, 1, 4, 3))
-    ids = lambda content: entropy_file.indices_of(content.splitlines())
+    ids = lambda content: entropy_file.parse_indices(content.splitlines())
     return [
-        Reader("entropy list", bytewise(rows), _file("e.txt", entropy_file.read), _is_entropy_list),
+        Reader("entropy list", bytewise(rows), _file("e.txt", entropy_file.read_entropy_list), _is_entropy_list),
         Reader("ids of a data set", bytewise(b"train/00017\ntrain_3\nx12\n"), _text(ids), _are_indices, named=False),
     ]
 
@@ -312,7 +312,7 @@ def networks(folder: Path) -> list[Reader]:
     def is_whole(params: Any) -> None:
         assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(params))
 
-    read = _file("w.npz", lambda path: resnet_weights.load(path, config))
+    read = _file("w.npz", lambda path: resnet_weights.read_torch(path, config))
     make = zip_of(buffer.getvalue(), packed.getvalue())
     return [Reader("weights (.npz)", make, read, is_whole, cost=10, memory=2**30)]
 

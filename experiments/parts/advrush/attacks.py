@@ -41,12 +41,14 @@ def attacked(config: ConfigDict, run: runs.Run, name: str, apply, test, key) -> 
                 accuracy[each] = float(robust.mean())
             else:
                 options = proxies.COMPILE[config.compile]
-                seen = attacks.evaluate(key, made[each](), apply, *test, batch=batch, options=options).accuracy
+                seen = attacks.evaluate(key, apply, *test, made[each](), batch=batch, options=options).accuracy
                 accuracy |= {"clean": seen["clean"], each: list(seen.values())[-1]}
-    lines = list(dict.fromkeys(f"{name}: {each.message}" for each in doubts if each.category is attacks.Doubt))
+    lines = list(
+        dict.fromkeys(f"{name}: {each.message}" for each in doubts if each.category is attacks.GradientMaskingWarning)
+    )
     files.write_json(run.file(f"doubts/{name}.json"), {"doubts": lines})
     for line in lines:
-        warnings.warn(line, attacks.Doubt, stacklevel=2)
+        warnings.warn(line, attacks.GradientMaskingWarning, stacklevel=2)
     files.write_json(run.file(f"verdicts/{name}.json"), accuracy)
     return accuracy
 

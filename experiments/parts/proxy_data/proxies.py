@@ -112,13 +112,13 @@ def image_set(settings: ConfigDict, split: str, count: int = 0) -> data.ImageSet
 def chosen(rule: str, key, size: int, traits: Traits, balanced: bool = False, bin_width: float = 0.5) -> np.ndarray:
     """Rows by a rule's name."""
     options = selection.Options(bin_width=bin_width)
-    return np.asarray(selection.choose(rule, key, size, traits, balanced, options))
+    return np.asarray(selection.select(key, rule, traits, size, balanced=balanced, options=options))
 
 
 def listed(path: str, images: data.ImageSet) -> np.ndarray:
     """Entropies of a file for each of the images, joined by the data set's own indices."""
-    own = entropy_file.indices_of(images.ids)
-    found = entropy_file.read(path)
+    own = entropy_file.parse_indices(images.ids)
+    found = entropy_file.read_entropy_list(path)
     if own.max() >= len(found.entropy):
         raise ValueError(f"{path}: {len(found.entropy):,} entropies, but an image has the index {own.max():,}")
     if (found.classes[own] != images.labels).any():

@@ -24,7 +24,7 @@ import jax.numpy as jnp
 import optax
 from jax import lax
 
-from framework.core import keys
+from framework.core import checks, keys
 from framework.core.devices import over_batch
 from framework.core.types import Key, Metrics, Params
 from framework.models import training
@@ -211,7 +211,7 @@ def check(net: Supernet, config: Config, data: Data) -> None:
         if len(images) != len(labels) or len(images) < config.batch:
             got = f"{len(images)} images and {len(labels)} labels"
             raise ValueError(f"the {name} part must hold {config.batch} images, a batch, and their labels, got {got}")
-        training.require_classes(labels, net.classes)
+        checks.labels("labels", labels, net.classes)
 
 
 def _step(net: Supernet, config: Config) -> Callable[[State, Data], tuple[State, Metrics]]:
