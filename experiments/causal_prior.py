@@ -29,9 +29,9 @@ from ml_collections import ConfigDict, config_dict
 from experiments import causal_table
 from experiments.parts.causal_prior import figures, fits, scores, tasks
 from experiments.parts.causal_prior.tasks import Task
-from experiments.parts.shared.intervals import compared
+from experiments.parts.shared.intervals import mark_comparisons
 from experiments.parts.shared.presets import build_config, count_seeds
-from experiments.parts.shared.settings import refuse_unused, require_files
+from experiments.parts.shared.settings import require_effect, require_files
 from framework import causal, runs
 from framework.causal.learn import moments
 from framework.core.precision import x64
@@ -103,7 +103,7 @@ def get_config(preset: str = "default") -> ConfigDict:
 
 def check_settings(config: ConfigDict) -> None:
     """Refuses settings without effect, and files that are not there."""
-    refuse_unused(config, get_config(config.preset), _find_unused_settings(config))
+    require_effect(config, get_config(config.preset), _find_unused_settings(config))
     if config.data.csv:
         causal_table.check_settings(_table_config(config))
     require_files(config, *FILES)
@@ -158,7 +158,7 @@ def main(config: ConfigDict, run: runs.Run) -> dict[str, Any]:
         seeds = count_seeds(config, PRESETS)
         mode_tasks = {mode: tasks.generate(config, rows, seeds) for mode, rows in sizes.items() if rows}
         numbers: dict[str, Any] = {"columns": len(next(iter(mode_tasks.values())).names), "seeds": seeds}
-        numbers |= compared(seeds, *(f"{mode}.{name}" for mode in mode_tasks for name in scores.COMPARED))
+        numbers |= mark_comparisons(seeds, *(f"{mode}.{name}" for mode in mode_tasks for name in scores.COMPARED))
         for i, (mode, task) in enumerate(mode_tasks.items()):
             transform, noise = modes[mode]
             learner = fits.make_learner(config, transform, config.learner.noise or noise)

@@ -28,12 +28,12 @@ def test_a_changed_setting_under_an_unused_name_is_refused_with_the_reason():
     preset = ConfigDict({"a": {"b": 1, "c": (1, 2)}, "ab": 3, "d": config_dict.placeholder(str)})
     refused = lambda **changes: changed_like(preset, changes)
     unused = {"a": "nothing reads it", "d": "nor this"}
-    settings.refuse_unused(refused(), preset, unused)
-    settings.refuse_unused(refused(ab=4), preset, unused)
+    settings.require_effect(refused(), preset, unused)
+    settings.require_effect(refused(ab=4), preset, unused)
     with pytest.raises(ValueError, match=r"^a\.c=\(1,\) has no effect, since nothing reads it; leave it out$"):
-        settings.refuse_unused(refused(**{"a.c": (1,)}), preset, unused)
+        settings.require_effect(refused(**{"a.c": (1,)}), preset, unused)
     with pytest.raises(ValueError, match=r"^d='x' has no effect, since nor this; leave it out$"):
-        settings.refuse_unused(refused(d="x"), preset, unused)
+        settings.require_effect(refused(d="x"), preset, unused)
 
 
 def changed_like(preset, changes):

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from experiments.parts.causal_prior.tasks import Task, constrained_prior
+from experiments.parts.causal_prior.tasks import Task, make_prior
 from framework import causal, runs
 from framework.causal import bootstrapping
 from framework.core import devices, keys
@@ -40,7 +40,7 @@ def fit(run: runs.Run, phase: str, task: Task, learner: causal.Config, arms: dic
     """
     labels = [(arm, seed) for arm in arms for seed in task.seeds]
     pairs = [(x, prior) for priors in arms.values() for x, prior in zip(task.tables, priors, strict=True)]
-    problems = [causal.problem(x, constrained_prior(prior, task), learner) for x, prior in pairs]
+    problems = [causal.problem(x, make_prior(prior, task), learner) for x, prior in pairs]
 
     def rows(done: int, metrics) -> list[dict[str, Any]]:
         last = [{name: values[-1, i] for name, values in metrics.items()} for i in range(len(labels))]
@@ -73,7 +73,7 @@ def bootstrap(
     Returns:
       The summary of the fits, of NumPy arrays.
     """
-    prior = constrained_prior(task.priors[0] if task.priors else None, task)
+    prior = make_prior(task.priors[0] if task.priors else None, task)
     problems = [causal.problem(task.tables[0], prior, learner, counts=count) for count in counts]
     fits = _solve(run, "bootstrap", problems, learner, lambda done, metrics: [])
     fits = jax.tree.map(lambda first, rest: np.concatenate([np.asarray(first)[None], rest]), result, fits)

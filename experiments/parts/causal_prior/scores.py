@@ -5,7 +5,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from experiments.parts.causal_prior.tasks import Task, constrained_prior
+from experiments.parts.causal_prior.tasks import Task, make_prior
 from experiments.parts.shared.intervals import ENOUGH, standard_error
 from framework import causal, runs
 from framework.causal import knowledge
@@ -27,7 +27,7 @@ def _baselines(task: Task) -> dict[str, list[np.ndarray]]:
     """Graphs of the prior alone, of sorting baselines, and the empty graph."""
     baselines = {}
     if task.priors:
-        baselines["prior_only"] = [np.asarray(knowledge.alone(constrained_prior(prior, task))) for prior in task.priors]
+        baselines["prior_only"] = [np.asarray(knowledge.alone(make_prior(prior, task))) for prior in task.priors]
     if len(task.tables[0]) > len(task.names):
         shuffle = lambda seed: keys.named(jax.random.key(seed), "random sort")
         baselines["var_sort"] = [sortability.var_sort_regress(x) != 0 for x in task.tables]

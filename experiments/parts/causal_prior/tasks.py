@@ -79,7 +79,7 @@ def _draw(config: ConfigDict, network: bif.Network | None, key, nodes: int, samp
     return recipes.draw(key, recipe, nodes, samples)
 
 
-def constrained_prior(prior: causal.Knowledge | None, task: Task) -> causal.Knowledge:
+def make_prior(prior: causal.Knowledge | None, task: Task) -> causal.Knowledge:
     """A prior, or an empty one for None, with the hard constraints of the task."""
     empty = np.zeros((len(task.names),) * 2)
     prior = causal.Knowledge(empty, empty) if prior is None else prior
