@@ -20,7 +20,7 @@ from tables import Part, Row, at_most
 
 CHOSEN = flags.DEFINE_list("parts", ["studies"], "what to run")
 OUTPUT = flags.DEFINE_string("output", None, "a Markdown file for the sections")
-EVERY = "causal_prior causal_answers burst_coding autosnn advrush proxy_data ssd_trace isp_ml tour"
+EVERY = "causal_prior causal_answers causal_table burst_coding autosnn advrush proxy_data ssd_trace isp_ml tour"
 STUDIES = flags.DEFINE_list("studies", EVERY.split(), "which experiments")
 ROOT = Path(__file__).resolve().parents[1]
 # a launch that notes how often and how long JAX traced, lowered and compiled

@@ -28,14 +28,15 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import scipy.stats
-from ml_collections import ConfigDict, config_dict
+from ml_collections import ConfigDict
 
-from experiments.parts.advrush import attacks as attack_evaluation
-from experiments.parts.advrush import figures as pictures
+from experiments.parts.advrush import attack_evaluation, figures
+from experiments.parts.advrush.presets import PRESETS
 from experiments.parts.proxy_data import proxies
-from experiments.parts.shared.intervals import ENOUGH, compared, difference
-from experiments.parts.shared.rows import of_one
-from experiments.parts.shared.settings import dataset_folder, refuse_unused, require_files
+from experiments.parts.shared.intervals import ENOUGH, difference, mark_comparisons
+from experiments.parts.shared.presets import build_config, count_seeds
+from experiments.parts.shared.rows import single_rows
+from experiments.parts.shared.settings import dataset_folder, require_effect, require_files
 from framework import runs
 from framework.attacks import adversarial_training, score
 from framework.core import keys
@@ -61,31 +62,10 @@ EXPECTED = {
 METHODS = ("darts", "advrush")
 TRAININGS = ("adversarial", "trades", "standard")
 FEW = {1: (0,), 2: (1,)}  # which cells of a small network reduce
-_SIZES = ("seeds", "name", "train", "side", "test", "attacks")
-_SEARCH = ("channels", "cells", "epochs", "warmup", "batch", "alpha_rate", "gamma", "h", "augment")
-_TRAINING = ("channels", "cells", "epochs", "batch", "rate", "epsilon", "step_size", "augment")
-SIZES = {
-    "smoke": (1, "digits", 640, 0, 100, ("pgd-20",)),
-    "default": (5, "digits", 0, 0, 100, ("fgsm", "pgd-20", "autoattack")),
-    "paper": (1, "cifar10", 0, 0, 10000, ("fgsm", "pgd-20", "pgd-100", "apgd-ce", "autoattack")),
-    "jpeg": (5, "cifar10_jpeg", 2000, 8, 100, ("pgd-20", "autoattack")),
-}
-SEARCHES = {
-    "smoke": (2, 1, 4, 2, 64, 3e-3, 1.0, 0.5, False),
-    "default": (4, 2, 20, 12, 64, 3e-3, 1.0, 0.5, False),
-    "paper": (16, 8, 60, 50, 32, 3e-4, 0.01, 1.5, True),
-    "jpeg": (4, 2, 20, 12, 64, 3e-3, 1.0, 0.375, False),
-}
-TRAINED = {
-    "smoke": (4, 1, 4, 32, 0.1, 0.1, 0.03, False),
-    "default": (6, 2, 15, 64, 0.1, 0.1, 0.03, False),
-    "paper": (36, 20, 200, 64, 0.1, 0.031, 0.01, True),
-    "jpeg": (6, 2, 15, 64, 0.1, 8 / 255, 0.01, False),
-}
 
 
-class Searched(NamedTuple):
-    """What a search ended with, and where it stood after each epoch."""
+class SearchResult(NamedTuple):
+    """The result of a search."""
 
     genotype: dict[str, Any]
     curvature: float  # of the supernet on held-out images
@@ -96,53 +76,60 @@ class Searched(NamedTuple):
 
 def get_config(preset: str = "default") -> ConfigDict:
     """The settings of a preset: `smoke`, `default`, `paper` or `jpeg`."""
-    if preset not in SIZES:
-        raise ValueError(f"advrush has no preset {preset!r}: take one of {', '.join(SIZES)}")
-    size = dict(zip(_SIZES, SIZES[preset], strict=True))
-    large = preset == "paper"
-    return ConfigDict(
-        {
-            "preset": preset,
-            "seed": 0,
-            "seeds": config_dict.placeholder(int),  # searches of each method; as many as the preset has
-            "data": {
-                "name": size["name"],  # digits, or a set of TFDS
-                "dir": "",  # the TFDS folder
-                "train": size["train"],  # images, the first ones; 0 takes all
-                "test": size["test"],  # likewise
-                "side": size["side"],  # that images are pooled to; 0 leaves them as they are
-            },
-            "search": {
-                **dict(zip(_SEARCH, SEARCHES[preset], strict=True)),
-                "order": 1,  # 2: with the weights' step unrolled
-                "kind": "difference",  # or exact, the curvature in the limit of small h
-                "squared": True,
-                "form": "grouped" if large else "matrices",  # of depthwise convolutions
-            },
-            "training": {
-                **dict(zip(_TRAINING, TRAINED[preset], strict=True)),
-                "kind": "adversarial",  # or trades, standard
-                "decay": 1e-4,
-                "beta": 6.0,  # of trades
-            },
-            "proxy": proxies.settings(),  # the part of the training images that the searches see
-            "attacks": size["attacks"],
-            "compile": "fast" if preset == "smoke" else "well",  # fast: programs of half the speed, for short runs
-            "epsilon": TRAINED[preset][_TRAINING.index("epsilon")],  # of the attacks that judge
-        }
-    )
+    settings = {
+        "data": {
+            "name": "digits",  # digits, or a set of TFDS
+            "dir": "",  # the TFDS folder
+            "train": 0,  # images, the first ones; 0 takes all
+            "test": 100,  # likewise
+            "side": 0,  # that images are pooled to; 0 leaves them as they are
+        },
+        "search": {
+            "channels": 4,
+            "cells": 2,
+            "epochs": 20,
+            "warmup": 12,
+            "batch": 64,
+            "alpha_rate": 3e-3,
+            "gamma": 1.0,
+            "h": 0.5,
+            "augment": False,
+            "order": 1,  # 2: with the weights' step unrolled
+            "kind": "difference",  # or exact, the curvature in the limit of small h
+            "squared": True,
+            "form": "matrices",  # of depthwise convolutions
+        },
+        "training": {
+            "channels": 6,
+            "cells": 2,
+            "epochs": 15,
+            "batch": 64,
+            "rate": 0.1,
+            "epsilon": 0.1,
+            "step_size": 0.03,
+            "augment": False,
+            "kind": "adversarial",  # or trades, standard
+            "decay": 1e-4,
+            "beta": 6.0,  # of trades
+        },
+        "proxy": proxies.settings(),  # the part of the training images that the searches see
+        "attacks": ("fgsm", "pgd-20", "autoattack"),
+        "compile": "well",  # fast: programs of half the speed, for short runs
+        "epsilon": 0.1,  # of the attacks of the evaluation
+    }
+    return build_config("advrush", settings, PRESETS, preset)
 
 
 def check_settings(config: ConfigDict) -> None:
     """Refuses settings without effect, and files that are not there."""
-    kind, unused = config.training.kind, proxies.unused(config.proxy) | dataset_folder(config.data.name)
+    kind, unused = config.training.kind, proxies.find_unused_settings(config.proxy) | dataset_folder(config.data.name)
     if kind != "trades":
         unused["training.beta"] = f"it is of trades, and training.kind is {kind}"
     if kind == "standard":
-        unused["training.epsilon"] = "standard training attacks no images; epsilon is that of the attacks that judge"
+        unused["training.epsilon"] = "standard training attacks no images; epsilon is of the attacks of the evaluation"
         if not {"pgd-20", "pgd-100"} & set(config.attacks):
             unused["training.step_size"] = "neither the training nor any of the attacks is PGD"
-    refuse_unused(config, get_config(config.preset), unused)
+    require_effect(config, get_config(config.preset), unused)
     require_files(config, "data.dir", "proxy.entropy")
 
 
@@ -153,24 +140,24 @@ def main(config: ConfigDict, run: runs.Run) -> dict[str, Any]:
     train, test = sets(config)
     epochs, batch, images = config.training.epochs, config.training.batch, len(train[1])
     if epochs < 1 or not 1 <= batch <= images:
-        wanted = f"at least 1 epoch of batches of 1 to {images} images"
-        raise ValueError(f"training must have {wanted}, got {epochs} and {batch}")
-    seen = proxies.rows(config, run, config.data.train)
-    count = dict(zip(_SIZES, SIZES[config.preset], strict=True))["seeds"] if config.seeds is None else config.seeds
+        requirement = f"at least 1 epoch of batches of 1 to {images} images"
+        raise ValueError(f"training must have {requirement}, got {epochs} and {batch}")
+    rows = proxies.rows(config, run, config.data.train)
+    count = count_seeds(config, PRESETS)
     seeds = list(keys.seeds(config.seed, count))
-    found = searches(config, run, tuple(part[seen] for part in train), seeds)
+    results = searches(config, run, tuple(part[rows] for part in train), seeds)
     run.save_csv(
         "searches.csv",
-        ("method", "seed", *Searched._fields[1:]),
-        [(method, seed, *each[1:]) for (method, seed), each in found.items()],
+        ("method", "seed", *SearchResult._fields[1:]),
+        [(method, seed, *search[1:]) for (method, seed), search in results.items()],
     )
-    genotypes = {name: darts.from_json(each.genotype) for name, each in found.items()}
-    verdicts, judged = robustness(config, run, train, test, genotypes)
-    pictures.draw_cells(run, {method: genotypes[method, seeds[0]] for method in METHODS})
-    pictures.draw_surface(run, judged)
-    pictures.draw_verdicts(run, verdicts, config.training.kind)
-    note = " ".join([_note(config, train, test), *attack_evaluation.doubts_of(run)])
-    return numbers_of(config, seeds, found, verdicts) | {"note": note}
+    genotypes = {name: darts.from_json(search.genotype) for name, search in results.items()}
+    robustness, landscapes = evaluate_robustness(config, run, train, test, genotypes)
+    figures.draw_cells(run, {method: genotypes[method, seeds[0]] for method in METHODS})
+    figures.draw_surface(run, landscapes)
+    figures.draw_robustness(run, robustness, config.training.kind)
+    note = " ".join([_note(config, train, test), *attack_evaluation.read_warnings(run)])
+    return numbers_of(config, seeds, results, robustness) | {"note": note}
 
 
 def check(config: ConfigDict) -> None:
@@ -195,7 +182,7 @@ def check(config: ConfigDict) -> None:
 def sets(config: ConfigDict) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
     """Training and test images in [0, 1] with their labels."""
     both = [proxies.image_set(config.data, split, config.data[split]) for split in ("train", "test")]
-    return tuple((each.images.astype(np.float32) / each.maximum, each.labels) for each in both)
+    return tuple((part.images.astype(np.float32) / part.maximum, part.labels) for part in both)
 
 
 def halves(images: np.ndarray, labels: np.ndarray) -> bilevel.Data:
@@ -204,55 +191,62 @@ def halves(images: np.ndarray, labels: np.ndarray) -> bilevel.Data:
     return darts.Data(*map(jnp.asarray, (images[:half], labels[:half], images[half:], labels[half:])))
 
 
-def searches(config: ConfigDict, run: runs.Run, train, seeds: list[int]) -> dict[tuple[str, int], Searched]:
-    """Every method's search of every seed; a method differs in its warm-up alone."""
+def searches(config: ConfigDict, run: runs.Run, train, seeds: list[int]) -> dict[tuple[str, int], SearchResult]:
+    """Searches by every method with every seed; the methods differ only in the warm-up."""
     settings, learned = config.search, halves(*train)
     shape = {"form": settings.form, "reductions": FEW.get(settings.cells)}
     net = darts.supernet(settings.channels, settings.cells, int(train[1].max()) + 1, **shape)
-    of = advrush.Regulariser(settings.gamma, settings.h, settings.warmup, settings.squared, kind=settings.kind)
-    given = {name: settings[name] for name in ("epochs", "batch", "order", "alpha_rate", "augment")}
-    chosen = darts.Config(**given, regulariser=of)
+    regulariser = advrush.Regulariser(settings.gamma, settings.h, settings.warmup, settings.squared, kind=settings.kind)
+    options = {name: settings[name] for name in ("epochs", "batch", "order", "alpha_rate", "augment")}
+    chosen = darts.Config(**options, regulariser=regulariser)
     searcher, steps = darts.searcher(net, chosen), darts.steps_of(chosen, len(learned.labels))
-    judge = jax.jit(_judged, static_argnums=(0, 1), compiler_options=dict(proxies.COMPILE[config.compile]))
-    found = {}
+    measure = jax.jit(_measure_supernet, static_argnums=(0, 1), compiler_options=dict(proxies.COMPILE[config.compile]))
+    results = {}
     for method in METHODS:
         warmup = settings.warmup if method == "advrush" else settings.epochs
         for seed in seeds:
             start = searcher.init(jax.random.key(seed), learned, warmup=warmup)
             epoch = len(learned.labels) // settings.batch
-            state = driven(config, run, ("search", method, seed), searcher.step, start, learned, steps, epoch)
-            found[method, seed] = looked_at(judge, net, of, state, learned)
+            state = run_phase(config, run, ("search", method, seed), searcher.step, start, learned, steps, epoch)
+            results[method, seed] = summarize_search(measure, net, regulariser, state, learned)
             file = run.file(f"genotypes/{method}-{seed}.json")
             files.write_text(file, darts.to_json(darts.genotype(state.alphas)) + "\n")
-    return found
+    return results
 
 
-def driven(config: ConfigDict, run: runs.Run, phase: tuple[str, str, int], step, state, fixed, steps: int, epoch: int):
-    """The state after a search or a training, with a row of metrics an epoch."""
+def run_phase(
+    config: ConfigDict, run: runs.Run, phase: tuple[str, str, int], step, state, fixed, steps: int, epoch: int
+):
+    """Runs a search or a training to its end, with a row of metrics an epoch, and returns the state."""
     what, method, seed = phase
-    rows = of_one(f"{what} {method}", seed)
+    rows = single_rows(f"{what} {method}", seed)
     name, options = f"{what}-{method}-{seed}", proxies.COMPILE[config.compile]
     return runs.drive(run, name, step, state, fixed, steps, epoch, rows, options=options, split=TOGETHER)
 
 
-def looked_at(judge, net: darts.Supernet, of: advrush.Regulariser, state: darts.State, learned: darts.Data) -> Searched:
-    """A finished search; the curvature is R on held-out images, whether or not it was asked for."""
-    found, health = darts.genotype(state.alphas), darts.health(state.alphas)
-    curved, right = judge(net, of, state.alphas, state.params, learned.valid_images, learned.valid_labels)
-    return Searched(found._asdict(), float(curved), float(right), health.skips, health.entropy)
+def summarize_search(
+    measure, net: darts.Supernet, regulariser: advrush.Regulariser, state: darts.State, learned: darts.Data
+) -> SearchResult:
+    """Summarizes a finished search; its curvature is R on held-out images, for every method."""
+    genotype, health = darts.genotype(state.alphas), darts.health(state.alphas)
+    held_out = learned.valid_images, learned.valid_labels
+    roughness, accuracy = measure(net, regulariser, state.alphas, state.params, *held_out)
+    return SearchResult(genotype._asdict(), float(roughness), float(accuracy), health.skips, health.entropy)
 
 
-def _judged(net, of, alphas, params, images, labels):
+def _measure_supernet(net, regulariser, alphas, params, images, labels):
     loss = bilevel.loss_of(net, train=False)
     summed = lambda a, x: len(x) * loss(a, params, x, labels[: attack_evaluation.WATCHED])[0]
     measure = lambda a: curvature.penalty(
-        summed, a, images[: attack_evaluation.WATCHED], of.h, of.squared, everything=True
+        summed, a, images[: attack_evaluation.WATCHED], regulariser.h, regulariser.squared, everything=True
     )
     return measure(alphas), loss(alphas, params, images, labels)[1][1]
 
 
-def robustness(config: ConfigDict, run: runs.Run, train, test, genotypes: dict[tuple[str, int], darts.Genotype]):
-    """Accuracy of every network, clean and after each attack; and the trained networks of the first seed."""
+def evaluate_robustness(
+    config: ConfigDict, run: runs.Run, train, test, genotypes: dict[tuple[str, int], darts.Genotype]
+):
+    """Trains and attacks every network; returns accuracies, and the loss landscapes of the first seed."""
     settings, classes = config.training, int(train[1].max()) + 1
     shape = {"form": config.search.form, "reductions": FEW.get(settings.cells)}
     net = network.network(list(genotypes.values()), settings.channels, settings.cells, classes, **shape)
@@ -265,28 +259,28 @@ def robustness(config: ConfigDict, run: runs.Run, train, test, genotypes: dict[t
         return trainer.init(params, len(train[1]), keys.named(key, "training"))
 
     logits = lambda params, images: network.apply(net, params, images)[0][0]
-    verdicts, judged = {}, {}
-    for (method, seed), found in genotypes.items():
+    robustness, landscapes = {}, {}
+    for (method, seed), genotype in genotypes.items():
         key = jax.random.key(seed)
-        state = start(key, network.chosen(net, found))
+        state = start(key, network.chosen(net, genotype))
         epoch = len(train[1]) // settings.batch
-        params = driven(config, run, ("train", method, seed), trainer.step, state, fixed, steps, epoch).params
+        params = run_phase(config, run, ("train", method, seed), trainer.step, state, fixed, steps, epoch).params
         apply = jax.tree_util.Partial(logits, params)
-        verdicts[method, seed] = attack_evaluation.attacked(
+        robustness[method, seed] = attack_evaluation.attack(
             config, run, f"{method}-{seed}", apply, test, keys.named(key, "attacks")
         )
         if seed == config.seed:
-            judged[method] = attack_evaluation.landscape_of(config, apply, test, key)
-    return verdicts, judged
+            landscapes[method] = attack_evaluation.landscape_of(config, apply, test, key)
+    return robustness, landscapes
 
 
 def trainer_of(config: ConfigDict, net: network.Network, count: int) -> tuple[training.Trainer, int]:
-    """How the networks are trained, and for how many steps; the rate falls to a tenth twice."""
+    """The trainer of the networks, and the number of steps; the rate falls to a tenth twice."""
     settings = config.training
 
     def forward(params, images, train):
-        (logits, _), moved = network.apply(net, params, images, train)
-        return logits, moved
+        (logits, _), new_params = network.apply(net, params, images, train)
+        return logits, new_params
 
     against = adversarial_training.pgd_7(settings.epsilon, settings.step_size)
     loss = {
@@ -297,7 +291,7 @@ def trainer_of(config: ConfigDict, net: network.Network, count: int) -> tuple[tr
         "standard": lambda: adversarial_training.standard_loss(forward),
     }[settings.kind]()
 
-    def shifted(params, images, labels, key):
+    def loss_with_augmentation(params, images, labels, key):
         images = augmentation.shifted_and_mirrored(keys.named(key, "augment"), images)
         return loss(params, images, labels, key)
 
@@ -306,30 +300,31 @@ def trainer_of(config: ConfigDict, net: network.Network, count: int) -> tuple[tr
     optimizer = optax.chain(
         optax.clip_by_global_norm(5.0), optax.add_decayed_weights(settings.decay), optax.sgd(schedule, 0.9)
     )
-    return training.trainer(shifted if settings.augment else loss, optimizer, settings.batch), steps
+    return training.trainer(loss_with_augmentation if settings.augment else loss, optimizer, settings.batch), steps
 
 
-def numbers_of(config: ConfigDict, seeds: list[int], found, verdicts) -> dict[str, Any]:
-    """Means a method, and paired differences with their intervals where there are seeds enough."""
-    column = lambda table, method, of: np.array([of(table[method, seed]) for seed in seeds])
+def numbers_of(config: ConfigDict, seeds: list[int], results, robustness) -> dict[str, Any]:
+    """Means of each method, and paired differences, with intervals from three seeds on."""
+    column = lambda table, method, value: np.array([value(table[method, seed]) for seed in seeds])
     measures = {
-        f"accuracy {name}": (verdicts, lambda each, name=name: each[name]) for name in verdicts[METHODS[0], seeds[0]]
+        f"accuracy {name}": (robustness, lambda scores, name=name: scores[name])
+        for name in robustness[METHODS[0], seeds[0]]
     }
-    measures["supernet curvature"] = (found, lambda each: each.curvature)
-    measures["supernet accuracy"] = (found, lambda each: each.accuracy)
-    measures["skips"] = (found, lambda each: each.skips)
+    measures["supernet curvature"] = (results, lambda search: search.curvature)
+    measures["supernet accuracy"] = (results, lambda search: search.accuracy)
+    measures["skips"] = (results, lambda search: search.skips)
     if "pgd-20" in config.attacks:
-        harmonic = lambda each: float(score.harmonic_robustness(each["clean"], each["pgd-20"]))
-        measures["harmonic robustness"] = (verdicts, harmonic)
+        harmonic = lambda scores: float(score.harmonic_robustness(scores["clean"], scores["pgd-20"]))
+        measures["harmonic robustness"] = (robustness, harmonic)
     numbers: dict[str, Any] = {"seeds": len(seeds)}
-    for name, (table, of) in measures.items():
-        ours, theirs = column(table, "advrush", of), column(table, "darts", of)
+    for name, (table, value) in measures.items():
+        ours, theirs = column(table, "advrush", value), column(table, "darts", value)
         numbers[name] = {"darts": float(theirs.mean()), "advrush": float(ours.mean())}
         numbers.setdefault(difference(len(seeds)), {})[name] = float((ours - theirs).mean())
         if len(seeds) >= ENOUGH:
             half = scipy.stats.t.ppf(0.975, len(seeds) - 1) * (ours - theirs).std(ddof=1) / np.sqrt(len(seeds))
             numbers.setdefault("gain_interval", {})[name] = float(half)
-    return numbers | compared(len(seeds), *measures, "difference")
+    return numbers | mark_comparisons(len(seeds), *measures, "difference")
 
 
 def _note(config: ConfigDict, train, test) -> str:

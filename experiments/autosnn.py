@@ -26,15 +26,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from ml_collections import ConfigDict, config_dict
+from ml_collections import ConfigDict
 
 from experiments.parts.autosnn import datasets as sources
-from experiments.parts.autosnn import figures as pictures
+from experiments.parts.autosnn import figures
 from experiments.parts.autosnn.datasets import Part, Sets
+from experiments.parts.autosnn.presets import LAMBDA, PRESETS
 from experiments.parts.proxy_data import proxies
-from experiments.parts.shared.intervals import compared
-from experiments.parts.shared.rows import of_one
-from experiments.parts.shared.settings import dataset_folder, refuse_unused, require_files
+from experiments.parts.shared.intervals import mark_comparisons
+from experiments.parts.shared.presets import build_config, count_seeds
+from experiments.parts.shared.rows import single_rows
+from experiments.parts.shared.settings import dataset_folder, require_effect, require_files
 from framework import runs
 from framework.core import keys
 from framework.core.devices import TOGETHER, Split
@@ -65,113 +67,79 @@ EXPECTED = {
         "retrained.lambda -0.08.accuracy": (0.964, 0.02),
     },
 }
-LAMBDA = -0.08  # the paper's; pictures show the search whose own is nearest
 METERED = 100  # images whose operations are counted
-_SIZES = ("name", "channels", "steps", "macro", "candidates", "train", "retrain", "search", "lambdas")
-_TRAINING = ("epochs", "batch", "rate")
-_SEARCH = ("rounds", "pool", "top", "repeats", "exact")
-SMALL = ("skip_connect", "SRB_k3")
-SIZES = {
-    "smoke": ("digits", 4, 4, "short", SMALL, (12, 48, 2e-2), (12, 48, 2e-2), (2, 2, 2, 10, True), (0.0, -0.24)),
-    "default": (
-        "digits",
-        8,
-        4,
-        "SNN_1",
-        CANDIDATES,
-        (120, 48, 1e-2),
-        (40, 48, 1e-2),
-        (20, 20, 10, 10, True),
-        (0.0, -0.08, -0.16, -0.24),
-    ),
-    "paper": (
-        "cifar10",
-        16,
-        8,
-        "SNN_1",
-        CANDIDATES,
-        (600, 96, 1e-3),
-        (600, 96, 1e-3),
-        (20, 20, 10, 1, False),
-        (-0.08,),
-    ),
-}
 
 
 def get_config(preset: str = "default") -> ConfigDict:
     """The settings of a preset: `smoke`, `default` or `paper`."""
-    if preset not in SIZES:
-        raise ValueError(f"autosnn has no preset {preset!r}: take one of {', '.join(SIZES)}")
-    size = dict(zip(_SIZES, SIZES[preset], strict=True))
-    return ConfigDict(
-        {
-            "preset": preset,
-            "seed": 0,
-            "seeds": config_dict.placeholder(int),  # supernets, one after another; 1 by default
-            "data": {
-                "name": size["name"],  # digits, or a set of TFDS
-                "dir": "",  # the TFDS folder
-                "events": "",  # a folder of recordings of event cameras, a folder a class, in place of images
-                "train": 0,  # images, those of the validation among them; 0 takes all
-                "test": 0,
-                "validation": 0.2,  # share of the training images, the last ones
-            },
-            "proxy": proxies.settings(),  # the part of the training images that the supernet sees
-            "space": {
-                "channels": size["channels"],
-                "macro": size["macro"],
-                "candidates": size["candidates"],
-                "steps": size["steps"],  # T
-                "neuron": "plif",
-                "statistics": "step",
-            },
-            "training": {**dict(zip(_TRAINING, size["train"], strict=True)), "paths": 1},
-            "retrain": {**dict(zip(_TRAINING, size["retrain"], strict=True)), "all": preset == "paper"},
-            "search": {
-                **dict(zip(_SEARCH, size["search"], strict=True)),  # exact: score the whole space first
-                "lambdas": size["lambdas"],
-                "mutation": 0.2,
-            },
-            "reference": 0.0,  # spikes of the fitness; 0 takes the supernet's mean
-        }
-    )
+    settings = {
+        "data": {
+            "name": "digits",  # digits, or a set of TFDS
+            "dir": "",  # the TFDS folder
+            "events": "",  # a folder of recordings of event cameras, a folder a class, in place of images
+            "train": 0,  # images, those of the validation among them; 0 takes all
+            "test": 0,
+            "validation": 0.2,  # share of the training images, the last ones
+        },
+        "proxy": proxies.settings(),  # the part of the training images that the supernet sees
+        "space": {
+            "channels": 8,
+            "macro": "SNN_1",
+            "candidates": CANDIDATES,
+            "steps": 4,  # T
+            "neuron": "plif",
+            "statistics": "step",
+        },
+        "training": {"epochs": 120, "batch": 48, "rate": 1e-2, "paths": 1},
+        "retrain": {"epochs": 40, "batch": 48, "rate": 1e-2, "all": False},
+        "search": {
+            "rounds": 20,
+            "pool": 20,
+            "top": 10,
+            "repeats": 10,
+            "exact": True,  # score the whole space first
+            "lambdas": (0.0, -0.08, -0.16, -0.24),
+            "mutation": 0.2,
+        },
+        "reference": 0.0,  # spikes of the fitness; 0 takes the supernet's mean
+    }
+    return build_config("autosnn", settings, PRESETS, preset)
 
 
 def check_settings(config: ConfigDict) -> None:
     """Refuses settings without effect, and files that are not there."""
-    unused = proxies.unused(config.proxy) | dataset_folder(config.data.name)
+    unused = proxies.find_unused_settings(config.proxy) | dataset_folder(config.data.name)
     if config.data.events:
         names = ("name", "dir", "train", "test")
         unused |= dict.fromkeys((f"data.{name}" for name in names), "data.events brings the recordings, all of them")
-    refuse_unused(config, get_config(config.preset), unused)
+    require_effect(config, get_config(config.preset), unused)
     require_files(config, "data.dir", "data.events", "proxy.entropy")
 
 
 def main(config: ConfigDict, run: runs.Run) -> dict[str, Any]:
     """Trains, scores, searches, retrains; writes numbers, tables and figures."""
     check_settings(config)
-    given = sources.sets(config)
+    sets = sources.sets(config)
     dynamics = autosnn.Dynamics(config.space.steps, config.space.neuron, statistics=config.space.statistics)
-    image, candidates = given.train.images.shape[-3:], tuple(config.space.candidates)
+    image, candidates = sets.train.images.shape[-3:], tuple(config.space.candidates)
     space = autosnn.space(
-        config.space.channels, image, given.classes, macro=config.space.macro, candidates=candidates, dynamics=dynamics
+        config.space.channels, image, sets.classes, macro=config.space.macro, candidates=candidates, dynamics=dynamics
     )
-    _check(config, given)
-    count = 1 if config.seeds is None else config.seeds
-    seeds = keys.seeds(config.seed, count)
-    found = [_of_seed(config, run, given, space, seed, drawn=seed == config.seed) for seed in seeds]
-    numbers = jax.tree.map(lambda *each: float(np.mean(each)), *found)
+    _check(config, sets)
+    seeds = keys.seeds(config.seed, count_seeds(config, PRESETS))
+    results = [_run_seed(config, run, sets, space, seed, with_figures=seed == config.seed) for seed in seeds]
+    numbers = jax.tree.map(lambda *values: float(np.mean(values)), *results)
     lambdas = [name for name in numbers if name.startswith("lambda ")]
-    numbers |= compared(len(found), *lambdas, "retrained")
-    note = {"note": given.note} if given.note else {}
-    return numbers | {"seeds": len(found), "networks": space.size} | note
+    numbers |= mark_comparisons(len(results), *lambdas, "retrained")
+    note = {"note": sets.note} if sets.note else {}
+    return numbers | {"seeds": len(results), "networks": space.size} | note
 
 
-def _check(config: ConfigDict, given: Sets) -> None:
+def _check(config: ConfigDict, sets: Sets) -> None:
     """Refuses what would fail only after a training."""
     proxies.check(config.proxy)
-    spiking_training.check_labels(*given.train, given.classes)
-    spiking_training.check_labels(*given.validation, given.classes, "validation")
+    spiking_training.check_labels(*sets.train, sets.classes)
+    spiking_training.check_labels(*sets.validation, sets.classes, "validation")
     if config.reference < 0:
         raise ValueError(f"reference must be above 0 spikes, or 0 for the supernet's mean, got {config.reference}")
     if not config.search.lambdas or max(config.search.lambdas) > 0:
@@ -179,44 +147,48 @@ def _check(config: ConfigDict, given: Sets) -> None:
     if config.search.repeats < 1:
         raise ValueError(f"search.repeats must be at least 1 search, got {config.search.repeats}")
     for name in ("training", "retrain"):
-        if not 1 <= config[name].batch <= len(given.train.labels) or config[name].epochs < 1:
-            wanted = f"at least 1 epoch of batches of 1 to {len(given.train.labels)} images"
-            raise ValueError(f"{name} must have {wanted}, got {config[name].epochs} and {config[name].batch}")
+        if not 1 <= config[name].batch <= len(sets.train.labels) or config[name].epochs < 1:
+            requirement = f"at least 1 epoch of batches of 1 to {len(sets.train.labels)} images"
+            raise ValueError(f"{name} must have {requirement}, got {config[name].epochs} and {config[name].batch}")
     _searcher(config, "evolution")
 
 
-def _of_seed(config: ConfigDict, run: runs.Run, given: Sets, space, seed: int, drawn: bool) -> dict[str, Any]:
-    """The whole study with one supernet; the first one's pictures are kept."""
+def _run_seed(config: ConfigDict, run: runs.Run, sets: Sets, space, seed: int, with_figures: bool) -> dict[str, Any]:
+    """Runs everything with one supernet; the figures show the first one."""
     key = jax.random.key(seed)
-    rows = proxies.rows(config, run, len(given.train.labels))
-    part = Part(*(each[rows] for each in given.train))
+    rows = proxies.rows(config, run, len(sets.train.labels))
+    part = Part(*(array[rows] for array in sets.train))
     trainer = _trainer(config, part, space, config.training)
     start = keys.named(key, "supernet")
-    state = _driven(run, trainer, part, config.training, start, f"supernet-{seed}", seed)
+    state = _train(run, trainer, part, config.training, start, f"supernet-{seed}", seed)
     supernet = spiking_training.supernet(state, space)
     reference = config.reference or max(float(supernet.spikes), 1.0)
     numbers: dict[str, Any] = {"reference": reference}
-    table = _table(run, supernet, given.validation, seed) if config.search.exact else None
-    known = (supernet, *map(jnp.asarray, given.validation)) if table is None else table
-    searches = _searched(config, run, space, known, reference, seed)
-    found = {lambda_: np.asarray(each["evolution"].architecture)[0].tolist() for lambda_, each in searches.items()}
-    for lambda_, each in searches.items():
+    table = _table(run, supernet, sets.validation, seed) if config.search.exact else None
+    known = (supernet, *map(jnp.asarray, sets.validation)) if table is None else table
+    searches = _search(config, run, space, known, reference, seed)
+    architectures = {
+        lambda_: np.asarray(results["evolution"].architecture)[0].tolist() for lambda_, results in searches.items()
+    }
+    for lambda_, results in searches.items():
         means = ("accuracy", "spikes", "evaluations")
-        numbers[f"lambda {lambda_:g}"] = {name: float(np.mean(getattr(each["evolution"], name))) for name in means}
+        numbers[f"lambda {lambda_:g}"] = {name: float(np.mean(getattr(results["evolution"], name))) for name in means}
         if table is not None:
-            numbers[f"lambda {lambda_:g}"] |= _against_all(table, each, lambda_, reference)
-    kept = min(config.search.lambdas, key=lambda each: abs(each - LAMBDA))
-    numbers["retrained"] = _retrained(config, run, given, space, found, kept, seed, drawn)
-    if drawn:
-        best = None if table is None else float(autosnn.fitness(*table, kept, reference).max())
-        curves = {name: np.asarray(each.history) for name, each in searches[kept].items()}
-        pictures.draw_search(run, curves, config.search.pool, best, kept)
-        names = {f"lambda {lambda_:g}": architecture for lambda_, architecture in found.items()}
-        pictures.draw_architecture(run, space, names)
+            numbers[f"lambda {lambda_:g}"] |= _compare_with_all(table, results, lambda_, reference)
+    figure_lambda = min(config.search.lambdas, key=lambda value: abs(value - LAMBDA))
+    numbers["retrained"] = _retrain(config, run, sets, space, architectures, figure_lambda, seed, with_figures)
+    if with_figures:
+        best = None if table is None else float(autosnn.fitness(*table, figure_lambda, reference).max())
+        curves = {name: np.asarray(result.history) for name, result in searches[figure_lambda].items()}
+        figures.draw_search(run, curves, config.search.pool, best, figure_lambda)
+        names = {f"lambda {lambda_:g}": architecture for lambda_, architecture in architectures.items()}
+        figures.draw_architecture(run, space, names)
         if table is not None:
-            place = {lambda_: int(space.index(np.array(each))) for lambda_, each in found.items()}
-            points = {each: (float(table.accuracy[i]), float(table.spikes[i])) for each, i in place.items()}
-            pictures.draw_front(run, table, evolution.front(table), points)
+            indices = {
+                lambda_: int(space.index(np.array(architecture))) for lambda_, architecture in architectures.items()
+            }
+            points = {lambda_: (float(table.accuracy[i]), float(table.spikes[i])) for lambda_, i in indices.items()}
+            figures.draw_front(run, table, evolution.front(table), points)
     return numbers
 
 
@@ -234,12 +206,12 @@ def _adam(space: autosnn.Space, training: autosnn.Config, rate: float, decay: in
     return spiking_training.of_supernet(space, training, optax.adam(schedule))
 
 
-def _driven(run: runs.Run, trainer, part: Part, settings: ConfigDict, key, phase: str, seed: int, pinned=None):
-    """A training from its beginning or its last checkpoint to its end."""
-    rows = of_one(phase, seed)
+def _train(run: runs.Run, trainer, part: Part, settings: ConfigDict, key, phase: str, seed: int, pinned=None):
+    """Trains from the start or the last checkpoint to the end."""
+    rows = single_rows(phase, seed)
     state = trainer.init(key, len(part.labels), pinned)
     fixed = tuple(map(jnp.asarray, part))
-    epoch = len(part.labels) // settings.batch  # all pieces are as long, or the last one would be compiled anew
+    epoch = len(part.labels) // settings.batch  # all chunks are as long, or the last one would be compiled again
     steps, memory = settings.epochs * epoch, 8 * part.images.nbytes
     return runs.drive(run, phase, trainer.step, state, fixed, steps, epoch, rows, memory=memory, split=TOGETHER)
 
@@ -249,7 +221,7 @@ def _table(run: runs.Run, supernet, part: Part, seed: int) -> autosnn.Scores:
     fixed, phase = (supernet, *map(jnp.asarray, part)), f"all-{seed}"
     table = enumeration.joined(runs.tasks(run, phase, enumeration.part, enumeration.parts(supernet), fixed))
     choices = np.asarray(supernet.space.architecture(np.arange(supernet.space.size)))
-    names = ["".join(map(str, each)) for each in choices]
+    names = ["".join(map(str, choice)) for choice in choices]
     rows = [(name, *row) for name, row in zip(names, np.stack(table, axis=1).tolist(), strict=True)]
     run.save_csv(f"all-{seed}.csv", ("blocks", "accuracy", "spikes"), rows)
     return table
@@ -271,75 +243,86 @@ def _rounds(space: autosnn.Space, settings: autosnn.SearchConfig, exact: bool):
             evaluate, many = autosnn.from_table(space, known), jax.vmap
         else:
             evaluate = lambda architecture: autosnn.evaluate(known[0], architecture, *known[1:])
-            many = lambda one: lambda *each: jax.lax.map(lambda pair: one(*pair), each)
+            many = lambda one: lambda *arguments: jax.lax.map(lambda pair: one(*pair), arguments)
         return many(lambda state, at: evolution.step(state, space, evaluate, at, reference, settings))(states, lambdas)
 
     return step
 
 
-def _searched(config, run, space, known, reference: float, seed: int) -> dict[float, dict[str, autosnn.Found]]:
+def _search(config, run, space, known, reference: float, seed: int) -> dict[float, dict[str, autosnn.Found]]:
     """Per lambda and algorithm the searches from several keys, leaves `[keys, ...]`; all are one program."""
     cases = list(itertools.product(config.search.lambdas, evolution.ALGORITHMS))
-    own = keys.for_seeds(seed, config.search.repeats)
-    begin = lambda name: jax.jit(jax.vmap(lambda key: evolution.init(key, space, _searcher(config, name))))(own)
+    seed_keys = keys.for_seeds(seed, config.search.repeats)
+    begin = lambda name: jax.jit(jax.vmap(lambda key: evolution.init(key, space, _searcher(config, name))))(seed_keys)
     starts = {name: begin(name) for name in evolution.ALGORITHMS}
-    start = jax.tree.map(lambda *each: jnp.concatenate(each), *(starts[name] for _, name in cases))
-    lambdas = jnp.repeat(jnp.float32([lambda_ for lambda_, _ in cases]), len(own))
+    start = jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *(starts[name] for _, name in cases))
+    lambdas = jnp.repeat(jnp.float32([lambda_ for lambda_, _ in cases]), len(seed_keys))
 
-    def rows(done: int, seen) -> list[dict[str, Any]]:
-        best = seen["fitness"][-1].reshape(len(cases), -1).mean(-1)
-        named = {f"{name} {lambda_:g}": float(each) for (lambda_, name), each in zip(cases, best, strict=True)}
+    def rows(done: int, metrics) -> list[dict[str, Any]]:
+        best = metrics["fitness"][-1].reshape(len(cases), -1).mean(-1)
+        named = {f"{name} {lambda_:g}": float(fitness) for (lambda_, name), fitness in zip(cases, best, strict=True)}
         return [{"step": done, "seed": seed, "phase": "search"} | named]
 
     fixed = (known, lambdas, jnp.float32(reference))
     step = _rounds(space, _searcher(config, "evolution"), isinstance(known, autosnn.Scores))
     split = Split(fixed=(None, 0, None))
-    reached = runs.drive(run, f"search-{seed}", step, start, fixed, config.search.rounds, 1, rows, split=split)
+    states = runs.drive(run, f"search-{seed}", step, start, fixed, config.search.rounds, 1, rows, split=split)
     apart = jax.tree.map(
-        lambda leaf: leaf.reshape(len(cases), len(own), *leaf.shape[1:]), jax.vmap(evolution.finish)(reached)
+        lambda leaf: leaf.reshape(len(cases), len(seed_keys), *leaf.shape[1:]), jax.vmap(evolution.finish)(states)
     )
-    found: dict[float, dict[str, autosnn.Found]] = {}
-    for place, (lambda_, name) in enumerate(cases):
-        found.setdefault(lambda_, {})[name] = jax.tree.map(lambda leaf, i=place: leaf[i], apart)
-    return found
+    results: dict[float, dict[str, autosnn.Found]] = {}
+    for index, (lambda_, name) in enumerate(cases):
+        results.setdefault(lambda_, {})[name] = jax.tree.map(lambda leaf, i=index: leaf[i], apart)
+    return results
 
 
-def _against_all(table: autosnn.Scores, searches: dict, lambda_: float, reference: float) -> dict[str, float]:
-    """How far the searches fall short of the best of all, and how many of all are better."""
+def _compare_with_all(table: autosnn.Scores, searches: dict, lambda_: float, reference: float) -> dict[str, float]:
+    """Compares searches with the best architecture of all: regret, and the share of architectures that are better."""
     worth = np.asarray(autosnn.fitness(*table, lambda_, reference))
-    found = {name: np.asarray(each.fitness) for name, each in searches.items()}
+    fitnesses = {name: np.asarray(result.fitness) for name, result in searches.items()}
     better = lambda fitness: np.mean([(worth > one * (1 + 1e-6)).mean() for one in fitness])
-    numbers = {f"regret {name}": float(np.mean(1 - each / worth.max())) for name, each in found.items()}
-    numbers |= {f"share better {name}": float(better(each)) for name, each in found.items()}
-    return numbers | {"beats random": float(np.mean(found["evolution"] >= found["random"]))}
+    numbers = {f"regret {name}": float(np.mean(1 - values / worth.max())) for name, values in fitnesses.items()}
+    numbers |= {f"share better {name}": float(better(values)) for name, values in fitnesses.items()}
+    return numbers | {"beats random": float(np.mean(fitnesses["evolution"] >= fitnesses["random"]))}
 
 
-def _retrained(config, run, given: Sets, space, found: dict[float, list[int]], kept: float, seed: int, drawn: bool):
-    """Each architecture that was found, trained from fresh weights and judged on the test images."""
-    both = [np.concatenate(pair) for pair in zip(given.train, given.validation, strict=True)]
-    part = Part(*both) if config.retrain.all else given.train
+def _retrain(
+    config,
+    run,
+    sets: Sets,
+    space,
+    architectures: dict[float, list[int]],
+    figure_lambda: float,
+    seed: int,
+    with_figures: bool,
+):
+    """Trains every architecture of a search from new weights and evaluates it on the test images."""
+    both = [np.concatenate(pair) for pair in zip(sets.train, sets.validation, strict=True)]
+    part = Part(*both) if config.retrain.all else sets.train
     trainer, numbers, measured = _trainer(config, part, space, config.retrain), {}, {}
-    for lambda_, architecture in found.items():
+    for lambda_, architecture in architectures.items():
         name = "".join(map(str, architecture))
         if name not in measured:
             key = keys.named(jax.random.key(seed), f"retrain {name}")
-            state = _driven(run, trainer, part, config.retrain, key, f"retrain-{name}-{seed}", seed, architecture)
-            measured[name] = _measured(run, state, given.test, space, architecture, lambda_ == kept and drawn)
+            state = _train(run, trainer, part, config.retrain, key, f"retrain-{name}-{seed}", seed, architecture)
+            measured[name] = _measure(
+                run, state, sets.test, space, architecture, lambda_ == figure_lambda and with_figures
+            )
         numbers[f"lambda {lambda_:g}"] = measured[name]
-    if drawn:
-        results = zip(found, numbers.values(), strict=True)
-        points = {lambda_: (each["accuracy"], each["spikes"]) for lambda_, each in results}
-        pictures.draw_retrained(run, points)
+    if with_figures:
+        results = zip(architectures, numbers.values(), strict=True)
+        points = {lambda_: (scores["accuracy"], scores["spikes"]) for lambda_, scores in results}
+        figures.draw_test_scores(run, points)
     return numbers
 
 
-def _measured(run: runs.Run, state, part: Part, space, architecture: list[int], exported: bool) -> dict[str, float]:
+def _measure(run: runs.Run, state, part: Part, space, architecture: list[int], with_export: bool) -> dict[str, float]:
     """Test accuracy, spikes, synaptic operations, energy; and the network as a NIR file where the extra is there."""
     trained, net = spiking_training.supernet(state, space), autosnn.network(space, architecture)
     weights = autosnn.inherit(trained, architecture)
     scores = autosnn.evaluate(trained, np.array(architecture), *map(jnp.asarray, part))
     costs = meters.costs(net, *weights, part.images[:METERED])
-    if exported and importlib.util.find_spec("nir"):
+    if with_export and importlib.util.find_spec("nir"):
         files.save(export.to_nir(net, *weights), run.path / "network.nir")
     shown = {name: getattr(costs, name) for name in ("neurons", "synops", "macs", "energy_nj", "energy_with_memory_nj")}
     return {"accuracy": float(scores.accuracy), "spikes": float(scores.spikes), "parameters": net.parameters()} | shown

@@ -3,19 +3,19 @@ right, with hidden names it says nothing, with swapped names it is as sure as be
 such a prior only as far as the data bear it out gains by the first and loses little by the last.
 
 Seven physics systems are drawn as tables and shown under three sets of names, with the answers that were recorded about
-each. The answers are judged by themselves, wording by wording and all together; then the learner takes their vote.
+each. The answers are evaluated by themselves, wording by wording and all together; then the learner takes their vote.
 
     python launch.py --config=experiments/causal_answers.py:smoke          25 s on 2 CPU cores
     python launch.py --config=experiments/causal_answers.py                1 minute
     python launch.py --config=experiments/causal_answers.py:paper          2 minutes
 
-With `--config.answers.dir=DIR` it judges the answers of another model, in files as those of framework/causal/priors.
+With `--config.answers.dir=DIR` it evaluates the answers of another model, in files as those of framework/causal/priors.
 
 `EXPECTED` below holds the numbers to expect, each with the spread over other seeds; the answers themselves depend on no
 seed. A rate is the mean over the systems: precision over those of which anything is claimed (belief over 1/2), while F1
 and recall of no claim are 0. The tables' columns are standardised. The laws of physics are not linear and the learner
 is, so that where the names are right nothing beats the answers alone. With hidden names `prior` is told nothing and
-equals `no_prior`. `paper` is this project's larger study and reproduces no table of the paper.
+equals `no_prior`. `paper` is this project's larger experiment and reproduces no table of the paper.
 
 Reference: Bae et al., "On incorporating prior knowledge extracted from pre-trained language models into causal
 discovery", arXiv 2311.11212.
@@ -27,18 +27,18 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from ml_collections import ConfigDict, config_dict
+from ml_collections import ConfigDict
 from tqdm import tqdm
 
-from experiments.parts.causal_answers import figures as pictures
-from experiments.parts.causal_answers import scores
+from experiments.parts.causal_answers import figures, scores
 from experiments.parts.causal_answers.scores import Subject
 from experiments.parts.shared.intervals import (
     ENOUGH,
-    compared,
     difference,
+    mark_comparisons,
     standard_error,
 )
+from experiments.parts.shared.presets import build_config, count_seeds
 from experiments.parts.shared.settings import require_files
 from framework import causal, runs
 from framework.causal import knowledge
@@ -94,10 +94,10 @@ EXPECTED = {
 }
 
 SMALLEST = ("free_fall", "pendulum", "ohm_joule", "ideal_gas")  # four columns each: one compilation serves them all
-SIZES = {
-    "smoke": {"systems": SMALLEST, "seeds": 20, "samples": 200},
-    "default": {"systems": tuple(physics.SYSTEMS), "seeds": 50, "samples": 200},
-    "paper": {"systems": tuple(physics.SYSTEMS), "seeds": 200, "samples": 1000},
+PRESETS = {  # seeds: tables of each system
+    "smoke": {"seeds": 20, "data.systems": SMALLEST},
+    "default": {"seeds": 50},
+    "paper": {"seeds": 200, "data.samples": 1000},
 }
 LEARNED = ("no_prior", "prior", "fixed")  # prior: trusted as far as the data bear it out; fixed: with l_sim = l1
 ARMS = (*LEARNED, "prior_only", "empty")
@@ -106,23 +106,16 @@ _TABLE = jax.jit(physics.draw, static_argnums=(1, 2))
 
 def get_config(preset: str = "default") -> ConfigDict:
     """The settings of a preset: `smoke`, `default` or `paper`."""
-    if preset not in SIZES:
-        raise ValueError(f"causal_answers has no preset {preset!r}: take one of {', '.join(SIZES)}")
-    size = SIZES[preset]
-    return ConfigDict(
-        {
-            "preset": preset,
-            "seed": 0,
-            "seeds": config_dict.placeholder(int),  # tables of each system; as many as the preset has
-            "data": {
-                "systems": size["systems"],
-                "samples": size["samples"],
-                "noise": 0.1,  # of each equation, relative to what the equation explains
-            },
-            "learner": {"penalty": 0.1, "cut": 0.1},
-            "answers": {"dir": ""},  # a folder of answer files, SYSTEM.json and SYSTEM__VARIANT.json
-        }
-    )
+    settings = {
+        "data": {
+            "systems": tuple(physics.SYSTEMS),
+            "samples": 200,
+            "noise": 0.1,  # of each equation, relative to what the equation explains
+        },
+        "learner": {"penalty": 0.1, "cut": 0.1},
+        "answers": {"dir": ""},  # a folder of answer files, SYSTEM.json and SYSTEM__VARIANT.json
+    }
+    return build_config("causal_answers", settings, PRESETS, preset)
 
 
 def check_settings(config: ConfigDict) -> None:
@@ -145,12 +138,12 @@ def main(config: ConfigDict, run: runs.Run) -> dict[str, Any]:
         learner = _learner(config)
         subjects = [_subject(config, system) for system in _systems(config)]
         samples = _samples(subjects)
-        seeds = keys.for_seeds(config.seed, SIZES[config.preset]["seeds"] if config.seeds is None else config.seeds)
+        seeds = keys.for_seeds(config.seed, count_seeds(config, PRESETS))
         learned = _learn(config, run, subjects, learner, seeds)
         numbers = {"note": _note(subjects), "seeds": len(seeds)}
         numbers |= scores.numbers(subjects, samples) | _learner_numbers(subjects, learned)
-        numbers |= compared(len(seeds), "shd", "cpdag_shd", "difference")
-        pictures.draw(run, numbers)
+        numbers |= mark_comparisons(len(seeds), "shd", "cpdag_shd", "difference")
+        figures.draw(run, numbers)
         return numbers
 
 
@@ -181,10 +174,12 @@ def _subject(config: ConfigDict, system: physics.System) -> Subject:
 
 def _samples(subjects: list[Subject]) -> list[int]:
     """The samples that every file has."""
-    found = {tuple(np.unique(said.samples).tolist()) for subject in subjects for said in subject.answers.values()}
-    if len(found) != 1 or found == {()}:
-        raise ValueError(f"answers.dir: all files must hold the same samples, at least one; they hold {sorted(found)}")
-    return list(found.pop())
+    samples = {tuple(np.unique(said.samples).tolist()) for subject in subjects for said in subject.answers.values()}
+    if len(samples) != 1 or samples == {()}:
+        raise ValueError(
+            f"answers.dir: all files must hold the same samples, at least one; they hold {sorted(samples)}"
+        )
+    return list(samples.pop())
 
 
 def _note(subjects: list[Subject]) -> str:
@@ -196,59 +191,59 @@ def _learn(config: ConfigDict, run: runs.Run, subjects: list[Subject], learner: 
     """Every arm on every table, systems of as many columns together; in the order of the subjects."""
     widest = max(len(one.truth) for one in subjects)
     rows = config.data.samples * len(seeds) * len(subjects)
-    runs.require_memory(40 * rows * widest, f"a study of {len(subjects)} systems with {config.data.samples} rows")
-    run.truncate_metrics(0)  # a killed study begins anew
+    runs.require_memory(40 * rows * widest, f"a run with {len(subjects)} systems with {config.data.samples} rows")
+    run.truncate_metrics(0)  # a killed run begins again
     learned = {}
     sizes = sorted({len(one.truth) for one in subjects})
     for size in tqdm(sizes, desc="fit", unit="size", disable=None, leave=False):
         group = [one for one in subjects if len(one.truth) == size]
         tables = np.stack([_tables(config, one.system, seeds) for one in group])
         graphs = _fit(group, tables, learner)
-        for place, one in enumerate(group):
-            found = {arm: graph[place] for arm, graph in graphs.items()}
-            learned[one.system.name] = _scored(one, tables[place], found)
+        for index, one in enumerate(group):
+            system_graphs = {arm: graph[index] for arm, graph in graphs.items()}
+            learned[one.system.name] = _score(one, tables[index], system_graphs)
             run.log(_rows(config, one, learned[one.system.name], learner))
     return [learned[one.system.name] for one in subjects]
 
 
 def _tables(config: ConfigDict, system: physics.System, seeds) -> np.ndarray:
     """A table a seed, `[seeds, n, d]`, each drawn by itself: a batch would round by its size."""
-    own = [keys.named(key, system.name) for key in seeds]
-    return np.stack([_TABLE(key, system, config.data.samples, config.data.noise) for key in own])
+    system_keys = [keys.named(key, system.name) for key in seeds]
+    return np.stack([_TABLE(key, system, config.data.samples, config.data.noise) for key in system_keys])
 
 
 def _fit(group: list[Subject], tables: np.ndarray, learner: causal.Config) -> dict[tuple[str, str], np.ndarray]:
     """The graphs of each arm and variant, `[systems, seeds, d, d]` bool; a prior of weight 0 is none."""
     variants = physics.VARIANTS
-    calibrated = _graphs(tables, _stacked(group, variants), None, learner)
+    calibrated = _graphs(tables, _stack_priors(group, variants), None, learner)
     weights = np.array([learner.penalty] * len(variants) + [0.0])
-    weighted = _graphs(tables, _stacked(group, (*variants, "real")), weights, learner)
-    found = {}
-    for place, variant in enumerate(variants):
-        found["no_prior", variant] = weighted[:, :, -1]
-        found["prior", variant] = calibrated[:, :, place]
-        found["fixed", variant] = weighted[:, :, place]
+    weighted = _graphs(tables, _stack_priors(group, (*variants, "real")), weights, learner)
+    graphs = {}
+    for index, variant in enumerate(variants):
+        graphs["no_prior", variant] = weighted[:, :, -1]
+        graphs["prior", variant] = calibrated[:, :, index]
+        graphs["fixed", variant] = weighted[:, :, index]
         alone = np.stack([knowledge.alone(one.prior(variant)) for one in group])
-        found["prior_only", variant] = np.broadcast_to(alone[:, None], found["prior", variant].shape)
-        found["empty", variant] = np.zeros_like(found["prior", variant])
-    return found
+        graphs["prior_only", variant] = np.broadcast_to(alone[:, None], graphs["prior", variant].shape)
+        graphs["empty", variant] = np.zeros_like(graphs["prior", variant])
+    return graphs
 
 
-def _stacked(group: list[Subject], variants: Iterable[str]) -> causal.Knowledge:
+def _stack_priors(group: list[Subject], variants: Iterable[str]) -> causal.Knowledge:
     """The priors of each system and variant, leaves `[systems, variants, d, d]`."""
     priors = [[one.prior(variant) for variant in variants] for one in group]
     field = lambda name: np.stack([[getattr(prior, name) for prior in row] for row in priors])
     return causal.Knowledge(field("edges"), field("confidence"))
 
 
-def _each_fit(tables: np.ndarray, priors: causal.Knowledge, weights, learner: causal.Config) -> causal.Result:
+def _fit_all(tables: np.ndarray, priors: causal.Knowledge, weights, learner: causal.Config) -> causal.Result:
     fit = lambda x, prior, weight: causal.fit(x, prior, learner, prior_weight=weight)
     of_table = jax.vmap(fit, in_axes=(None, 0, None if weights is None else 0))
     of_system = jax.vmap(of_table, in_axes=(0, None, None))
     return jax.vmap(of_system, in_axes=(0, 0, None))(tables, priors, weights)
 
 
-_fits = devices.spread(_each_fit, in_axes=(0, 0, None, None))
+_fits = devices.spread(_fit_all, in_axes=(0, 0, None, None))
 
 
 def _graphs(tables: np.ndarray, priors: causal.Knowledge, weights, learner: causal.Config) -> np.ndarray:
@@ -266,11 +261,11 @@ def _distances(truth: jax.Array, graphs: jax.Array) -> tuple[jax.Array, jax.Arra
     return shd, jax.vmap(lambda graph: equivalence.cpdag_shd(truth, graph))(graphs)
 
 
-def _scored(subject: Subject, tables: np.ndarray, graphs: dict[tuple[str, str], np.ndarray]) -> Learned:
+def _score(subject: Subject, tables: np.ndarray, graphs: dict[tuple[str, str], np.ndarray]) -> Learned:
     shd, classes = (np.asarray(d) for d in _distances(subject.truth, np.concatenate(list(graphs.values()))))
     split = lambda values: dict(zip(graphs, values.reshape(len(graphs), -1), strict=True))
     measures = {"varsortability": sortability.varsortability, "r2_sortability": sortability.r2_sortability}
-    sortable = {name: float(np.mean([of(x, subject.truth) for x in tables])) for name, of in measures.items()}
+    sortable = {name: float(np.mean([measure(x, subject.truth) for x in tables])) for name, measure in measures.items()}
     return Learned(split(shd), split(classes), sortable)
 
 
@@ -288,13 +283,13 @@ def _rows(config: ConfigDict, subject: Subject, learned: Learned, learner: causa
 def _learner_numbers(subjects: list[Subject], learned: list[Learned]) -> dict[str, Any]:
     """Means over systems and seeds; `gain` (`difference` of too few seeds) is over no prior, table by table."""
     pairs = learned[0].shd
-    each = lambda field, pair: np.mean([getattr(one, field)[pair] for one in learned], axis=0)
-    shd = {pair: each("shd", pair) for pair in pairs}
+    system_mean = lambda field, pair: np.mean([getattr(one, field)[pair] for one in learned], axis=0)
+    shd = {pair: system_mean("shd", pair) for pair in pairs}
     seeds = len(shd["no_prior", "real"])
     gain = {pair: shd["no_prior", pair[1]] - shd[pair] for pair in pairs if pair[0] in LEARNED[1:]}
     numbers = {
         "shd": _by_arm(shd, np.mean),
-        "cpdag_shd": _by_arm({pair: each("cpdag_shd", pair) for pair in pairs}, np.mean),
+        "cpdag_shd": _by_arm({pair: system_mean("cpdag_shd", pair) for pair in pairs}, np.mean),
         difference(seeds): _by_arm(gain, np.mean),
     }
     if seeds >= ENOUGH:

@@ -27,11 +27,12 @@ from typing import Any
 import numpy as np
 from ml_collections import ConfigDict, config_dict
 
-from experiments.parts.isp_ml import figures as pictures
+from experiments.parts.isp_ml import figures
 from experiments.parts.isp_ml import trainings as training
 from experiments.parts.isp_ml.trainings import Curves, Pages
-from experiments.parts.shared.intervals import ENOUGH, compared, standard_error
-from experiments.parts.shared.settings import dataset_folder, refuse_unused
+from experiments.parts.shared.intervals import ENOUGH, mark_comparisons, standard_error
+from experiments.parts.shared.presets import build_config, count_seeds
+from experiments.parts.shared.settings import dataset_folder, require_effect
 from framework import runs, ssd
 from framework.core import keys
 from framework.core.precision import x64
@@ -60,125 +61,111 @@ EXPECTED = {
     },
 }
 
-_COLUMNS = ("seeds", "name", "train", "test", "amplify", "channels", "rules", "periods", "rates", "looks", "epochs")
-SIZES = {
-    "smoke": (2, "digits", 0, 0, 2, (8,), ("sync", "downpour", "easgd"), (1, 4), (0.03, 0.1, 0.3, 1.0), 20, 3),
-    "default": (
-        5,
-        "mnist",
-        12000,
-        500,
-        1,
-        (4, 8, 16),
-        ("sync", "downpour", "easgd"),
-        (1, 4, 16, 64),
-        (0.01, 0.03, 0.1, 0.3, 1.0),
-        30,
-        1,
-    ),
-    "paper": (
-        5,
-        "mnist",
-        0,
-        0,
-        10,
-        (4, 8, 16),
-        training.RULES,
-        (1, 4, 16, 64),
-        (0.01, 0.03, 0.1, 0.3, 1.0, 3.0),
-        100,
-        1,
-    ),
+PRESETS = {  # seeds: orders of the pages
+    "smoke": {
+        "seeds": 2,
+        "data.name": "digits",
+        "data.train": 0,
+        "data.test": 0,
+        "data.amplify": 2,
+        "ssd.studied": (8,),
+        "periods": (1, 4),
+        "rates": (0.03, 0.1, 0.3, 1.0),
+        "looks": 20,
+        "epochs": 3,
+    },
+    "default": {"seeds": 5},
+    "paper": {
+        "seeds": 5,
+        "data.train": 0,
+        "data.test": 0,
+        "data.amplify": 10,
+        "studied": training.RULES,
+        "rates": (0.01, 0.03, 0.1, 0.3, 1.0, 3.0),
+        "looks": 100,
+    },
 }
 WIDTHS = (1, 2, 4, 8, 16, 32, 64)  # floating-point units of a controller
 
 
 def get_config(preset: str = "default") -> ConfigDict:
     """The settings of a preset: `smoke`, `default` or `paper`."""
-    if preset not in SIZES:
-        raise ValueError(f"isp_ml has no preset {preset!r}: take one of {', '.join(SIZES)}")
-    size = dict(zip(_COLUMNS, SIZES[preset], strict=True))
-    return ConfigDict(
-        {
-            "preset": preset,
-            "seed": 0,
-            "seeds": config_dict.placeholder(int),  # orders of the pages; as many as the preset has
-            "data": {
-                "name": size["name"],  # digits, or a set of TFDS with one colour
-                "dir": "",  # the TFDS folder
-                "train": size["train"],  # images; 0 takes all
-                "test": size["test"],
-                "amplify": size["amplify"],  # times as many images, the further ones elastically distorted
-            },
-            "rule": config_dict.placeholder(str),  # sync, downpour, easgd, eamsgd or local; all of the study's
-            "period": config_dict.placeholder(int),  # between exchanges; all of the study's
-            "studied": size["rules"],
-            "periods": size["periods"],
-            "rates": size["rates"],  # the grid, the same for every rule
-            "epochs": size["epochs"],
-            "looks": size["looks"],  # at the accuracy, in a run
-            "target": 0.85,  # accuracy whose time is told; fixed in advance
-            "hidden": 0,  # units of an MLP; 0 is softmax regression
-            "rules": {"beta": 0.9, "momentum": 0.9, "accumulate": "sum"},
-            "ssd": {
-                "channels": config_dict.placeholder(int),  # all of the study's
-                "studied": size["channels"],
-                "read_us": 75.0,  # reported, unverified
-                "channel_mt_s": 1000 / 3,
-                "clock_mhz": 400.0,  # reported, unverified
-                "width": 1.0,
-                "bus_gb_s": 1.6,
-                "parameter_bytes": 4.0,
-                "buffer_bytes": 16384.0,  # reported, unverified
-            },
-            "host": {
-                "gflops": 20.0,  # what the host's processor makes of this work
-                "memory_gb": (2, 4, 8, 16, 32),
-                "reserved_gb": 1.0,  # by the system, out of the page cache's reach
-                "data_gb": 12.0,  # stored on the device; simulated at a thousandth of it
-                "policy": "lru",
-                "queue_depth": 32,
-                "passes": 3,
-            },
-        }
-    )
+    settings = {
+        "data": {
+            "name": "mnist",  # digits, or a set of TFDS with one colour
+            "dir": "",  # the TFDS folder
+            "train": 12000,  # images; 0 takes all
+            "test": 500,
+            "amplify": 1,  # times as many images, the further ones elastically distorted
+        },
+        "rule": config_dict.placeholder(str),  # sync, downpour, easgd, eamsgd or local; by default all of `studied`
+        "period": config_dict.placeholder(int),  # between exchanges; by default all of `periods`
+        "studied": ("sync", "downpour", "easgd"),
+        "periods": (1, 4, 16, 64),
+        "rates": (0.01, 0.03, 0.1, 0.3, 1.0),  # the grid, the same for every rule
+        "epochs": 1,
+        "looks": 30,  # evaluations of the accuracy in a run
+        "target": 0.85,  # the accuracy whose time is measured; fixed in advance
+        "hidden": 0,  # units of an MLP; 0 is softmax regression
+        "rules": {"beta": 0.9, "momentum": 0.9, "accumulate": "sum"},
+        "ssd": {
+            "channels": config_dict.placeholder(int),  # by default all of `studied`
+            "studied": (4, 8, 16),
+            "read_us": 75.0,  # reported, unverified
+            "channel_mt_s": 1000 / 3,
+            "clock_mhz": 400.0,  # reported, unverified
+            "width": 1.0,
+            "bus_gb_s": 1.6,
+            "parameter_bytes": 4.0,
+            "buffer_bytes": 16384.0,  # reported, unverified
+        },
+        "host": {
+            "gflops": 20.0,  # what the host's processor makes of this work
+            "memory_gb": (2, 4, 8, 16, 32),
+            "reserved_gb": 1.0,  # by the system, out of the page cache's reach
+            "data_gb": 12.0,  # stored on the device; simulated at a thousandth of it
+            "policy": "lru",
+            "queue_depth": 32,
+            "passes": 3,
+        },
+    }
+    return build_config("isp_ml", settings, PRESETS, preset)
 
 
 def check_settings(config: ConfigDict) -> None:
     """Refuses settings that are out of range, or without effect."""
-    names, _ = _chosen(config)
+    names, _ = _select(config)
     _check(config)
-    refuse_unused(config, get_config(config.preset), _unused(config, names))
+    require_effect(config, get_config(config.preset), _find_unused_settings(config, names))
 
 
 def main(config: ConfigDict, run: runs.Run) -> dict[str, Any]:
-    """Trains by every rule, times it by the device's clock, and holds it against the host."""
+    """Trains by every rule, times it by the device's clock, and compares it with the host."""
     check_settings(config)
-    names, counts = _chosen(config)
-    sized = SIZES[config.preset][0] if config.seeds is None else config.seeds
-    seeds = list(keys.seeds(config.seed, sized))
-    given, originals = training.pages(config)
-    training.check(config, given, counts)
+    names, counts = _select(config)
+    seeds = list(keys.seeds(config.seed, count_seeds(config, PRESETS)))
+    pages, originals = training.pages(config)
+    training.check(config, pages, counts)
     if config.data.amplify > 1:
-        pictures.draw_distortion(run, config, originals)
-    found = {
-        (name, channels): training.curves(config, run, given, name, channels, seeds)
+        figures.draw_distortion(run, config, originals)
+    curves = {
+        (name, channels): training.curves(config, run, pages, name, channels, seeds)
         for channels in counts
         for name in names
     }
-    records = [record for place, each in found.items() for record in _records(config, *place, each)]
+    records = [record for case, case_curves in curves.items() for record in _records(config, *case, case_curves)]
     run.save_csv("runs.csv", tuple(records[0]), [tuple(record.values()) for record in records])
-    pictures.draw_accuracy(run, config, found)
-    pictures.draw_times(run, records, len(seeds))
-    steps = config.epochs * len(given.images) // max(counts)
-    pictures.draw_periods(run, records, max(counts), steps, len(seeds))
-    numbers = {"seeds": len(seeds), "pages": len(given.images), "target": config.target}
-    numbers["note"] = " ".join([NOTE, *_missed(records), *_diverged(config, found)])
-    numbers |= _told(records)
+    figures.draw_accuracy(run, config, curves)
+    figures.draw_times(run, records, len(seeds))
+    steps = config.epochs * len(pages.images) // max(counts)
+    figures.draw_periods(run, records, max(counts), steps, len(seeds))
+    numbers = {"seeds": len(seeds), "pages": len(pages.images), "target": config.target}
+    numbers["note"] = " ".join([NOTE, *_describe_misses(records), *_describe_divergence(config, curves)])
+    numbers |= _summarize(records)
     numbers["ratios"] = _ratios(records, names, counts)
-    numbers["host"] = _host(config, run, given, max(counts))
-    numbers["page_ms"] = _widths(config, run, given)
-    return numbers | compared(len(seeds), "seconds", "accuracy", "ratios")
+    numbers["host"] = _host(config, run, pages, max(counts))
+    numbers["page_ms"] = _widths(config, run, pages)
+    return numbers | mark_comparisons(len(seeds), "seconds", "accuracy", "ratios")
 
 
 NOTE = (
@@ -187,7 +174,7 @@ NOTE = (
 )
 
 
-def _chosen(config: ConfigDict) -> tuple[tuple[str, ...], tuple[int, ...]]:
+def _select(config: ConfigDict) -> tuple[tuple[str, ...], tuple[int, ...]]:
     names = tuple(config.studied) if config.rule is None else (config.rule,)
     for name in names:
         if name not in training.RULES:
@@ -198,17 +185,17 @@ def _chosen(config: ConfigDict) -> tuple[tuple[str, ...], tuple[int, ...]]:
     return names, counts
 
 
-def _unused(config: ConfigDict, names: tuple[str, ...]) -> dict[str, str]:
-    """Settings without effect on what is done, with why."""
+def _find_unused_settings(config: ConfigDict, names: tuple[str, ...]) -> dict[str, str]:
+    """The settings that have no effect in this config, with the reasons."""
     rules = f"rule is {config.rule}" if config.rule else f"the rules are {', '.join(names)}"
-    found = dataset_folder(config.data.name)
-    found |= {"studied": rules} if config.rule else {}
-    found |= {"ssd.studied": f"ssd.channels is {config.ssd.channels}"} if config.ssd.channels is not None else {}
-    found |= {"periods": f"period is {config.period}"} if config.period is not None else {}
+    reasons = dataset_folder(config.data.name)
+    reasons |= {"studied": rules} if config.rule else {}
+    reasons |= {"ssd.studied": f"ssd.channels is {config.ssd.channels}"} if config.ssd.channels is not None else {}
+    reasons |= {"periods": f"period is {config.period}"} if config.period is not None else {}
     if set(names) == {"sync"}:
-        found |= dict.fromkeys(("period", "periods"), f"{rules}, which exchanges at every step")
+        reasons |= dict.fromkeys(("period", "periods"), f"{rules}, which exchanges at every step")
     needs = {"beta": {"easgd", "eamsgd"}, "momentum": {"eamsgd"}, "accumulate": {"downpour"}}
-    return found | {f"rules.{name}": rules for name, by in needs.items() if not by & set(names)}
+    return reasons | {f"rules.{name}": rules for name, by in needs.items() if not by & set(names)}
 
 
 def _check(config: ConfigDict) -> None:
@@ -231,21 +218,21 @@ def _check(config: ConfigDict) -> None:
         raise ValueError(f"host.gflops, data_gb, queue_depth must be above 0, at least .01 and at least 1, got {got}")
 
 
-def _records(config: ConfigDict, name: str, channels: int, found: Curves) -> list[dict[str, Any]]:
+def _records(config: ConfigDict, name: str, channels: int, curves: Curves) -> list[dict[str, Any]]:
     """One record a period: the best rate for each way of looking, and the time that it takes to the target."""
     records = []
-    for i, (period, time) in enumerate(found.time.items()):
-        record: dict[str, Any] = {"rule": name, "channels": channels, "period": period, "joules": found.joules[period]}
-        for seen in training.SEEN:
-            accuracy = found.accuracy[seen][i]  # [rates, seeds, looks]
-            reached = _time_to(accuracy, time, config.target)
-            best = int(np.argmin(reached.mean(-1)))
-            record[f"rate_{seen}"] = float(config.rates[best])
-            record[f"seconds_{seen}"] = float(reached[best].mean())
-            if reached.shape[-1] >= ENOUGH:
-                record[f"error_{seen}"] = standard_error(reached[best])
-            record[f"reached_{seen}"] = float((accuracy[best] >= config.target).any(-1).mean())
-            record[f"accuracy_{seen}"] = float(accuracy[:, :, -1].mean(-1).max())
+    for i, (period, time) in enumerate(curves.time.items()):
+        record: dict[str, Any] = {"rule": name, "channels": channels, "period": period, "joules": curves.joules[period]}
+        for view in training.SEEN:
+            accuracy = curves.accuracy[view][i]  # [rates, seeds, looks]
+            seconds = _time_to(accuracy, time, config.target)
+            best = int(np.argmin(seconds.mean(-1)))
+            record[f"rate_{view}"] = float(config.rates[best])
+            record[f"seconds_{view}"] = float(seconds[best].mean())
+            if seconds.shape[-1] >= ENOUGH:
+                record[f"error_{view}"] = standard_error(seconds[best])
+            record[f"reached_{view}"] = float((accuracy[best] >= config.target).any(-1).mean())
+            record[f"accuracy_{view}"] = float(accuracy[:, :, -1].mean(-1).max())
         records.append(record)
     return records
 
@@ -256,7 +243,7 @@ def _time_to(accuracy: np.ndarray, time: np.ndarray, target: float) -> np.ndarra
     return np.where(above.any(-1), time[above.argmax(-1)], 2 * time[-1])
 
 
-def _told(records: list[dict[str, Any]]) -> dict[str, Any]:
+def _summarize(records: list[dict[str, Any]]) -> dict[str, Any]:
     """Seconds and accuracy by rule, channels and period, of the centre."""
     label = lambda record: f"{record['rule']} x{record['channels']} every {record['period']}"
     return {
@@ -266,51 +253,51 @@ def _told(records: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _missed(records: list[dict[str, Any]]) -> list[str]:
-    """What the times of runs that did not reach the target stand for."""
-    missed = [
+def _describe_misses(records: list[dict[str, Any]]) -> list[str]:
+    """Describes the runs that did not reach the target, and their times."""
+    runs_below = [
         f"{record['rule']} x{record['channels']} every {record['period']} ({record['reached_centre']:.0%} of seeds)"
         for record in records
         if record["reached_centre"] < 1
     ]
-    said = "Not all seeds reached the target, and twice the whole run counts for each that did not: "
-    return [f"{said}{', '.join(missed)}."] if missed else []
+    intro = "Not all seeds reached the target, and twice the whole run counts for each that did not: "
+    return [f"{intro}{', '.join(runs_below)}."] if runs_below else []
 
 
-def _diverged(config: ConfigDict, found: dict[tuple[str, int], Curves]) -> list[str]:
-    """Which rates ended with numbers that are not finite."""
+def _describe_divergence(config: ConfigDict, results: dict[tuple[str, int], Curves]) -> list[str]:
+    """Describes the rates whose training diverged."""
     diverged = [
         f"{name} x{channels} every {period} at {rate:g} ({int(runs.sum())} of {runs.size} seeds)"
-        for (name, channels), curves in found.items()
+        for (name, channels), curves in results.items()
         for period, rates in zip(curves.time, curves.diverged, strict=True)
         for rate, runs in zip(config.rates, rates, strict=True)
         if runs.any()
     ]
-    said = "Training diverged to numbers that are not finite, whose accuracy counts as 0: "
-    return [f"{said}{', '.join(diverged)}."] if diverged else []
+    intro = "Training diverged to numbers that are not finite, whose accuracy counts as 0: "
+    return [f"{intro}{', '.join(diverged)}."] if diverged else []
 
 
 def _ratios(records: list[dict[str, Any]], names: tuple[str, ...], counts: tuple[int, ...]) -> dict[str, float]:
-    """How many times faster: a rule than synchronous SGD, and most channels than fewest; period 1, by the centre."""
+    """Speed ratios of a rule over synchronous SGD, and of most channels over fewest; period 1, by the centre."""
     seconds = {
         (record["rule"], record["channels"]): record["seconds_centre"]
         for record in records
-        if record["period"] == min(each["period"] for each in records if each["rule"] == record["rule"])
+        if record["period"] == min(other["period"] for other in records if other["rule"] == record["rule"])
     }
-    found = {}
+    ratios = {}
     for name in names:
         if name != "sync" and "sync" in names:
-            found[f"{name} over sync"] = float(np.mean([seconds["sync", n] / seconds[name, n] for n in counts]))
+            ratios[f"{name} over sync"] = float(np.mean([seconds["sync", n] / seconds[name, n] for n in counts]))
         if len(counts) > 1:
             few, many = min(counts), max(counts)
-            found[f"{name}, {many} over {few} channels"] = seconds[name, few] / seconds[name, many]
-    return found
+            ratios[f"{name}, {many} over {few} channels"] = seconds[name, few] / seconds[name, many]
+    return ratios
 
 
-def _host(config: ConfigDict, run: runs.Run, given: Pages, channels: int) -> dict[str, Any]:
+def _host(config: ConfigDict, run: runs.Run, pages: Pages, channels: int) -> dict[str, Any]:
     """Seconds of one pass on a host by its memory, reading ahead or not, and inside the device, exchanges left out."""
     settings, device = config.host, training.design(config, channels)
-    work = training.cost(config, given)
+    work = training.cost(config, pages)
     page_bytes = device.geometry.page_bytes
     scale = 1000
     stored = int(settings.data_gb * 1e9 / page_bytes / scale)
@@ -325,17 +312,17 @@ def _host(config: ConfigDict, run: runs.Run, given: Pages, channels: int) -> dic
         ahead[f"{memory} GB"] = float(in_host.expected_time(computing, 0, waited, overlapped=True))
     inside = scale * stored / channels * _page(device, training.processors(config), work)
     numbers = {"host": seconds, "overlapped": ahead, "device": inside}
-    pictures.draw_host(run, numbers, channels)
+    figures.draw_host(run, numbers, channels)
     return numbers
 
 
-def _widths(config: ConfigDict, run: runs.Run, given: Pages) -> dict[str, float]:
+def _widths(config: ConfigDict, run: runs.Run, pages: Pages) -> dict[str, float]:
     """Milliseconds of a page by the floating-point units of a controller: from bound by computing to bound by flash."""
-    device, work = training.design(config, 1), training.cost(config, given)
+    device, work = training.design(config, 1), training.cost(config, pages)
     units = training.processors(config)
-    found = {str(width): 1e3 * _page(device, units._replace(width=float(width)), work) for width in WIDTHS}
-    pictures.draw_widths(run, found)
-    return found
+    page_ms = {str(width): 1e3 * _page(device, units._replace(width=float(width)), work) for width in WIDTHS}
+    figures.draw_widths(run, page_ms)
+    return page_ms
 
 
 def _page(device: ssd.Design, units: controllers.Controllers, work: controllers.Work) -> float:

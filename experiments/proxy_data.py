@@ -23,14 +23,15 @@ from typing import Any
 
 import jax
 import numpy as np
-from ml_collections import ConfigDict, config_dict
+from ml_collections import ConfigDict
 
 from experiments.parts.proxy_data import datasets as images
-from experiments.parts.proxy_data import figures as pictures
-from experiments.parts.proxy_data import proxies, ranks
+from experiments.parts.proxy_data import figures, proxies, ranks
 from experiments.parts.proxy_data import searches as search
-from experiments.parts.shared.intervals import compared
-from experiments.parts.shared.settings import dataset_folder, refuse_unused, require_files
+from experiments.parts.proxy_data.presets import PRESETS
+from experiments.parts.shared.intervals import mark_comparisons
+from experiments.parts.shared.presets import build_config
+from experiments.parts.shared.settings import dataset_folder, require_effect, require_files
 from framework import data, runs, selection
 from framework.core import keys
 from framework.nas import darts, nasbench201
@@ -51,69 +52,50 @@ EXPECTED = {
 TABLE = ("proxy_nas", "nb201_mini", "nb201_accuracies.csv")
 WHOLE = ranks.WHOLE
 KINDS = ("full", "equal epochs", "equal steps")  # of searches: all images; proxies
-_RANKS = ("set", "count", "test", "side", "architectures", "seeds", "channels", "cells", "batch", "epochs", "rate")
-_SEARCH = ("set", "count", "test", "side", "seeds", "channels", "cells", "batch", "epochs", "rules", "kinds")
-SIZES = {
-    "smoke": {
-        "sets": ("digits",),
-        "images": 600,
-        "side": 8,
-        "ranks": ("digits", 320, 100, 8, 3, 2, 4, 1, 32, 1, 0.1),
-        "search": ("digits", 400, 100, 8, 1, 4, 1, 20, 1, ("random", "P1"), ("equal epochs",)),
-    },
-    "default": {
-        "sets": ("mnist", "cifar10_jpeg"),
-        "images": 2000,
-        "side": 8,
-        "ranks": ("cifar10_jpeg", 960, 1000, 8, 24, 3, 4, 1, 32, 5, 0.1),
-        "search": ("mnist", 1280, 1000, 8, 2, 4, 3, 32, 1, ("random", "P1", "entropy_bottom", "k_center"), KINDS),
-    },
-    "paper": {
-        "sets": ("cifar10",),
-        "images": 0,
-        "side": 32,
-        "ranks": ("cifar10", 0, 10000, 32, 100, 3, 16, 5, 256, 12, 0.1),
-        "search": (
-            "cifar10",
-            0,
-            10000,
-            32,
-            4,
-            16,
-            8,
-            64,
-            50,
-            ("random", *histogram.RULES, "entropy_bottom", "k_center"),
-            KINDS,
-        ),
-    },
-}
 
 
 def get_config(preset: str = "default") -> ConfigDict:
     """The settings of a preset: `smoke`, `default` or `paper`."""
-    if preset not in SIZES:
-        raise ValueError(f"proxy_data has no preset {preset!r}: take one of {', '.join(SIZES)}")
-    size = SIZES[preset]
-    with_table = preset != "smoke"
-    return ConfigDict(
-        {
-            "preset": preset,
-            "seed": 0,
-            "seeds": config_dict.placeholder(int),  # proxies of each rule; as many as the preset has
-            "data": {
-                "sets": size["sets"],  # digits, or sets of TFDS: those whose entropies are shown
-                "dir": "",  # the TFDS folder
-                "images": size["images"],  # training images of each; 0 takes all
-                "side": size["side"],  # of the base network's images
-            },
-            "compile": "fast" if preset == "smoke" else "well",  # fast: programs of half the speed, for short runs
-            "proxy": proxies.settings(fraction=0.1, batch=100 if with_table else 50),
-            "ranks": dict(zip(_RANKS, size["ranks"], strict=True))
-            | {"table": str(data.shared_path(*TABLE)) if with_table else ""},
-            "search": dict(zip(_SEARCH, size["search"], strict=True)) | {"retrain_epochs": 1, "retrain_rate": 0.05},
-        }
-    )
+    settings = {
+        "data": {
+            "sets": ("mnist", "cifar10_jpeg"),  # digits, or sets of TFDS: those whose entropies are shown
+            "dir": "",  # the TFDS folder
+            "images": 2000,  # training images of each; 0 takes all
+            "side": 8,  # of the base network's images
+        },
+        "compile": "well",  # fast: programs of half the speed, for short runs
+        "proxy": proxies.settings(fraction=0.1, batch=100),
+        "ranks": {
+            "set": "cifar10_jpeg",
+            "count": 960,  # training images
+            "test": 1000,  # images
+            "side": 8,
+            "architectures": 24,
+            "seeds": 3,
+            "channels": 4,
+            "cells": 1,
+            "batch": 32,
+            "epochs": 5,
+            "rate": 0.1,
+            "table": str(data.shared_path(*TABLE)),  # of true accuracies
+        },
+        "search": {
+            "set": "mnist",
+            "count": 1280,  # training images
+            "test": 1000,  # images
+            "side": 8,
+            "seeds": 2,
+            "channels": 4,
+            "cells": 3,
+            "batch": 32,
+            "epochs": 1,
+            "rules": ("random", "P1", "entropy_bottom", "k_center"),
+            "kinds": KINDS,
+            "retrain_epochs": 1,
+            "retrain_rate": 0.05,
+        },
+    }
+    return build_config("proxy_data", settings, PRESETS, preset)
 
 
 def check_settings(config: ConfigDict) -> None:
@@ -124,7 +106,7 @@ def check_settings(config: ConfigDict) -> None:
         unused |= dict.fromkeys(("ranks.seeds", "search.seeds"), "seeds goes before it")
     if set(config.search.kinds) == {"full"}:
         unused["search.rules"] = "search.kinds is full alone, which sees all images"
-    refuse_unused(config, get_config(config.preset), unused)
+    require_effect(config, get_config(config.preset), unused)
     require_files(config, "data.dir", "ranks.table")
 
 
@@ -133,14 +115,19 @@ def main(config: ConfigDict, run: runs.Run) -> dict[str, Any]:
     check_settings(config)
     _check(config)
     table = nasbench201.read_table(config.ranks.table) if config.ranks.table else None
-    prepared = functools.cache(lambda name: images.prepared(config, run, name))
+    prepared = functools.cache(lambda name: images.prepare(config, run, name))
     numbers: dict[str, Any] = {"fraction": config.proxy.fraction}
-    numbers |= _ranked(config, run, prepared(config.ranks.set), table)
-    numbers["entropy"] = _histograms(config, run, {(of := prepared(name)).train.name: of for name in config.data.sets})
-    numbers |= _searched(config, run, prepared(config.search.set))
+    numbers |= _rank(config, run, prepared(config.ranks.set), table)
+    numbers["entropy"] = _histograms(
+        config, run, {(image_set := prepared(name)).train.name: image_set for name in config.data.sets}
+    )
+    numbers |= _search(config, run, prepared(config.search.set))
     ranked, searched = (_seeds(config, config[kind]) for kind in ("ranks", "search"))
-    few = [compared(ranked, "tau", "tau_difference_of_P1", "rank_accuracy"), compared(searched, "cell_accuracy")]
-    numbers["no_interval"] = {name: words for each in few for name, words in each.get("no_interval", {}).items()}
+    few = [
+        mark_comparisons(ranked, "tau", "tau_difference_of_P1", "rank_accuracy"),
+        mark_comparisons(searched, "cell_accuracy"),
+    ]
+    numbers["no_interval"] = {name: words for entries in few for name, words in entries.get("no_interval", {}).items()}
     numbers["seeds"] = min(ranked, searched)
     return numbers | {"note": _note(config, numbers)}
 
@@ -189,44 +176,46 @@ def _seeds(config: ConfigDict, part: ConfigDict) -> int:
     return part.seeds if config.seeds is None else config.seeds
 
 
-def _chosen(config: ConfigDict, rule: str, traits: Traits, seeds: int) -> np.ndarray:
+def _choose(config: ConfigDict, rule: str, traits: Traits, seeds: int) -> np.ndarray:
     """Proxies of a rule, `[seeds, k]`; all images, each seed in an order of its own, where the rule is `WHOLE`."""
     count = len(traits.labels)
     size, name = (count, "random") if rule == WHOLE else (int(config.proxy.fraction * count), rule)
     key = lambda seed: keys.named(jax.random.key(seed), "proxy")
     proxy = config.proxy
-    draw = lambda seed: proxies.chosen(name, key(seed), size, traits, proxy.balanced and rule != WHOLE, proxy.bin_width)
+    draw = lambda seed: proxies.choose(name, key(seed), size, traits, proxy.balanced and rule != WHOLE, proxy.bin_width)
     return np.stack([draw(config.seed + i) for i in range(seeds)])
 
 
 def _histograms(config: ConfigDict, run: runs.Run, sets: dict[str, images.Prepared]) -> dict[str, Any]:
-    """Of each set: its bins, what P1 takes of each, and a few quantiles."""
+    """Histograms of the entropies of each set, with the share that P1 takes of each bin, and a few quantiles."""
     drawn, numbers = {}, {}
-    for name, given in sets.items():
-        entropy, width = given.traits.entropy, config.proxy.bin_width
-        found = jax.tree.map(np.asarray, histogram.histogram(entropy, width))
-        taken = np.bincount(found.bins[_chosen(config, "P1", given.traits, 1)[0]], minlength=len(found.heights))
-        drawn[name] = (found.edges, found.heights, taken)
+    for name, image_set in sets.items():
+        entropy, width = image_set.traits.entropy, config.proxy.bin_width
+        bins = jax.tree.map(np.asarray, histogram.histogram(entropy, width))
+        taken = np.bincount(bins.bins[_choose(config, "P1", image_set.traits, 1)[0]], minlength=len(bins.heights))
+        drawn[name] = (bins.edges, bins.heights, taken)
         run.save_csv(
-            f"histogram-{name}.csv", ("edge", "images", "P1"), zip(found.edges[:-1], found.heights, taken, strict=True)
+            f"histogram-{name}.csv", ("edge", "images", "P1"), zip(bins.edges[:-1], bins.heights, taken, strict=True)
         )
-        tallest = int(found.heights.argmax())
+        tallest = int(bins.heights.argmax())
         numbers[name] = {
             "log10 of the median": float(np.log10(np.median(entropy))),
             "share below 1e-3": float((entropy < 1e-3).mean()),
-            "share of the tallest bin": float(found.heights[tallest] / len(entropy)),
+            "share of the tallest bin": float(bins.heights[tallest] / len(entropy)),
             "its share of P1": float(taken[tallest] / max(taken.sum(), 1)),
         }
-    pictures.draw_histograms(run, drawn, config.proxy.fraction)
+    figures.draw_histograms(run, drawn, config.proxy.fraction)
     return numbers
 
 
-def _ranked(config: ConfigDict, run: runs.Run, given: images.Prepared, table: dict | None) -> dict[str, Any]:
-    """tau of each way to train, with intervals, and its ceilings."""
+def _rank(config: ConfigDict, run: runs.Run, image_set: images.Prepared, table: dict | None) -> dict[str, Any]:
+    """Ranks architectures by each way to train: tau with intervals, and its ceilings."""
     settings, seeds = config.ranks, _seeds(config, config.ranks)
-    train, test, traits = images.parts(given, settings)
-    net = nasbench201.Config(settings.channels, settings.cells, given.train.classes, train[0].shape[-1])
-    architectures = ranks.drawn(keys.named(jax.random.key(config.seed), "architectures"), settings.architectures)
+    train, test, traits = images.parts(image_set, settings)
+    net = nasbench201.Config(settings.channels, settings.cells, image_set.train.classes, train[0].shape[-1])
+    architectures = ranks.draw_architectures(
+        keys.named(jax.random.key(config.seed), "architectures"), settings.architectures
+    )
     size = int(config.proxy.fraction * len(train[1]))
     longer = settings.epochs * (len(train[1]) // settings.batch) // max(size // settings.batch, 1)
     ways = {WHOLE: (WHOLE, settings.epochs)}
@@ -236,32 +225,32 @@ def _ranked(config: ConfigDict, run: runs.Run, given: images.Prepared, table: di
         way: np.stack(
             [
                 ranks.batches(rows, epochs, settings.batch, config.seed + i)
-                for i, rows in enumerate(_chosen(config, rule, traits, seeds))
+                for i, rows in enumerate(_choose(config, rule, traits, seeds))
             ]
         )
         for way, (rule, epochs) in ways.items()
     }
     room = max(plan.shape[1] for plan in plans.values())
-    found = {}
+    accuracies = {}
     for way, plan in plans.items():
         phase = "ranks-" + way.replace(", ", "-").replace(" ", "-")
-        found[way] = ranks.accuracies(
+        accuracies[way] = ranks.accuracies(
             run, phase, net, settings.rate, architectures, plan, room, train, test, config.seed, _options(config)
         )
-    names = [nasbench201.to_text(each) for each in architectures]
-    means = np.stack([each.mean(1) for each in found.values()])
-    truth = np.array([table[each] for each in architectures]) if table else found[WHOLE].mean(1)
-    run.save_csv("ranks.csv", ("architecture", "truth", *found), zip(names, truth, *means, strict=True))
-    numbers = ranks.taus(found, truth.astype(np.float32), config.seed, seeds)
-    pictures.draw_ranks(run, numbers, "the table" if table else f"{WHOLE}, mean of all seeds", len(truth), seeds)
+    names = [nasbench201.to_text(architecture) for architecture in architectures]
+    means = np.stack([values.mean(1) for values in accuracies.values()])
+    truth = np.array([table[architecture] for architecture in architectures]) if table else accuracies[WHOLE].mean(1)
+    run.save_csv("ranks.csv", ("architecture", "truth", *accuracies), zip(names, truth, *means, strict=True))
+    numbers = ranks.taus(accuracies, truth.astype(np.float32), config.seed, seeds)
+    figures.draw_ranks(run, numbers, "the table" if table else f"{WHOLE}, mean of all seeds", len(truth), seeds)
     return numbers
 
 
-def _searched(config: ConfigDict, run: runs.Run, given: images.Prepared) -> dict[str, Any]:
-    """Accuracy of the cells found on proxies, at equal epochs and at equal steps; steps of the searches."""
+def _search(config: ConfigDict, run: runs.Run, image_set: images.Prepared) -> dict[str, Any]:
+    """Searches cells on proxies, at equal epochs and at equal steps; their accuracy, and the steps of the searches."""
     settings, seeds = config.search, _seeds(config, config.search)
-    train, test, traits = images.parts(given, settings)
-    net = darts.supernet(settings.channels, settings.cells, given.train.classes)
+    train, test, traits = images.parts(image_set, settings)
+    net = darts.supernet(settings.channels, settings.cells, image_set.train.classes)
     every = np.arange(len(train[1]))
     plan = ranks.batches(every, settings.retrain_epochs, settings.batch, config.seed)
     per_epoch = lambda size: size // 2 // settings.batch
@@ -278,9 +267,9 @@ def _searched(config: ConfigDict, run: runs.Run, given: images.Prepared) -> dict
     rows = []
     for kind, (epochs, rules) in kinds.items():
         for rule in rules:
-            parts = _chosen(config, rule, traits, seeds)
+            parts = _choose(config, rule, traits, seeds)
             phase = f"{kind}-{rule}".replace(" ", "-")
-            found = search.searched(
+            genotypes = search.search(
                 run,
                 f"search-{phase}",
                 net,
@@ -290,12 +279,12 @@ def _searched(config: ConfigDict, run: runs.Run, given: images.Prepared) -> dict
                 config.seed,
                 _options(config),
             )
-            right = search.retrained(
+            right = search.retrain(
                 run,
                 f"retrain-{phase}",
                 net,
                 settings.retrain_rate,
-                found,
+                genotypes,
                 plan,
                 train,
                 test,
@@ -303,19 +292,21 @@ def _searched(config: ConfigDict, run: runs.Run, given: images.Prepared) -> dict
                 _options(config),
             )
             cells[kind][rule], steps[kind][rule] = right, epochs * per_epoch(parts.shape[1])
-            rows += [(kind, rule, config.seed + i, right[i], darts.to_json(each)) for i, each in enumerate(found)]
+            rows += [
+                (kind, rule, config.seed + i, right[i], darts.to_json(genotype)) for i, genotype in enumerate(genotypes)
+            ]
     run.save_csv("cells.csv", ("budget", "rule", "seed", "accuracy", "genotype"), rows)
-    pictures.draw_cells(run, cells, steps)
+    figures.draw_cells(run, cells, steps)
     return {
         "cell_accuracy": {
-            kind: {rule: float(np.mean(each)) for rule, each in found.items()} for kind, found in cells.items()
+            kind: {rule: float(np.mean(values)) for rule, values in by_rule.items()} for kind, by_rule in cells.items()
         },
-        "search_steps": {kind: next(iter(of.values())) for kind, of in steps.items()},
+        "search_steps": {kind: next(iter(by_rule.values())) for kind, by_rule in steps.items()},
     }
 
 
 def _note(config: ConfigDict, numbers: dict[str, Any]) -> str:
-    """What a reader has to bear in mind, and where random selection is not beaten."""
+    """The note of the report: limits of the numbers, and comparisons that random selection does not lose."""
     ranked, searched = (runs.no_interval(_seeds(config, config[kind])) for kind in ("ranks", "search"))
     if ranked:
         words = f"Ranking: P1 and random selection are not told apart ({ranked})."
@@ -323,9 +314,11 @@ def _note(config: ConfigDict, numbers: dict[str, Any]) -> str:
         words = f"Ranking: P1 does not beat random selection beyond the bootstrap's interval ({', '.join(kinds)})."
     else:
         words = "Ranking: P1 beats random selection beyond the bootstrap's interval."
-    best = {kind: max(found, key=found.get) for kind, found in numbers["cell_accuracy"].items() if len(found) > 1}
-    found = "; ".join(f"highest mean at {kind}: {rule}" for kind, rule in best.items())
+    best = {
+        kind: max(by_rule, key=by_rule.get) for kind, by_rule in numbers["cell_accuracy"].items() if len(by_rule) > 1
+    }
+    winners = "; ".join(f"highest mean at {kind}: {rule}" for kind, rule in best.items())
     rules = f"of {len(config.search.rules)} rules, random among them{f' ({searched})' if searched else ''}"
-    searches = f" Searches: {found}, {rules}." if found else ""
+    searches = f" Searches: {winners}, {rules}." if winners else ""
     reduced = f"Networks of {config.ranks.channels} channels on images of {config.ranks.side} x {config.ranks.side}."
     return f"{words}{searches} {reduced}"

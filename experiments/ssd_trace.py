@@ -31,8 +31,9 @@ import numpy as np
 from ml_collections import ConfigDict, config_dict
 from tqdm import tqdm
 
-from experiments.parts.shared.intervals import ENOUGH, compared, standard_error
-from experiments.parts.ssd_trace import figures as pictures
+from experiments.parts.shared.intervals import ENOUGH, mark_comparisons, standard_error
+from experiments.parts.shared.presets import build_config, count_seeds
+from experiments.parts.ssd_trace import figures
 from experiments.parts.ssd_trace.presets import check, design_of, loads_of
 from framework import data, runs, ssd
 from framework.core import extremes, keys
@@ -59,83 +60,78 @@ EXPECTED: dict = {
 }
 
 BUS = ("data-first", "command-first")
-_SIZES = (
-    "device",
-    "design",
-    "kind",
-    "requests",
-    "rate",
-    "depths",
-    "depth_requests",
-    "rates",
-    "sweep",
-    "sweep_requests",
-)
 SMALL = {"channels": 4, "chips": 4, "dies": 1, "planes": 1, "blocks": 64, "pages": 64}
-SIZES = {
-    "smoke": ("mqsim_default", SMALL, "poisson", 2000, 4e4, (1, 8, 64), 1000, (1e4, 4e4, 7e4), 64, 1000),
-    "default": (
-        "mqsim_default",
-        {},
-        "trace",
-        0,
-        1e5,
-        (1, 4, 16, 64, 256, 512),
-        20_000,
-        (2.5e4, 5e4, 7.5e4, 1e5, 1.25e5, 1.5e5),
-        10_000,
-        5000,
-    ),
-    "paper": ("isp_ml", {"channels": 16}, "closed", 60_000, 0.0, (16, 64, 256), 20_000, (), 0, 0),
+PRESETS = {  # seeds: synthetic loads, whose numbers are averaged
+    "smoke": {
+        "seeds": 1,
+        **{f"design.{name}": value for name, value in SMALL.items()},
+        "load.kind": "poisson",
+        "load.trace": "",
+        "load.requests": 2000,
+        "load.rate": 4e4,
+        "load.span_mib": 64.0,
+        "depths": (1, 8, 64),
+        "depth_requests": 1000,
+        "rates": (1e4, 4e4, 7e4),
+        "sweep": 64,
+        "sweep_requests": 1000,
+    },
+    "default": {"seeds": 1},
+    "paper": {
+        "seeds": 1,
+        "device": "isp_ml",
+        "design.channels": 16,
+        "load.kind": "closed",
+        "load.trace": "",
+        "load.requests": 60_000,
+        "load.rate": 0.0,
+        "load.pattern": "sequential",
+        "depths": (16, 64, 256),
+        "rates": (),
+        "sweep": 0,
+        "sweep_requests": 0,
+    },
 }
 
 
 def get_config(preset: str = "default") -> ConfigDict:
     """The settings of a preset: `smoke`, `default` or `paper`."""
-    if preset not in SIZES:
-        raise ValueError(f"ssd_trace has no preset {preset!r}: take one of {', '.join(SIZES)}")
-    size = dict(zip(_SIZES, SIZES[preset], strict=True))
-    trace = str(data.shared_path("ssd", "tpcc-small.trace")) if size["kind"] == "trace" else ""
-    return ConfigDict(
-        {
-            "preset": preset,
-            "seed": 0,
-            "seeds": config_dict.placeholder(int),  # made loads; their numbers are averaged
-            "device": size["device"],  # one of ssd.presets.NAMES
-            "design": _fields(size["design"]),  # what differs from it
-            "load": {
-                "kind": size["kind"],  # trace, poisson or closed
-                "trace": trace,
-                "format": "mqsim",  # or msr, blkparse
-                "time_unit": config_dict.placeholder(str),  # of a trace: ns, us, ms or s; the format's own
-                "device": config_dict.placeholder(str),  # of a trace: its requests alone; all as one
-                "sort": False,  # a trace whose requests do not stand in order of arrival
-                "replay": "open",  # of a trace: at its own times, or closed, queue_depth requests in flight
-                "wrap": False,  # addresses past the end of the device, taken modulo its capacity
-                "requests": size["requests"],  # of a trace: the first so many; 0 for all
-                "rate": size["rate"],  # a second, of poisson
-                "queue_depth": 64,  # of closed, and of a closed replay
-                "read_ratio": 1.0,
-                "size_kib": 8.0,
-                "pattern": "sequential" if preset == "paper" else "uniform",  # or zipf, hot-cold
-                "span_mib": 64.0 if preset == "smoke" else 1024.0,  # that is asked for, from the beginning on
-            },
-            "requests_csv": False,  # one row a request
-            "depths": size["depths"],  # queue depths of random reads
-            "depth_requests": size["depth_requests"],
-            "rates": size["rates"],  # of Poisson loads
-            "sweep": size["sweep"],  # designs
-            "sweep_requests": size["sweep_requests"],
-        }
-    )
+    settings = {
+        "device": "mqsim_default",  # one of ssd.presets.NAMES
+        "design": _design_fields(),  # those that differ from the device's
+        "load": {
+            "kind": "trace",  # trace, poisson or closed
+            "trace": str(data.shared_path("ssd", "tpcc-small.trace")),
+            "format": "mqsim",  # or msr, blkparse
+            "time_unit": config_dict.placeholder(str),  # of a trace: ns, us, ms or s; the format's own
+            "device": config_dict.placeholder(str),  # of a trace: its requests alone; all as one
+            "sort": False,  # a trace whose requests do not stand in order of arrival
+            "replay": "open",  # of a trace: at its own times, or closed, queue_depth requests in flight
+            "wrap": False,  # addresses past the end of the device, taken modulo its capacity
+            "requests": 0,  # of a trace: the first ones; 0 for all
+            "rate": 1e5,  # a second, of poisson
+            "queue_depth": 64,  # of closed, and of a closed replay
+            "read_ratio": 1.0,
+            "size_kib": 8.0,
+            "pattern": "uniform",  # or zipf, hot-cold
+            "span_mib": 1024.0,  # the range of addresses, from 0 on
+        },
+        "requests_csv": False,  # one row a request
+        "depths": (1, 4, 16, 64, 256, 512),  # queue depths of random reads
+        "depth_requests": 20_000,
+        "rates": (2.5e4, 5e4, 7.5e4, 1e5, 1.25e5, 1.5e5),  # of Poisson loads
+        "sweep": 10_000,  # designs
+        "sweep_requests": 5000,
+    }
+    return build_config("ssd_trace", settings, PRESETS, preset)
 
 
-def _fields(given: dict[str, Any]) -> dict[str, Any]:
-    """All fields of a design, those not given as placeholders of their type."""
+def _design_fields() -> dict[str, Any]:
+    """All fields of a design, as placeholders of their type."""
     fields = {}
     for name, value in ssd.Design().fields().items():
         kind = float if name.endswith("_us") or name in ("channel_mt_s", "host_gb_s") else type(value)
-        fields[name] = given.get(name, config_dict.placeholder(kind))
+        fields[name] = config_dict.placeholder(kind)
     return fields
 
 
@@ -145,12 +141,12 @@ def check_settings(config: ConfigDict) -> None:
 
 
 def main(config: ConfigDict, run: runs.Run) -> dict[str, Any]:
-    """Serves the load, then the loads beside it; writes numbers, tables and figures."""
+    """Serves the load, then the further loads; writes numbers, tables and figures."""
     with x64():
-        return _study(config, run)
+        return _run(config, run)
 
 
-def _study(config: ConfigDict, run: runs.Run) -> dict[str, Any]:
+def _run(config: ConfigDict, run: runs.Run) -> dict[str, Any]:
     preset = get_config(config.preset)
     design = design_of(config)
     check_settings(config)
@@ -167,8 +163,8 @@ def _study(config: ConfigDict, run: runs.Run) -> dict[str, Any]:
     run.save_csv("busy.csv", ("channel", "bus", *_lanes(design)), _busy_rows(busy, elapsed))
     if config.requests_csv:
         _save_requests(run, loads[0], reports[0])
-    pictures.draw_latency(run, reports[0])
-    pictures.draw_schedule(run, design, schedule)
+    figures.draw_latency(run, reports[0])
+    figures.draw_schedule(run, design, schedule)
     if config.depths:
         numbers["depth"] = _depths(config, run, design)
     if config.rates:
@@ -182,30 +178,29 @@ def _study(config: ConfigDict, run: runs.Run) -> dict[str, Any]:
             design.ftl.mapping != "ideal"
         )
     numbers |= {"seeds": len(reports), "note": ". ".join(note.removesuffix(".") for note in notes) + "."}
-    return numbers | compared(1, *(name for name in ("depth", "rate") if name in numbers))
+    return numbers | mark_comparisons(1, *(name for name in ("depth", "rate") if name in numbers))
 
 
 def _seeds(config: ConfigDict) -> range:
-    count = 1 if config.seeds is None else config.seeds
-    return keys.seeds(config.seed, count)
+    return keys.seeds(config.seed, count_seeds(config, PRESETS))
 
 
 def _numbers(reports: list[ssd.Report]) -> dict[str, Any]:
     """Means over the loads; of each kind apart where there are several."""
-    told = [_told(report) for report in reports]
-    numbers: dict[str, Any] = {name: float(np.mean([each[name] for each in told])) for name in told[0]}
-    kinds = {name: each for name, each in reports[0].by_kind.items() if each.requests}
+    summaries = [_summarize(report) for report in reports]
+    numbers: dict[str, Any] = {name: float(np.mean([summary[name] for summary in summaries])) for name in summaries[0]}
+    kinds = {name: kind for name, kind in reports[0].by_kind.items() if kind.requests}
     for name in kinds if len(kinds) > 1 or "trims" in kinds else ():
         whole = [report.by_kind[name] for report in reports]
         mean = {
-            key: float(np.mean([getattr(each, key) for each in whole]))
+            key: float(np.mean([getattr(kind, key) for kind in whole]))
             for key in ("requests", "mean_us", "max_us", "iops")
         }
         numbers[name] = mean
     return numbers
 
 
-def _told(report: ssd.Report) -> dict[str, float]:
+def _summarize(report: ssd.Report) -> dict[str, float]:
     """The numbers of a report; those of reads and writes only where there are some."""
     numbers = {"mean_us": report.mean_us}
     numbers |= {f"p{percent}_us": report.percentile(percent) for percent in (50, 95, 99)}
@@ -260,19 +255,19 @@ def _random_reads(config: ConfigDict, design: ssd.Design, name: str) -> tuple[An
 def _depths(config: ConfigDict, run: runs.Run, design: ssd.Design) -> dict[str, Any]:
     """Closed loads of random reads under both orders of the bus."""
     key, choices = _random_reads(config, design, "depths")
-    found: dict[str, list[ssd.Report]] = {bus: [] for bus in BUS}
+    reports: dict[str, list[ssd.Report]] = {bus: [] for bus in BUS}
     jobs = [(bus, depth) for bus in BUS for depth in config.depths]
     for bus, depth in tqdm(jobs, desc="queue depths", disable=None, leave=False):
         load = generators.closed(key, config.depth_requests, depth, **choices)
-        found[bus].append(ssd.simulate(design.replace(arbitration=bus), load))
+        reports[bus].append(ssd.simulate(design.replace(arbitration=bus), load))
     bounds = closed_forms.read_bounds(design)
     shown = {"convoy": bounds.convoy, "bus and chips": min(bounds.bus, bounds.lanes), "host link": bounds.host}
-    pictures.draw_depths(run, config.depths, found, shown)
+    figures.draw_depths(run, config.depths, reports, shown)
     numbers: dict[str, Any] = {
-        f"iops {bus}": {f"at {depth}": float(r.iops) for depth, r in zip(config.depths, found[bus], strict=True)}
+        f"iops {bus}": {f"at {depth}": float(r.iops) for depth, r in zip(config.depths, reports[bus], strict=True)}
         for bus in BUS
     }
-    last = {bus: reports[-1].iops for bus, reports in found.items()}
+    last = {bus: reports[-1].iops for bus, reports in reports.items()}
     numbers["command_first_ratio"] = float(last["command-first"] / last["data-first"])
     numbers["of_convoy_bound"] = float(last["data-first"] / bounds.convoy)
     return numbers
@@ -283,23 +278,23 @@ def _rates(config: ConfigDict, run: runs.Run, design: ssd.Design) -> tuple[dict[
     key, choices = _random_reads(config, design, "rates")
     loads = [generators.poisson(key, config.depth_requests, rate, **choices) for rate in config.rates]
     reports = [ssd.simulate(design, load) for load in tqdm(loads, desc="rates", disable=None, leave=False)]
-    pictures.draw_rates(run, config.rates, reports)
+    figures.draw_rates(run, config.rates, reports)
     pairs = list(zip(config.rates, reports, strict=True))
     beyond = ", ".join(f"{rate:g}/s" for rate, report in pairs if report.overloaded)
     return {f"mean_us at {rate:g}": float(report.mean_us) for rate, report in pairs}, beyond
 
 
 def _sweep(config: ConfigDict, run: runs.Run, design: ssd.Design) -> dict[str, Any]:
-    """Designs of several structures and drawn numbers under one load; those that none beats."""
-    designs = drawn(design, config.sweep, config.seed)
-    key, choices = _random_reads(config, min(designs, key=lambda each: each.capacity), "sweep")
+    """Sweeps designs of several structures and random timings under one load, and marks the best ones."""
+    designs = draw_designs(design, config.sweep, config.seed)
+    key, choices = _random_reads(config, min(designs, key=lambda design: design.capacity), "sweep")
     rate = 0.2 * closed_forms.read_bounds(design).lanes
     load = generators.poisson(key, config.sweep_requests, rate, **choices)
     summary = ssd.sweep(designs, load)
-    cost = np.array([_cost(each) for each in designs])
+    cost = np.array([_cost(design) for design in designs])
     best = extremes.front(np.stack([cost, summary.mean_us], axis=1))
-    groups = np.array([each.geometry.channels for each in designs])
-    pictures.draw_sweep(run, cost, summary, best, groups)
+    groups = np.array([design.geometry.channels for design in designs])
+    figures.draw_sweep(run, cost, summary, best, groups)
     header = ("channels", "chips", "read_us", "channel_mt_s", "cost", *summary._fields, "best")
     rows = (
         (
@@ -311,15 +306,15 @@ def _sweep(config: ConfigDict, run: runs.Run, design: ssd.Design) -> dict[str, A
             *(column[i] for column in summary),
             int(i in best),
         )
-        for i, (g, t) in enumerate((each.geometry, each.timing) for each in designs)
+        for i, (g, t) in enumerate((design.geometry, design.timing) for design in designs)
     )
     run.save_csv("sweep.csv", header, rows)
     numbers = {"designs": len(designs), "best": len(best), "least_mean_us": float(summary.mean_us.min())}
     return numbers | {"beyond_capacity": int(summary.overloaded.sum())}
 
 
-def drawn(design: ssd.Design, count: int, seed: int) -> list[ssd.Design]:
-    """Designs around one: half, once and twice its channels, read times and channel rates drawn at random.
+def draw_designs(design: ssd.Design, count: int, seed: int) -> list[ssd.Design]:
+    """Draws designs around one: half, once and twice its channels, random read times and channel rates.
 
     Their mapping is ideal: they serve reads alone, and thousands of page maps cannot be simulated side by side.
     """
@@ -343,6 +338,6 @@ def drawn(design: ssd.Design, count: int, seed: int) -> list[ssd.Design]:
 
 
 def _cost(design: ssd.Design) -> float:
-    """A yardstick of this study: flash units times channel rate in GT/s over the read time in units of 75 us."""
+    """The cost of a design: flash units times channel rate in GT/s over the read time in units of 75 us."""
     units = design.geometry.channels * design.lanes
     return units * (design.timing.channel_mt_s / 1000) / (design.timing.read_us / 75)

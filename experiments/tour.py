@@ -10,10 +10,20 @@ from typing import Any
 
 from ml_collections import ConfigDict, config_dict
 
-from experiments import advrush, autosnn, burst_coding, causal_answers, causal_prior, isp_ml, proxy_data, ssd_trace
+from experiments import (
+    advrush,
+    autosnn,
+    burst_coding,
+    causal_answers,
+    causal_prior,
+    causal_table,
+    isp_ml,
+    proxy_data,
+    ssd_trace,
+)
 from framework import runs
 
-SYSTEMS = (causal_prior, causal_answers, burst_coding, autosnn, advrush, proxy_data, ssd_trace, isp_ml)
+SYSTEMS = (causal_prior, causal_answers, causal_table, burst_coding, autosnn, advrush, proxy_data, ssd_trace, isp_ml)
 EXPECTED: dict = {}
 
 

@@ -6,7 +6,7 @@ import pytest
 from ml_collections import ConfigDict
 
 from experiments import advrush
-from experiments.parts.advrush import attacks as attack_evaluation
+from experiments.parts.advrush import attack_evaluation
 from experiments.parts.advrush import figures as _advrush_figures
 from framework import attacks, data, runs
 from framework.nas import darts
@@ -87,7 +87,7 @@ def test_bad_settings_are_refused_before_any_work(key, value, what, refuses):
 
 
 def searched(curvature):
-    return advrush.Searched({}, curvature, 0.9, 2, 1.0)
+    return advrush.SearchResult({}, curvature, 0.9, 2, 1.0)
 
 
 def numbers_over(seeds):
@@ -178,13 +178,13 @@ def test_doubts_of_the_attacks_are_said_and_kept_for_the_report(tmp_path):
     config = ConfigDict({"epsilon": 0.1, "training": {"step_size": 0.1}, "attacks": ("fgsm",), "compile": "fast"})
     with runs.open_run(tmp_path / "run", {"seed": 0}) as run:
         with pytest.warns(attacks.GradientMaskingWarning, match="darts-0: the network gives probabilities"):
-            found = attack_evaluation.attacked(config, run, "darts-0", probabilities, test, jax.random.key(0))
+            found = attack_evaluation.attack(config, run, "darts-0", probabilities, test, jax.random.key(0))
         assert set(found) == {"clean", "fgsm"}
         assert (
-            attack_evaluation.attacked(config, run, "darts-0", None, test, None) == found
+            attack_evaluation.attack(config, run, "darts-0", None, test, None) == found
         )  # of the file, without a word
-        assert len(attack_evaluation.doubts_of(run)) == 1
-        attack_evaluation.attacked(
+        assert len(attack_evaluation.read_warnings(run)) == 1
+        attack_evaluation.attack(
             config, run, "other-0", lambda x: x.reshape(len(x), -1) @ weights, test, jax.random.key(0)
         )
-        assert len(attack_evaluation.doubts_of(run)) == 1
+        assert len(attack_evaluation.read_warnings(run)) == 1

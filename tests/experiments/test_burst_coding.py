@@ -80,7 +80,7 @@ def test_the_gain_at_equal_operations_is_the_height_above_the_line():
     pair = lambda accuracy, used: (np.array([accuracy]), np.array([used]))
     lif = {2: pair(0.5, 100.0), 4: pair(0.7, 200.0)}
     for used, line in ((50.0, 0.5), (150.0, 0.6), (900.0, 0.7)):
-        assert burst_coding._at_equal_synops(lif, *pair(0.65, used)) == pytest.approx(0.65 - line)
+        assert burst_coding._difference_at_equal_synops(lif, *pair(0.65, used)) == pytest.approx(0.65 - line)
 
 
 def test_the_energies_are_those_of_the_definition():

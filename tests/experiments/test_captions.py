@@ -35,7 +35,7 @@ def test_burst_coding(figure_of, seeds):
     numbers = {"seeds": seeds, "steps": 2, "pairs": [record], "latency": {"real-rate": 2.0}}
     _burst_figures.draw_bars(run, numbers | {"energy_truenorth": {"real-rate": 1.0}})
     pair = (np.linspace(0.5, 0.6, seeds), np.full(seeds, 100.0))
-    _burst_figures.draw_trained(run, {"lif": {2: pair}, "burst": {2: pair}})
+    _burst_figures.draw_direct_training(run, {"lif": {2: pair}, "burst": {2: pair}})
     for name in ("accuracy", "latency", "energy", "trained"):
         assert_says(caption(name), seeds, with_intervals=False)
         assert (f"eans over {seeds} " in caption(name)) == (seeds > 1)
@@ -49,7 +49,7 @@ def test_autosnn(figure_of, seeds):
     _autosnn_figures.draw_search(run, curves, 2, 1.0, -0.08)
     assert_says(caption("search"), seeds, with_intervals=False)
     assert ("from the worst to the best" in caption("search")) == (seeds > 1)
-    _autosnn_figures.draw_retrained(run, {0.0: (0.8, 300.0), -0.08: (0.7, 200.0)})
+    _autosnn_figures.draw_test_scores(run, {0.0: (0.8, 300.0), -0.08: (0.7, 200.0)})
     assert caption("retrained").endswith(few(1))
 
 

@@ -59,19 +59,19 @@ def test_the_paper_preset_takes_two_real_steps(run):
     labels = rng.integers(0, 10, len(pixels)).astype(np.int32)
     whole = data.ImageSet(pixels, labels, np.arange(len(pixels)).astype(str), "cifar10", "train", 10, 255, "random")
     config.proxy.base.epochs, config.proxy.base.batch = 1, settings.batch
-    traits = proxies.judged(config.proxy.base, run, whole, 0, "base", options=fast)
+    traits = proxies.measure_traits(config.proxy.base, run, whole, 0, "base", options=fast)
     assert np.isfinite(traits.entropy).all()
     train, test, _ = images.parts(images.Prepared(whole, whole, traits), settings)
     net = nasbench201.Config(settings.channels, settings.cells, 10, 3)
     plan = ranks.batches(np.arange(len(labels)), 1, settings.batch, seed=0)[None]
     assert plan.shape == (1, 2, settings.batch)
-    drawn = ranks.drawn(jax.random.key(0), 1)
+    drawn = ranks.draw_architectures(jax.random.key(0), 1)
     found = ranks.accuracies(run, "ranks", net, settings.rate, drawn, plan, 2, train, test, 0, fast)
     assert 0 <= found.item() <= 1
     settings = config.search
     net = darts.supernet(settings.channels, settings.cells, 10)
     part = rng.permutation(len(labels))[None, : 4 * settings.batch]
-    cell, *_ = search.searched(run, "search", net, darts.Config(1, settings.batch), part, train, 0, fast)
+    cell, *_ = search.search(run, "search", net, darts.Config(1, settings.batch), part, train, 0, fast)
     assert darts.check(cell)
     rows = [row for row in run.path.joinpath("metrics.jsonl").read_text().splitlines() if '"search"' in row]
     assert len(rows) == 1
@@ -185,13 +185,13 @@ def test_a_proxy_comes_from_a_file_of_entropies_by_the_sets_own_indices(run, dig
 
 @pytest.mark.long
 def test_a_base_network_tells_all_traits_and_the_same_ones_again(run, digits):
-    traits = proxies.judged(proxy().base, run, digits, 0, "base")
+    traits = proxies.measure_traits(proxy().base, run, digits, 0, "base")
     assert traits.entropy.shape == traits.el2n.shape == traits.forgetting.shape == (1437,)
     assert traits.features.shape == (1437, 16)
     assert (traits.entropy > 0).all()
     assert (traits.entropy <= np.log(10) + 1e-5).all()
     assert (traits.el2n <= 2**0.5).all()
-    again = proxies.judged(proxy().base, run, digits, 0, "base")  # from its checkpoint
+    again = proxies.measure_traits(proxy().base, run, digits, 0, "base")  # from its checkpoint
     np.testing.assert_array_equal(again.entropy, traits.entropy)
 
 
@@ -211,7 +211,7 @@ def test_a_fit_of_any_length_is_a_plain_loop_of_sgd():
     x, y = rng.normal(size=(30, 3)), rng.normal(size=30)
     plan = ranks.batches(np.arange(30), 2, 6, seed=0)
     loss = lambda p, x, y: (((x @ p["w"] - y) ** 2).mean(), p)
-    fit = jax.jit(lambda steps: ranks.fitted(loss, {"w": np.ones(3, np.float32)}, plan, steps, 0.1, (x, y))["w"])
+    fit = jax.jit(lambda steps: ranks.fit(loss, {"w": np.ones(3, np.float32)}, plan, steps, 0.1, (x, y))["w"])
     for steps in (4, 10):
         w, velocity = np.ones(3), np.zeros(3)
         for place in range(steps):

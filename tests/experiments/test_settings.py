@@ -9,6 +9,7 @@ from experiments import (
     burst_coding,
     causal_answers,
     causal_prior,
+    causal_table,
     isp_ml,
     proxy_data,
     ssd_trace,
@@ -27,12 +28,12 @@ def test_a_changed_setting_under_an_unused_name_is_refused_with_the_reason():
     preset = ConfigDict({"a": {"b": 1, "c": (1, 2)}, "ab": 3, "d": config_dict.placeholder(str)})
     refused = lambda **changes: changed_like(preset, changes)
     unused = {"a": "nothing reads it", "d": "nor this"}
-    settings.refuse_unused(refused(), preset, unused)
-    settings.refuse_unused(refused(ab=4), preset, unused)
+    settings.require_effect(refused(), preset, unused)
+    settings.require_effect(refused(ab=4), preset, unused)
     with pytest.raises(ValueError, match=r"^a\.c=\(1,\) has no effect, since nothing reads it; leave it out$"):
-        settings.refuse_unused(refused(**{"a.c": (1,)}), preset, unused)
+        settings.require_effect(refused(**{"a.c": (1,)}), preset, unused)
     with pytest.raises(ValueError, match=r"^d='x' has no effect, since nor this; leave it out$"):
-        settings.refuse_unused(refused(d="x"), preset, unused)
+        settings.require_effect(refused(d="x"), preset, unused)
 
 
 def changed_like(preset, changes):
@@ -66,6 +67,10 @@ UNUSED = [
     (causal_prior, CSV | {"prior__weight": 0.1}, "prior.weight=0.1 has no effect, since there is no prior"),
     (causal_prior, {"data__bif": __file__, "data__nodes": 5}, "data.nodes=5 has no effect, since data.bif brings"),
     (causal_prior, {"prior__answers": __file__, "prior__recall": 0.5}, "prior.recall=0.5 has no effect"),
+    (causal_table, {"data__truth": "t.csv"}, "data.truth='t.csv' has no effect, since .*give data.csv with it"),
+    (causal_table, {"prior__elicit__workers": 2}, "prior.elicit.workers=2 has no effect, since no model is asked"),
+    (causal_table, CSV | {"data__example": "spring"}, "data.example='spring' has no effect, since data.csv names a"),
+    (causal_table, CSV | {"prior__weight": 0.1}, "prior.weight=0.1 has no effect, since there is no prior"),
     (burst_coding, {"data__dir": "/tmp"}, "data.dir='/tmp' has no effect, since digits come with scikit-learn"),
     (burst_coding, {"pairs": ("real-rate",), "codes__phase": 2.0}, "codes.phase=2.0 has no effect, since no pair"),
     (burst_coding, {"pairs": ("real-rate",), "codes__period": 4}, "codes.period=4 has no effect"),
@@ -95,6 +100,7 @@ def test_what_nothing_would_read_is_refused(experiment, changes, said):
 USED = [
     (causal_prior, CSV | {"data__truth": __file__, "data__transform": "center", "prior__elicit__model": "m"}),
     (causal_prior, CSV | {"prior__answers": __file__, "prior__weight": 0.1, "knowledge": __file__}),
+    (causal_table, {"data__transform": "center", "prior__weight": 0.1, "prior__elicit__model": "m"}),
     (causal_prior, {"data__bif": __file__, "prior__recall": 0.5, "knowledge": __file__, "learner__noise": "equal"}),
     (burst_coding, {"pairs": ("phase-rate",), "codes__period": 4, "codes__burst": 0.5, "percentile": 50.0}),
     (autosnn, {"proxy__fraction": 0.1, "proxy__rule": "P2", "proxy__bin_width": 1.0, "proxy__base__epochs": 2}),
@@ -110,7 +116,7 @@ def test_what_is_read_may_be_changed(experiment, changes):
 
 @pytest.mark.parametrize("preset", ["smoke", "default", "paper"])
 @pytest.mark.parametrize(
-    "experiment", [advrush, autosnn, burst_coding, causal_answers, causal_prior, isp_ml, ssd_trace]
+    "experiment", [advrush, autosnn, burst_coding, causal_answers, causal_prior, causal_table, isp_ml, ssd_trace]
 )
 def test_every_preset_is_as_it_should_be(experiment, preset):
     experiment.check_settings(experiment.get_config(preset))
@@ -124,6 +130,8 @@ def test_every_preset_is_as_it_should_be(experiment, preset):
         (causal_prior, CSV | {"prior__elicit__model": "m", "prior__elicit__descriptions": "nowhere"}),
         (causal_prior, {"prior__answers": "nowhere"}),
         (causal_prior, {"knowledge": "nowhere"}),
+        (causal_table, {"data__csv": "nowhere"}),
+        (causal_table, {"knowledge": "nowhere"}),
         (causal_answers, {"answers__dir": "nowhere"}),
         (autosnn, {"data__events": "nowhere"}),
         (autosnn, {"proxy__fraction": 0.1, "proxy__entropy": "nowhere"}),

@@ -12,8 +12,8 @@ def test_the_standard_error_is_scipys_and_none_of_fewer_than_three_values():
 
 def test_what_is_compared_over_too_few_seeds_is_named_with_the_words_for_it():
     words = "two seeds, no interval"
-    assert intervals.compared(2, "accuracy", "loss") == {"no_interval": {"accuracy": words, "loss": words}}
-    assert intervals.compared(3, "accuracy") == {}
+    assert intervals.mark_comparisons(2, "accuracy", "loss") == {"no_interval": {"accuracy": words, "loss": words}}
+    assert intervals.mark_comparisons(3, "accuracy") == {}
 
 
 def test_a_difference_is_a_gain_and_has_error_bars_from_three_seeds_on():

@@ -206,7 +206,7 @@ def test_the_design_is_the_device_with_the_fields_that_are_given():
 
 @pytest.mark.slow
 def test_the_designs_of_a_sweep_have_no_page_map():
-    designs = ssd_trace.drawn(ssd_presets.enterprise_tlc(), 4, 0)
+    designs = ssd_trace.draw_designs(ssd_presets.enterprise_tlc(), 4, 0)
     assert {(each.ftl.mapping, each.ftl.precondition) for each in designs} == {("ideal", "none")}
     assert [each.geometry.channels for each in designs] == [8, 16, 32, 8]
 
@@ -217,7 +217,7 @@ def test_the_paper_preset_reads_training_data_in_order():
     config.load.requests = 32
     design = ssd_trace.design_of(config)
     assert (design.geometry.channels, design.geometry.chips, config.load.pattern) == (16, 1, "sequential")
-    load = presets.made(config, design, 0)
+    load = presets.make_load(config, design, 0)
     served = ssd.simulate(design, load)
     assert (np.diff(load.offset) == 8192).all()
     first = served.latency.min()

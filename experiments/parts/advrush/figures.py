@@ -1,4 +1,4 @@
-"""Pictures of the study of AdvRush: cells, loss surfaces, accuracy under attack."""
+"""Figures of the experiment on AdvRush: cells, loss surfaces, accuracy under attack."""
 
 from typing import Any
 
@@ -21,9 +21,11 @@ def draw_cells(run: runs.Run, genotypes: dict[str, Genotype]) -> None:
     """Both cells of each method."""
     figure = Figure(figsize=(11, 6.4), layout="constrained")
     axes = figure.subplots(len(genotypes), 2, squeeze=False)
-    for row, (method, found) in zip(axes, genotypes.items(), strict=True):
+    for row, (method, genotype) in zip(axes, genotypes.items(), strict=True):
         for axis, cell in zip(row, ("normal", "reduce"), strict=True):
-            _cell(axis, darts.to_networkx(getattr(found, cell), getattr(found, f"{cell}_concat")), COLOURS[method])
+            _cell(
+                axis, darts.to_networkx(getattr(genotype, cell), getattr(genotype, f"{cell}_concat")), COLOURS[method]
+            )
             axis.set_title(
                 f"{method}: {'reduction' if cell == 'reduce' else cell} cell", color=figures.INK, fontsize=11
             )
@@ -58,16 +60,20 @@ def _cell(axis, graph: nx.MultiDiGraph, colour: str) -> None:
     axis.set_axis_off()
 
 
-def draw_surface(run: runs.Run, judged: dict[str, dict[str, Any]]) -> None:
+def draw_surface(run: runs.Run, landscapes: dict[str, dict[str, Any]]) -> None:
     """The loss around the first test image."""
-    figure = Figure(figsize=(4.2 * len(judged) + 0.8, 3.9), layout="constrained")
-    axes = np.atleast_1d(figure.subplots(1, len(judged)))
-    top = max(float(each["surface"].max()) for each in judged.values())
-    for axis, (method, each) in zip(axes, judged.items(), strict=True):
+    figure = Figure(figsize=(4.2 * len(landscapes) + 0.8, 3.9), layout="constrained")
+    axes = np.atleast_1d(figure.subplots(1, len(landscapes)))
+    top = max(float(landscape["surface"].max()) for landscape in landscapes.values())
+    for axis, (method, landscape) in zip(axes, landscapes.items(), strict=True):
         shown = axis.contourf(
-            each["places"], each["places"], each["surface"], np.linspace(0, top + 1e-9, 15), cmap="viridis"
+            landscape["steps"],
+            landscape["steps"],
+            landscape["surface"],
+            np.linspace(0, top + 1e-9, 15),
+            cmap="viridis",
         )
-        axis.set_title(f"{method}: mean top eigenvalue {each['eigenvalue']:.3g}", fontsize=11, color=figures.INK)
+        axis.set_title(f"{method}: mean top eigenvalue {landscape['eigenvalue']:.3g}", fontsize=11, color=figures.INK)
         axis.set_xlabel("along random signs", color=figures.INK)
     axes[0].set_ylabel("along the signs of the gradient", color=figures.INK)
     figure.colorbar(shown, ax=list(axes), shrink=0.85, label="loss", format="%.1f")
@@ -78,15 +84,17 @@ def draw_surface(run: runs.Run, judged: dict[str, dict[str, Any]]) -> None:
     run.save_figure("figures/surface", figure, caption, runs.no_interval(1))
 
 
-def draw_verdicts(run: runs.Run, verdicts: dict[tuple[str, int], dict[str, float]], kind: str) -> None:
+def draw_robustness(run: runs.Run, robustness: dict[tuple[str, int], dict[str, float]], kind: str) -> None:
     """Accuracy under each attack after a kind of training, with standard errors where there are seeds enough."""
-    names, seeds = list(next(iter(verdicts.values()))), len({seed for _, seed in verdicts})
+    names, seeds = list(next(iter(robustness.values()))), len({seed for _, seed in robustness})
     values = {}
     for name in names:
         values[name] = {}
         for method in COLOURS:
-            each = 100 * np.array([found[name] for (own, _), found in verdicts.items() if own == method])
-            values[name][method] = (float(each.mean()), standard_error(each))
+            accuracies = 100 * np.array(
+                [scores[name] for (seed_method, _), scores in robustness.items() if seed_method == method]
+            )
+            values[name][method] = (float(accuracies.mean()), standard_error(accuracies))
     figure = figures.grouped_bars(values, "accuracy (%)")
     clean = "clean and under attack" if "clean" in names else "under attack"
     caption = f"Accuracy of the networks found, after {KINDS[kind]} training, {clean}.{bars(seeds)}"

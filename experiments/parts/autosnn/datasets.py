@@ -1,4 +1,4 @@
-"""The images of the study of AutoSNN: what trains the supernet, what judges candidates, what tests the end."""
+"""Images of the experiment on AutoSNN, for training the supernet, for validation and for the test."""
 
 import warnings
 from pathlib import Path
@@ -34,49 +34,49 @@ def sets(config: ConfigDict) -> Sets:
     if not 0 < config.data.validation < 1:
         raise ValueError(f"data.validation must be a share between 0 and 1, got {config.data.validation}")
     if config.data.events:
-        return _recorded(config)
+        return _read_recordings(config)
     whole, test = (data.images(config.data.name, split, config.data.dir or None) for split in ("train", "test"))
     count = _count(config.data.train, len(whole.labels), "train")
-    held = _held_back(config, count)
-    part = lambda of, kept: Part(np.float32(of.images[kept]) / of.maximum, of.labels[kept])
+    held = _count_validation(config, count)
+    part = lambda image_set, kept: Part(np.float32(image_set.images[kept]) / image_set.maximum, image_set.labels[kept])
     kept = slice(_count(config.data.test, len(test.labels), "test"))
     return Sets(part(whole, slice(held)), part(whole, slice(held, count)), part(test, kept), whole.classes)
 
 
-def _recorded(config: ConfigDict) -> Sets:
+def _read_recordings(config: ConfigDict) -> Sets:
     """Recordings of event cameras: a folder a class, every fifth recording for the test."""
     folder = Path(config.data.events)
     if config.data.train or config.data.test:
         raise ValueError("data.train and data.test count images: of data.events all recordings are taken, leave both 0")
     classes = sorted(path.name for path in folder.iterdir() if path.is_dir())
-    found = [(path, c) for c, name in enumerate(classes) for path in _recordings(folder / name)]
+    files = [(path, c) for c, name in enumerate(classes) for path in _recordings(folder / name)]
     if len(classes) < 2:
         raise ValueError(f"{folder} must hold a folder a class, at least 2, with recordings ({', '.join(ENDINGS)})")
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        frames = [_frames(path, config.space.steps) for path, _ in found]
-    note = "; ".join(str(each.message) for each in caught)
+        frames = [_frames(path, config.space.steps) for path, _ in files]
+    note = "; ".join(str(warning.message) for warning in caught)
     if note:
         warnings.warn(note, stacklevel=2)
-    if len({each.shape for each in frames}) > 1:
-        raise ValueError(f"recordings in {folder} have several sizes: {sorted({each.shape[1:3] for each in frames})}")
-    order = np.random.default_rng(0).permutation(len(found))
+    if len({frame.shape for frame in frames}) > 1:
+        raise ValueError(f"recordings in {folder} have several sizes: {sorted({frame.shape[1:3] for frame in frames})}")
+    order = np.random.default_rng(0).permutation(len(files))
     images = np.stack(frames).astype(np.float32)[order]
-    labels = np.array([c for _, c in found], np.int32)[order]
+    labels = np.array([c for _, c in files], np.int32)[order]
     rest, test = np.arange(len(order)) % 5 != 0, np.arange(len(order)) % 5 == 0
-    held = _held_back(config, int(rest.sum()))
+    held = _count_validation(config, int(rest.sum()))
     part = lambda kept: Part(images[kept], labels[kept])
     return Sets(part(np.flatnonzero(rest)[:held]), part(np.flatnonzero(rest)[held:]), part(test), len(classes), note)
 
 
 def _recordings(folder: Path) -> list[Path]:
     """The files of a class, all of which must be recordings; hidden ones are passed over."""
-    found = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
-    if other := [path for path in found if path.suffix.lower() not in ENDINGS]:
+    paths = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    if other := [path for path in paths if path.suffix.lower() not in ENDINGS]:
         raise ValueError(f"{other[0]} is no recording ({', '.join(ENDINGS)}): take it out of {folder}, or convert it")
-    if not found:
+    if not paths:
         raise ValueError(f"{folder} holds no recordings ({', '.join(ENDINGS)})")
-    return found
+    return paths
 
 
 def _frames(path: Path, steps: int) -> np.ndarray:
@@ -87,13 +87,13 @@ def _frames(path: Path, steps: int) -> np.ndarray:
         raise ValueError(f"{path}: {error}") from None
 
 
-def _count(wanted: int, there: int, what: str) -> int:
-    if not 0 <= wanted <= there:
-        raise ValueError(f"data.{what} must be 0 (all) or 1 to {there} images, got {wanted}")
-    return wanted or there
+def _count(count: int, there: int, what: str) -> int:
+    if not 0 <= count <= there:
+        raise ValueError(f"data.{what} must be 0 (all) or 1 to {there} images, got {count}")
+    return count or there
 
 
-def _held_back(config: ConfigDict, count: int) -> int:
+def _count_validation(config: ConfigDict, count: int) -> int:
     """How many of the training images come before those that judge candidates."""
     held = count - round(config.data.validation * count)
     if not 0 < held < count:

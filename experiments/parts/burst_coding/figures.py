@@ -1,4 +1,4 @@
-"""The pictures of the study of burst coding."""
+"""Figures of the experiment on burst coding."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -19,12 +19,12 @@ def draw_curves(run: runs.Run, accuracy: list[float], curves: Mapping[str, list[
     left, right = figure.subplots(1, 2, sharey=True)
     hidden = list(dict.fromkeys(name.partition("-")[2] for name in curves))
     starts = []
-    for name, found in curves.items():
+    for name, pair_curves in curves.items():
         before, _, behind = name.partition("-")
         style = {"linestyle": LINES.get(before, "-"), "color": figures.PALETTE[hidden.index(behind)], "linewidth": 1.7}
-        mean = 100 * np.mean([each.accuracy for each in found], axis=0)
+        mean = 100 * np.mean([curve.accuracy for curve in pair_curves], axis=0)
         left.plot(np.arange(1, len(mean) + 1), mean, label=name, **style)
-        spikes = np.mean([np.add(each.spikes, each.input_spikes) for each in found], axis=0)
+        spikes = np.mean([np.add(curve.spikes, curve.input_spikes) for curve in pair_curves], axis=0)
         right.plot(np.maximum(spikes, 1), mean, **style)
         starts.append(max(spikes[np.argmax(mean > 50)], 1))
     for axis, label in ((left, "time steps"), (right, "spikes an image, those of the input included")):
@@ -49,10 +49,10 @@ def draw_trains(run: runs.Run, trains: Mapping[str, Mapping[str, np.ndarray]]) -
     titles = {"intervals": "steps between two spikes of a neuron", "bursts": "spikes in a row"}
     figure = Figure(figsize=(10.5, 3.6), layout="constrained")
     for axis, (kind, title) in zip(figure.subplots(1, 2), titles.items(), strict=True):
-        for place, (name, found) in enumerate(trains.items()):
-            bins = np.arange(1, len(found[kind]) + 1)
-            shift = 0.27 * (place - (len(trains) - 1) / 2)
-            axis.bar(bins + shift, found[kind], width=0.25, color=figures.PALETTE[place], label=name)
+        for index, (name, shares) in enumerate(trains.items()):
+            bins = np.arange(1, len(shares[kind]) + 1)
+            shift = 0.27 * (index - (len(trains) - 1) / 2)
+            axis.bar(bins + shift, shares[kind], width=0.25, color=figures.PALETTE[index], label=name)
         axis.set_xticks(bins, [*map(str, bins[:-1]), f"> {bins[-2]}"])
         figures.frame(axis, title, "share", grid="")
         axis.legend(frameon=False)
@@ -74,8 +74,8 @@ def draw_bars(run: runs.Run, numbers: Mapping[str, Any]) -> None:
     run.save_figure("figures/latency", figures.grouped_bars(bars, "latency (steps)"), caption, few)
     chips = [kind for kind in numbers if kind.startswith("energy_")]
     if chips:
-        of = lambda pair: {chip.removeprefix("energy_"): (numbers[chip][pair], 0.0) for chip in chips}
-        bars = {pair: of(pair) for pair in numbers["latency"]}
+        energies = lambda pair: {chip.removeprefix("energy_"): (numbers[chip][pair], 0.0) for chip in chips}
+        bars = {pair: energies(pair) for pair in numbers["latency"]}
         caption = (
             "Energy until the accuracy stays within the target of the DNN's, from spikes and time alone, relative to "
             f"real-rate; by the shares of two chips.{_means(numbers['seeds'])}"
@@ -83,19 +83,19 @@ def draw_bars(run: runs.Run, numbers: Mapping[str, Any]) -> None:
         run.save_figure("figures/energy", figures.grouped_bars(bars, "energy (real-rate = 1)"), caption, few)
 
 
-def draw_trained(run: runs.Run, measured: Mapping[str, Mapping[int, tuple[np.ndarray, np.ndarray]]]) -> None:
+def draw_direct_training(run: runs.Run, measured: Mapping[str, Mapping[int, tuple[np.ndarray, np.ndarray]]]) -> None:
     """Accuracy against synaptic operations of the networks trained as spiking ones."""
     figure = Figure(figsize=(6.4, 4.1), layout="constrained")
     axis = figure.subplots()
-    for place, (name, found) in enumerate(measured.items()):
-        colour = figures.PALETTE[place]
-        used = np.array([each[1].mean() for each in found.values()]) / 1e3
-        mean = 100 * np.array([each[0].mean() for each in found.values()])
+    for index, (name, results) in enumerate(measured.items()):
+        colour = figures.PALETTE[index]
+        used = np.array([result[1].mean() for result in results.values()]) / 1e3
+        mean = 100 * np.array([result[0].mean() for result in results.values()])
         axis.plot(used, mean, marker="o", color=colour, linewidth=1.8, label=name)
-        for steps, x, y in zip(found, used, mean, strict=True):
+        for steps, x, y in zip(results, used, mean, strict=True):
             above = {"xytext": (4, 5), "textcoords": "offset points"}
             axis.annotate(f"T = {steps}", (x, y), fontsize=8, color=colour, **above)
-            axis.scatter(np.asarray(found[steps][1]) / 1e3, 100 * found[steps][0], s=12, color=colour, alpha=0.4)
+            axis.scatter(np.asarray(results[steps][1]) / 1e3, 100 * results[steps][0], s=12, color=colour, alpha=0.4)
     axis.legend(frameon=False, loc="lower right")
     figures.frame(axis, "synaptic operations an image (thousands)", "accuracy (%)")
     seeds = len(next(iter(next(iter(measured.values())).values()))[0])

@@ -1,4 +1,4 @@
-"""The pictures of the study of answers."""
+"""Figures of the experiment on answers of a language model."""
 
 from collections.abc import Mapping
 from typing import Any

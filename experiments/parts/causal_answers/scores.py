@@ -29,12 +29,12 @@ class Subject(NamedTuple):
 def scores(subject: Subject, variant: str, answers: causal.Answers) -> dict[str, float | None]:
     """Some answers by themselves; the precision of no claim is None."""
     prior = subject.prior(variant, answers)
-    found = graph_distance.compare(subject.truth, prior.edges > 0.5)
-    claims = int(found["edges"])
+    comparison = graph_distance.compare(subject.truth, prior.edges > 0.5)
+    claims = int(comparison["edges"])
     return {
-        "precision": float(found["precision"]) if claims else None,
-        "recall": float(found["recall"]),
-        "f1": float(found["f1"]),
+        "precision": float(comparison["precision"]) if claims else None,
+        "recall": float(comparison["recall"]),
+        "f1": float(comparison["f1"]),
         "claims": claims,
         "unknown": float(np.mean(answers.choices == UNKNOWN)) if len(answers.choices) else 0.0,
         "confidence": float(np.mean(prior.confidence[~np.eye(len(subject.truth), dtype=bool)])),
@@ -49,12 +49,12 @@ def mean(values: Iterable[float | None]) -> float | None:
 
 def over_systems(subjects: list[Subject], **choice) -> dict[str, dict[str, float | None]]:
     """Measure -> variant -> mean over the systems, of the answers that `choice` selects."""
-    found = {
+    values = {
         variant: [scores(one, variant, select(one.answers[variant], **choice)) for one in subjects]
         for variant in physics.VARIANTS
     }
-    measures = found["real"][0]
-    return {name: {v: mean(each[name] for each in found[v]) for v in physics.VARIANTS} for name in measures}
+    measures = values["real"][0]
+    return {name: {v: mean(row[name] for row in values[v]) for v in physics.VARIANTS} for name in measures}
 
 
 def numbers(subjects: list[Subject], samples: list[int]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The pictures of the causal study."""
+"""Figures of the causal experiments."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import networkx as nx
 import numpy as np
 
-from experiments.parts.causal_prior.problems import Study
+from experiments.parts.causal_prior.tasks import Task
 from experiments.parts.shared.intervals import bars
 from framework import causal, runs
 from framework.runs.reporting import figures
@@ -30,59 +30,60 @@ DIRECTION_KINDS = {
 TABLE_HEADER = ("source", "target", "direction", "weight", "joined", "forward", "backward", "open")
 
 
-def edge_rows(study: Study, bootstrap: causal.Bootstrap) -> list[tuple]:
+def edge_rows(task: Task, bootstrap: causal.Bootstrap) -> list[tuple]:
     """A row an edge, as `TABLE_HEADER` names its cells; the frequencies are those of its pair of columns."""
-    place = {name: i for i, name in enumerate(study.names)}
+    index = {name: i for i, name in enumerate(task.names)}
     rows = []
-    for source, target, direction, weight in causal.edges(bootstrap.result, study.names):
-        i, j = place[source], place[target]
+    for source, target, direction, weight in causal.edges(bootstrap.result, task.names):
+        i, j = index[source], index[target]
         shares = bootstrap.joined[i, j], bootstrap.directed[i, j], bootstrap.directed[j, i], bootstrap.open[i, j]
         rows.append((source, target, direction, weight, *map(float, shares)))
     return rows
 
 
-def write_graph(run: runs.Run, study: Study, bootstrap: causal.Bootstrap) -> None:
-    """`graph.csv` and `graph.png` of the first problem."""
-    rows = edge_rows(study, bootstrap)
+def write_graph(run: runs.Run, task: Task, bootstrap: causal.Bootstrap) -> None:
+    """Writes `graph.csv` and `graph.png` of the first table."""
+    rows = edge_rows(task, bootstrap)
     run.save_csv("graph.csv", TABLE_HEADER, rows)
-    drawn = causal.to_networkx(bootstrap.result, study.names, study.truths[0] if study.truths else None)
-    if not study.truths:
-        nx.set_edge_attributes(drawn, {(a, b): direction for a, b, direction in drawn.edges(data="direction")}, "kind")
+    network = causal.to_networkx(bootstrap.result, task.names, task.truths[0] if task.truths else None)
+    if not task.truths:
+        directions = {(a, b): direction for a, b, direction in network.edges(data="direction")}
+        nx.set_edge_attributes(network, directions, "kind")
     widths = {row[:2]: row[4] for row in rows}
     undirected = [row[:2] for row in rows if row[2] == "open"]
-    which = "graph of the first problem" if len(study.truths) > 1 else "graph"
+    which = "graph of the first table" if len(task.truths) > 1 else "graph"
     caption = f"The learned {which}; the wider an edge, the more bootstrap resamples join its columns."
     if undirected:
         caption += " A line without an arrowhead has an open direction: its reverse explains the data as well."
-    told = [f"{sum(row[2] == name for row in rows)} {name}" for name in DIRECTION_KINDS]
-    title = f"{len(rows)} edges, by what tells their direction: {', '.join(t for t in told if t[:2] != '0 ')}"
-    kinds = KINDS if study.truths else DIRECTION_KINDS
-    run.save_figure("graph", figures.graph(drawn, title if rows else "no edge", kinds, widths, undirected), caption)
+    counts = [f"{sum(row[2] == name for row in rows)} {name}" for name in DIRECTION_KINDS]
+    title = f"{len(rows)} edges, by what tells their direction: {', '.join(c for c in counts if c[:2] != '0 ')}"
+    kinds = KINDS if task.truths else DIRECTION_KINDS
+    run.save_figure("graph", figures.graph(network, title if rows else "no edge", kinds, widths, undirected), caption)
 
 
-def draw_adjacency(run: runs.Run, study: Study, results: Mapping[str, causal.Result]) -> None:
-    """The truth, the prior and what each arm learned of the first problem, side by side."""
-    panels = {"truth": study.truths[0].astype(float)} if study.truths else {}
-    if study.priors:
-        panels["prior, by confidence"] = study.priors[0].edges * study.priors[0].confidence
-    panels |= {f"learned, {arm.replace('_', ' ')}": _both_ways(result) for arm, result in results.items()}
-    caption = f"Adjacency matrices{' of the first problem' if len(study.truths) > 1 else ''}, from row to column."
+def draw_adjacency(run: runs.Run, task: Task, results: Mapping[str, causal.Result]) -> None:
+    """Draws the truth, the prior and the learned graph of each arm for the first table, side by side."""
+    panels = {"truth": task.truths[0].astype(float)} if task.truths else {}
+    if task.priors:
+        panels["prior, by confidence"] = task.priors[0].edges * task.priors[0].confidence
+    panels |= {f"learned, {arm.replace('_', ' ')}": _open_both_ways(result) for arm, result in results.items()}
+    caption = f"Adjacency matrices{' of the first table' if len(task.truths) > 1 else ''}, from row to column."
     if any(_is_open(result).any() for result in results.values()):
-        caption += " An edge whose direction is open stands in both places."
-    run.save_figure("figures/adjacency", figures.matrices(panels, study.names), caption)
+        caption += " An edge whose direction is open appears in both directions."
+    run.save_figure("figures/adjacency", figures.matrices(panels, task.names), caption)
 
 
 def _is_open(result: causal.Result) -> np.ndarray:
     return np.asarray(result.direction) == causal.DIRECTIONS.index("open")
 
 
-def _both_ways(result: causal.Result) -> np.ndarray:
+def _open_both_ways(result: causal.Result) -> np.ndarray:
     """The weights, with those of open edges in both directions."""
     return result.weights + np.where(_is_open(result), result.weights, 0).T
 
 
 def draw_scores(run: runs.Run, name: str, numbers: Mapping[str, Any], what: str) -> None:
-    """SHD of every arm and baseline."""
+    """Draws the SHD of every arm and baseline."""
     errors = numbers.get("shd_error", {})
     means = {arm: (mean, errors.get(arm, 0.0)) for arm, mean in numbers["shd"].items()}
     caption = f"{what}: structural Hamming distance (SHD) to the truth; less is better."
@@ -92,7 +93,7 @@ def draw_scores(run: runs.Run, name: str, numbers: Mapping[str, Any], what: str)
     elif graphs > 1:
         caption += f" Mean of {graphs} graphs, a point each."
     if "path" in means:
-        caption += " Path: weights cut at a threshold, without a prior and with each use of it in the paper."
+        caption += " Path: thresholded weights, without a prior and with each use of it in the paper."
     if "var_sort" in means:
         caption += " The sorts take columns in order of variance, of R2 or by chance."
     caption += " Empty has no edge."
@@ -103,7 +104,7 @@ def draw_scores(run: runs.Run, name: str, numbers: Mapping[str, Any], what: str)
 def draw_sweep(
     run: runs.Run, qualities: list[float], lines: Mapping[str, list[tuple[float, float]]], what: str, graphs: int
 ) -> None:
-    """SHD against the quality of the prior, a line for each way to take it."""
+    """Draws SHD against the quality of the prior, a line for each way to weight it."""
     caption = (
         f"Structural Hamming distance (SHD) against the prior's quality (precision and recall alike), {what}; less is "
         f"better.{bars(graphs, 'graphs', 'bands')}"

@@ -1,11 +1,11 @@
-"""What the causal study measures: learned graphs, baselines and priors alone held against the truths."""
+"""Scores of the causal experiments: learned graphs, baselines and priors alone, compared with the truths."""
 
 from typing import Any
 
 import jax
 import numpy as np
 
-from experiments.parts.causal_prior.problems import Study, known
+from experiments.parts.causal_prior.tasks import Task, make_prior
 from experiments.parts.shared.intervals import ENOUGH, standard_error
 from framework import causal, runs
 from framework.causal import knowledge
@@ -18,62 +18,72 @@ from framework.causal.metrics import (
 )
 from framework.core import keys
 
-SHOWN = ("shd", "cpdag_shd", "f1")  # of all measures, what the result of a study holds
-OF_ONE = ("sid", "skeleton_f1", "fdr", "tpr", "fpr")  # what the result of a single problem holds besides
+SHOWN = ("shd", "cpdag_shd", "f1")  # the measures in the result of several tables
+OF_ONE = ("sid", "skeleton_f1", "fdr", "tpr", "fpr")  # further measures in the result of a single table
 COMPARED = (*SHOWN, *OF_ONE)  # between arms
 
 
-def _baselines(study: Study) -> dict[str, list[np.ndarray]]:
-    """Graphs that use the prior alone, or nothing but how columns vary."""
-    found = {}
-    if study.priors:
-        found["prior_only"] = [np.asarray(knowledge.alone(known(prior, study))) for prior in study.priors]
-    if len(study.tables[0]) > len(study.names):
+def _baselines(task: Task) -> dict[str, list[np.ndarray]]:
+    """Graphs of the prior alone, of sorting baselines, and the empty graph."""
+    baselines = {}
+    if task.priors:
+        baselines["prior_only"] = [np.asarray(knowledge.alone(make_prior(prior, task))) for prior in task.priors]
+    if len(task.tables[0]) > len(task.names):
         shuffle = lambda seed: keys.named(jax.random.key(seed), "random sort")
-        found["var_sort"] = [sortability.var_sort_regress(x) != 0 for x in study.tables]
-        found["r2_sort"] = [sortability.r2_sort_regress(x) != 0 for x in study.tables]
-        found["random_sort"] = [
+        baselines["var_sort"] = [sortability.var_sort_regress(x) != 0 for x in task.tables]
+        baselines["r2_sort"] = [sortability.r2_sort_regress(x) != 0 for x in task.tables]
+        baselines["random_sort"] = [
             sortability.random_sort_regress(shuffle(seed), x) != 0
-            for seed, x in zip(study.seeds, study.tables, strict=True)
+            for seed, x in zip(task.seeds, task.tables, strict=True)
         ]
-    return found | {"empty": [np.zeros_like(truth) for truth in study.truths]}
+    return baselines | {"empty": [np.zeros_like(truth) for truth in task.truths]}
 
 
-def score(run: runs.Run, name: str, study: Study, fits: dict[str, list[causal.Result]]) -> dict[str, Any]:
-    """Every arm and baseline held against the truths; `name.csv` has all measures, what is returned the first few."""
-    found = {arm: [result.graph for result in results] for arm, results in fits.items()} | _baselines(study)
-    each = {arm: list(map(measures, study.truths, graphs)) for arm, graphs in found.items()}
+def score(run: runs.Run, name: str, task: Task, fits: dict[str, list[causal.Result]]) -> dict[str, Any]:
+    """Compares every arm and baseline with the truths.
+
+    Args:
+      run: for the table of all measures.
+      name: of that table, `name.csv`.
+      task: the tables with their truths.
+      fits: arm -> its results, one a table.
+
+    Returns:
+      Entries of the result: the most important measures, means over the tables.
+    """
+    graphs = {arm: [result.graph for result in results] for arm, results in fits.items()} | _baselines(task)
+    scores = {arm: list(map(measures, task.truths, learned)) for arm, learned in graphs.items()}
     for arm, results in fits.items():
-        for truth, result, measured in zip(study.truths, results, each[arm], strict=True):
-            measured["auprc"] = float(ranking.auprc(truth, np.abs(result.uncut)))
-    header = ("arm", "seed", *next(iter(each.values()))[0])
+        for truth, result, values in zip(task.truths, results, scores[arm], strict=True):
+            values["auprc"] = float(ranking.auprc(truth, np.abs(result.uncut)))
+    header = ("arm", "seed", *next(iter(scores.values()))[0])
     rows = [
-        (arm, seed, *(measured.get(column, "") for column in header[2:]))
-        for arm, measures in each.items()
-        for seed, measured in zip(study.seeds, measures, strict=True)
+        (arm, seed, *(values.get(column, "") for column in header[2:]))
+        for arm, arm_scores in scores.items()
+        for seed, values in zip(task.seeds, arm_scores, strict=True)
     ]
     run.save_csv(f"{name}.csv", header, rows)
-    pairs = list(zip(study.tables, study.truths, strict=True))
+    pairs = list(zip(task.tables, task.truths, strict=True))
     numbers: dict[str, Any] = {
         "varsortability": float(np.mean([sortability.varsortability(*pair) for pair in pairs])),
         "r2_sortability": float(np.mean([sortability.r2_sortability(*pair) for pair in pairs])),
     }
-    for measure in SHOWN if len(study.seeds) > 1 else COMPARED:
-        numbers[measure] = {arm: float(np.mean([one[measure] for one in ones])) for arm, ones in each.items()}
-    numbers["shd_each"] = {arm: [int(one["shd"]) for one in ones] for arm, ones in each.items()}
-    if len(study.seeds) >= ENOUGH:
+    for measure in SHOWN if len(task.seeds) > 1 else COMPARED:
+        numbers[measure] = {arm: float(np.mean([row[measure] for row in rows])) for arm, rows in scores.items()}
+    numbers["shd_each"] = {arm: [int(row["shd"]) for row in rows] for arm, rows in scores.items()}
+    if len(task.seeds) >= ENOUGH:
         numbers["shd_error"] = {arm: standard_error(values) for arm, values in numbers["shd_each"].items()}
     return numbers
 
 
-def measures(true: np.ndarray, found: np.ndarray) -> dict[str, float]:
-    """All measures of one graph; the area under the curve of the weights, where there are any, comes on top."""
-    measured = graph_distance.compare(true, found) | {
-        "cpdag_shd": equivalence.cpdag_shd(true, found),
-        "sid": intervention.sid(true, found),
-        "skeleton_f1": equivalence.skeleton_scores(true, found)["f1"],
+def measures(true: np.ndarray, learned: np.ndarray) -> dict[str, float]:
+    """All measures of one graph; `auprc` is empty, since it needs weights."""
+    values = graph_distance.compare(true, learned) | {
+        "cpdag_shd": equivalence.cpdag_shd(true, learned),
+        "sid": intervention.sid(true, learned),
+        "skeleton_f1": equivalence.skeleton_scores(true, learned)["f1"],
     }
-    return {name: float(value) for name, value in measured.items()} | {"auprc": ""}
+    return {name: float(value) for name, value in values.items()} | {"auprc": ""}
 
 
 def mean_shd(truths: list[np.ndarray], results: list[causal.Result]) -> tuple[float, float]:

@@ -1,4 +1,4 @@
-"""The pictures of the in-storage study."""
+"""Figures of the experiment on in-storage training."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -33,22 +33,22 @@ def draw_distortion(run: runs.Run, config: ConfigDict, originals: data.ImageSet)
     )
 
 
-def draw_accuracy(run: runs.Run, config: ConfigDict, found: Mapping[tuple[str, int], Curves]) -> None:
+def draw_accuracy(run: runs.Run, config: ConfigDict, curves: Mapping[tuple[str, int], Curves]) -> None:
     """Accuracy over simulated time, exchange at every step, at each rule's best rate."""
-    counts = sorted({channels for _, channels in found})
+    counts = sorted({channels for _, channels in curves})
     figure = Figure(figsize=(4.0 * len(counts) + 0.6, 3.8), layout="constrained")
     panels = np.atleast_1d(figure.subplots(1, len(counts), sharey=True))
     for axis, channels in zip(panels, counts, strict=True):
-        rules = [name for name, other in found if other == channels]
-        for place, name in enumerate(rules):
-            curves = found[name, channels]
-            time = next(iter(curves.time.values()))
-            for seen, style in SEEN.items():
-                accuracy = curves.accuracy[seen][0]
+        rules = [name for name, other in curves if other == channels]
+        for index, name in enumerate(rules):
+            rule_curves = curves[name, channels]
+            time = next(iter(rule_curves.time.values()))
+            for view, style in SEEN.items():
+                accuracy = rule_curves.accuracy[view][0]
                 best = np.argmax((accuracy >= config.target).mean((-1, -2)) + accuracy.mean((-1, -2)) / 1e3)
                 mean = 100 * accuracy[best].mean(0)
-                label = name if seen == "centre" else None
-                axis.plot(1e3 * time, mean, style, color=figures.PALETTE[place], label=label, linewidth=1.7)
+                label = name if view == "centre" else None
+                axis.plot(1e3 * time, mean, style, color=figures.PALETTE[index], label=label, linewidth=1.7)
         axis.axhline(100 * config.target, color=figures.MUTED, linewidth=0.9)
         axis.set_title(f"{channels} channels", fontsize=11, color=figures.INK)
         figures.frame(axis, "simulated time (ms)")
@@ -58,7 +58,7 @@ def draw_accuracy(run: runs.Run, config: ConfigDict, found: Mapping[tuple[str, i
         "Test accuracy against the device's clock, each rule at its best rate; solid the centre, dotted the workers' "
         "mean, the grey line the target; easgd: elastic averaging."
     )
-    seeds = next(iter(found.values())).accuracy["centre"].shape[-2]
+    seeds = next(iter(curves.values())).accuracy["centre"].shape[-2]
     caption += f" Means over {seeds} seeds." if seeds > 1 else ""
     run.save_figure("figures/accuracy", figure, caption, runs.no_interval(seeds))
 
@@ -109,11 +109,11 @@ def draw_host(run: runs.Run, numbers: Mapping[str, Any], channels: int) -> None:
     run.save_figure("figures/host", figures.grouped_bars(bars, "one pass (s)"), caption)
 
 
-def draw_widths(run: runs.Run, found: Mapping[str, float]) -> None:
+def draw_widths(run: runs.Run, page_ms: Mapping[str, float]) -> None:
     """What a page takes, by the floating-point units of a controller."""
     figure = Figure(figsize=(6.0, 3.8), layout="constrained")
     axis = figure.subplots()
-    axis.plot([int(width) for width in found], list(found.values()), marker="o", color=figures.PALETTE[0])
+    axis.plot([int(width) for width in page_ms], list(page_ms.values()), marker="o", color=figures.PALETTE[0])
     axis.set_xscale("log", base=2)
     axis.set_yscale("log")
     figures.frame(axis, "floating-point units of a channel's controller", "a page (ms)", grid="both")

@@ -1,4 +1,4 @@
-"""Training of the in-storage study: every period, learning rate and seed of a rule in one program."""
+"""Training of the in-storage experiment: every period, learning rate and seed of a rule in one program."""
 
 import itertools
 import sys
@@ -49,7 +49,7 @@ class Curves(NamedTuple):
 
 
 def pages(config: ConfigDict) -> tuple[Pages, data.ImageSet]:
-    """The pages of the study, amplified, and the images before that."""
+    """The pages of the experiment, amplified, and the images before that."""
     train = data.images(config.data.name, "train", config.data.dir or None)
     test = data.images(config.data.name, "test", config.data.dir or None, config.data.test)
     if train.images.shape[-1] != 1:
@@ -74,12 +74,12 @@ def pages(config: ConfigDict) -> tuple[Pages, data.ImageSet]:
     ), kept
 
 
-def check(config: ConfigDict, given: Pages, counts: tuple[int, ...]) -> None:
+def check(config: ConfigDict, image_pages: Pages, counts: tuple[int, ...]) -> None:
     """Refuses what would fail only after the first training."""
     for channels in counts:
         controllers.check(design(config, channels), processors(config))
-        training.check_pages(design(config, channels), given.images, SAMPLES * (given.images.shape[-1] + 1))
-        training.share(design(config, channels), given.labels)
+        training.check_pages(design(config, channels), image_pages.images, SAMPLES * (image_pages.images.shape[-1] + 1))
+        training.share(design(config, channels), image_pages.labels)
 
 
 def make_rule(name: str, workers: int, rate: Any, period: Any, settings: ConfigDict) -> sgd.Rule:
@@ -121,9 +121,9 @@ def loss(params: dict[str, jax.Array], page: tuple[jax.Array, jax.Array]) -> jax
     return optax.softmax_cross_entropy_with_integer_labels(logits(params, x), labels).mean()
 
 
-def cost(config: ConfigDict, given: Pages) -> controllers.Work:
+def cost(config: ConfigDict, image_pages: Pages) -> controllers.Work:
     """What a page costs: by the formula for softmax regression, counted in the program for an MLP."""
-    features, classes = given.images.shape[-1], int(given.labels.max()) + 1
+    features, classes = image_pages.images.shape[-1], int(image_pages.labels.max()) + 1
     if not config.hidden:
         return controllers.softmax_regression(features, classes, SAMPLES)
     page = jnp.zeros((SAMPLES, features)), jnp.zeros(SAMPLES, jnp.int32)
@@ -131,7 +131,7 @@ def cost(config: ConfigDict, given: Pages) -> controllers.Work:
 
 
 def design(config: ConfigDict, channels: int) -> ssd.Design:
-    """The device of the study with so many channels."""
+    """The device with a number of channels."""
     return presets.isp_ml(channels=channels, read_us=config.ssd.read_us, channel_mt_s=config.ssd.channel_mt_s)
 
 
@@ -142,57 +142,57 @@ def processors(config: ConfigDict) -> controllers.Controllers:
 
 
 def periods(config: ConfigDict, name: str) -> tuple[int, ...]:
-    """Local steps between two exchanges, as asked for or all of the study's; synchronous SGD has but one."""
-    asked = tuple(config.periods) if config.period is None else (config.period,)
-    return (1,) if name == "sync" else asked
+    """Local steps between two exchanges, of the config; always 1 for synchronous SGD."""
+    counts = tuple(config.periods) if config.period is None else (config.period,)
+    return (1,) if name == "sync" else counts
 
 
-def curves(config: ConfigDict, run: runs.Run, given: Pages, name: str, channels: int, seeds: list[int]) -> Curves:
+def curves(config: ConfigDict, run: runs.Run, image_pages: Pages, name: str, channels: int, seeds: list[int]) -> Curves:
     """All periods, rates and seeds of a rule, learned in one program and timed by the device's clock.
 
     Equal workers take turns in their order, so that events in the order of the clock are rounds.
     """
-    studied = periods(config, name)
-    each = len(given.images) // channels
-    rounds = each * config.epochs
+    all_periods = periods(config, name)
+    pages_per_channel = len(image_pages.images) // channels
+    rounds = pages_per_channel * config.epochs
     per_look = max(rounds // config.looks, 1)
     looks = rounds // per_look
-    settings = list(itertools.product(studied, config.rates))
+    settings = list(itertools.product(all_periods, config.rates))
     fixed = {
-        "pages": given._replace(maximum=jnp.float32(given.maximum)),
+        "pages": image_pages._replace(maximum=jnp.float32(image_pages.maximum)),
         "period": jnp.array([period for period, _ in settings], jnp.int32),
         "rate": jnp.array([rate for _, rate in settings], jnp.float32),
-        "order": jnp.stack([_order(seed, channels, each, config.epochs) for seed in seeds], axis=1),
+        "order": jnp.stack([_order(seed, channels, pages_per_channel, config.epochs) for seed in seeds], axis=1),
     }
     devices = placement.devices_for(channels)
     if devices > 1:
         tqdm.write(f"{name}: {channels} workers on {devices} devices", file=sys.stderr)
-    params = start(config, given.images.shape[-1], int(given.labels.max()) + 1)
+    params = start(config, image_pages.images.shape[-1], int(image_pages.labels.max()) + 1)
     first = make_rule(name, channels, 0.1, 1, config.rules).init(params, channels)
     cases = len(seeds), len(settings)
     masters = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (*cases, *leaf.shape)), first.master)
     copied = lambda leaf: jnp.broadcast_to(leaf[:, None, None], (channels, *cases, *leaf.shape[1:]))
     history = jnp.zeros((looks, len(SEEN), *cases))
-    begun = masters, jax.tree.map(copied, first.workers), jnp.zeros((), jnp.int32), history
+    initial = masters, jax.tree.map(copied, first.workers), jnp.zeros((), jnp.int32), history
     phase = f"{name}-{channels}"
     arms = [f"every {period} at {rate:g}" for period, rate in settings]
 
-    def rows(done: int, seen: dict[str, np.ndarray]) -> list[dict[str, Any]]:
-        place = {"step": done * per_look, "phase": phase}
+    def rows(done: int, metrics: dict[str, np.ndarray]) -> list[dict[str, Any]]:
+        prefix = {"step": done * per_look, "phase": phase}
         return [
-            place | {"arm": arm, "period": period, "rate": rate, "seed": seed, "accuracy": float(np.nan_to_num(value))}
-            for arm, (period, rate), own in zip(arms, settings, seen["centre"][-1].T, strict=True)
-            for seed, value in zip(seeds, own, strict=True)
+            prefix | {"arm": arm, "period": period, "rate": rate, "seed": seed, "accuracy": float(np.nan_to_num(value))}
+            for arm, (period, rate), accuracies in zip(arms, settings, metrics["centre"][-1].T, strict=True)
+            for seed, value in zip(seeds, accuracies, strict=True)
         ]
 
     step = _look(name, channels, per_look, config.rules, devices)
     split = TOGETHER if devices == jax.device_count() else None
-    ended = runs.drive(run, phase, step, begun, fixed, looks, max(looks // 8, 1), rows, split=split)
-    shape = (len(SEEN), len(studied), len(config.rates), len(seeds), looks)
-    history = np.asarray(ended[-1]).transpose(1, 3, 2, 0).reshape(shape)
+    final = runs.drive(run, phase, step, initial, fixed, looks, max(looks // 8, 1), rows, split=split)
+    shape = (len(SEEN), len(all_periods), len(config.rates), len(seeds), looks)
+    history = np.asarray(final[-1]).transpose(1, 3, 2, 0).reshape(shape)
     time, joules = {}, {}
-    for period in studied:
-        time[period], joules[period] = _clock(config, given, name, channels, period, looks, per_look)
+    for period in all_periods:
+        time[period], joules[period] = _clock(config, image_pages, name, channels, period, looks, per_look)
     diverged = np.isnan(history[..., -1]).any(0)
     return Curves(time, dict(zip(SEEN, np.nan_to_num(history), strict=True)), diverged, joules)
 
@@ -203,53 +203,53 @@ def _look(name: str, channels: int, rounds: int, settings: ConfigDict, devices: 
     All settings of a seed read the same pages, which makes their products one.
     """
 
-    def on_device(shared, own, axis):
+    def on_device(shared, worker_args, axis):
         masters, number, fixed = shared
-        given = fixed["pages"]
+        image_pages = fixed["pages"]
 
         def one(master: sgd.Master, workers: sgd.Worker, order: jax.Array, period: jax.Array, rate: jax.Array):
             rule = make_rule(name, channels, rate, period, settings)
 
-            def round_(state: sgd.State, place: jax.Array) -> tuple[sgd.State, None]:
-                chosen = order[:, number * rounds + place]
-                page = given.images[chosen] / given.maximum, given.labels[chosen]
+            def round_(state: sgd.State, round_number: jax.Array) -> tuple[sgd.State, None]:
+                chosen = order[:, number * rounds + round_number]
+                page = image_pages.images[chosen] / image_pages.maximum, image_pages.labels[chosen]
                 return rule.step(state, loss, page, axis), None
 
             state, _ = jax.lax.scan(round_, sgd.State(master, workers), jnp.arange(rounds))
             both = state.centre, mean(gathered(state.workers.params, axis))
-            return state.master, state.workers, jnp.stack([_accuracy(params, given) for params in both])
+            return state.master, state.workers, jnp.stack([_accuracy(params, image_pages) for params in both])
 
         of_seed = jax.vmap(one, in_axes=(0, 1, None, 0, 0), out_axes=(0, 1, 1))
         every = jax.vmap(of_seed, in_axes=(0, 1, 1, None, None), out_axes=(0, 1, 1))
-        masters, workers, seen = every(masters, *own, fixed["period"], fixed["rate"])
-        return (masters, seen), (workers, own[1])
+        masters, workers, accuracy = every(masters, *worker_args, fixed["period"], fixed["rate"])
+        return (masters, accuracy), (workers, worker_args[1])
 
     def look(carry, fixed):
         masters, workers, number, history = carry
         order, fixed = fixed["order"], {name: leaf for name, leaf in fixed.items() if name != "order"}
         spread = placement.spread(on_device, devices, "shard_map")
-        (masters, seen), (workers, _) = spread((masters, number, fixed), (workers, order))
-        return (masters, workers, number + 1, history.at[number].set(seen)), dict(zip(SEEN, seen, strict=True))
+        (masters, accuracy), (workers, _) = spread((masters, number, fixed), (workers, order))
+        return (masters, workers, number + 1, history.at[number].set(accuracy)), dict(zip(SEEN, accuracy, strict=True))
 
     return look
 
 
-def _accuracy(params: dict[str, jax.Array], given: Pages) -> jax.Array:
+def _accuracy(params: dict[str, jax.Array], image_pages: Pages) -> jax.Array:
     """Share of test images that are right; NaN where the logits are no finite numbers."""
-    found = logits(params, given.test_images)
-    return jnp.where(jnp.isfinite(found).all(), (found.argmax(-1) == given.test_labels).mean(), jnp.nan)
+    outputs = logits(params, image_pages.test_images)
+    return jnp.where(jnp.isfinite(outputs).all(), (outputs.argmax(-1) == image_pages.test_labels).mean(), jnp.nan)
 
 
-def _order(seed: int, channels: int, each: int, epochs: int) -> jax.Array:
+def _order(seed: int, channels: int, count: int, epochs: int) -> jax.Array:
     """`[channels, rounds]`: the page of each channel and round; page p lies on channel p mod channels."""
     key = keys.named(jax.random.key(seed), "order")
-    orders = [jax.random.permutation(jax.random.fold_in(key, epoch), each) for epoch in range(epochs)]
+    orders = [jax.random.permutation(jax.random.fold_in(key, epoch), count) for epoch in range(epochs)]
     return jnp.concatenate(orders) * channels + jnp.arange(channels)[:, None]
 
 
-def _clock(config: ConfigDict, given: Pages, name: str, channels: int, period: int, looks: int, per_look: int):
+def _clock(config: ConfigDict, image_pages: Pages, name: str, channels: int, period: int, looks: int, per_look: int):
     """Seconds at the looks, and joules in all."""
-    device, units, work = design(config, channels), processors(config), cost(config, given)
+    device, units, work = design(config, channels), processors(config), cost(config, image_pages)
     rule = make_rule(name, channels, 0.1, period, config.rules)
     turns = 1 if rule.event is None else channels
     rounds = looks * per_look

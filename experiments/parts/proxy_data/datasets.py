@@ -1,4 +1,4 @@
-"""The images of the study of proxy data: read, pooled, judged by a base network, made ready for networks."""
+"""Images of the experiment on proxy data: read, pooled, with traits by a base network, and normalised."""
 
 from typing import NamedTuple
 
@@ -20,13 +20,13 @@ class Prepared(NamedTuple):
     traits: Traits
 
 
-def prepared(config: ConfigDict, run: runs.Run, name: str) -> Prepared:
+def prepare(config: ConfigDict, run: runs.Run, name: str) -> Prepared:
     """A set's first images, pooled, and their traits; the entropies also as a file by the set's own indices."""
     kept = {"train": config.data.images, "test": max(config.ranks.test, config.search.test)}
     whole, test = (data.images(name, split, config.data.dir or None, count) for split, count in kept.items())
     train = data.pooled(whole, config.data.side)
     needed = {selection.METHODS[rule].needs for rule in config.search.rules}
-    traits = proxies.judged(
+    traits = proxies.measure_traits(
         config.proxy.base,
         run,
         train,
@@ -42,12 +42,12 @@ def prepared(config: ConfigDict, run: runs.Run, name: str) -> Prepared:
     return Prepared(whole, test, traits)
 
 
-def parts(given: Prepared, settings: ConfigDict) -> tuple[Part, Part, Traits]:
+def parts(image_set: Prepared, settings: ConfigDict) -> tuple[Part, Part, Traits]:
     """Training and test images as networks take them, and the traits of the former."""
     train, test = (
         data.pooled(data.first(images, count), settings.side)
-        for images, count in ((given.train, settings.count), (given.test, settings.test))
+        for images, count in ((image_set.train, settings.count), (image_set.test, settings.test))
     )
     prepare = proxies.preparation(train)
-    traits = jax.tree.map(lambda leaf: leaf[: len(train.labels)], given.traits)
-    return *((prepare(each.images), jnp.asarray(each.labels)) for each in (train, test)), traits
+    traits = jax.tree.map(lambda leaf: leaf[: len(train.labels)], image_set.traits)
+    return *((prepare(part.images), jnp.asarray(part.labels)) for part in (train, test)), traits

@@ -1,4 +1,4 @@
-"""The pictures of the study of proxy data."""
+"""Figures of the experiment on proxy data."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,12 +12,12 @@ from framework.runs.reporting import figures
 
 
 def draw_histograms(
-    run: runs.Run, found: Mapping[str, tuple[np.ndarray, np.ndarray, np.ndarray]], fraction: float
+    run: runs.Run, histograms: Mapping[str, tuple[np.ndarray, np.ndarray, np.ndarray]], fraction: float
 ) -> None:
     """Heights of the log-entropy bins, and how many of each bin P1 takes; set -> (edges, heights, taken)."""
-    figure = Figure(figsize=(5.2 * len(found), 3.9), layout="constrained")
+    figure = Figure(figsize=(5.2 * len(histograms), 3.9), layout="constrained")
     for axis, (name, (edges, heights, taken)) in zip(
-        np.atleast_1d(figure.subplots(1, len(found))), found.items(), strict=True
+        np.atleast_1d(figure.subplots(1, len(histograms))), histograms.items(), strict=True
     ):
         width = np.diff(edges)
         axis.bar(edges[:-1], heights, width, align="edge", color=figures.PALETTE[0], alpha=0.35, label="all images")
@@ -36,12 +36,12 @@ def draw_ranks(run: runs.Run, numbers: Mapping[str, Any], against: str, architec
     taus, between = numbers["tau"], numbers.get("tau_between_seeds")
     figure = Figure(figsize=(6.8, 0.55 * len(taus) + 1.5), layout="constrained")
     axis = figure.subplots()
-    for place, (name, tau) in enumerate(taus.items()):
+    for index, (name, tau) in enumerate(taus.items()):
         colour = figures.PALETTE[1] if name.startswith("P1") else figures.PALETTE[5 if name.startswith("random") else 0]
         if "tau_low" in numbers:
             ends = [numbers["tau_low"][name], numbers["tau_high"][name]]
-            axis.plot(ends, [place, place], color=colour, linewidth=2.2)
-        axis.plot(tau, place, "o", color=colour, markersize=8, clip_on=False)
+            axis.plot(ends, [index, index], color=colour, linewidth=2.2)
+        axis.plot(tau, index, "o", color=colour, markersize=8, clip_on=False)
     axis.set_yticks(range(len(taus)), taus)
     axis.set_ylim(len(taus) - 0.5, -0.9)
     figures.frame(axis, f"Kendall's tau against {against}", grid="x")
@@ -62,12 +62,12 @@ def draw_cells(run: runs.Run, cells: Mapping[str, Mapping[str, Any]], steps: Map
     """Accuracy of retrained cells against the steps of their search; budget -> rule -> accuracies of the seeds."""
     figure = Figure(figsize=(6.8, 4.1), layout="constrained")
     axis = figure.subplots()
-    rules = list(dict.fromkeys(rule for found in cells.values() for rule in found))
+    rules = list(dict.fromkeys(rule for by_rule in cells.values() for rule in by_rule))
     markers = dict(zip(cells, "o^sD", strict=False))
-    for kind, found in cells.items():
-        for place, rule in enumerate(found):
-            values = 100 * np.asarray(found[rule])
-            x = steps[kind][rule] * 1.06 ** (place - len(found) / 2)
+    for kind, by_rule in cells.items():
+        for index, rule in enumerate(by_rule):
+            values = 100 * np.asarray(by_rule[rule])
+            x = steps[kind][rule] * 1.06 ** (index - len(by_rule) / 2)
             colour = figures.PALETTE[rules.index(rule) % len(figures.PALETTE)]
             axis.errorbar(
                 x,
@@ -80,7 +80,7 @@ def draw_cells(run: runs.Run, cells: Mapping[str, Mapping[str, Any]], steps: Map
                 label=f"{rule}, {kind}",
             )
     axis.set_xscale("log")
-    taken = sorted({count for each in steps.values() for count in each.values()})
+    taken = sorted({count for by_rule in steps.values() for count in by_rule.values()})
     axis.set_xticks(taken, map(str, taken))
     axis.minorticks_off()
     figures.frame(axis, "steps of the search", "accuracy of the found cells, retrained (%)")

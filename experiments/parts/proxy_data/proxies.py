@@ -1,8 +1,8 @@
-"""A part of a data set in the place of the whole, as `config.proxy` says; for every search that takes images.
+"""Proxy data for every search that takes images: a part of a data set in place of the whole, by `config.proxy`.
 
     --config.proxy.fraction=0.1 --config.proxy.rule=P1
 
-A rule looks at what a small base network has learned of each image (`judged`), or at a list of entropies in a file.
+A rule uses what a small base network has learned about each image (`measure_traits`), or a file of entropies.
 """
 
 from typing import Any, NamedTuple
@@ -14,22 +14,27 @@ import optax
 from jax import lax
 from ml_collections import ConfigDict
 
-from experiments.parts.shared.rows import of_one
+from experiments.parts.shared.rows import single_rows
 from framework import data, runs, selection
 from framework.core import keys
 from framework.core.devices import TOGETHER
 from framework.models import resnet, training
 from framework.selection import Traits, difficulty, dynamics, entropy_file, histogram, uncertainty
 
-BLOCK = 250  # images looked at at once
+BLOCK = 250  # images in one call
 COMPILE = {"fast": (("xla_backend_optimization_level", 0),), "well": ()}
 EARLY = 2  # epochs after which EL2N is taken; after all of them, where they are fewer
 
 
 def settings(fraction: float = 1.0, batch: int = 100) -> ConfigDict:
-    """What stands under `proxy` in the config of a search; a fraction of 1 takes every image.
+    """The settings under `proxy` in the config of a search.
 
-    `batch` is of the base network's training.
+    Args:
+      fraction: of the training images; 1 takes all.
+      batch: of the base network's training.
+
+    Returns:
+      The settings.
     """
     return ConfigDict(
         {
@@ -43,21 +48,21 @@ def settings(fraction: float = 1.0, batch: int = 100) -> ConfigDict:
     )
 
 
-def unused(proxy: ConfigDict) -> dict[str, str]:
-    """The settings under `proxy` that it leaves without effect, each with the reason; for searches on one proxy."""
+def find_unused_settings(proxy: ConfigDict) -> dict[str, str]:
+    """The settings under `proxy` that have no effect for a search on one proxy, with the reasons."""
     if proxy.fraction == 1:
         names = ("rule", "balanced", "bin_width", "entropy", "base")
-        return dict.fromkeys((f"proxy.{name}" for name in names), "proxy.fraction is 1: the search sees all images")
-    method, found = selection.METHODS.get(proxy.rule), {}
+        return dict.fromkeys((f"proxy.{name}" for name in names), "proxy.fraction is 1: the search uses all images")
+    method, reasons = selection.METHODS.get(proxy.rule), {}
     if proxy.rule not in histogram.RULES:
-        found["proxy.bin_width"] = f"it is of {', '.join(histogram.RULES)}, and proxy.rule is {proxy.rule}"
+        reasons["proxy.bin_width"] = f"it is of {', '.join(histogram.RULES)}, and proxy.rule is {proxy.rule}"
     if method and method.needs != "entropy":
-        found["proxy.entropy"] = f"the rule {proxy.rule} looks at no entropies"
+        reasons["proxy.entropy"] = f"the rule {proxy.rule} uses no entropies"
     if method and not method.needs:
-        found["proxy.base"] = f"the rule {proxy.rule} looks at nothing that a base network tells"
+        reasons["proxy.base"] = f"the rule {proxy.rule} uses no base network"
     elif proxy.entropy:
-        found["proxy.base"] = "the file of proxy.entropy takes the place of the base network"
-    return found
+        reasons["proxy.base"] = "the file of proxy.entropy takes the place of the base network"
+    return reasons
 
 
 def check(proxy: ConfigDict) -> None:
@@ -71,7 +76,7 @@ def check(proxy: ConfigDict) -> None:
 
 
 def indices(proxy: ConfigDict, run: runs.Run, images: data.ImageSet, seed: int) -> np.ndarray:
-    """The rows of the images that a search is to see, in random order; all of them where the fraction is 1.
+    """Chooses the rows of the images that a search uses, in random order; all of them if the fraction is 1.
 
     Raises:
       ValueError: if the config or its file of entropies does not fit the images.
@@ -82,15 +87,15 @@ def indices(proxy: ConfigDict, run: runs.Run, images: data.ImageSet, seed: int) 
         return np.arange(count)
     traits, needs = Traits(images.labels), selection.METHODS[proxy.rule].needs
     if needs == "entropy" and proxy.entropy:
-        traits = traits._replace(entropy=listed(proxy.entropy, images))
+        traits = traits._replace(entropy=read_entropies(proxy.entropy, images))
     elif needs:
-        traits = judged(proxy.base, run, images, seed, "base", gradients=needs == "grand")
+        traits = measure_traits(proxy.base, run, images, seed, "base", gradients=needs == "grand")
     key = keys.named(jax.random.key(seed), "proxy")
-    return chosen(proxy.rule, key, int(proxy.fraction * count), traits, proxy.balanced, proxy.bin_width)
+    return choose(proxy.rule, key, int(proxy.fraction * count), traits, proxy.balanced, proxy.bin_width)
 
 
 def rows(config: ConfigDict, run: runs.Run, count: int = 0) -> np.ndarray | slice:
-    """Which of the first `count` training images (0: all) of `config.data` a search sees, by `config.proxy`.
+    """Chooses which of the first `count` training images (0: all) of `config.data` a search uses, by `config.proxy`.
 
     Raises:
       ValueError: if the config asks for what cannot be.
@@ -109,50 +114,60 @@ def image_set(settings: ConfigDict, split: str, count: int = 0) -> data.ImageSet
     return data.pooled(images, settings.side) if settings.get("side") else images
 
 
-def chosen(rule: str, key, size: int, traits: Traits, balanced: bool = False, bin_width: float = 0.5) -> np.ndarray:
-    """Rows by a rule's name."""
+def choose(rule: str, key, size: int, traits: Traits, balanced: bool = False, bin_width: float = 0.5) -> np.ndarray:
+    """Chooses rows by the name of a rule."""
     options = selection.Options(bin_width=bin_width)
     return np.asarray(selection.select(key, rule, traits, size, balanced=balanced, options=options))
 
 
-def listed(path: str, images: data.ImageSet) -> np.ndarray:
-    """Entropies of a file for each of the images, joined by the data set's own indices."""
-    own = entropy_file.parse_indices(images.ids)
-    found = entropy_file.read_entropy_list(path)
-    if own.max() >= len(found.entropy):
-        raise ValueError(f"{path}: {len(found.entropy):,} entropies, but an image has the index {own.max():,}")
-    if (found.classes[own] != images.labels).any():
+def read_entropies(path: str, images: data.ImageSet) -> np.ndarray:
+    """Reads the entropy of each image from a file, by the indices of the data set."""
+    rows = entropy_file.parse_indices(images.ids)
+    listing = entropy_file.read_entropy_list(path)
+    if rows.max() >= len(listing.entropy):
+        raise ValueError(f"{path}: {len(listing.entropy):,} entropies, but an image has the index {rows.max():,}")
+    if (listing.classes[rows] != images.labels).any():
         raise ValueError(f"{path}: the list of another data set: its classes are not those of {images.name}")
-    return found.entropy[own]
+    return listing.entropy[rows]
 
 
 class _Progress(NamedTuple):
     training: training.State
-    seen: dynamics.State
+    history: dynamics.State
     el2n: jax.Array  # [N], after `EARLY` epochs
     epoch: jax.Array
 
 
-def judged(
+def measure_traits(
     base: ConfigDict, run: runs.Run, images: data.ImageSet, seed: int, phase: str, gradients: bool = False, options=()
 ) -> Traits:
-    """All traits of the images, by a small residual network that is trained on them; GraNd only where asked for.
+    """Measures all traits of the images by a small residual network that is trained on them.
 
-    `options` are of the compiler.
+    Args:
+      base: the settings of the network.
+      run: for checkpoints and metrics.
+      images: the images.
+      seed: of the training.
+      phase: its name.
+      gradients: measure GraNd too.
+      options: of the compiler.
+
+    Returns:
+      The traits.
     """
-    params, seen, el2n = _trained(base, run, images, seed, phase, options)
+    params, history, el2n = _train(base, run, images, seed, phase, options)
     prepare = preparation(images)
     outputs = jax.jit(lambda params, block: _outputs(params, prepare(block)))
     blocks = [outputs(params, images.images[i : i + BLOCK]) for i in range(0, len(images.labels), BLOCK)]
-    logits, features = (np.concatenate(each) for each in zip(*blocks, strict=True))
+    logits, features = (np.concatenate(arrays) for arrays in zip(*blocks, strict=True))
     traits = Traits(
         labels=images.labels,
         entropy=np.asarray(uncertainty.entropy(logits)),
         margin=np.asarray(uncertainty.margin(logits)),
         least_confidence=np.asarray(uncertainty.least_confidence(logits)),
         el2n=np.asarray(el2n),
-        forgetting=np.asarray(dynamics.forgetting(seen)),
-        aum=np.asarray(dynamics.aum(seen)),
+        forgetting=np.asarray(dynamics.forgetting(history)),
+        aum=np.asarray(dynamics.aum(history)),
         features=features,
     )
     if not gradients:
@@ -169,8 +184,8 @@ def judged(
 def preparation(images: data.ImageSet):
     """Images to numbers of mean 0 and deviation 1 in each channel of this set."""
     pixels = images.images / images.maximum
-    mean, deviation = (each(pixels, axis=(0, 1, 2)) for each in (np.mean, np.std))
-    mean, deviation = (tuple(each.astype(float).tolist()) for each in (mean, deviation))
+    mean, deviation = (statistic(pixels, axis=(0, 1, 2)) for statistic in (np.mean, np.std))
+    mean, deviation = (tuple(values.astype(float).tolist()) for values in (mean, deviation))
     return lambda block: resnet.normalise(block, mean, deviation, images.maximum)
 
 
@@ -179,8 +194,8 @@ def _outputs(params: Any, images: jax.Array) -> tuple[jax.Array, jax.Array]:
     return features @ params["head"]["kernel"] + params["head"]["bias"], features
 
 
-def _trained(base: ConfigDict, run: runs.Run, images: data.ImageSet, seed: int, phase: str, options):
-    """A base network, what its epochs told of each image, and the errors' norms after the first ones."""
+def _train(base: ConfigDict, run: runs.Run, images: data.ImageSet, seed: int, phase: str, options):
+    """Trains a base network; returns it, its training dynamics, and the norms of its errors after the first epochs."""
     count, key = len(images.labels), jax.random.key(seed)
     config = resnet.Config(base.depth, images.classes, images.images.shape[-1], base.width)
     per_epoch, prepare = count // base.batch, preparation(images)
@@ -191,18 +206,18 @@ def _trained(base: ConfigDict, run: runs.Run, images: data.ImageSet, seed: int, 
     trainer = training.trainer(resnet.loss(prepare=prepare), optimizer, base.batch)
     block = next(size for size in range(min(BLOCK, count), 0, -1) if count % size == 0)
 
-    def epoch(state: _Progress, given: tuple[jax.Array, jax.Array]) -> tuple[_Progress, dict]:
-        trained, metrics = lax.scan(lambda s, _: trainer.step(s, given), state.training, length=per_epoch)
-        parts = given[0].reshape(-1, block, *given[0].shape[1:])
+    def epoch(state: _Progress, arrays: tuple[jax.Array, jax.Array]) -> tuple[_Progress, dict]:
+        trained, metrics = lax.scan(lambda s, _: trainer.step(s, arrays), state.training, length=per_epoch)
+        parts = arrays[0].reshape(-1, block, *arrays[0].shape[1:])
         logits = lax.map(lambda part: _outputs(trained.params, prepare(part))[0], parts).reshape(count, -1)
-        seen = dynamics.update(state.seen, jnp.arange(count), logits, given[1])
-        errors = jnp.where(state.epoch < EARLY, difficulty.el2n(logits, given[1]), state.el2n)
-        return _Progress(trained, seen, errors, state.epoch + 1), jax.tree.map(jnp.mean, metrics)
+        history = dynamics.update(state.history, jnp.arange(count), logits, arrays[1])
+        errors = jnp.where(state.epoch < EARLY, difficulty.el2n(logits, arrays[1]), state.el2n)
+        return _Progress(trained, history, errors, state.epoch + 1), jax.tree.map(jnp.mean, metrics)
 
     params = jax.jit(resnet.init, static_argnums=1)(keys.named(key, "weights"), config)
     trained = trainer.init(params, count, keys.named(key, "training"))
     state = _Progress(trained, dynamics.init(count), jnp.zeros(count), jnp.zeros((), jnp.int32))
-    given = (jnp.asarray(images.images), jnp.asarray(images.labels))
-    rows = of_one(phase, seed)
-    state = runs.drive(run, phase, epoch, state, given, base.epochs, 1, rows, options=options, split=TOGETHER)
-    return state.training.params, state.seen, state.el2n
+    arrays = (jnp.asarray(images.images), jnp.asarray(images.labels))
+    rows = single_rows(phase, seed)
+    state = runs.drive(run, phase, epoch, state, arrays, base.epochs, 1, rows, options=options, split=TOGETHER)
+    return state.training.params, state.history, state.el2n

@@ -37,7 +37,7 @@ def batches(rows: np.ndarray, epochs: int, batch: int, seed: int) -> np.ndarray:
     return np.concatenate([rng.permutation(rows)[:whole].reshape(-1, batch) for _ in range(epochs)]).astype(np.int32)
 
 
-def fitted(loss: Callable, params: Any, plan: jax.Array, steps: jax.Array, rate: float, train: Part) -> Any:
+def fit(loss: Callable, params: Any, plan: jax.Array, steps: jax.Array, rate: float, train: Part) -> Any:
     """Parameters after some steps of SGD with Nesterov's momentum along a cosine.
 
     Args:
@@ -51,17 +51,17 @@ def fitted(loss: Callable, params: Any, plan: jax.Array, steps: jax.Array, rate:
     plan, train = jax.tree.map(jnp.asarray, (plan, train))
     optimizer = optax.chain(optax.add_decayed_weights(5e-4), optax.trace(0.9, nesterov=True))
 
-    def step(place: jax.Array, carry: tuple[Any, Any]) -> tuple[Any, Any]:
+    def step(index: jax.Array, carry: tuple[Any, Any]) -> tuple[Any, Any]:
         params, state = carry
-        gradient, moved = jax.grad(loss, has_aux=True)(params, train[0][plan[place]], train[1][plan[place]])
+        gradient, statistics = jax.grad(loss, has_aux=True)(params, train[0][plan[index]], train[1][plan[index]])
         change, state = optimizer.update(gradient, state, params)
-        now = rate * (1 + jnp.cos(jnp.pi * place / steps)) / 2
-        return training.with_statistics(jax.tree.map(lambda p, c: p - now * c, params, change), moved), state
+        now = rate * (1 + jnp.cos(jnp.pi * index / steps)) / 2
+        return training.with_statistics(jax.tree.map(lambda p, c: p - now * c, params, change), statistics), state
 
     return lax.fori_loop(0, steps, step, (params, optimizer.init(params)))[0]
 
 
-def scored(
+def score_tasks(
     run: runs.Run, phase: str, task: Callable, count: int, fixed: Any, seed: int, options: Any = ()
 ) -> np.ndarray:
     """Accuracies of `count` trainings: [count]."""
@@ -69,8 +69,8 @@ def scored(
     return runs.tasks(run, phase, task, count, fixed, row, options=options)
 
 
-def drawn(key, count: int) -> list[space.Architecture]:
-    """Architectures drawn at random, no two the same."""
+def draw_architectures(key, count: int) -> list[space.Architecture]:
+    """Draws architectures at random, no two the same."""
     every = space.architectures()
     return [every[i] for i in np.asarray(jax.random.choice(key, len(every), (count,), replace=False)).tolist()]
 
@@ -91,7 +91,7 @@ def accuracies(
     """Test accuracies of all architectures, each trained by the plan of each seed; norms by the test images.
 
     Args:
-      run, phase: where it is kept.
+      run, phase: for checkpoints and metrics.
       net, rate: what is trained, and how fast.
       architectures: `[A]`.
       plans: `[S, steps, batch]`, of `batches`.
@@ -106,7 +106,9 @@ def accuracies(
     seeds, steps, _ = plans.shape
     plans = jnp.pad(plans, ((0, 0), (0, room - steps), (0, 0)))
     fixed = (jnp.array(architectures), plans, jnp.array(steps), train, test, seed + jnp.arange(seeds))
-    return scored(run, phase, _training(net, rate), len(architectures) * seeds, fixed, seed, options).reshape(-1, seeds)
+    return score_tasks(run, phase, _training(net, rate), len(architectures) * seeds, fixed, seed, options).reshape(
+        -1, seeds
+    )
 
 
 @functools.cache
@@ -115,26 +117,26 @@ def _training(net: space.Config, rate: float) -> Callable:
 
     def task(number: jax.Array, fixed: Any) -> jax.Array:
         architectures, plans, steps, train, test, seeds = fixed
-        which, place = jnp.divmod(number, len(seeds))
+        which, seed_index = jnp.divmod(number, len(seeds))
         architecture = architectures[which]
 
         def loss(params, images, labels):
-            logits, moved = space.forward(params, architecture, images, train=True)
-            return optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean(), moved
+            logits, new_params = space.forward(params, architecture, images, train=True)
+            return optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean(), new_params
 
-        params = space.init(jax.random.fold_in(jax.random.key(0), seeds[place]), net)
-        params = fitted(loss, params, plans[place], steps, rate, train)
+        params = space.init(jax.random.fold_in(jax.random.key(0), seeds[seed_index]), net)
+        params = fit(loss, params, plans[seed_index], steps, rate, train)
         return (space.forward(params, architecture, test[0], train=True)[0].argmax(-1) == test[1]).mean()
 
     return task
 
 
-def taus(found: dict[str, np.ndarray], truth: np.ndarray, seed: int, seeds: int) -> dict[str, Any]:
+def taus(accuracies: dict[str, np.ndarray], truth: np.ndarray, seed: int, seeds: int) -> dict[str, Any]:
     """Kendall's tau of each way to train, and P1's less that of random selection.
 
     Args:
       found: way -> accuracies, `[architectures, seeds]`; `WHOLE` and both rules of each kind among them.
-      truth: what the rankings are held against, `[architectures]`.
+      truth: the accuracies that the rankings are compared with, `[architectures]`.
       seed: of the bootstrap.
       seeds: behind each mean; of fewer than three there are no intervals.
 
@@ -142,11 +144,14 @@ def taus(found: dict[str, np.ndarray], truth: np.ndarray, seed: int, seeds: int)
       `tau`; with seeds enough its 95 % intervals over architectures drawn with replacement; from two seeds on
       `tau_between_seeds`, the tau of trainings on all images with two seeds against each other; mean accuracies.
     """
-    kendall, ways = jax.jit(rank_fidelity.kendall), list(found)
-    means = np.stack([each.mean(1) for each in found.values()])
+    kendall, ways = jax.jit(rank_fidelity.kendall), list(accuracies)
+    means = np.stack([values.mean(1) for values in accuracies.values()])
     tau = {way: float(kendall(row, truth)) for way, row in zip(ways, means, strict=True)}
-    pairs = [(one, other) for i, one in enumerate(found[WHOLE].T) for other in found[WHOLE].T[:i]]
-    numbers: dict[str, Any] = {"tau": tau, "rank_accuracy": {way: float(each.mean()) for way, each in found.items()}}
+    pairs = [(one, other) for i, one in enumerate(accuracies[WHOLE].T) for other in accuracies[WHOLE].T[:i]]
+    numbers: dict[str, Any] = {
+        "tau": tau,
+        "rank_accuracy": {way: float(values.mean()) for way, values in accuracies.items()},
+    }
     if pairs:
         numbers["tau_between_seeds"] = float(np.mean([kendall(*pair) for pair in pairs]))
     apart: dict[str, Any] = {kind: tau[f"P1, {kind}"] - tau[f"random, {kind}"] for kind in KINDS}

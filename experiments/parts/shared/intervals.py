@@ -14,7 +14,7 @@ def standard_error(values: Sequence[float] | np.ndarray) -> float:
     return float(np.std(values, ddof=1) / np.sqrt(len(values))) if len(values) >= ENOUGH else 0.0
 
 
-def compared(seeds: int, *numbers: str) -> dict[str, Any]:
+def mark_comparisons(seeds: int, *numbers: str) -> dict[str, Any]:
     """Puts "one seed, no interval" beside the numbers of a result that are compared over so few seeds.
 
     Args:

@@ -1,4 +1,4 @@
-"""Rows of `metrics.jsonl` from what a driven training last measured: step, seed, phase, and every metric."""
+"""Rows of `metrics.jsonl` from the last metrics of a chunk of training: step, seed, phase, and every metric."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -8,15 +8,16 @@ import numpy as np
 Rows = Callable[[int, Mapping[str, np.ndarray]], list[dict[str, Any]]]  # what `runs.drive` takes: steps done, metrics
 
 
-def of_one(phase: str, seed: int) -> Rows:
-    """One row, of metrics `[steps]`."""
-    return lambda done, seen: [_row(done, seed, phase, {name: values[-1] for name, values in seen.items()})]
+def single_rows(phase: str, seed: int) -> Rows:
+    """Makes one row of metrics `[steps]`."""
+    return lambda done, metrics: [_row(done, seed, phase, {name: values[-1] for name, values in metrics.items()})]
 
 
-def of_several(phase: str, seeds: Sequence[int]) -> Rows:
-    """A row a seed, of metrics `[steps, seeds]`."""
-    return lambda done, seen: [
-        _row(done, seed, phase, {name: values[-1, i] for name, values in seen.items()}) for i, seed in enumerate(seeds)
+def batch_rows(phase: str, seeds: Sequence[int]) -> Rows:
+    """Makes a row a seed of metrics `[steps, seeds]`."""
+    return lambda done, metrics: [
+        _row(done, seed, phase, {name: values[-1, i] for name, values in metrics.items()})
+        for i, seed in enumerate(seeds)
     ]
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 
-def refuse_unused(config: ConfigDict, preset: ConfigDict, unused: Mapping[str, str]) -> None:
+def require_effect(config: ConfigDict, preset: ConfigDict, unused: Mapping[str, str]) -> None:
     """Refuses settings that were changed although nothing reads them.
 
     Args:
@@ -18,9 +18,9 @@ def refuse_unused(config: ConfigDict, preset: ConfigDict, unused: Mapping[str, s
     Raises:
       ValueError: names the first such setting, its value and the reason.
     """
-    given, usual = _flat(config), _flat(preset)
+    values, usual = _flat(config), _flat(preset)
     for beginning, reason in unused.items():
-        for key, value in given.items():
+        for key, value in values.items():
             if f"{key}.".startswith(f"{beginning}.") and value != usual.get(key):
                 raise ValueError(f"{key}={value!r} has no effect, since {reason}; leave it out")
 
@@ -31,10 +31,10 @@ def require_files(config: ConfigDict, *keys: str) -> None:
     Raises:
       FileNotFoundError: names setting and path.
     """
-    given = _flat(config)
+    values = _flat(config)
     for key in keys:
-        if given[key] and not Path(given[key]).expanduser().exists():
-            raise FileNotFoundError(f"{key}: No such file or directory: {given[key]}")
+        if values[key] and not Path(values[key]).expanduser().exists():
+            raise FileNotFoundError(f"{key}: No such file or directory: {values[key]}")
 
 
 def dataset_folder(*names: str) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The pictures of the study of SSDs."""
+"""Figures of the experiment on SSDs."""
 
 from collections.abc import Mapping, Sequence
 
@@ -109,17 +109,17 @@ def _bars(axis, row: int, intervals: np.ndarray, colours, height: float) -> None
 
 
 def draw_depths(
-    run: runs.Run, depths: Sequence[int], found: Mapping[str, Sequence[ssd.Report]], bounds: Mapping[str, float]
+    run: runs.Run, depths: Sequence[int], reports: Mapping[str, Sequence[ssd.Report]], bounds: Mapping[str, float]
 ) -> None:
     """Throughput and latency against queue depth, with what cannot be exceeded."""
     figure = Figure(figsize=(10.5, 4.0), layout="constrained")
     left, right = figure.subplots(1, 2)
-    for colour, (name, reports) in zip(figures.PALETTE, found.items(), strict=False):
-        left.plot(depths, [r.iops / 1000 for r in reports], marker="o", color=colour, label=name, markersize=4.5)
-        right.plot(depths, [r.mean_us for r in reports], marker="o", color=colour, label=name, markersize=4.5)
-        right.plot(depths, [r.percentile(99) for r in reports], color=colour, linestyle=":", linewidth=1.5)
-    for place, (name, value) in enumerate(bounds.items()):
-        left.axhline(value / 1000, color=figures.MUTED, linewidth=1.0, linestyle=("--", ":", "-.")[place % 3])
+    for colour, (name, line) in zip(figures.PALETTE, reports.items(), strict=False):
+        left.plot(depths, [r.iops / 1000 for r in line], marker="o", color=colour, label=name, markersize=4.5)
+        right.plot(depths, [r.mean_us for r in line], marker="o", color=colour, label=name, markersize=4.5)
+        right.plot(depths, [r.percentile(99) for r in line], color=colour, linestyle=":", linewidth=1.5)
+    for index, (name, value) in enumerate(bounds.items()):
+        left.axhline(value / 1000, color=figures.MUTED, linewidth=1.0, linestyle=("--", ":", "-.")[index % 3])
         left.annotate(name, (depths[0], value / 1000), fontsize=8, color=figures.MUTED, va="bottom")
     for axis in (left, right):
         axis.set_xscale("log", base=2)
@@ -170,4 +170,4 @@ def draw_sweep(run: runs.Run, cost: np.ndarray, summary: ssd.Summary, best: np.n
     for handle in legend.legend_handles:
         handle.set_alpha(1)
     caption = f"{len(cost):,} designs under one load. Cost: flash units times the rate of a channel in GT/s over the "
-    run.save_figure("figures/sweep", figure, caption + "read time in units of 75 us, the study's own yardstick.")
+    run.save_figure("figures/sweep", figure, caption + "read time in units of 75 us, a measure of this experiment.")

@@ -1,4 +1,4 @@
-"""What the settings of the study of SSDs ask for: a device and loads, and what they may not ask for."""
+"""Device and loads of the experiment on SSDs by its settings, and the checks of these settings."""
 
 import warnings
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from pathlib import Path
 import jax
 from ml_collections import ConfigDict
 
-from experiments.parts.shared.settings import refuse_unused
+from experiments.parts.shared.settings import require_effect
 from framework import ssd
 from framework.core import keys
 from framework.ssd.device import presets
@@ -20,25 +20,25 @@ _ERASES = ("erase_us", "erase_uj", "suspend_erase_us", "margin_erase_us")
 
 
 def design_of(config: ConfigDict) -> ssd.Design:
-    """The device, with the fields that are given."""
+    """The device, with the fields that the config sets."""
     if config.device not in presets.NAMES:
         raise ValueError(f"device must be one of {', '.join(presets.NAMES)}, got {config.device!r}")
-    given = {name: value for name, value in config.design.items() if value is not None}
-    return presets.NAMES[config.device](**given)
+    overrides = {name: value for name, value in config.design.items() if value is not None}
+    return presets.NAMES[config.device](**overrides)
 
 
 def kind_of(config: ConfigDict, preset: ConfigDict) -> str:
-    """The kind of the load: a trace that is given is served, unless another kind is asked for."""
-    given = config.load.trace != preset.load.trace and config.load.kind == preset.load.kind
-    return "trace" if given and config.load.trace else config.load.kind
+    """The kind of the load: a trace that the config names is served, unless it names another kind."""
+    is_changed = config.load.trace != preset.load.trace and config.load.kind == preset.load.kind
+    return "trace" if is_changed and config.load.trace else config.load.kind
 
 
 def loads_of(
     config: ConfigDict, preset: ConfigDict, design: ssd.Design, seeds: range
 ) -> tuple[list[ssd.Load], list[str]]:
-    """The load of each seed, and what has to be said of it."""
+    """The load of each seed, and notes about it."""
     if kind_of(config, preset) != "trace":
-        return [made(config, design, seed) for seed in seeds], []
+        return [make_load(config, design, seed) for seed in seeds], []
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         load = _trace(config, preset, design)
@@ -51,8 +51,8 @@ def loads_of(
     return [load], notes + [f"Warning: {warning.message}" for warning in caught]
 
 
-def made(config: ConfigDict, design: ssd.Design, seed: int) -> ssd.Load:
-    """A load that is no trace."""
+def make_load(config: ConfigDict, design: ssd.Design, seed: int) -> ssd.Load:
+    """Makes a synthetic load."""
     settings = config.load
     key = keys.named(jax.random.key(seed), "load")
     choices = {"read_ratio": settings.read_ratio, "size": round(settings.size_kib * 1024), "pattern": settings.pattern}
@@ -105,11 +105,11 @@ def check(config: ConfigDict, preset: ConfigDict, design: ssd.Design) -> None:
         raise ValueError(f"rates must be positive, got {config.rates}")
     if config.sweep < 0:
         raise ValueError(f"sweep must be at least 1 design, or 0 for none, got {config.sweep}")
-    refuse_unused(config, preset, dict(_unused(config, kind, design)))
+    require_effect(config, preset, dict(_find_unused_settings(config, kind, design)))
 
 
-def _unused(config: ConfigDict, kind: str, design: ssd.Design) -> Iterator[tuple[str, str]]:
-    """Settings without effect on what is done, with why."""
+def _find_unused_settings(config: ConfigDict, kind: str, design: ssd.Design) -> Iterator[tuple[str, str]]:
+    """The settings that have no effect in this config, with the reasons."""
     of_kind = f"the load is of kind {kind}"
     closed = kind == "closed" or (kind == "trace" and config.load.replay == "closed")
     if kind != "trace":
@@ -126,10 +126,10 @@ def _unused(config: ConfigDict, kind: str, design: ssd.Design) -> Iterator[tuple
         yield "depth_requests", "depths and rates are off"
     if not config.sweep:
         yield "sweep_requests", "sweep is off"
-    yield from _unused_fields(design)
+    yield from _find_unused_fields(design)
 
 
-def _unused_fields(design: ssd.Design) -> Iterator[tuple[str, str]]:
+def _find_unused_fields(design: ssd.Design) -> Iterator[tuple[str, str]]:
     """Fields of the device that the others leave without effect."""
     ftl, policy = design.ftl, design.policy
     if ftl.mapping == "ideal":
