@@ -73,7 +73,7 @@ def spiking_supernet() -> Step:
 
 def darts_search() -> Step:
     data = darts.Data(*images(32, 32, 32, 3), *images(32, 32, 32, 3))
-    searcher = darts.searcher(darts.supernet(8, 4), darts.Config(epochs=2, batch=16))
+    searcher = darts.searcher(darts.Supernet(8, 4), darts.Config(epochs=2, batch=16))
     return Step(searcher.step, (searcher.init(jax.random.key(0), data), data))
 
 

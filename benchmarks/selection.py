@@ -229,7 +229,7 @@ def search() -> Iterator[Row]:
     whole = data.images("cifar10_jpeg", "train[:3200]")
     own = entropy_file.parse_indices(whole.ids)
     images = whole.images.reshape(-1, 8, 4, 8, 4, 3).mean((2, 4), dtype=np.float32) / 255 - 0.5
-    net, config = darts.supernet(4, 3), darts.Config(epochs=2, batch=32)
+    net, config = darts.Supernet(4, 3), darts.Config(epochs=2, batch=32)
     searcher, seconds = darts.searcher(net, config), {}
     entropies = published()[own]
     for fraction in (0.1, 1.0):

@@ -100,7 +100,7 @@ plt.show()
 
 # %%
 EPOCHS, HURRY = 10, (("xla_backend_optimization_level", 0),)
-net = darts.supernet(2, 1, 10, reductions=())
+net = darts.Supernet(2, 1, 10, reductions=())
 settings = darts.Config(EPOCHS, batch=24, alpha_rate=3e-2, regulariser=advrush.Regulariser(gamma=1.0, h=0.5, warmup=2))
 searcher = darts.searcher(net, settings)
 proxy = chosen["P1"]
@@ -110,7 +110,7 @@ cells = {}
 for name, warmup in (("DARTS", EPOCHS), ("AdvRush", 2)):
     state = searcher.init(jax.random.key(0), halves, warmup=warmup)
     state, seen = core.advance(searcher.step, state, halves, steps, HURRY)
-    cells[name] = darts.genotype(state.alphas)
+    cells[name] = darts.derive_genotype(state.alphas)
     health = darts.health(state.alphas)
     print(f"{name}: loss {float(seen['loss'][:6].mean()):.2f} -> {float(seen['loss'][-6:].mean()):.2f},", end=" ")
     print(f"{health.skips} skips in the cell, entropy of the weights {health.entropy:.2f} of the uniform one")

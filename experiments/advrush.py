@@ -195,7 +195,7 @@ def searches(config: ConfigDict, run: runs.Run, train, seeds: list[int]) -> dict
     """Searches by every method with every seed; the methods differ only in the warm-up."""
     settings, learned = config.search, halves(*train)
     shape = {"form": settings.form, "reductions": FEW.get(settings.cells)}
-    net = darts.supernet(settings.channels, settings.cells, int(train[1].max()) + 1, **shape)
+    net = darts.Supernet(settings.channels, settings.cells, int(train[1].max()) + 1, **shape)
     regulariser = advrush.Regulariser(settings.gamma, settings.h, settings.warmup, settings.squared, kind=settings.kind)
     options = {name: settings[name] for name in ("epochs", "batch", "order", "alpha_rate", "augment")}
     chosen = darts.Config(**options, regulariser=regulariser)
@@ -210,7 +210,7 @@ def searches(config: ConfigDict, run: runs.Run, train, seeds: list[int]) -> dict
             state = run_phase(config, run, ("search", method, seed), searcher.step, start, learned, steps, epoch)
             results[method, seed] = summarize_search(measure, net, regulariser, state, learned)
             file = run.file(f"genotypes/{method}-{seed}.json")
-            files.write_text(file, darts.to_json(darts.genotype(state.alphas)) + "\n")
+            files.write_text(file, darts.to_json(darts.derive_genotype(state.alphas)) + "\n")
     return results
 
 
@@ -228,7 +228,7 @@ def summarize_search(
     measure, net: darts.Supernet, regulariser: advrush.Regulariser, state: darts.State, learned: darts.Data
 ) -> SearchResult:
     """Summarizes a finished search; its curvature is R on held-out images, for every method."""
-    genotype, health = darts.genotype(state.alphas), darts.health(state.alphas)
+    genotype, health = darts.derive_genotype(state.alphas), darts.health(state.alphas)
     held_out = learned.valid_images, learned.valid_labels
     roughness, accuracy = measure(net, regulariser, state.alphas, state.params, *held_out)
     return SearchResult(genotype._asdict(), float(roughness), float(accuracy), health.skips, health.entropy)

@@ -151,7 +151,7 @@ def test_the_paper_preset_is_the_papers_protocol():
     assert (search.gamma, search.h, search.alpha_rate, search.order) == (0.01, 1.5, 3e-4, 1)
     assert (trained.channels, trained.cells, trained.epochs, trained.batch, trained.rate) == (36, 20, 200, 64, 0.1)
     assert (trained.epsilon, trained.step_size, trained.decay, config.epsilon) == (0.031, 0.01, 1e-4, 0.031)
-    net = darts.supernet(search.channels, search.cells, 10, form=search.form)
+    net = darts.Supernet(search.channels, search.cells, 10, form=search.form)
     shapes = jax.eval_shape(lambda key: supernet.init(key, net), jax.random.key(0))
     assert supernet.parameter_count(shapes) == 1_930_618
 

@@ -69,7 +69,7 @@ def test_the_paper_preset_takes_two_real_steps(run):
     found = ranks.accuracies(run, "ranks", net, settings.rate, drawn, plan, 2, train, test, 0, fast)
     assert 0 <= found.item() <= 1
     settings = config.search
-    net = darts.supernet(settings.channels, settings.cells, 10)
+    net = darts.Supernet(settings.channels, settings.cells, 10)
     part = rng.permutation(len(labels))[None, : 4 * settings.batch]
     cell, *_ = search.search(run, "search", net, darts.Config(1, settings.batch), part, train, 0, fast)
     assert darts.check(cell)
@@ -225,7 +225,7 @@ def test_a_fit_of_any_length_is_a_plain_loop_of_sgd():
 @pytest.mark.slow
 def test_one_hot_alphas_end_in_the_genotype_they_were_made_of():
     alphas = darts.init_alphas(jax.random.key(3))
-    found = darts.genotype(alphas)
+    found = darts.derive_genotype(alphas)
     fixed = search.one_hot(found)
     weights = jax.nn.softmax(fixed.normal)
     assert set(np.unique(weights).tolist()) == {0.0, 1.0}

@@ -519,8 +519,12 @@ def nas() -> list[Call]:
         Call(
             "autosnn.fitness", autosnn.fitness, {"accuracy": 0.9, "spikes": 100.0, "lambda_": -0.08, "reference": 50.0}
         ),
-        Call("darts.genotype", lambda normal, reduce: darts.genotype(darts.Alphas(normal, reduce)), alphas._asdict()),
-        Call("darts.supernet", darts.supernet, {"channels": 2, "cells": 2, "classes": 3}),
+        Call(
+            "darts.derive_genotype",
+            lambda normal, reduce: darts.derive_genotype(darts.Alphas(normal, reduce)),
+            alphas._asdict(),
+        ),
+        Call("darts.Supernet", darts.Supernet, {"channels": 2, "cells": 2, "classes": 3}),
         Call("darts.Config", darts.Config, {"epochs": 1, "batch": 2, "order": 1, "rate": 0.1}),
         Call("advrush.Regulariser", advrush.Regulariser, {"gamma": 0.01, "h": 1.5, "warmup": 5, "scale": 1.0}),
         Call("augmentation.cutout", augmentation.cutout, {"key": KEY, "images": IMAGES, "size": 2}),

@@ -377,7 +377,7 @@ def nas(folder: Path) -> list[Reader]:
     from framework.nas.darts.space import EDGES, OPERATIONS, Alphas
 
     alphas = Alphas(*np.random.default_rng(0).normal(size=(2, len(EDGES), len(OPERATIONS))))
-    cells = json.loads(genotype.to_json(genotype.genotype(alphas)))
+    cells = json.loads(genotype.to_json(genotype.derive_genotype(alphas)))
     space = autosnn.space(channels=2, image=(16, 16, 1))
     names = [nasbench201.to_text(each) for each in nasbench201.architectures()[::3000]]
     rows = "".join(f"{name},{50 + i},{i}\n" for i, name in enumerate(names))

@@ -55,7 +55,7 @@ def search(
     rows_of = batch_rows(phase, range(seed, seed + len(parts)))
     steps, split = bilevel.steps_of(config, half), Split(fixed=0)
     alphas = runs.drive(run, phase, step, states, datasets, steps, CHUNK, rows_of, options=options, split=split).alphas
-    return [darts.genotype(jax.tree.map(lambda leaf, i=i: leaf[i], alphas)) for i in range(len(parts))]
+    return [darts.derive_genotype(jax.tree.map(lambda leaf, i=i: leaf[i], alphas)) for i in range(len(parts))]
 
 
 @functools.cache

@@ -1,8 +1,8 @@
 """DARTS: search by gradient in a supernet whose edges are weighted sums of operations.
 
-    net = darts.supernet(channels=16, cells=8, classes=10)
+    net = darts.Supernet(channels=16, cells=8, classes=10)
     state = darts.search(key, net, (images, labels), (valid_images, valid_labels), darts.Config())
-    found = darts.genotype(state.alphas)
+    found = darts.derive_genotype(state.alphas)
     darts.to_json(found)
 
 Reference: Liu, Simonyan and Yang, "DARTS: Differentiable Architecture Search", ICLR 2019, arXiv 1806.09055.
@@ -23,8 +23,8 @@ from framework.nas.darts.genotype import (
     Genotype,
     Health,
     check,
+    derive_genotype,
     from_json,
-    genotype,
     health,
     to_json,
     to_networkx,
@@ -40,7 +40,6 @@ from framework.nas.darts.supernet import (
     apply,
     init,
     parameter_count,
-    supernet,
 )
 
 __all__ = [
@@ -56,8 +55,8 @@ __all__ = [
     "Supernet",
     "apply",
     "check",
+    "derive_genotype",
     "from_json",
-    "genotype",
     "health",
     "init",
     "init_alphas",
@@ -67,7 +66,6 @@ __all__ = [
     "searcher",
     "several",
     "steps_of",
-    "supernet",
     "to_json",
     "to_networkx",
 ]
