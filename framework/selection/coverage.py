@@ -22,8 +22,7 @@ def k_center_greedy(
 
         s_1 = start,   s_t = argmax_i min_{j < t} || z_i - z_{s_j} ||
 
-               o      s_2
-        s_1  o            o s_3      the largest distance that remains is at most twice the least possible one
+    The largest distance that remains is at most twice the least possible one.
 
     Args:
       features: z, `[N, d]`; distances are computed in float64.

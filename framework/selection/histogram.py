@@ -36,13 +36,15 @@ class Histogram(NamedTuple):
 def histogram(entropy: Float[Array, " n"], bin_width: float = 0.5) -> Histogram:
     """Bins of one width over log10 f, from a whole number to the first edge at or above the maximum.
 
-          |h|
-           |   _
-           |  | |_   _
-           | _| | |_| |          lowest edge: round(min log10 f), lowered by whole widths to the minimum or below
-           ||_|_|_|_|_|_ log10 f   highest edge: round(max log10 f), raised likewise
+        |h|          _
+         |     _    | |
+         |    | |_  | |
+         |   _| | |_| |_
+         +--|_|_|_|_|_|_|--- log10 f
+           low         high
 
-    The released sampler leaves a point on an edge without a bin, and stops; here it belongs to the bin above.
+    The lowest edge is round(min log10 f), lowered by whole widths to the minimum or below; the highest edge is
+    round(max log10 f), raised likewise. The released sampler leaves a point on an edge without a bin, and stops; here it belongs to the bin above.
 
     Args:
       entropy: f, `[N]`, positive, in nats; float64 where NumPy holds it so.

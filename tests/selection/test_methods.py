@@ -5,49 +5,10 @@ import pytest
 from framework import selection
 from framework.selection import METHODS, Traits, ranking
 
-COUNT, CLASSES = 40, 3
-SCORES = ("entropy", "margin", "least_confidence", "el2n", "grand", "aum")
-
-
-@pytest.fixture(scope="module")
-def traits():
-    rng = np.random.default_rng(0)
-    scores = {name: rng.gamma(1.0, size=COUNT).astype(np.float32) + 1e-6 for name in SCORES}
-    labels = rng.permutation(np.arange(COUNT) % CLASSES)
-    return Traits(labels, **scores, forgetting=rng.integers(0, 5, COUNT), features=rng.normal(size=(COUNT, 4)))
-
 
 def test_there_are_at_least_fifteen_methods():
     assert len(METHODS) >= 15
     assert {"random", "P1", "P2", "P3", "k_center", "herding", "moderate", "coverage_centric"} <= METHODS.keys()
-
-
-KINDS = ("random", "P1", "k_center")  # one of each way to choose; the others are slow tests
-NAMES = [name if name in KINDS else pytest.param(name, marks=pytest.mark.slow) for name in METHODS]
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", NAMES)
-def test_size_is_exact_and_vmap_over_keys_equals_a_loop(name, traits):
-    seeds = jax.random.split(jax.random.key(0), 3)
-    sizes = (0, 12, COUNT)
-    select_all_sizes = lambda key: [selection.select(key, name, traits, size) for size in sizes]
-    swept = jax.jit(jax.vmap(select_all_sizes))(seeds)
-    for size, selected in zip(sizes, swept, strict=True):
-        assert selected.shape == (3, size)
-        assert all(len(set(row)) == size for row in np.asarray(selected).tolist())
-    assert set(np.asarray(swept[-1]).ravel()) == set(range(COUNT))
-    np.testing.assert_array_equal(jax.jit(select_all_sizes)(seeds[1])[1], swept[1][1])
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", NAMES)
-def test_balanced_selections_take_each_class_equally(name, traits):
-    selected = np.asarray(
-        jax.jit(lambda key: selection.select(key, name, traits, 12, balanced=True))(jax.random.key(1))
-    )
-    assert len(set(selected.tolist())) == 12
-    np.testing.assert_array_equal(np.bincount(traits.labels[selected]), [4, 4, 4])
 
 
 def test_scores_select_their_hardest_points(traits):
