@@ -105,8 +105,8 @@ def test_where_the_framework_is_not_there_the_first_cell_fetches_it(tmp_path, ex
 def test_the_address_of_the_repository_has_one_place(maker, monkeypatch):
     monkeypatch.setattr(maker, "REPOSITORY", "someone/elsewhere")
     for text in (README, *(script.read_text() for script in SCRIPTS)):
-        moved = maker.addressed(text)
-        assert maker.addressed(moved) == moved != text
+        moved = maker.add_links(text)
+        assert maker.add_links(moved) == moved != text
         found = re.findall(r"(?:google\.com/github|git clone -q https://github\.com)/([\w.-]+/[\w.-]+)", moved)
         assert set(found) == {"someone/elsewhere"}
 

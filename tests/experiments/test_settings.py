@@ -80,7 +80,7 @@ UNUSED = [
     (autosnn, {"proxy__rule": "P2"}, "proxy.rule='P2' has no effect, since proxy.fraction is 1"),
     (advrush, {"proxy__base__epochs": 2}, "proxy.base.epochs=2 has no effect, since proxy.fraction is 1"),
     (advrush, {"proxy__fraction": 0.1, "proxy__rule": "random", "proxy__base__epochs": 2}, "proxy.base.epochs=2 has"),
-    (advrush, {"proxy__fraction": 0.1, "proxy__rule": "el2n", "proxy__entropy": "e.txt"}, "the rule el2n looks at no"),
+    (advrush, {"proxy__fraction": 0.1, "proxy__rule": "el2n", "proxy__entropy": "e.txt"}, "the rule el2n uses no"),
     (advrush, {"proxy__fraction": 0.1, "proxy__rule": "entropy_top", "proxy__bin_width": 1.0}, "proxy.bin_width=1.0"),
     (advrush, {"proxy__fraction": 0.1, "proxy__entropy": __file__, "proxy__base__depth": 14}, "proxy.base.depth=14"),
     (advrush, {"training__beta": 1.0}, "training.beta=1.0 has no effect, since it is of trades"),
