@@ -140,7 +140,7 @@ def foolbox_of(model: Module, images, labels, epsilon: float, norm: str, name: s
 
 
 def ascents(apply, images, labels, start, epsilons: dict[str, float]) -> list[dict[str, Any]]:
-    """What pyautoattack's APGD reaches in float64 from a given start, of each norm and loss."""
+    """Results of pyautoattack's APGD in float64 from a fixed start, for each norm and loss."""
     x, y = tensors(images, labels)
     begin = tensors(start, labels)[0]
     cases = []
@@ -160,7 +160,7 @@ def ascents(apply, images, labels, start, epsilons: dict[str, float]) -> list[di
 
 
 def distances(apply, images, labels, norm: str, rank: int) -> list[float]:
-    """How near FAB's adversary of one target class comes, in float32; 0 where there is none."""
+    """The distance of FAB's adversary of one target class, in float32; 0 if there is none."""
     x, y = tensors(images, labels)
     attack = FABAttack_PT(apply, norm=NORMS[norm], n_iter=100, eps=1.0, targeted=True, device="cpu")
     attack.target_class = rank

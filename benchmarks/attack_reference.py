@@ -1,4 +1,4 @@
-"""What pyautoattack gives on the small fixed network of the tests: writes tests/attacks/pyautoattack.json.
+"""Runs pyautoattack on the small fixed network of the tests and writes tests/attacks/pyautoattack.json.
 
     python benchmarks/attack_reference.py
 

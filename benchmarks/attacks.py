@@ -161,7 +161,7 @@ def alone(norm: str, epsilon: float) -> dict[str, tuple[attacks.Attack, ...]]:
 
 
 def _peer(run: Callable[..., Verdicts], names: Callable[[str, str], bool]) -> Callable[..., Verdicts | None]:
-    """What a library makes of an attack that it has."""
+    """Runs an attack of a library."""
 
     def verdicts(norm: str, epsilon: float, name: str) -> Verdicts | None:
         if not names(norm, name):

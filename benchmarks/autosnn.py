@@ -238,7 +238,7 @@ def mnist() -> Iterator[Row]:
 
 
 class Ended(NamedTuple):
-    """What a network trained from fresh weights does on test images."""
+    """Test results of a network that is trained from new weights."""
 
     accuracy: float
     spikes: float

@@ -23,7 +23,7 @@ from framework.core import keys
 
 
 class Problem(NamedTuple):
-    """What is to be learned."""
+    """A table and its true graph."""
 
     truth: np.ndarray  # [columns, columns] bool
     x: np.ndarray  # [rows, columns]
@@ -33,7 +33,7 @@ Distance = Callable[[Problem, np.ndarray], float]  # of a graph, [columns, colum
 
 
 class Measured(NamedTuple):
-    """What a method made of problems, one entry a problem."""
+    """The results of a method, one entry a problem."""
 
     dags: list[np.ndarray]  # [columns, columns] bool, DAGs
     away: list[float]  # the distance from the truth
@@ -83,7 +83,7 @@ def distances(distance: Distance, problems: list[Problem], dags: list[np.ndarray
 
 
 def ratio(slow: Measured, fast: Measured) -> float:
-    """How many times longer one method took than the other: the median over problems."""
+    """The ratio of the times of two methods: the median over problems."""
     return statistics.median(a / b for a, b in zip(slow.seconds, fast.seconds, strict=True))
 
 

@@ -21,7 +21,7 @@ from framework.snn import network
 
 
 class Task(NamedTuple):
-    """What is to be trained on what."""
+    """A network and its data."""
 
     layers: tuple[layer.Layer, ...]
     params: Params
@@ -167,7 +167,7 @@ def _nnx(spec: layer.Layer, layer_params: dict[str, Any], shape: tuple[int, ...]
 
 
 def _between(task: Task, gain: float) -> Any:
-    """What stands between the units, in PyTorch: a module a unit, and one for the last layer."""
+    """The layers between the units, in PyTorch: a module a unit, and one for the last layer."""
     import torch
     from torch import nn
 

@@ -24,7 +24,7 @@ class Part(NamedTuple):
 
 
 class Row(NamedTuple):
-    """What was measured of one case."""
+    """The measurements of one case."""
 
     cells: dict[str, float | str]  # the same names in every row; the first entry names the row, "" was not measured
     goals: dict[str, str]  # those that the row has, as `at_most` and `at_least` write them
@@ -129,7 +129,7 @@ def _section(name: str, parts: Mapping[str, Part], sides: str, notes: Mapping[st
 
 
 def _concerns(flag: flags.Flag, name: str, parts: Mapping[str, Part]) -> bool:
-    """Whether a flag is one of a part's: its help names the part, or no part at all."""
+    """True if a flag concerns a part: its help names the part, or no part at all."""
     named = set(flag.help.split(": ")[0].split(", "))
     return flag.name not in ("parts", "output") and (name in named or not named & set(parts))
 

@@ -129,7 +129,7 @@ def loss(params, page):
 
 
 def accuracy(state):
-    """What the master's parameters get right of the test images."""
+    """Test accuracy of the master's parameters."""
     return (logits(state.centre, flat(test)).argmax(-1) == test.labels).mean()
 
 

@@ -57,5 +57,5 @@ def test_without_flags_the_tour_ends_with_one_page_and_a_table(launch, tmp_path)
 
 
 def row_key(row):
-    """What tells a row from all others: its step, its seed and its words."""
+    """The key of a row: its step, its seed and its words."""
     return tuple((key, value) for key, value in row.items() if key in ("step", "seed") or isinstance(value, str))
