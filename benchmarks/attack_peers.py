@@ -85,16 +85,16 @@ def tensors(images: np.ndarray, labels: np.ndarray) -> tuple[torch.Tensor, torch
     return torch.tensor(images).permute(0, 3, 1, 2).contiguous(), torch.tensor(np.array(labels)).long()
 
 
-def _judged(model: Module, attack: Callable[..., torch.Tensor], images, labels, batch: int) -> Verdicts:
+def _evaluate(model: Module, attack: Callable[..., torch.Tensor], images, labels, batch: int) -> Verdicts:
     """An attack that knows nothing of others, on images that are right."""
     x, y = tensors(images, labels)
     with torch.no_grad():
         robust = (model(x).argmax(1) == y).numpy()
     watch = Watch()
     for rows in np.split(np.flatnonzero(robust), range(batch, int(robust.sum()), batch)):
-        found = attack(x[rows], y[rows])
+        adversarial = attack(x[rows], y[rows])
         with torch.no_grad():
-            robust[rows] = (model(found).argmax(1) == y[rows]).numpy()
+            robust[rows] = (model(adversarial).argmax(1) == y[rows]).numpy()
     return Verdicts(robust, *watch.read())
 
 
@@ -108,8 +108,8 @@ def reference(
     attack.apgd.n_restarts = attack.fab.n_restarts = 1
     x, y = tensors(images, labels)
     watch = Watch()
-    _, found = attack.run_standard_evaluation(x, y, batch_size=batch)
-    return Verdicts((found == y).numpy(), *watch.read())
+    _, predictions = attack.run_standard_evaluation(x, y, batch_size=batch)
+    return Verdicts((predictions == y).numpy(), *watch.read())
 
 
 def torchattacks_of(model: Module, images, labels, epsilon: float, norm: str, name: str, batch: int = 250) -> Verdicts:
@@ -123,7 +123,7 @@ def torchattacks_of(model: Module, images, labels, epsilon: float, norm: str, na
         "fab-t": lambda: torchattacks.FAB(model, steps=100, n_restarts=1, multi_targeted=True, n_classes=10, **size),
         "square": lambda: torchattacks.Square(model, n_queries=5000, **size),
     }[name if linf or name not in ("fgsm", "pgd-20") else ""]()
-    return _judged(model, attack, images, labels, batch)
+    return _evaluate(model, attack, images, labels, batch)
 
 
 def foolbox_of(model: Module, images, labels, epsilon: float, norm: str, name: str, batch: int = 250) -> Verdicts:
@@ -136,11 +136,11 @@ def foolbox_of(model: Module, images, labels, epsilon: float, norm: str, name: s
         ("fgsm", "l2"): foolbox.attacks.L2FastGradientAttack(),
         ("pgd-20", "l2"): foolbox.attacks.L2PGD(**step),
     }[name, norm]
-    return _judged(model, lambda x, y: attack(wrapped, x, y, epsilons=epsilon)[1], images, labels, batch)
+    return _evaluate(model, lambda x, y: attack(wrapped, x, y, epsilons=epsilon)[1], images, labels, batch)
 
 
 def ascents(apply, images, labels, start, epsilons: dict[str, float]) -> list[dict[str, Any]]:
-    """What pyautoattack's APGD reaches in float64 from a given start, of each norm and loss."""
+    """Results of pyautoattack's APGD in float64 from a fixed start, for each norm and loss."""
     x, y = tensors(images, labels)
     begin = tensors(start, labels)[0]
     cases = []
@@ -153,14 +153,14 @@ def ascents(apply, images, labels, start, epsilons: dict[str, float]) -> list[di
             else:
                 attack = APGDAttack(apply, loss=LOSSES[loss], **how)
             attack.init_hyperparam(x)
-            best, robust, value, _ = (each.detach() for each in attack.attack_single_run(x, y, x_init=begin))
+            best, robust, value, _ = (tensor.detach() for tensor in attack.attack_single_run(x, y, x_init=begin))
             numbers = {"best_loss": value.tolist(), "best_sum": best.sum((1, 2, 3)).tolist()}
             cases.append({"norm": norm, "loss": loss, "epsilon": epsilon, **numbers, "robust": robust.bool().tolist()})
     return cases
 
 
 def distances(apply, images, labels, norm: str, rank: int) -> list[float]:
-    """How near FAB's adversary of one target class comes, in float32; 0 where there is none."""
+    """The distance of FAB's adversary of one target class, in float32; 0 if there is none."""
     x, y = tensors(images, labels)
     attack = FABAttack_PT(apply, norm=NORMS[norm], n_iter=100, eps=1.0, targeted=True, device="cpu")
     attack.target_class = rank

@@ -1,4 +1,4 @@
-"""What pyautoattack gives on the small fixed network of the tests: writes tests/attacks/pyautoattack.json.
+"""Runs pyautoattack on the small fixed network of the tests and writes tests/attacks/pyautoattack.json.
 
     python benchmarks/attack_reference.py
 
@@ -27,7 +27,7 @@ FILE = ROOT / "tests" / "attacks" / "pyautoattack.json"
 
 def network(dtype: type):
     """The network of the tests in PyTorch, `[N, C, H, W]` -> logits."""
-    first, second = (torch.tensor(each.astype(dtype)) for each in models.fixed_weights())
+    first, second = (torch.tensor(array.astype(dtype)) for array in models.fixed_weights())
     return lambda x: torch.relu((x.permute(0, 2, 3, 1).flatten(1) - 0.5) @ first) @ second / 4
 
 
@@ -44,15 +44,15 @@ def main() -> None:
         for rank in (2, 5)
     ]
     verdicts = [
-        {"norm": norm, "epsilon": epsilon, "attack": attack, "robust": found.robust.tolist()}
+        {"norm": norm, "epsilon": epsilon, "attack": attack, "robust": verdicts_of_attack.robust.tolist()}
         for norm, epsilon in EPSILONS.items()
         for attack in ("apgd-ce", "apgd-t", "fab-t", "square", "standard")
-        for found in [attack_peers.reference(apply, images, labels, epsilon, norm, attack)]
+        for verdicts_of_attack in [attack_peers.reference(apply, images, labels, epsilon, norm, attack)]
     ]
     made = environment(["torch", "pyautoattack"])
     FILE.write_text(json.dumps({"made": made, "apgd": ascents, "fab": nearest, "verdicts": verdicts}) + "\n")
-    for each in verdicts:
-        print(each["norm"], each["attack"], sum(each["robust"]), "of", len(labels))
+    for verdict in verdicts:
+        print(verdict["norm"], verdict["attack"], sum(verdict["robust"]), "of", len(labels))
 
 
 if __name__ == "__main__":

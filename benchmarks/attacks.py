@@ -42,7 +42,7 @@ TRAINED = 797  # of scikit-learn's 1,797 digits; the others are attacked
 EPSILONS = {"linf": 0.1, "l2": 0.5}
 
 
-def chosen_norms() -> list[tuple[str, float]]:
+def select_norms() -> list[tuple[str, float]]:
     return [(norm, EPSILONS[norm]) for norm in NORMS.value]
 
 
@@ -78,10 +78,10 @@ def task() -> Task:
 
 def ours(chosen: tuple[attacks.Attack, ...], seed: int) -> Verdicts:
     watch = Watch()
-    found = attacks.evaluate(
+    evaluation = attacks.evaluate(
         jax.random.key(seed), task().apply, task().images, task().labels, chosen, batch=BATCH.value
     )
-    return Verdicts(found.robust, *watch.read())
+    return Verdicts(evaluation.robust, *watch.read())
 
 
 def autoattack() -> Iterator[Row]:
@@ -90,7 +90,7 @@ def autoattack() -> Iterator[Row]:
     mean over {seeds} keys, agreement as the least over them; seconds of a whole evaluation by the clock
     and by the processor (all cores together), ours with everything compiled before.
     """
-    for norm, epsilon in chosen_norms():
+    for norm, epsilon in select_norms():
         chosen = ensemble.standard(epsilon, norm)
         first, *runs = (ours(chosen, seed) for seed in range(SEEDS.value + 1))
         peer = attack_peers.reference(
@@ -126,7 +126,7 @@ def single() -> Iterator[Row]:
     which pyautoattack has not. PGD takes 20 steps of epsilon / 8. `at most 1 point` compares with pyautoattack, or else
     with the other two.
     """
-    for norm, epsilon in chosen_norms():
+    for norm, epsilon in select_norms():
         for name, chosen in alone(norm, epsilon).items():
             mine = [ours(chosen, seed) for seed in range(2)][1]  # the first is compiled
             peers = {peer: run(norm, epsilon, name) for peer, run in PEERS.items()}
@@ -135,11 +135,12 @@ def single() -> Iterator[Row]:
                 "ours": _percent(mine),
                 "CPU s": mine.processor,
             }
-            for peer, found in peers.items():
-                cells |= {peer: _percent(found) if found else "", f"CPU s {peer}": found.processor if found else ""}
-            rivals = [peers["pyautoattack"]] if peers["pyautoattack"] else [found for found in peers.values() if found]
+            for peer, measurement in peers.items():
+                cells[peer] = _percent(measurement) if measurement else ""
+                cells[f"CPU s {peer}"] = measurement.processor if measurement else ""
+            rivals = [peers["pyautoattack"]] if peers["pyautoattack"] else [m for m in peers.values() if m]
             apart = max(100 * abs(float(mine.robust.mean() - rival.robust.mean())) for rival in rivals)
-            fastest = min(found.processor for found in peers.values() if found)
+            fastest = min(measurement.processor for measurement in peers.values() if measurement)
             goals = {
                 "at most 1 point": at_most(apart, 1),
                 "times the fastest peer's speed": f"{fastest / mine.processor:.1f}",
@@ -160,7 +161,7 @@ def alone(norm: str, epsilon: float) -> dict[str, tuple[attacks.Attack, ...]]:
 
 
 def _peer(run: Callable[..., Verdicts], names: Callable[[str, str], bool]) -> Callable[..., Verdicts | None]:
-    """What a library makes of an attack that it has."""
+    """Runs an attack of a library."""
 
     def verdicts(norm: str, epsilon: float, name: str) -> Verdicts | None:
         if not names(norm, name):
@@ -183,8 +184,8 @@ PARTS = {
 }
 
 
-def _percent(found: Verdicts) -> str:
-    return f"{100 * found.robust.mean():.1f}"
+def _percent(verdicts: Verdicts) -> str:
+    return f"{100 * verdicts.robust.mean():.1f}"
 
 
 def main(argv: list[str]) -> None:

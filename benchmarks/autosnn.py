@@ -28,7 +28,7 @@ import numpy as np
 import optax
 import tables
 from absl import app, flags
-from problems import timed
+from problems import time_call
 from tables import Part, Row, at_least, at_most
 
 from framework import data
@@ -50,7 +50,7 @@ LAMBDAS = (0.0, -0.08, -0.16, -0.24)
 KEYS = 10  # searches
 
 
-class Study(NamedTuple):
+class Setup(NamedTuple):
     space: autosnn.Space
     trainer: training.Trainer
     train: tuple[jax.Array, jax.Array]
@@ -59,7 +59,7 @@ class Study(NamedTuple):
 
 
 @functools.cache
-def study() -> Study:
+def load_setup() -> Setup:
     """Digits of the training writers, the last fifth held back; those of other writers for the test."""
     part = lambda split, kept: (
         jnp.float32(data.digits(split).images[kept] / 16),
@@ -69,30 +69,30 @@ def study() -> Study:
     optimizer = optax.inject_hyperparams(optax.adam)(learning_rate=RATE)  # one program for trainings of any length
     trainer = training.of_supernet(space, autosnn.Config(1, BATCH), optimizer)
     everything = slice(None)
-    return Study(space, trainer, part("train", slice(1149)), part("train", slice(1149, None)), part("test", everything))
+    return Setup(space, trainer, part("train", slice(1149)), part("train", slice(1149, None)), part("test", everything))
 
 
-def trained(key: jax.Array, steps: int, pinned: Any = None) -> autosnn.Supernet:
+def train_supernet(key: jax.Array, steps: int, pinned: Any = None) -> autosnn.Supernet:
     """The supernet, or one network in it, by Adam whose rate falls along a cosine."""
-    given = study()
-    state = given.trainer.init(key, len(given.train[1]), pinned)
+    setup = load_setup()
+    state = setup.trainer.init(key, len(setup.train[1]), pinned)
     for done in range(0, steps, PIECE):
         rate = RATE * (1 + math.cos(math.pi * done / steps)) / 2
         state.inner.optimizer.hyperparams["learning_rate"] = jnp.float32(rate)
-        state, _ = advance(given.trainer.step, state, given.train, PIECE)
-    return training.supernet(state, given.space)
+        state, _ = advance(setup.trainer.step, state, setup.train, PIECE)
+    return training.supernet(state, setup.space)
 
 
 @functools.cache
 def supernet() -> autosnn.Supernet:
-    return jax.block_until_ready(trained(jax.random.key(0), SUPERNET.value // PIECE * PIECE))
+    return jax.block_until_ready(train_supernet(jax.random.key(0), SUPERNET.value // PIECE * PIECE))
 
 
 @functools.cache
 def table() -> tuple[autosnn.Scores, float]:
     """The exact scores, and the seconds of making them, compilation included."""
-    found = supernet()
-    return timed(lambda: jax.block_until_ready(autosnn.enumerate(found, *study().validation)))
+    trained_supernet = supernet()
+    return time_call(lambda: jax.block_until_ready(autosnn.enumerate(trained_supernet, *load_setup().validation)))
 
 
 def parameters() -> Iterator[Row]:
@@ -100,10 +100,10 @@ def parameters() -> Iterator[Row]:
     published counts of the hand-made networks are in millions, to two decimals.
     """
     published = {16: 417_626, 32: 1_462_954, 64: 5_436_746, 128: 20_916_874}
-    for channels, count in published.items():
-        found = autosnn.network(autosnn.space(channels), PUBLISHED).parameters()
-        state = "met" if found == count else f"missed: {found}"
-        yield Row({"network": f"AutoSNN, C = {channels}", "parameters": f"{found:,}"}, {"exact": state})
+    for channels, expected in published.items():
+        count = autosnn.network(autosnn.space(channels), PUBLISHED).parameters()
+        state = "met" if count == expected else f"missed: {count}"
+        yield Row({"network": f"AutoSNN, C = {channels}", "parameters": f"{count:,}"}, {"exact": state})
     for name, make in BASELINES.items():
         for channels in (16, 32, 64):
             yield Row({"network": f"{name}, C = {channels}", "parameters": f"{make(channels).parameters():,}"}, {})
@@ -115,30 +115,30 @@ def scores() -> Iterator[Row]:
     architectures). Seconds of the second call of each, and of the first, which compiles. Bits: how many of the drawn
     architectures have the same accuracy and spikes by both ways.
     """
-    found = supernet()
-    given = study()
+    trained_supernet = supernet()
+    setup = load_setup()
     exact, first = table()
-    seconds = timed(lambda: jax.block_until_ready(autosnn.enumerate(found, *given.validation)))[1]
-    drawn = np.random.default_rng(0).choice(given.space.size, SAMPLE, replace=False)
-    alone = lambda i: autosnn.evaluate(found, given.space.architecture(int(i)), *given.validation)
-    _, compiling = timed(lambda: jax.block_until_ready(alone(drawn[0])))
+    seconds = time_call(lambda: jax.block_until_ready(autosnn.enumerate(trained_supernet, *setup.validation)))[1]
+    drawn = np.random.default_rng(0).choice(setup.space.size, SAMPLE, replace=False)
+    alone = lambda i: autosnn.evaluate(trained_supernet, setup.space.architecture(int(i)), *setup.validation)
+    _, compiling = time_call(lambda: jax.block_until_ready(alone(drawn[0])))
     start = time.perf_counter()
     singles = [jax.block_until_ready(alone(i)) for i in drawn]
-    each = (time.perf_counter() - start) / SAMPLE
+    seconds_each = (time.perf_counter() - start) / SAMPLE
     same = sum(
         bool(single.accuracy == exact.accuracy[i] and single.spikes == exact.spikes[i])
         for i, single in zip(drawn, singles, strict=True)
     )
-    rate = given.space.size / seconds
+    rate = setup.space.size / seconds
     cells = {"way": "shared beginnings", "networks a second": rate, "s for all": seconds, "s with compiling": first}
     goals = {
         "all in at most 300 s": at_most(first, 300),
-        "at least 3 times as many a second": at_least(rate * each, 3),
+        "at least 3 times as many a second": at_least(rate * seconds_each, 3),
         "bits": f"{same} of {SAMPLE} equal",
         "programs for all architectures": str(enumeration._evaluate._cache_size()),
     }
     yield Row(cells, goals)
-    cells = {"way": "one by one", "networks a second": 1 / each, "s for all": each * given.space.size}
+    cells = {"way": "one by one", "networks a second": 1 / seconds_each, "s for all": seconds_each * setup.space.size}
     yield Row(cells | {"s with compiling": compiling}, {})
 
 
@@ -150,9 +150,9 @@ def search() -> Iterator[Row]:
     `found`: means over the keys of what evolution ends with. Regret: 1 - fitness / the best of all. Spikes and accuracy
     are the supernet's on the held-back images; the reference is its mean.
     """
-    found = supernet()
+    trained_supernet = supernet()
     exact, _ = table()
-    space, reference = study().space, max(float(found.spikes), 1.0)
+    space, reference = load_setup().space, max(float(trained_supernet.spikes), 1.0)
     keys = jax.random.split(jax.random.key(1), KEYS)
     before, plain = math.inf, None
     for lambda_ in LAMBDAS:
@@ -164,14 +164,14 @@ def search() -> Iterator[Row]:
                 key, space, autosnn.from_table(space, exact), lambda_, reference, settings
             )
             ends[algorithm] = jax.jit(jax.vmap(one))(keys)
-        evolved, drawn = (np.asarray(each.fitness) for each in ends.values())
-        accuracy, spikes = (float(np.mean(each)) for each in (ends["evolution"].accuracy, ends["evolution"].spikes))
+        evolved, drawn = (np.asarray(result.fitness) for result in ends.values())
+        accuracy, spikes = (float(np.mean(values)) for values in (ends["evolution"].accuracy, ends["evolution"].spikes))
         plain = accuracy if plain is None else plain
         cells = {"lambda": f"{lambda_:g}", "accuracy found": accuracy, "spikes found": f"{spikes:.1f}"}
         best = int(np.argmax(worth))
         cells |= {"best of all": f"{float(exact.accuracy[best]):.4f}, {float(exact.spikes[best]):.0f}"}
         regrets = {"regret": evolved, "random's": drawn}
-        cells |= {name: f"{np.mean(1 - each / worth.max()):.5f}" for name, each in regrets.items()}
+        cells |= {name: f"{np.mean(1 - regret / worth.max()):.5f}" for name, regret in regrets.items()}
         goals = {
             "top 1 % in at least 9 of 10": at_least(int((evolved >= np.quantile(worth, 0.99)).sum()), 9),
             "beats random in at least 8": at_least(int((evolved > drawn).sum()), 8),
@@ -194,24 +194,24 @@ def tau() -> Iterator[Row]:
     from scipy.stats import kendalltau
 
     exact, _ = table()
-    given = study()
-    drawn = np.random.default_rng(2).choice(given.space.size, NETWORKS.value, replace=False)
+    setup = load_setup()
+    drawn = np.random.default_rng(2).choice(setup.space.size, NETWORKS.value, replace=False)
     pairs = []
-    for place, i in enumerate(drawn):
-        architecture = given.space.architecture(int(i))
-        net = trained(jax.random.fold_in(jax.random.key(3), place), NETWORK.value // PIECE * PIECE, architecture)
-        alone = autosnn.evaluate(net, architecture, *given.validation)
+    for index, i in enumerate(drawn):
+        architecture = setup.space.architecture(int(i))
+        net = train_supernet(jax.random.fold_in(jax.random.key(3), index), NETWORK.value // PIECE * PIECE, architecture)
+        alone = autosnn.evaluate(net, architecture, *setup.validation)
         pairs.append((exact.accuracy[i], alone.accuracy, exact.spikes[i], alone.spikes))
-        print(f"{place + 1}: {np.asarray(architecture)} {pairs[-1][0]:.3f} {pairs[-1][1]:.3f}", flush=True)
+        print(f"{index + 1}: {np.asarray(architecture)} {pairs[-1][0]:.3f} {pairs[-1][1]:.3f}", flush=True)
     pairs = np.array(pairs, float).T
     random = np.random.default_rng(4)
     for name, (shared, alone) in {"accuracy": pairs[:2], "spikes": pairs[2:]}.items():
-        found = kendalltau(shared, alone).statistic
+        correlation = kendalltau(shared, alone).statistic
         samples = random.integers(0, len(drawn), (2000, len(drawn)))
         low, high = np.nanquantile([kendalltau(shared[s], alone[s]).statistic for s in samples], [0.025, 0.975])
-        cells = {"score": name, "tau": found, "95 % interval": f"{low:.2f} .. {high:.2f}"}
+        cells = {"score": name, "tau": correlation, "95 % interval": f"{low:.2f} .. {high:.2f}"}
         cells |= {"mean of the supernet": float(shared.mean()), "from scratch": float(alone.mean())}
-        yield Row(cells, {"wanted: at least .4": at_least(found, 0.4)} if name == "accuracy" else {})
+        yield Row(cells, {"wanted: at least .4": at_least(correlation, 0.4)} if name == "accuracy" else {})
 
 
 def digits() -> Iterator[Row]:
@@ -220,11 +220,11 @@ def digits() -> Iterator[Row]:
     """
     space = autosnn.space(CHANNELS, (8, 8, 1), dynamics=autosnn.Dynamics(8))
     train, test = (
-        tuple(map(jnp.asarray, (np.float32(each.images / each.maximum), each.labels)))
-        for each in map(data.digits, ("train", "test"))
+        tuple(map(jnp.asarray, (np.float32(part.images / part.maximum), part.labels)))
+        for part in map(data.digits, ("train", "test"))
     )
-    found = [from_scratch(jax.random.key(seed), space, train, test, autosnn.Config(40, BATCH)) for seed in range(3)]
-    yield from_scratch_row(found, 0.97)
+    ends = [from_scratch(jax.random.key(seed), space, train, test, autosnn.Config(40, BATCH)) for seed in range(3)]
+    yield from_scratch_row(ends, 0.97)
 
 
 def mnist() -> Iterator[Row]:
@@ -232,13 +232,13 @@ def mnist() -> Iterator[Row]:
     test images after the last step.
     """
     sets = [data.images("mnist", split) for split in ("train", "test")]
-    train, test = ((jnp.float32(each.images) / each.maximum, jnp.asarray(each.labels)) for each in sets)
+    train, test = ((jnp.float32(part.images) / part.maximum, jnp.asarray(part.labels)) for part in sets)
     space = autosnn.space(4, train[0].shape[1:], dynamics=autosnn.Dynamics(4))
     yield from_scratch_row([from_scratch(jax.random.key(0), space, train, test, autosnn.Config(3, 64))], 0.985)
 
 
 class Ended(NamedTuple):
-    """What a network trained from fresh weights does on test images."""
+    """Test results of a network that is trained from new weights."""
 
     accuracy: float
     spikes: float
@@ -255,22 +255,22 @@ def from_scratch(key: jax.Array, space: autosnn.Space, train: Any, test: Any, co
     trainer = trainer_of(net, config, steps)
     state, began = trainer.init(key, len(train[1])), time.perf_counter()
     for _ in range(config.epochs):
-        state, seen = advance(trainer.step, state, train, steps // config.epochs)
-        print(f"{float(seen['accuracy'].mean()):.4f} after {time.perf_counter() - began:.0f} s", flush=True)
+        state, metrics = advance(trainer.step, state, train, steps // config.epochs)
+        print(f"{float(metrics['accuracy'].mean()):.4f} after {time.perf_counter() - began:.0f} s", flush=True)
     seconds, tree = time.perf_counter() - began, state.inner.params
     answer = jax.jit(lambda images: net.apply(tree["params"], tree["state"], images)[0])
     ends = [answer(test[0][at : at + 500]) for at in range(0, len(test[1]), 500)]
-    right = np.concatenate([each.votes.argmax(-1) for each in ends]) == test[1]
-    spikes = np.concatenate([each.spikes.sum(-1) for each in ends])
+    right = np.concatenate([end.votes.argmax(-1) for end in ends]) == test[1]
+    spikes = np.concatenate([end.spikes.sum(-1) for end in ends])
     return Ended(float(right.mean()), float(spikes.mean()), seconds)
 
 
-def from_scratch_row(found: list[Ended], wanted: float) -> Row:
-    accuracy = statistics.mean(each.accuracy for each in found)
+def from_scratch_row(ends: list[Ended], published: float) -> Row:
+    accuracy = statistics.mean(end.accuracy for end in ends)
     cells = {"network": "SRB5, SRB5 skip, SRB3 SRB5", "accuracy": f"{accuracy:.4f}"}
-    cells |= {"of each seed": ", ".join(f"{each.accuracy:.4f}" for each in found)}
-    cells |= {"spikes": statistics.mean(each.spikes for each in found), "s": found[0].seconds}
-    return Row(cells, {f"at least {wanted:g}": at_least(accuracy, wanted)})
+    cells |= {"of each seed": ", ".join(f"{end.accuracy:.4f}" for end in ends)}
+    cells |= {"spikes": statistics.mean(end.spikes for end in ends), "s": ends[0].seconds}
+    return Row(cells, {f"at least {published:g}": at_least(accuracy, published)})
 
 
 def step() -> Iterator[Row]:
@@ -292,8 +292,8 @@ def step() -> Iterator[Row]:
         programs["ours", statistics_] = our_step(net, images, labels)
         params = net.init(jax.random.key(0))[0]
         programs["SpikingJelly", statistics_] = autosnn_peers.trainer(net, params, images, labels, 1e-3)
-    first = {name: timed(program) for name, program in programs.items()}
-    turns = [{name: timed(program) for name, program in programs.items()} for _ in range(REPEATS.value)]
+    first = {name: time_call(program) for name, program in programs.items()}
+    turns = [{name: time_call(program) for name, program in programs.items()} for _ in range(REPEATS.value)]
     median = {name: statistics.median(turn[name][1] for turn in turns) for name in programs}
     for name, norms in programs:
         cells = {"program": name, "norms over": norms, "threads": str(threads), "s": median[name, norms]}
@@ -320,8 +320,8 @@ def our_step(net: autosnn.Network, images: np.ndarray, labels: np.ndarray) -> Ca
         return {"params": optax.apply_updates(state["params"], change), "running": running, "adam": moments}, value
 
     def step() -> float:
-        reached, value = update(state)
-        state.update(reached)
+        new_state, value = update(state)
+        state.update(new_state)
         return float(value)
 
     return step

@@ -32,8 +32,8 @@ import numpy as np
 import peers
 import tables
 from absl import app, flags
-from problems import Problem, above_truth, cpdag_shd, draw, each, measure, ratio, shd, timed
-from tables import Part, Row, at_least, at_most, spread
+from problems import Problem, above_truth, cpdag_shd, distances, draw, measure, ratio, shd, time_call
+from tables import Part, Row, at_least, at_most, format_mean
 
 from framework import causal
 from framework.causal import bootstrapping, graphs
@@ -90,7 +90,7 @@ def raw() -> Iterator[Row]:
     """
     for nodes, kind in itertools.product(map(int, NODES.value), KINDS.value):
         problems = draws(kind, nodes)
-        first = timed(fit, problems[0].x)[1]
+        first = time_call(fit, problems[0].x)[1]
         methods = {"ours": fit, "DAGMA": peers.dagma}
         methods |= {"NOTEARS": peers.notears} if nodes <= NOTEARS_UP_TO.value else {}
         results = {name: measure(method, problems, shd) for name, method in methods.items()}
@@ -114,7 +114,7 @@ def scale() -> Iterator[Row]:
     for nodes, seed in itertools.product(map(int, SCALE_NODES.value), range(SCALE_GRAPHS.value)):
         problem = draw("ER2", nodes, seed)
         jax.clear_caches()
-        weights, seconds = timed(fit, problem.x)
+        weights, seconds = time_call(fit, problem.x)
         scores = graph_distance.compare(problem.truth, weights != 0)
         rates = {name: float(scores[name.lower()]) for name in ("TPR", "FDR", "SHD")}
         acyclic = bool(graphs.is_dag(weights != 0))
@@ -127,7 +127,7 @@ def scale() -> Iterator[Row]:
         yield Row(cells | rates, goals)
 
 
-def standardised() -> Iterator[Row]:
+def fit_standardised_columns() -> Iterator[Row]:
     """Distance of equivalence classes: the pairs of columns in which two CPDAGs differ; mean and standard error, median
     seconds over {graphs} ER2 graphs a row, 1,000 rows of data. `standardised` data are linear, each column then divided
     by its deviation; `iSCM` data are standardised as they are drawn. Ours is {standardised}, GES that of causal-learn
@@ -138,13 +138,17 @@ def standardised() -> Iterator[Row]:
     others = {"R2-sort": sortability.r2_sort_regress, "random sort": any_order, "empty": empty}
     for nodes, data in itertools.product(map(int, STANDARDISED_NODES.value), ("standardised", "iSCM")):
         problems = draws("ER2", nodes, data=data)
-        first = timed(ours, problems[0].x)[1]
+        first = time_call(ours, problems[0].x)[1]
         methods = {"ours": ours} | ({"GES": peers.ges} if nodes <= GES_UP_TO.value else {}) | others
         results = {name: measure(method, problems, cpdag_shd) for name, method in methods.items()}
         mine, ges = results["ours"], results.get("GES")
-        less = spread([a - b for a, b in zip(mine.away, ges.away, strict=True)]) if ges else ""
-        cells = {"columns, data": f"{nodes} {data}", "ours": spread(mine.away), "GES": spread(ges.away) if ges else ""}
-        cells |= {name: spread(results[name].away) for name in others} | {"ours less GES": less}
+        less = format_mean([a - b for a, b in zip(mine.away, ges.away, strict=True)]) if ges else ""
+        cells = {
+            "columns, data": f"{nodes} {data}",
+            "ours": format_mean(mine.away),
+            "GES": format_mean(ges.away) if ges else "",
+        }
+        cells |= {name: format_mean(results[name].away) for name in others} | {"ours less GES": less}
         cells |= {"s ours": mine.median, "s GES": ges.median if ges else ""}
         # iSCM data find the program compiled
         cells["s compiling"] = first - mine.seconds[0] if data == "standardised" else ""
@@ -163,7 +167,7 @@ def fit_batch(x: np.ndarray, priors: list[causal.Knowledge] | None, config: caus
     return list(np.asarray(result.graph))
 
 
-def believed(quality: str, truth: np.ndarray, seed: int) -> causal.Knowledge:
+def make_prior(quality: str, truth: np.ndarray, seed: int) -> causal.Knowledge:
     """A prior of a truth that is `good`, `bad` or `reversed`."""
     if quality == "reversed":
         return causal.Knowledge(truth.T.astype(float), 1.0 - np.eye(len(truth)))
@@ -183,16 +187,16 @@ def prior() -> Iterator[Row]:
         x = np.stack([problem.x for problem in problems])
         without = fit_batch(x, None, config)
         for quality in ("good", "bad", "reversed"):
-            priors = [believed(quality, problem.truth, seed) for seed, problem in enumerate(problems)]
-            found = {
+            priors = [make_prior(quality, problem.truth, seed) for seed, problem in enumerate(problems)]
+            arms = {
                 "no prior": without,
                 "prior only": [np.asarray(causal_knowledge.alone(knowledge)) for knowledge in priors],
                 "fixed weight": fit_batch(x, priors, dataclasses.replace(config, prior_weight=config.penalty)),
                 "default": fit_batch(x, priors, config),
             }
-            away = {name: each(shd, problems, some) for name, some in found.items()}
+            away = {name: distances(shd, problems, some) for name, some in arms.items()}
             cells = {"data, prior": f"{data}, {rows} rows, {quality}"}
-            cells |= {name: spread(values) for name, values in away.items()}
+            cells |= {name: format_mean(values) for name, values in away.items()}
             none, only, _, default = (statistics.mean(values) for values in away.values())
             if quality == "good":
                 goal = {"good: at most .8 of no prior and prior only": at_most(default, 0.8 * min(none, only))}
@@ -207,9 +211,9 @@ def bootstrap() -> Iterator[Row]:
     """
     for seed in range(BOOTSTRAP_GRAPHS.value):
         x, key = draw("ER2", 20, seed).x, jax.random.key(seed)
-        first, ours = (timed(causal.bootstrap, key, x, RESAMPLES, None, EQUAL)[1] for _ in range(2))
+        first, ours = (time_call(causal.bootstrap, key, x, RESAMPLES, None, EQUAL)[1] for _ in range(2))
         counts = np.asarray(bootstrapping.resample(key, len(x), RESAMPLES))[: DAGMA_FITS.value]
-        one = statistics.mean(timed(peers.dagma, np.repeat(x, count, axis=0))[1] for count in counts)
+        one = statistics.mean(time_call(peers.dagma, np.repeat(x, count, axis=0))[1] for count in counts)
         whole = RESAMPLES * one
         cells = {"columns, graph": f"20 ER2, seed {seed}", "s ours, 64": ours, "s DAGMA, one": one}
         cells |= {"s DAGMA, 64": whole, "times DAGMA": whole / ours, "s compiling": "" if seed else first - ours}
@@ -240,13 +244,13 @@ def search() -> Iterator[Row]:
         cost = float(np.log(rows) / 2 + np.log(nodes))
         with jax.enable_x64(True):
             methods = searches(nodes, rows, cost)
-            first = {name: timed(method, problems[0].x)[1] for name, method in methods.items()}
+            first = {name: time_call(method, problems[0].x)[1] for name, method in methods.items()}
             results = {name: measure(method, problems, cpdag_shd) for name, method in methods.items()}
         score = partial(above_truth, cost=cost)
         cells = {"columns": str(nodes)}
-        cells |= {f"score {name}": spread(each(score, problems, done.found)) for name, done in results.items()}
-        cells |= {f"distance {name}": spread(done.away) for name, done in results.items()}
-        cells["distance empty"] = spread(measure(empty, problems, cpdag_shd).away)
+        cells |= {f"score {name}": format_mean(distances(score, problems, done.dags)) for name, done in results.items()}
+        cells |= {f"distance {name}": format_mean(done.away) for name, done in results.items()}
+        cells["distance empty"] = format_mean(measure(empty, problems, cpdag_shd).away)
         cells |= {f"s {name}": done.median for name, done in results.items()}
         cells["times"] = ratio(results["edges"], results["orders"])
         cells |= {f"s compiling {name}": first[name] - done.seconds[0] for name, done in results.items()}
@@ -256,14 +260,14 @@ def search() -> Iterator[Row]:
 PARTS = {
     "raw": Part("Raw data", raw, ("dagma", "gcastle")),
     "scale": Part("Scale", scale),
-    "standardised": Part("Data whose scale tells nothing", standardised, ("causal-learn", "scikit-learn")),
+    "standardised": Part("Data whose scale tells nothing", fit_standardised_columns, ("causal-learn", "scikit-learn")),
     "prior": Part("Priors", prior),
     "bootstrap": Part("Bootstrap", bootstrap, ("dagma",)),
     "search": Part("Search over edges and over orders", search),
 }
 
 
-def changed(config: causal.Config) -> str:
+def describe_changes(config: causal.Config) -> str:
     """A config as one would write it down."""
     fields = ((field.name, field.default, getattr(config, field.name)) for field in dataclasses.fields(config))
     return f"`Config({', '.join(f'{name}={value!r}' for name, default, value in fields if value != default)})`"
@@ -271,7 +275,8 @@ def changed(config: causal.Config) -> str:
 
 def main(argv: list[str]) -> None:
     logging.disable(logging.INFO)
-    configs = {"standardised": changed(causal.Config.standardized()), "few_rows": changed(for_few_rows())}
+    configs = {"standardised": causal.Config.standardized(), "few_rows": for_few_rows()}
+    configs = {name: describe_changes(config) for name, config in configs.items()}
     tables.run(
         PARTS, "The causal learner beside its peers", CHOSEN.value, OUTPUT.value, ", one thread each side", **configs
     )

@@ -16,7 +16,7 @@ import numpy as np
 import optax
 import tables
 from absl import app, flags
-from problems import timed
+from problems import time_call
 from tables import Part, Row
 
 from framework import selection, sgd, snn
@@ -66,9 +66,9 @@ def spiking() -> Step:
 
 
 def spiking_supernet() -> Step:
-    space, given = autosnn.space(8, (8, 8, 1)), images(192, 8, 8, 1)
+    space, examples = autosnn.space(8, (8, 8, 1)), images(192, 8, 8, 1)
     trainer = spiking_training.of_supernet(space, autosnn.Config(1, 96), optax.adam(1e-3))
-    return Step(trainer.step, (trainer.init(jax.random.key(0), 192), given))
+    return Step(trainer.step, (trainer.init(jax.random.key(0), 192), examples))
 
 
 def darts_search() -> Step:
@@ -83,13 +83,13 @@ def residual() -> Step:
     return Step(trainer.step, (trainer.init(params, 128, jax.random.key(1)), images(128, 32, 32, 3)))
 
 
-def attacked() -> Step:
+def attack_step() -> Step:
     params, (x, labels) = resnet.init(jax.random.key(0), resnet.Config()), images(64, 32, 32, 3)
     loss = lambda x: losses.cross_entropy(resnet.forward(params, x)[0], labels).sum()
     return Step(jax.grad(loss), (x,))
 
 
-def sampled() -> Step:
+def sampling_step() -> Step:
     chances = jnp.asarray(RNG.random(1_280_000), jnp.float32)
     return Step(lambda key, chances: selection.sample(key, 128_000, chances), (jax.random.key(0), chances))
 
@@ -113,8 +113,8 @@ STEPS = {
     "AutoSNN's supernet, 8 channels, batch 96, 8x8: training": (spiking_supernet, False),
     "DARTS, 8 channels, 4 cells, batch 16, 32x32: search": (darts_search, False),
     "ResNet-20, batch 64, 32x32: training": (residual, False),
-    "ResNet-20, 64 images of 32x32: slope of an attack": (attacked, False),
-    "a tenth of 1.28 million drawn without replacement": (sampled, False),
+    "ResNet-20, 64 images of 32x32: slope of an attack": (attack_step, False),
+    "a tenth of 1.28 million drawn without replacement": (sampling_step, False),
     "EASGD, 16 workers, 10 images of MNIST each: a round": (elastic, False),
 }
 
@@ -122,13 +122,13 @@ STEPS = {
 def rates() -> tuple[float, float]:
     """Operations a second of a large product, and bytes a second of a large sum; each the best of ten."""
     x, y = jnp.asarray(RNG.normal(size=(2048, 2048)), jnp.float32), jnp.zeros(2**26, jnp.float32)
-    product, moved = jax.jit(lambda x: x @ x), jax.jit(lambda y: y + 1)
-    best = lambda program, given: min(timed(program, given)[1] for _ in range(11))
-    return 2 * 2048**3 / best(product, x), 2 * y.nbytes / best(moved, y)
+    product, increment = jax.jit(lambda x: x @ x), jax.jit(lambda y: y + 1)
+    best = lambda program, argument: min(time_call(program, argument)[1] for _ in range(11))
+    return 2 * 2048**3 / best(product, x), 2 * y.nbytes / best(increment, y)
 
 
 def steps() -> Iterator[Row]:
-    """A step as its study takes it, compiled alone; medians of {repeats} calls. The floor is the longer of two
+    """A step as its experiment takes it, compiled alone; medians of {repeats} calls. The floor is the longer of two
     times: that of its floating-point operations, as the compiler counts them, at the rate of a product of two
     matrices of 2048 x 2048; and that of reading its arguments and writing its results once, at the rate of adding 1
     to 256 MiB. Both rates, of 32 bits, are measured in the same run, and stand in the first row. What a step moves
@@ -142,10 +142,10 @@ def steps() -> Iterator[Row]:
     )
     for name, (build, wide) in STEPS.items():
         with jax.enable_x64(wide):
-            yield measured(name, build(), per_second, moved_per_second)
+            yield measure(name, build(), per_second, moved_per_second)
 
 
-def measured(name: str, step: Step, per_second: float, moved_per_second: float) -> Row:
+def measure(name: str, step: Step, per_second: float, moved_per_second: float) -> Row:
     began = time.perf_counter()
     program = jax.jit(step.function).lower(*step.arguments).compile()
     compiling = time.perf_counter() - began
@@ -153,8 +153,8 @@ def measured(name: str, step: Step, per_second: float, moved_per_second: float) 
     operations = step.operations or costs.get("flops", 0.0)
     least = memory.argument_size_in_bytes + memory.output_size_in_bytes
     floor = 1e3 * max(operations / per_second, least / moved_per_second)
-    timed(program, *step.arguments)
-    took = 1e3 * statistics.median(timed(program, *step.arguments)[1] for _ in range(REPEATS.value))
+    time_call(program, *step.arguments)
+    took = 1e3 * statistics.median(time_call(program, *step.arguments)[1] for _ in range(REPEATS.value))
     cells = {"step": name, "s compiling": compiling, "GFLOP": operations / 1e9, "MiB in and out": least / 2**20}
     cells |= {"MiB as compiled": costs.get("bytes accessed", 0.0) / 2**20, "floor ms": floor, "ms": took}
     return Row(cells | {"times": took / floor}, {})

@@ -71,11 +71,11 @@ ADVRUSH = {
 
 def parameters() -> Iterator[Row]:
     """Counted from shapes alone. The networks have no auxiliary head."""
-    of = lambda init: supernet.parameter_count(jax.eval_shape(init, jax.random.key(0)))
-    found = network.network(darts.from_json(ADVRUSH))
+    count = lambda init: supernet.parameter_count(jax.eval_shape(init, jax.random.key(0)))
+    final_network = network.network(darts.from_json(ADVRUSH))
     counts = {
-        "supernet, 16 channels, 8 cells": (of(lambda key: supernet.init(key, supernet.Supernet())), 1_930_618),
-        "AdvRush's network, 36 channels, 20 cells": (of(lambda key: network.init(key, found)), 4_158_046),
+        "supernet, 16 channels, 8 cells": (count(lambda key: supernet.init(key, supernet.Supernet())), 1_930_618),
+        "AdvRush's network, 36 channels, 20 cells": (count(lambda key: network.init(key, final_network)), 4_158_046),
     }
     for name, (count, known) in counts.items():
         yield Row(
@@ -103,24 +103,24 @@ def ours(net: supernet.Supernet, params, alphas, images, labels) -> Program:
         return optax.tree.add_scale(params, -config.rate, change), state, value
 
     def architecture(alphas, params, _, state, regularised=False):
-        (value, (moved, _)), slope = jax.value_and_grad(loss, has_aux=True)(alphas, params, images, labels)
+        (value, (new_params, _)), slope = jax.value_and_grad(loss, has_aux=True)(alphas, params, images, labels)
         if regularised:
             summed = lambda a, x: len(x) * still(a, params, x, labels)[0]
-            found, more = jax.value_and_grad(lambda a: curvature.penalty(summed, a, images, H))(alphas)
-            value, slope = value + GAMMA * found, optax.tree.add_scale(slope, GAMMA, more)
+            penalty, more = jax.value_and_grad(lambda a: curvature.penalty(summed, a, images, H))(alphas)
+            value, slope = value + GAMMA * penalty, optax.tree.add_scale(slope, GAMMA, more)
         change, state = adam.update(slope, state, alphas)
-        return optax.apply_updates(alphas, change), state, moved, value
+        return optax.apply_updates(alphas, change), state, new_params, value
 
-    given = alphas, params, optimizer.init(params), adam.init(alphas)
+    state = alphas, params, optimizer.init(params), adam.init(alphas)
     chosen = {"weights": weights, "architecture": architecture, "regularised": partial(architecture, regularised=True)}
     steps, compiling = {}, {}
     for name, step in chosen.items():
-        program, compiling[name] = compiled(step, given)
-        steps[name] = lambda program=program: float(jax.block_until_ready(program(*given))[-1])
+        program, compiling[name] = compile_step(step, state)
+        steps[name] = lambda program=program: float(jax.block_until_ready(program(*state))[-1])
     return Program(steps, compiling)
 
 
-def compiled(step: Callable, given: tuple):
+def compile_step(step: Callable, arguments: tuple):
     """A compiled step, and what that took: cold, and from a cache on disk."""
     with tempfile.TemporaryDirectory() as folder:
         jax.config.update("jax_compilation_cache_dir", folder)
@@ -129,7 +129,7 @@ def compiled(step: Callable, given: tuple):
         for _ in range(2):
             jax.clear_caches()
             start, work = time.perf_counter(), time.process_time()
-            program = jax.jit(step).lower(*given).compile()
+            program = jax.jit(step).lower(*arguments).compile()
             took.append((time.perf_counter() - start, time.process_time() - work))
         jax.config.update("jax_compilation_cache_dir", None)
         compilation_cache.reset_cache()
@@ -143,13 +143,13 @@ def theirs(net: supernet.Supernet, params, alphas, images, labels) -> Program:
     import torch.nn.functional as F
 
     torch.set_num_threads(THREADS)
-    model = nas_torch.filled(nas_torch.Network(net), params, alphas)
+    model = nas_torch.load_params(nas_torch.Network(net), params, alphas)
     x, y = nas_torch.tensor(np.asarray(images).transpose(0, 3, 1, 2)).contiguous(), nas_torch.tensor(labels).long()
     movable, chosen = model.weights(), list(model.alphas)
     sgd = torch.optim.SGD(movable, 0.025, momentum=0.9, weight_decay=3e-4)
     adam = torch.optim.Adam(chosen, 3e-4, (0.5, 0.999), weight_decay=1e-3)
 
-    def taken(optimizer, parameters, value, clip=False):
+    def take_step(optimizer, parameters, value, clip=False):
         for parameter, slope in zip(parameters, torch.autograd.grad(value, parameters, allow_unused=True), strict=True):
             parameter.grad = slope
         if clip:
@@ -160,9 +160,9 @@ def theirs(net: supernet.Supernet, params, alphas, images, labels) -> Program:
     plain = lambda: F.cross_entropy(model(x), y)
     regularised = lambda: plain() + GAMMA * nas_torch.curvature(model, x, y, H)
     steps = {
-        "weights": lambda: taken(sgd, movable, plain(), clip=True),
-        "architecture": lambda: taken(adam, chosen, plain()),
-        "regularised": lambda: taken(adam, chosen, regularised()),
+        "weights": lambda: take_step(sgd, movable, plain(), clip=True),
+        "architecture": lambda: take_step(adam, chosen, plain()),
+        "regularised": lambda: take_step(adam, chosen, regularised()),
     }
     return Program(steps, {})
 
@@ -174,7 +174,7 @@ def both(channels: int, cells: int, compile_goal: float | None) -> Iterator[Row]
     images, labels = jnp.asarray(rng.random((16, 32, 32, 3)), jnp.float32), jnp.asarray(rng.integers(0, 10, 16))
     mine, other = ours(net, params, alphas, images, labels), theirs(net, params, alphas, images, labels)
     seconds = {(side, name): [] for side in ("ours", "PyTorch") for name in mine.steps}
-    work = {place: [] for place in seconds}
+    work = {key: [] for key in seconds}
     first = {}
     for turn in range(REPEATS.value + 1):
         for name in mine.steps:
@@ -185,7 +185,7 @@ def both(channels: int, cells: int, compile_goal: float | None) -> Iterator[Row]
                     seconds[side, name].append(time.perf_counter() - start)
                     work[side, name].append(time.process_time() - busy)
                 first.setdefault((side, name), value)
-    median = lambda table, *place: statistics.median(table[place])
+    median = lambda table, *key: statistics.median(table[key])
     for name in mine.steps:
         least = {side: min(seconds[side, name]) for side in ("ours", "PyTorch")}
         cells_of = {
@@ -230,14 +230,15 @@ def difference() -> Iterator[Row]:
         rng = np.random.default_rng(0)
         one, two, images = rng.normal(size=(12, 16)), rng.normal(size=(16, 5)), rng.normal(size=(3, 2, 2, 3))
 
-        def curved(alphas, x):
+        def loss_surface(alphas, x):
             logits = jax.nn.softplus(x.reshape(len(x), -1) @ one * alphas) @ two
             return (jax.nn.logsumexp(logits, -1) - logits[:, 0]).sum()
 
         alphas = jnp.ones(16)
         for h in (1e-6, 1e-5, 1e-4, 1e-2, 1.5):
-            found = [float(curvature.penalty(curved, alphas, images, h, False, kind)) for kind in curvature.KINDS]
-            error = abs(found[0] / found[1] - 1)
+            penalty = lambda kind, h=h: float(curvature.penalty(loss_surface, alphas, images, h, False, kind))
+            penalties = [penalty(kind) for kind in curvature.KINDS]
+            error = abs(penalties[0] / penalties[1] - 1)
             goals = {"equal to .001": at_most(error, 1e-3)} if h <= 1e-4 else {}
             yield Row({"h": f"{h:g}", "relative difference": error}, goals)
 

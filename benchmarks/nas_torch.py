@@ -29,7 +29,7 @@ class Reduce(nn.Module):
         return self.norm(torch.cat([self.one(x), self.two(x[:, :, 1:, 1:])], 1))
 
 
-def pointed(wide: int, channels: int) -> nn.Sequential:
+def pointwise(wide: int, channels: int) -> nn.Sequential:
     return nn.Sequential(nn.ReLU(), nn.Conv2d(wide, channels, 1, bias=False), norm(channels))
 
 
@@ -64,8 +64,8 @@ class Cell(nn.Module):
     def __init__(self, incoming: tuple[int, int], channels: int, reduction: bool, shrinks: bool):
         super().__init__()
         self.reduction = reduction
-        first = Reduce(incoming[0], channels) if shrinks else pointed(incoming[0], channels)
-        self.before = nn.ModuleList([first, pointed(incoming[1], channels)])
+        first = Reduce(incoming[0], channels) if shrinks else pointwise(incoming[0], channels)
+        self.before = nn.ModuleList([first, pointwise(incoming[1], channels)])
         strides = [2 if reduction and source < space.INPUTS else 1 for source, _ in space.EDGES]
         self.edges = nn.ModuleList([Edge(channels, stride) for stride in strides])
 
@@ -94,14 +94,14 @@ class Network(nn.Module):
         self.alphas = nn.ParameterList([nn.Parameter(torch.zeros(14, 8)) for _ in range(2)])
 
     def forward(self, images):
-        weights = [F.softmax(each, -1) for each in self.alphas]
+        weights = [F.softmax(alpha, -1) for alpha in self.alphas]
         inputs = (self.stem(images),) * 2
         for cell in self.cells:
             inputs = (inputs[1], cell(inputs, weights[cell.reduction]))
         return self.classifier(inputs[1].mean((2, 3)))
 
     def weights(self):
-        return [each for name, each in self.named_parameters() if not name.startswith("alphas")]
+        return [parameter for name, parameter in self.named_parameters() if not name.startswith("alphas")]
 
 
 def tensor(array) -> torch.Tensor:
@@ -109,30 +109,30 @@ def tensor(array) -> torch.Tensor:
 
 
 @torch.no_grad()
-def filled(network: Network, params, alphas) -> Network:
+def load_params(network: Network, params, alphas) -> Network:
     """The network with our weights."""
     put = lambda parameter, array: parameter.copy_(tensor(array).reshape(parameter.shape))
     put(network.stem[0].weight, np.transpose(params["stem"]["kernel"], (3, 0, 1, 2)))
     put(network.stem[1].weight, params["stem"]["scale"])
     put(network.stem[1].bias, params["stem"]["shift"])
-    for cell, own in zip(network.cells, params["cells"], strict=True):
-        for fit, each in zip(cell.before, own["before"], strict=True):
+    for cell, cell_params in zip(network.cells, params["cells"], strict=True):
+        for fit, fit_params in zip(cell.before, cell_params["before"], strict=True):
             if isinstance(fit, Reduce):
-                put(fit.one.weight, each["kernel"][0].T)
-                put(fit.two.weight, each["kernel"][1].T)
+                put(fit.one.weight, fit_params["kernel"][0].T)
+                put(fit.two.weight, fit_params["kernel"][1].T)
             else:
-                put(fit[1].weight, each["kernel"].T)
-        for place, row in enumerate(space.BY_SOURCE):
+                put(fit[1].weight, fit_params["kernel"].T)
+        for index, row in enumerate(space.BY_SOURCE):
             operations = cell.edges[row].operations
             if isinstance(operations[2], Reduce):
-                put(operations[2].one.weight, own["skip"]["kernel"][place, 0].T)
-                put(operations[2].two.weight, own["skip"]["kernel"][place, 1].T)
+                put(operations[2].one.weight, cell_params["skip"]["kernel"][index, 0].T)
+                put(operations[2].two.weight, cell_params["skip"]["kernel"][index, 1].T)
             for k, (operation, size) in enumerate(zip(operations[3:], (3, 5, 3, 5), strict=True)):
-                put(operation[1].weight, own["first"][f"depthwise_{size}"][place, k // 2])
-                put(operation[2].weight, own["first"]["pointwise"][place, k].T)
+                put(operation[1].weight, cell_params["first"][f"depthwise_{size}"][index, k // 2])
+                put(operation[2].weight, cell_params["first"]["pointwise"][index, k].T)
                 if k < 2:
-                    put(operation[5].weight, own["second"][f"depthwise_{size}"][place, 0])
-                    put(operation[6].weight, own["second"]["pointwise"][place, k].T)
+                    put(operation[5].weight, cell_params["second"][f"depthwise_{size}"][index, 0])
+                    put(operation[6].weight, cell_params["second"]["pointwise"][index, k].T)
     put(network.classifier.weight, params["classifier"]["kernel"].T)
     put(network.classifier.bias, params["classifier"]["bias"])
     for parameter, array in zip(network.alphas, alphas, strict=True):

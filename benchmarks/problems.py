@@ -23,7 +23,7 @@ from framework.core import keys
 
 
 class Problem(NamedTuple):
-    """What is to be learned."""
+    """A table and its true graph."""
 
     truth: np.ndarray  # [columns, columns] bool
     x: np.ndarray  # [rows, columns]
@@ -33,9 +33,9 @@ Distance = Callable[[Problem, np.ndarray], float]  # of a graph, [columns, colum
 
 
 class Measured(NamedTuple):
-    """What a method made of problems, one entry a problem."""
+    """The results of a method, one entry a problem."""
 
-    found: list[np.ndarray]  # [columns, columns] bool, DAGs
+    dags: list[np.ndarray]  # [columns, columns] bool, DAGs
     away: list[float]  # the distance from the truth
     seconds: list[float]
 
@@ -62,7 +62,7 @@ def draw(kind: str, nodes: int, seed: int, rows: int = 1000, data: str = "raw") 
     return Problem(np.asarray(truth), (x - x.mean(0)) / x.std(0) if data == "standardised" else x)
 
 
-def timed(method: Callable, *arguments: Any) -> tuple[Any, float]:
+def time_call(method: Callable, *arguments: Any) -> tuple[Any, float]:
     """The result of a call, whose output is swallowed, and its seconds."""
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         began = time.perf_counter()
@@ -72,37 +72,37 @@ def timed(method: Callable, *arguments: Any) -> tuple[Any, float]:
 
 def measure(method: Callable, problems: list[Problem], distance: Distance) -> Measured:
     """Runs a method, table to weights or edges; cycles that it leaves are broken at their weakest edge, untimed."""
-    results, seconds = zip(*(timed(method, problem.x) for problem in problems), strict=True)
-    found = [np.asarray(graphs.break_cycles(np.asarray(matrix, np.float64))) != 0 for matrix in results]
-    return Measured(found, each(distance, problems, found), list(seconds))
+    results, seconds = zip(*(time_call(method, problem.x) for problem in problems), strict=True)
+    dags = [np.asarray(graphs.break_cycles(np.asarray(matrix, np.float64))) != 0 for matrix in results]
+    return Measured(dags, distances(distance, problems, dags), list(seconds))
 
 
-def each(distance: Distance, problems: list[Problem], found: list[np.ndarray]) -> list[float]:
+def distances(distance: Distance, problems: list[Problem], dags: list[np.ndarray]) -> list[float]:
     """The distance of every graph."""
-    return [float(distance(problem, graph)) for problem, graph in zip(problems, found, strict=True)]
+    return [float(distance(problem, graph)) for problem, graph in zip(problems, dags, strict=True)]
 
 
 def ratio(slow: Measured, fast: Measured) -> float:
-    """How many times longer one method took than the other: the median over problems."""
+    """The ratio of the times of two methods: the median over problems."""
     return statistics.median(a / b for a, b in zip(slow.seconds, fast.seconds, strict=True))
 
 
-def shd(problem: Problem, found: np.ndarray) -> float:
+def shd(problem: Problem, graph: np.ndarray) -> float:
     """The structural Hamming distance; a reversed edge counts once."""
-    return graph_distance.compare(problem.truth, found)["shd"]
+    return graph_distance.compare(problem.truth, graph)["shd"]
 
 
-def cpdag_shd(problem: Problem, found: np.ndarray) -> float:
+def cpdag_shd(problem: Problem, graph: np.ndarray) -> float:
     """In how many pairs of columns the equivalence classes differ."""
-    return equivalence.cpdag_shd(problem.truth, found)
+    return equivalence.cpdag_shd(problem.truth, graph)
 
 
-def above_truth(problem: Problem, found: np.ndarray, cost: float) -> float:
+def above_truth(problem: Problem, graph: np.ndarray, cost: float) -> float:
     """By how much the log likelihood, less a cost an edge, exceeds the truth's; the noise has a variance a node."""
     return (
-        _likelihood(problem.x, found)
+        _likelihood(problem.x, graph)
         - _likelihood(problem.x, problem.truth)
-        - cost * (int(found.sum()) - int(problem.truth.sum()))
+        - cost * (int(graph.sum()) - int(problem.truth.sum()))
     )
 
 

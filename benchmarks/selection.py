@@ -23,7 +23,7 @@ import jax
 import numpy as np
 import tables
 from absl import app, flags
-from problems import timed
+from problems import time_call
 from tables import Part, Row, at_least, at_most
 
 from framework import data, selection
@@ -42,7 +42,7 @@ SEEDS, DRAWN = 1000, 5000
 TITLE = "Selection of data"
 
 
-def published() -> np.ndarray:
+def read_reference() -> np.ndarray:
     """The entropies of the published list, in the order of the data set."""
     return entropy_file.read_entropy_list(data.shared_path(*LIST)).entropy
 
@@ -53,7 +53,7 @@ def entropy() -> Iterator[Row]:
     """
     with np.load(data.shared_path("cifar10", "train_lossless_first4000.npz")) as arrays:
         images = arrays["images"]
-    wanted = published()[: len(images)]
+    reference = read_reference()[: len(images)]
 
     @jax.jit
     def block(params, images):
@@ -64,9 +64,9 @@ def entropy() -> Iterator[Row]:
         params = resnet_weights.read_torch(data.shared_path("proxy_nas", "resnet_ckpt", f"{name}.npz"))
         blocks = [block(params, images[i : i + 200]) for i in range(0, len(images), 200)]
         ours = np.concatenate(blocks).astype(np.float64)
-        relative, absolute = np.abs(ours / wanted - 1), float(np.abs(ours - wanted).max())
+        relative, absolute = np.abs(ours / reference - 1), float(np.abs(ours - reference).max())
         percentile = float(np.percentile(relative, 99))
-        correlation = float(np.corrcoef(np.log10(ours), np.log10(wanted))[0, 1])
+        correlation = float(np.corrcoef(np.log10(ours), np.log10(reference))[0, 1])
         cells = {
             "weights": name,
             "relative error, median": f"{np.median(relative):.2g}",
@@ -97,21 +97,22 @@ def of_histogram() -> Iterator[Row]:
     over 1,000 seeds, against 1,000 of numpy's choice without replacement: the largest difference over the 38 bins in
     standard errors.
     """
-    values = published()
+    values = read_reference()
     golden = json.loads(data.shared_path("proxy_nas", "golden_histograms.json").read_text())["cifar10_resnet20"]
-    found = histogram.histogram(values, 0.5)
-    edges, bins = np.arange(golden["lo"], golden["hi"] + 0.5, 0.5), np.asarray(found.bins)
-    same = np.array_equal(found.edges, edges) and np.asarray(found.heights).tolist() == golden["hist"]
+    entropies = histogram.histogram(values, 0.5)
+    edges, bins = np.arange(golden["lo"], golden["hi"] + 0.5, 0.5), np.asarray(entropies.bins)
+    same = np.array_equal(entropies.edges, edges) and np.asarray(entropies.heights).tolist() == golden["hist"]
     for rule in histogram.RULES:
-        each = np.asarray(selection.histogram_probabilities(values, rule, 0.5))
-        ours = np.bincount(bins, each, len(edges) - 1)
+        probabilities = np.asarray(selection.histogram_probabilities(values, rule, 0.5))
+        ours = np.bincount(bins, probabilities, len(edges) - 1)
         theirs, reference = masses(edges, np.log10(values), rule)
         to_file = float(np.abs(ours - golden[f"{rule}_bin_mass"]).max())
         to_numpy = float(np.abs(ours - theirs).max())
-        drawn = np.asarray(selection.sample_many(jax.random.split(jax.random.key(0), SEEDS), DRAWN, each))
+        drawn = np.asarray(selection.sample_many(jax.random.split(jax.random.key(0), SEEDS), DRAWN, probabilities))
         counted = [np.bincount(bins[row], minlength=len(ours)) for row in drawn]
         choice = [
-            np.random.RandomState(s).choice(len(each), DRAWN, False, reference / reference.sum()) for s in range(SEEDS)
+            np.random.RandomState(seed).choice(len(probabilities), DRAWN, False, reference / reference.sum())
+            for seed in range(SEEDS)
         ]
         expected = [np.bincount(bins[row], minlength=len(ours)) for row in choice]
         error = np.sqrt((np.var(counted, 0) + np.var(expected, 0)) / SEEDS)
@@ -147,9 +148,9 @@ def plain_sampler(entropies: np.ndarray, size: int, seed: int) -> np.ndarray:
     ]
     tallest = max(map(len, members))
     points, chances = [], []
-    for own in filter(None, members):
-        points += own
-        chances += [(tallest - len(own) + 1) / len(own)] * len(own)
+    for members_of_bin in filter(None, members):
+        points += members_of_bin
+        chances += [(tallest - len(members_of_bin) + 1) / len(members_of_bin)] * len(members_of_bin)
     random = np.random.RandomState(seed)
     chosen = random.choice(points, size, False, np.array(chances) / sum(chances))
     random.shuffle(chosen)
@@ -163,7 +164,7 @@ def p1(entropies: np.ndarray, size: int, seed: int) -> jax.Array:
 
 def median(call: Callable[[int], Any], repeats: int) -> float:
     """Milliseconds of calls with the seeds 1 to `repeats`."""
-    return 1e3 * statistics.median(timed(call, seed)[1] for seed in range(1, repeats + 1))
+    return 1e3 * statistics.median(time_call(call, seed)[1] for seed in range(1, repeats + 1))
 
 
 def sampling() -> Iterator[Row]:
@@ -172,12 +173,12 @@ def sampling() -> Iterator[Row]:
     points; medians of {repeats} calls, of the plain loop of 3. A thousand proxies: one call of `selection.sample_many`,
     blocks of 8; its memory is what the compiled program needs beside its result.
     """
-    values = published()
+    values = read_reference()
     rng = np.random.default_rng(0)
     many = rng.choice(values, 1_280_000) * 10 ** rng.uniform(-0.2, 0.0, 1_280_000)
     for name, entropies in (("published", values), ("1.28 million", many)):
         size = len(entropies) // 10
-        _, first = timed(p1, entropies, size, 0)
+        _, first = time_call(p1, entropies, size, 0)
         ours = median(lambda seed, e=entropies, k=size: p1(e, k, seed), REPEATS.value)
         plain = median(lambda seed, e=entropies, k=size: plain_sampler(e, k, seed), 3)
         goals = {"times": at_least(plain / ours, 100)} if name == "published" else {"ms": at_most(ours, 150)}
@@ -187,7 +188,7 @@ def sampling() -> Iterator[Row]:
     batch = jax.jit(partial(selection.sample_many, size=DRAWN, block=8))
     memory = batch.lower(jax.random.split(jax.random.key(0), SEEDS), probabilities=chances).compile().memory_analysis()
     proxies = lambda seed: batch(jax.random.split(jax.random.key(seed), SEEDS), probabilities=chances)
-    _, first = timed(proxies, 0)
+    _, first = time_call(proxies, 0)
     ours = median(proxies, 1)
     cells = {"case": "a thousand", "k": DRAWN, "ms": ours, "plain, ms": "", "times": "", "first call, s": first}
     yield Row(cells | {"MiB": memory.temp_size_in_bytes / 2**20}, {})
@@ -208,10 +209,10 @@ def k_center() -> Iterator[Row]:
     """
     features = np.random.default_rng(0).normal(size=(50_000, 64))
     run = lambda: selection.k_center_greedy(features, 500)
-    _, first = timed(run)
-    found, ours = timed(run)
-    wanted, plain = timed(plain_k_center, features, 500)
-    same = np.asarray(found).tolist() == wanted
+    _, first = time_call(run)
+    chosen, ours = time_call(run)
+    reference, plain = time_call(plain_k_center, features, 500)
+    same = np.asarray(chosen).tolist() == reference
     with jax.enable_x64(True):
         program = coverage._k_center.lower(features, 500, np.int32(0)).compile()
     memory = program.memory_analysis().temp_size_in_bytes / 2**20
@@ -227,11 +228,11 @@ def search() -> Iterator[Row]:
     time the choice of the tenth is.
     """
     whole = data.images("cifar10_jpeg", "train[:3200]")
-    own = entropy_file.parse_indices(whole.ids)
+    indices = entropy_file.parse_indices(whole.ids)
     images = whole.images.reshape(-1, 8, 4, 8, 4, 3).mean((2, 4), dtype=np.float32) / 255 - 0.5
     net, config = darts.Supernet(4, 3), darts.Config(epochs=2, batch=32)
     searcher, seconds = darts.searcher(net, config), {}
-    entropies = published()[own]
+    entropies = read_reference()[indices]
     for fraction in (0.1, 1.0):
         size = int(fraction * len(images))
 
@@ -242,8 +243,8 @@ def search() -> Iterator[Row]:
 
         steps = bilevel.steps_of(config, size // 2)
         state = searcher.init(jax.random.key(0), choose(0))
-        run = lambda seed, of=choose, state=state, steps=steps: advance(searcher.step, state, of(seed), steps)
-        _, first = timed(run, 0)
+        run = lambda seed, draw=choose, state=state, steps=steps: advance(searcher.step, state, draw(seed), steps)
+        _, first = time_call(run, 0)
         seconds[fraction] = median(run, REPEATS.value) / 1e3
         cells = {
             "fraction": f"{fraction}",

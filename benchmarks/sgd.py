@@ -6,7 +6,7 @@
     together   a step of 16 workers beside 16 steps of one
     epoch      a pass of softmax regression beside PyTorch
     designs    10,000 devices, each to its time-to-accuracy, and their Pareto front
-    grid       the study's grid on all images: rules, channels, periods, rates, seeds
+    grid       the grid of the experiment on all images: rules, channels, periods, rates, seeds
 
 The docstring of a part stands under its table. Sections of the output file whose parts do not run stay as they are.
 """
@@ -26,7 +26,7 @@ import numpy as np
 import optax
 import tables
 from absl import app, flags
-from problems import timed
+from problems import time_call
 from tables import Part, Row, at_least, at_most
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -50,9 +50,9 @@ WAYS = (("sync", 1), ("easgd", 1), ("easgd", 4))  # rule and period
 
 def images(split: str, count: int | None = None) -> tuple[jax.Array, jax.Array]:
     """MNIST as rows of floats in [0, 1], and labels."""
-    given = data.images("mnist", split)
-    rows = given.images[:count].reshape(-1, 784) / np.float32(given.maximum)
-    return jnp.asarray(rows), jnp.asarray(given.labels[:count])
+    image_set = data.images("mnist", split)
+    rows = image_set.images[:count].reshape(-1, 784) / np.float32(image_set.maximum)
+    return jnp.asarray(rows), jnp.asarray(image_set.labels[:count])
 
 
 def start(features: int = 784) -> Params:
@@ -71,8 +71,8 @@ def loss(params: Params, batch: tuple[jax.Array, jax.Array]) -> jax.Array:
 def in_turns(programs: dict[str, Callable[[], Any]]) -> dict[str, float]:
     """Median seconds of each, after one call that does not count."""
     for program in programs.values():
-        timed(program)
-    turns = [{name: timed(program)[1] for name, program in programs.items()} for _ in range(REPEATS.value)]
+        time_call(program)
+    turns = [{name: time_call(program)[1] for name, program in programs.items()} for _ in range(REPEATS.value)]
     return {name: statistics.median(turn[name] for turn in turns) for name in programs}
 
 
@@ -104,12 +104,12 @@ def programs_of(rules: dict[str, sgd.Rule], batches: tuple[jax.Array, jax.Array]
     alone = sgd.synchronous(optax.sgd(0.1))
     single = [tuple(leaf[worker : worker + 1] for leaf in page) for page in pages for worker in range(workers)]
 
-    def called(rule: sgd.Rule, workers: int, given: list) -> Callable[[], Any]:
+    def call_rule(rule: sgd.Rule, workers: int, arguments: list) -> Callable[[], Any]:
         step = jax.jit(lambda state, page: rule.step(state, loss, page), donate_argnums=0)
 
         def run() -> Any:
             state = jax.tree.map(jnp.array, rule.init(first, workers))
-            for page in given:
+            for page in arguments:
                 state = step(state, page)
             return state
 
@@ -117,8 +117,8 @@ def programs_of(rules: dict[str, sgd.Rule], batches: tuple[jax.Array, jax.Array]
 
     one = jax.jit(lambda state, pages: jax.lax.scan(lambda s, p: (alone.step(s, loss, p), None), state, pages)[0])
     flat = jax.tree.map(lambda leaf: leaf.reshape(-1, 1, *leaf.shape[2:]), batches)
-    programs = {name: called(rule, workers, pages) for name, rule in rules.items()}
-    programs["calls"] = called(alone, 1, single)
+    programs = {name: call_rule(rule, workers, pages) for name, rule in rules.items()}
+    programs["calls"] = call_rule(alone, 1, single)
     return programs | {"one program": lambda: one(alone.init(first, 1), flat)}
 
 
@@ -128,10 +128,10 @@ def epoch() -> Iterator[Row]:
     """
     import torch
 
-    given = images("train")
+    train = images("train")
     rule = sgd.synchronous(optax.sgd(0.1))
-    run = lambda: sgd.run(rule, loss, start(), given, workers=1, batch=100, key=jax.random.key(0))
-    x, labels = torch.tensor(np.array(given[0])), torch.tensor(np.array(given[1]), dtype=torch.long)
+    run = lambda: sgd.run(rule, loss, start(), train, workers=1, batch=100, key=jax.random.key(0))
+    x, labels = torch.tensor(np.array(train[0])), torch.tensor(np.array(train[1]), dtype=torch.long)
 
     def other(threads: int) -> float:
         torch.set_num_threads(threads)
@@ -150,7 +150,7 @@ def epoch() -> Iterator[Row]:
     counts = range(1, (os.cpu_count() or 1) + 1)
     programs = {"ours": run} | {f"PyTorch, {n} threads": lambda n=n: other(n) for n in counts}
     seconds = in_turns(programs)
-    ours = float((logits(run().centre, given[0]).argmax(-1) == given[1]).mean())
+    ours = float((logits(run().centre, train[0]).argmax(-1) == train[1]).mean())
     best = min((name for name in programs if name != "ours"), key=seconds.get)
     times = seconds[best] / seconds["ours"]
     yield Row({"program": "ours", "s": seconds["ours"], "accuracy": ours}, {"at least 2 times": at_least(times, 2)})
@@ -170,26 +170,26 @@ def designs() -> Iterator[Row]:
     """
     began = time.perf_counter()
     train, test = images("train", 12_000), images("test", 2000)
-    each = DESIGNS.value // (len(CHANNELS) * len(CHIPS))
-    found = []
+    designs_each = DESIGNS.value // (len(CHANNELS) * len(CHIPS))
+    records = []
     for channels in CHANNELS:
         needed = [rounds_to_target(rule_of(*way, channels), channels, train, test) for way in WAYS]
         for chips in CHIPS:
-            times = clocks(channels, chips, each, needed)
-            found.append((channels, chips, needed, *times))
-    costs = np.concatenate([np.stack([t, c * w, np.full(each, c * k)], 1) for c, k, _, t, w in found])
+            times = clocks(channels, chips, designs_each, needed)
+            records.append((channels, chips, needed, *times))
+    costs = np.concatenate([np.stack([t, c * w, np.full(designs_each, c * k)], 1) for c, k, _, t, w in records])
     kept = np.isin(np.arange(len(costs)), extremes.front(costs))
     seconds = time.perf_counter() - began
-    for place, (channels, chips, needed, times, _) in enumerate(found):
-        on = kept[place * each :][:each]
-        cells = {"channels x chips": f"{channels} x {chips}", "designs": str(each)}
+    for index, (channels, chips, needed, times, _) in enumerate(records):
+        on = kept[index * designs_each :][:designs_each]
+        cells = {"channels x chips": f"{channels} x {chips}", "designs": str(designs_each)}
         cells |= {f"rounds, {name} {period}": str(n) for (name, period), n in zip(WAYS, needed, strict=True)}
         cells |= {
             "ms, least": 1e3 * times.min(),
             "median": 1e3 * float(np.median(times)),
             "on the front": str(on.sum()),
         }
-        yield Row(cells, {f"{DESIGNS.value:,} in at most 120 s": at_most(seconds, 120)} if place == 0 else {})
+        yield Row(cells, {f"{DESIGNS.value:,} in at most 120 s": at_most(seconds, 120)} if index == 0 else {})
 
 
 def rule_of(name: str, period: int, channels: int) -> sgd.Rule:
@@ -206,10 +206,11 @@ def rounds_to_target(rule: sgd.Rule, channels: int, train: Any, test: Any) -> in
         state, _ = jax.lax.scan(lambda s, page: (rule.step(s, loss, page), None), state, pages)
         return state, (logits(state.centre, test[0]).argmax(-1) == test[1]).mean()
 
-    seen = jax.jit(lambda pages: jax.lax.scan(look, rule.init(start(), channels), pages)[1])(pages)
-    above = np.asarray(seen) >= TARGET
+    accuracy = jax.jit(lambda pages: jax.lax.scan(look, rule.init(start(), channels), pages)[1])(pages)
+    above = np.asarray(accuracy) >= TARGET
     if not above.any():
-        raise RuntimeError(f"on {channels} channels the centre never reaches {TARGET}: {float(max(seen)):.3f} at most")
+        most = float(max(accuracy))
+        raise RuntimeError(f"on {channels} channels the centre never reaches {TARGET}: {most:.3f} at most")
     return 5 * (int(above.argmax()) + 1)
 
 
@@ -227,8 +228,8 @@ def clocks(channels: int, chips: int, count: int, needed: list[int]) -> tuple[np
         durations = jax.vmap(lambda design, width: controllers.durations(design, units(width), work))(stacked, width)
         ends = []
         for (name, period), rounds in zip(WAYS, needed, strict=True):
-            form, each = (clock.rounds, 1) if name == "sync" else (clock.turns, channels)
-            events = rounds * each
+            form, turns = (clock.rounds, 1) if name == "sync" else (clock.turns, channels)
+            events = rounds * turns
             due = jnp.arange(events + 1) % period == 0
             last = lambda one, form=form, events=events, due=due: form(one, due, events, chips).time[-1]
             ends.append(np.asarray(jax.jit(jax.vmap(last))(durations)))
@@ -236,14 +237,14 @@ def clocks(channels: int, chips: int, count: int, needed: list[int]) -> tuple[np
 
 
 def grid() -> Iterator[Row]:
-    """The study `isp_ml` on all 60,000 images, two passes: synchronous SGD, Downpour and EASGD on 4, 8 and 16 channels,
+    """`isp_ml` on all 60,000 images, two passes: synchronous SGD, Downpour and EASGD on 4, 8 and 16 channels,
     periods 1, 4, 16 and 64, six rates, five orders of the pages, thirty looks at 500 test images; one program a rule
-    and number of channels. Seconds of the whole study, compiling and figures included.
+    and number of channels. Seconds of the whole experiment, compiling and figures included.
     """
     config = isp_ml.get_config("default")
     config.data.train, config.epochs, config.rates = 0, 2, (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
     with tempfile.TemporaryDirectory() as folder:
-        outcome, seconds = timed(lambda: runs.execute(isp_ml, config, Path(folder) / "run"))
+        outcome, seconds = time_call(lambda: runs.execute(isp_ml, config, Path(folder) / "run"))
     cases = len(outcome.result["runs"]) * len(config.rates) * outcome.result["seeds"]
     updates = cases * config.epochs * outcome.result["pages"]
     cells = {"trainings": str(cases), "gradients of a page": f"{updates:,}", "s": seconds}

@@ -1,4 +1,4 @@
-"""What each study's smallest size takes, first with an empty compilation cache and then with a full one.
+"""Times of the smoke preset of each experiment, first with an empty compilation cache and then with a full one.
 
     python benchmarks/smokes.py --output=benchmarks/results/smokes.md
 
@@ -18,10 +18,10 @@ import tables
 from absl import app, flags
 from tables import Part, Row, at_most
 
-CHOSEN = flags.DEFINE_list("parts", ["studies"], "what to run")
+CHOSEN = flags.DEFINE_list("parts", ["smokes"], "what to run")
 OUTPUT = flags.DEFINE_string("output", None, "a Markdown file for the sections")
 EVERY = "causal_prior causal_answers causal_table burst_coding autosnn advrush proxy_data ssd_trace isp_ml tour"
-STUDIES = flags.DEFINE_list("studies", EVERY.split(), "which experiments")
+EXPERIMENTS = flags.DEFINE_list("experiments", EVERY.split(), "which experiments")
 ROOT = Path(__file__).resolve().parents[1]
 # a launch that notes how often and how long JAX traced, lowered and compiled
 LAUNCH = """
@@ -45,35 +45,35 @@ STAGES = {
 }
 
 
-def studies() -> Iterator[Row]:
+def measure_smokes() -> Iterator[Row]:
     """`python launch.py --config=experiments/STUDY.py:smoke` in a process of its own: seconds by the clock and of the
     processor (all cores together); of the first launch, how many programs it compiled, and how its seconds by the clock
     divide into tracing, lowering and compiling them, and the rest: starting Python and JAX, running the programs,
     figures, files. The rest is the floor of a launch that compiles nothing; a warm one also traces, and reads its
     programs."""
-    for study in STUDIES.value:
+    for experiment in EXPERIMENTS.value:
         with tempfile.TemporaryDirectory() as folder:
-            cold, warm = (launched(study, Path(folder), name) for name in ("cold", "warm"))
-        cells = {"study": study, "cold s": cold["wall"], "processor s": cold["work"]}
+            cold, warm = (launch(experiment, Path(folder), name) for name in ("cold", "warm"))
+        cells = {"experiment": experiment, "cold s": cold["wall"], "processor s": cold["work"]}
         cells["programs"] = f"{cold[STAGES['compiling']][0]}"
         cells |= {f"s {stage}": cold[event][1] for stage, event in STAGES.items()}
         cells["s for the rest"] = cold["wall"] - sum(cold[event][1] for event in STAGES.values())
         cells |= {"warm s": warm["wall"], "warm processor s": warm["work"]}
-        goals = {"cold": at_most(cold["wall"], 300 if study == "tour" else 45)}
-        yield Row(cells, goals if study == "tour" else goals | {"warm": at_most(warm["wall"], 20)})
+        goals = {"cold": at_most(cold["wall"], 300 if experiment == "tour" else 45)}
+        yield Row(cells, goals if experiment == "tour" else goals | {"warm": at_most(warm["wall"], 20)})
 
 
-def launched(study: str, folder: Path, name: str) -> dict:
+def launch(experiment: str, folder: Path, name: str) -> dict:
     """The note of a launch, with its wall time."""
-    flagged = [f"--config={ROOT}/experiments/{study}.py:smoke", f"--workdir={folder / name}"]
+    flagged = [f"--config={ROOT}/experiments/{experiment}.py:smoke", f"--workdir={folder / name}"]
     command = [sys.executable, "-c", LAUNCH, str(folder / "note.json"), str(ROOT / "launch.py"), *flagged]
-    own = {"XDG_CACHE_HOME": str(folder / "cache"), "JAX_PLATFORMS": "cpu", "PYTHONPATH": str(ROOT)}
+    environment = {"XDG_CACHE_HOME": str(folder / "cache"), "JAX_PLATFORMS": "cpu", "PYTHONPATH": str(ROOT)}
     begin = time.perf_counter()
-    subprocess.run(command, env=os.environ | own, check=True, capture_output=True)
+    subprocess.run(command, env=os.environ | environment, check=True, capture_output=True)
     return {"wall": time.perf_counter() - begin} | json.loads((folder / "note.json").read_text())
 
 
-PARTS = {"studies": Part("The smallest size of each study", studies)}
+PARTS = {"smokes": Part("The smoke preset of each experiment", measure_smokes)}
 
 
 def main(argv: list[str]) -> None:

@@ -30,7 +30,7 @@ import optax
 import snn_peers
 import tables
 from absl import app, flags
-from problems import timed
+from problems import time_call
 from snn_peers import Task, Trainer
 from tables import Part, Row, at_least, at_most
 
@@ -101,19 +101,19 @@ def matmul_rate(size: int = 2048) -> float:
     """GFLOP a second of one large product, the best of twenty."""
     x = jnp.asarray(np.random.default_rng(0).normal(size=(size, size)), jnp.float32)
     product = jax.jit(lambda x: x @ x)
-    return 2 * size**3 / min(timed(product, x)[1] for _ in range(20)) / 1e9
+    return 2 * size**3 / min(time_call(product, x)[1] for _ in range(20)) / 1e9
 
 
 def products(layers: tuple[layer.Layer, ...], shape: tuple[int, ...]) -> list[float]:
     """Floating-point operations of each weighted layer, an image and step, forward."""
     shapes = network.input_shapes(layers, shape)
-    found = []
-    for i, each in enumerate(layers):
-        if isinstance(each, layer.Conv):
-            found.append(2 * math.prod(each.kernel) * shapes[i][-1] * math.prod(shapes[i + 1]))
-        elif isinstance(each, layer.Dense):
-            found.append(2 * shapes[i][0] * each.features)
-    return found
+    operations = []
+    for i, spec in enumerate(layers):
+        if isinstance(spec, layer.Conv):
+            operations.append(2 * math.prod(spec.kernel) * shapes[i][-1] * math.prod(shapes[i + 1]))
+        elif isinstance(spec, layer.Dense):
+            operations.append(2 * shapes[i][0] * spec.features)
+    return operations
 
 
 class Measured(NamedTuple):
@@ -133,16 +133,16 @@ def train(task: Task, choices: tuple[int, ...]) -> Iterator[Row]:
     for name, trainer in trainers.items():
         tried = {}
         for parts in choices:
-            value, first = timed(trainer.step, parts)
+            value, first = time_call(trainer.step, parts)
             before.setdefault(name, value)
-            least = min(timed(trainer.step, parts)[1] for _ in range(5))
+            least = min(time_call(trainer.step, parts)[1] for _ in range(5))
             tried[parts] = least, first - least
         parts = min(tried, key=tried.get)
         measured[name] = Measured(parts, tried[parts][1], [])
     after = {}
     for _ in range(REPEATS.value):
         for name, trainer in trainers.items():
-            after[name], seconds = timed(trainer.step, measured[name].parts)
+            after[name], seconds = time_call(trainer.step, measured[name].parts)
             measured[name].seconds.append(seconds)
     forward = products(task.layers, task.inputs.shape[2:])
     work = (3 * sum(forward) - forward[0]) * task.inputs.shape[0] * task.inputs.shape[1] / 1e9
@@ -150,31 +150,31 @@ def train(task: Task, choices: tuple[int, ...]) -> Iterator[Row]:
     floor = work / rate
     blank = dict.fromkeys(("least ms", "parts", "loss before", "after", "spikes a layer", "s compiling"), "")
     yield Row({"program": f"{work:.2g} GFLOP at {rate:.0f} a second", "ms": 1e3 * floor} | blank, {})
-    for name, each in measured.items():
+    for name, measurement in measured.items():
         cells = {
             "program": name,
-            "ms": 1e3 * each.median,
-            "least ms": 1e3 * min(each.seconds),
-            "parts": str(each.parts),
+            "ms": 1e3 * measurement.median,
+            "least ms": 1e3 * min(measurement.seconds),
+            "parts": str(measurement.parts),
         }
         cells |= {"loss before": f"{before[name]:.4f}", "after": f"{after[name]:.3f}"}
         cells["spikes a layer"] = ", ".join(f"{count:.0f}" for count in trainers[name].spikes())
-        cells["s compiling"] = each.compiling if name in ("ours", "spyx") else ""
+        cells["s compiling"] = measurement.compiling if name in ("ours", "spyx") else ""
         yield Row(cells, goals(task, measured, floor) if name == "ours" else {})
 
 
 def goals(task: Task, measured: dict[str, Measured], floor: float) -> dict[str, str]:
     mine = measured["ours"].median
-    torch = [each.median for name, each in measured.items() if name not in ("ours", "spyx")]
-    found = {"times the products alone": f"{mine / floor:.2f}"}
+    torch = [measurement.median for name, measurement in measured.items() if name not in ("ours", "spyx")]
+    cells = {"times the products alone": f"{mine / floor:.2f}"}
     if torch:
         least = 1.3 if task.layers is MLP else 1.0
-        found[f"at least {least} times the fastest of PyTorch's programs"] = at_least(min(torch) / mine, least)
+        cells[f"at least {least} times the fastest of PyTorch's programs"] = at_least(min(torch) / mine, least)
     if task.layers is CONV and torch:
-        found["wanted: 1.5 times"] = at_least(min(torch) / mine, 1.5)
+        cells["wanted: 1.5 times"] = at_least(min(torch) / mine, 1.5)
     if "spyx" in measured:
-        found["at least as fast as spyx"] = at_least(measured["spyx"].median / mine, 1.0)
-    return found
+        cells["at least as fast as spyx"] = at_least(measured["spyx"].median / mine, 1.0)
+    return cells
 
 
 def mlp() -> Iterator[Row]:
@@ -211,12 +211,12 @@ def inference() -> Iterator[Row]:
         before, behind = coding.pair(pair)
         spiking = snn.convert(MNIST, params, images, input_code=before, hidden_code=behind)
         runs[pair] = partial(snn.run, spiking, images, steps)
-    first = {name: timed(run)[1] for name, run in runs.items()}
+    first = {name: time_call(run)[1] for name, run in runs.items()}
     seconds = {name: [] for name in runs}
     for _ in range(REPEATS.value):
         for name, run in runs.items():
-            seconds[name].append(timed(run)[1])
-    median = {name: statistics.median(each) for name, each in seconds.items()}
+            seconds[name].append(time_call(run)[1])
+    median = {name: statistics.median(times) for name, times in seconds.items()}
     for name in pairs:
         spikes = runs[name]().spikes.mean((0, 1))
         times = median[name] / steps / median["DNN"]

@@ -21,7 +21,7 @@ from framework.snn import network
 
 
 class Task(NamedTuple):
-    """What is to be trained on what."""
+    """A network and its data."""
 
     layers: tuple[layer.Layer, ...]
     params: Params
@@ -91,13 +91,13 @@ def spikingjelly(task: Task) -> Trainer:
     units = nn.ModuleList(units)
 
     def forward(inputs):
-        x, seen = inputs, []
+        x, layer_spikes = inputs, []
         for before, unit in zip(between, units, strict=False):
             x = unit(layer.SeqToANNContainer(before)(x))
-            seen.append(x)
+            layer_spikes.append(x)
         logits = layer.SeqToANNContainer(between[-1])(x).mean(0)
         functional.reset_net(units)
-        return logits, seen
+        return logits, layer_spikes
 
     return _trainer(task, between, forward)
 
@@ -109,8 +109,8 @@ def spyx(task: Task) -> Trainer:
 
     shapes = network.input_shapes(task.layers, task.inputs.shape[2:])
     built = []
-    for of, own, stage_shape in zip(task.layers, task.params, shapes, strict=False):
-        built += _nnx(of, own, stage_shape, spyx)
+    for spec, layer_params, stage_shape in zip(task.layers, task.params, shapes, strict=False):
+        built += _nnx(spec, layer_params, stage_shape, spyx)
     graph, weights = nnx.split(spyx.nn.Sequential(*built[:-1]), nnx.Param)  # no unit behind the last layer
     adam = optax.adam(1e-3)
     state = {"weights": weights, "adam": adam.init(weights)}
@@ -122,9 +122,9 @@ def spyx(task: Task) -> Trainer:
 
     def spikes():
         layers = nnx.merge(graph, state["weights"]).layers
-        ends = [i + 1 for i, each in enumerate(layers) if isinstance(each, spyx.nn.LIF)]
-        seen = [spyx.nn.run(spyx.nn.Sequential(*layers[:end]), inputs)[0] for end in ends]
-        return [float(each.sum()) / inputs.shape[0] / inputs.shape[1] for each in seen]
+        ends = [i + 1 for i, module in enumerate(layers) if isinstance(module, spyx.nn.LIF)]
+        outputs = [spyx.nn.run(spyx.nn.Sequential(*layers[:end]), inputs)[0] for end in ends]
+        return [float(output.sum()) / inputs.shape[0] / inputs.shape[1] for output in outputs]
 
     steps = {}
 
@@ -148,56 +148,56 @@ def update(adam: optax.GradientTransformation, value_and_grad: Callable) -> Call
     return update
 
 
-def _nnx(of: layer.Layer, own: dict[str, Any], shape: tuple[int, ...], spyx: Any) -> list:
+def _nnx(spec: layer.Layer, layer_params: dict[str, Any], shape: tuple[int, ...], spyx: Any) -> list:
     """A layer of ours in flax, with a unit behind it if it has weights."""
     from flax import nnx
 
-    if isinstance(of, layer.Flatten):
+    if isinstance(spec, layer.Flatten):
         return [spyx.nn.Flatten()]
-    if isinstance(of, layer.Pool):
-        return [lambda x: nnx.avg_pool(x, of.window, of.window)]
+    if isinstance(spec, layer.Pool):
+        return [lambda x: nnx.avg_pool(x, spec.window, spec.window)]
     rngs = nnx.Rngs(0)
-    if isinstance(of, layer.Conv):
-        module, after = nnx.Conv(shape[-1], of.features, of.kernel, rngs=rngs), (*shape[:2], of.features)
+    if isinstance(spec, layer.Conv):
+        module, after = nnx.Conv(shape[-1], spec.features, spec.kernel, rngs=rngs), (*shape[:2], spec.features)
     else:
-        module, after = nnx.Linear(shape[0], of.features, rngs=rngs), (of.features,)
-    module.kernel[...], module.bias[...] = own["kernel"], own["bias"]
+        module, after = nnx.Linear(shape[0], spec.features, rngs=rngs), (spec.features,)
+    module.kernel[...], module.bias[...] = layer_params["kernel"], layer_params["bias"]
     # its decay is learned, as it comes; one number
     return [module, spyx.nn.LIF(after, beta=0.9, activation=spyx.axn.arctan(2), rngs=rngs)]
 
 
 def _between(task: Task, gain: float) -> Any:
-    """What stands between the units, in PyTorch: a module a unit, and one for the last layer."""
+    """The layers between the units, in PyTorch: a module a unit, and one for the last layer."""
     import torch
     from torch import nn
 
     shapes = network.input_shapes(task.layers, task.inputs.shape[2:])
-    found, now, image = [], [], None
-    for of, own, shape in zip(task.layers, task.params, shapes, strict=False):
-        if isinstance(of, layer.Pool):
-            now.append(nn.AvgPool2d(of.window))
-        elif isinstance(of, layer.Flatten):
+    stages, now, image = [], [], None
+    for spec, layer_params, shape in zip(task.layers, task.params, shapes, strict=False):
+        if isinstance(spec, layer.Pool):
+            now.append(nn.AvgPool2d(spec.window))
+        elif isinstance(spec, layer.Flatten):
             now.append(nn.Flatten())
             image = shape
         else:
-            kernel = np.asarray(own["kernel"])
-            if isinstance(of, layer.Conv):
-                module = nn.Conv2d(shape[-1], of.features, of.kernel, padding="same")
+            kernel = np.asarray(layer_params["kernel"])
+            if isinstance(spec, layer.Conv):
+                module = nn.Conv2d(shape[-1], spec.features, spec.kernel, padding="same")
                 kernel = kernel.transpose(3, 2, 0, 1)
             else:
-                module = nn.Linear(shape[0], of.features)
+                module = nn.Linear(shape[0], spec.features)
                 # flattened with the channels first
                 kernel = (
                     kernel if image is None else kernel.reshape(*image, -1).transpose(2, 0, 1, 3).reshape(shape[0], -1)
                 )
                 kernel, image = kernel.T, None
-            last = of is task.layers[-1]
+            last = spec is task.layers[-1]
             with torch.no_grad():
                 module.weight.copy_(torch.tensor(kernel.copy()) * (1 if last else gain))
-                module.bias.copy_(torch.tensor(np.array(own["bias"])) * (1 if last else gain))
-            found.append(nn.Sequential(*now, module))
+                module.bias.copy_(torch.tensor(np.array(layer_params["bias"])) * (1 if last else gain))
+            stages.append(nn.Sequential(*now, module))
             now = []
-    return nn.ModuleList(found)
+    return nn.ModuleList(stages)
 
 
 def _torch_trainer(task: Task, units_of: Callable, gain: float = 1.0) -> Trainer:
@@ -206,13 +206,13 @@ def _torch_trainer(task: Task, units_of: Callable, gain: float = 1.0) -> Trainer
     units = units_of(between)
 
     def forward(inputs):
-        states, seen, logits = [None] * len(units), [[] for _ in units], 0
+        states, layer_spikes, logits = [None] * len(units), [[] for _ in units], 0
         for x in inputs.unbind(0):
-            for place, (before, unit) in enumerate(zip(between, units, strict=False)):
-                x, states[place] = unit(before(x), states[place])
-                seen[place].append(x)
+            for index, (before, unit) in enumerate(zip(between, units, strict=False)):
+                x, states[index] = unit(before(x), states[index])
+                layer_spikes[index].append(x)
             logits = logits + between[-1](x)
-        return logits / len(inputs), seen
+        return logits / len(inputs), layer_spikes
 
     return _trainer(task, between, forward)
 
@@ -236,7 +236,7 @@ def _trainer(task: Task, between: Any, forward: Callable) -> Trainer:
 
     def spikes():
         with torch.no_grad():
-            counts = [sum(float(each.sum()) for each in seen) for seen in forward(inputs)[1]]
+            counts = [sum(float(values.sum()) for values in layer_spikes) for layer_spikes in forward(inputs)[1]]
         return [count / inputs.shape[0] / inputs.shape[1] for count in counts]
 
     return Trainer(step, spikes)

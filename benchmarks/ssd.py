@@ -53,12 +53,12 @@ def identity() -> Iterator[Row]:
     mixtures, open and closed at depth 1 to 16; `differing` counts requests whose end is not, to the nanosecond, that of
     the heap event simulation in `tests/ssd/event_simulator.py`.
     """
-    each = -(-CONFIGURATIONS.value // (2 * len(oracle.STRUCTURES)))
+    count = -(-CONFIGURATIONS.value // (2 * len(oracle.STRUCTURES)))
     total = [0, 0]
     for structure in oracle.STRUCTURES:
         for closed in (False, True):
             differing = requests = 0
-            for seed in range(each):
+            for seed in range(count):
                 rng = np.random.default_rng(seed)
                 device = oracle.design(structure, rng)
                 depth = int(rng.integers(1, 17)) if closed else 0
@@ -66,13 +66,13 @@ def identity() -> Iterator[Row]:
                 ended, _ = oracle.simulate(device, load)
                 differing += int((ssd.simulate(device, load).ended != ended).sum())
                 requests += len(load)
-            total[0] += each
+            total[0] += count
             total[1] += differing
             yield Row(
                 {
                     "structure": structure,
                     "load": "closed" if closed else "open",
-                    "devices": str(each),
+                    "devices": str(count),
                     "requests": str(requests),
                     "differing": str(differing),
                 },
@@ -95,17 +95,17 @@ def mqsim() -> Iterator[Row]:
     stored, not run here.
     """
     device = presets.mqsim_default(channels=8, chips=4, dies=1, planes=1, read_us=75, program_us=750)
-    opened = [(rate, 1.0, *found) for rate, found in MQSIM_OPEN.items()]
+    opened = [(rate, 1.0, *point) for rate, point in MQSIM_OPEN.items()]
     for rate, ratio, mean, most in (*opened, MQSIM_MIXED):
         loads = [generators.poisson(jax.random.key(seed), 60_000, rate, read_ratio=ratio) for seed in range(5)]
         reports = [ssd.simulate(device, load) for load in loads]
         means = [float(report.mean_us) for report in reports]
-        found = statistics.mean(means)
+        measured = statistics.mean(means)
         high = statistics.mean(float(report.max_us) for report in reports)
         what = "" if ratio == 1 else f", {ratio:.0%} reads"
-        cells = {"load": f"open, {rate:,.0f}/s{what}", "mean": tables.spread(means), "MQSim": mean}
+        cells = {"load": f"open, {rate:,.0f}/s{what}", "mean": tables.format_mean(means), "MQSim": mean}
         cells |= {"max": high, "MQSim max": most}
-        goals = {"mean within 1 %": at_most(100 * abs(found / mean - 1), 1)}
+        goals = {"mean within 1 %": at_most(100 * abs(measured / mean - 1), 1)}
         yield Row(cells, goals | {"max within 8 %": at_most(100 * abs(high / most - 1), 8)})
     device = presets.mqsim_default()
     for depth, mean in MQSIM_CLOSED.items():
@@ -124,9 +124,10 @@ def laws() -> Iterator[Row]:
     device = presets.mqsim_default(dies=1, planes=1)
     bounds = closed_forms.read_bounds(device)
     for kind, ratio, exact in zip(("read", "write"), (1.0, 0.0), closed_forms.unloaded(device), strict=True):
-        found = ssd.simulate(device, generators.closed(KEY, 500, 1, read_ratio=ratio)).latency
-        same = float((found == exact).mean())
-        cells = {"law": f"unloaded {kind}", "measured": float(found.mean()) / 1000, "closed form": float(exact) / 1000}
+        measured = ssd.simulate(device, generators.closed(KEY, 500, 1, read_ratio=ratio)).latency
+        same = float((measured == exact).mean())
+        mean = float(measured.mean()) / 1000
+        cells = {"law": f"unloaded {kind}", "measured": mean, "closed form": float(exact) / 1000}
         yield Row(cells, {"exact": at_least(same, 1)})
     full = lambda design, **choices: ssd.simulate(design, generators.closed(KEY, 20_000, 2048, **choices)).iops
     one = presets.mqsim_default(channels=1, dies=1, planes=1)
@@ -141,9 +142,9 @@ def laws() -> Iterator[Row]:
             closed_forms.write_bound(device),
         ),
     }
-    for name, (found, bound) in cases.items():
-        cells = {"law": name, "measured": float(found) / 1000, "closed form": float(bound) / 1000}
-        yield Row(cells, {"within 1 %": at_most(100 * abs(found / bound - 1), 1)})
+    for name, (measured, bound) in cases.items():
+        cells = {"law": name, "measured": float(measured) / 1000, "closed form": float(bound) / 1000}
+        yield Row(cells, {"within 1 %": at_most(100 * abs(measured / bound - 1), 1)})
     fast = full(device.replace(arbitration="command-first"))
     cells = {
         "law": "command first, 8 x 4",
@@ -155,15 +156,15 @@ def laws() -> Iterator[Row]:
     chip = presets.mqsim_default(channels=1, chips=1, dies=1, planes=1)
     for rho in (0.3, 0.5, 0.7):
         load = generators.poisson(KEY, 500_000, rho * 1e9 / service)
-        found = (ssd.simulate(chip, load).latency.mean() - 2_496) / service
+        measured = (ssd.simulate(chip, load).latency.mean() - 2_496) / service
         law = closed_forms.queueing(rho)
-        cells = {"law": f"M/D/1 at {rho}", "measured": float(found), "closed form": law}
-        yield Row(cells, {"within 1 %": at_most(100 * abs(found / law - 1), 1)})
+        cells = {"law": f"M/D/1 at {rho}", "measured": float(measured), "closed form": law}
+        yield Row(cells, {"within 1 %": at_most(100 * abs(measured / law - 1), 1)})
     for depth in (4, 64):
         report = ssd.simulate(device, generators.closed(KEY, 100_000, depth, read_ratio=0.7))
-        found = float(report.iops * report.mean_us * 1e-6)
-        cells = {"law": f"Little at depth {depth}", "measured": found, "closed form": float(depth)}
-        yield Row(cells, {"within .5 %": at_most(100 * abs(found / depth - 1), 0.5)})
+        measured = float(report.iops * report.mean_us * 1e-6)
+        cells = {"law": f"Little at depth {depth}", "measured": measured, "closed form": float(depth)}
+        yield Row(cells, {"within .5 %": at_most(100 * abs(measured / depth - 1), 0.5)})
 
 
 def amplification() -> Iterator[Row]:
@@ -174,8 +175,8 @@ def amplification() -> Iterator[Row]:
     for spare in (0.07, 0.125, 0.28, 0.5):
         row = {"spare / logical": f"{spare}"}
         for victim in ("greedy", "d-choices", "fifo"):
-            found, law, exact = _amplification(victim, spare)
-            row[victim] = found
+            measurement, law, exact = _amplification(victim, spare)
+            row[victim] = measurement
         row |= {"Lambert W": law, "moved = valid pages of victims": "exactly" if exact else "no"}
         goals = {"greedy within 5 %": at_most(100 * abs(row["greedy"] / law - 1), 5)}
         yield Row(row, goals | {"FIFO within 1 %": at_most(100 * abs(row["fifo"] / law - 1), 1)})
@@ -242,8 +243,8 @@ def speed() -> Iterator[Row]:
 
 def _plain(device, load, depth, prepared, take: str, read_us):
     design = device.replace(read_us=read_us)
-    found, status = simulation.run(design, load, depth, prepared.script, prepared.steps, prepared.late, record=False)
-    return getattr(found, take) if take == "done" else (found.ended, status)
+    result, status = simulation.run(design, load, depth, prepared.script, prepared.steps, prepared.late, record=False)
+    return getattr(result, take) if take == "done" else (result.ended, status)
 
 
 def _full() -> Row:

@@ -24,7 +24,7 @@ class Part(NamedTuple):
 
 
 class Row(NamedTuple):
-    """What was measured of one case."""
+    """The measurements of one case."""
 
     cells: dict[str, float | str]  # the same names in every row; the first entry names the row, "" was not measured
     goals: dict[str, str]  # those that the row has, as `at_most` and `at_least` write them
@@ -40,7 +40,7 @@ def at_least(value: float, bound: float) -> str:
     return f"{'met' if value >= bound - _SLACK else 'missed'}: {_text(value)} to {_text(bound)}"
 
 
-def spread(values: Sequence[float]) -> str:
+def format_mean(values: Sequence[float]) -> str:
     """Mean and standard error; of one value, that value."""
     mean = f"{statistics.mean(values):.1f}"
     return f"{mean} +- {statistics.stdev(values) / len(values) ** 0.5:.1f}" if len(values) > 1 else mean
@@ -120,8 +120,8 @@ def _section(name: str, parts: Mapping[str, Part], sides: str, notes: Mapping[st
     table, goals = grow(part.rows())
     known = flags.FLAGS.get_key_flags_for_module("__main__")
     note = " ".join(part.rows.__doc__.split()).format(**{flag.name: flag.value for flag in known} | dict(notes))
-    given = [flag.serialize() for flag in known if flag.present and _concerns(flag, name, parts)]
-    command = " ".join([f"python benchmarks/{Path(sys.argv[0]).name}", f"--parts={name}", *given])
+    flags_given = [flag.serialize() for flag in known if flag.present and _concerns(flag, name, parts)]
+    command = " ".join([f"python benchmarks/{Path(sys.argv[0]).name}", f"--parts={name}", *flags_given])
     load = f"at a load of {before:.1f} before and {os.getloadavg()[0]:.1f} after"
     machine = f"{os.cpu_count()} {platform.machine()} CPU cores {load}{sides}"
     below = f"{note} {machine}; {environment(('jax', *part.packages))}."
@@ -129,7 +129,7 @@ def _section(name: str, parts: Mapping[str, Part], sides: str, notes: Mapping[st
 
 
 def _concerns(flag: flags.Flag, name: str, parts: Mapping[str, Part]) -> bool:
-    """Whether a flag is one of a part's: its help names the part, or no part at all."""
+    """True if a flag concerns a part: its help names the part, or no part at all."""
     named = set(flag.help.split(": ")[0].split(", "))
     return flag.name not in ("parts", "output") and (name in named or not named & set(parts))
 

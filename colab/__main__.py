@@ -22,14 +22,14 @@ METADATA = {
 _ADDRESS = re.compile(r"((?:research\.google\.com/github|git clone -q https://github\.com)/)[\w.-]+/[\w.-]+")
 
 
-def addressed(text: str) -> str:
+def add_links(text: str) -> str:
     """A text whose badges and clones lead to the repository."""
     return _ADDRESS.sub(rf"\g<1>{REPOSITORY}", text)
 
 
 def notebook(script: str, name: str) -> str:
     """The notebook of a percent script, without outputs."""
-    made = jupytext.reads(addressed(script), "py:percent")
+    made = jupytext.reads(add_links(script), "py:percent")
     for number, cell in enumerate(made.cells):
         cell.id = f"{name}-{number}"
     made.metadata = nbformat.from_dict(METADATA)
@@ -39,7 +39,7 @@ def notebook(script: str, name: str) -> str:
 def main() -> None:
     """Writes every notebook, and the address where it stands."""
     for path in (*SCRIPTS, ROOT / "README.md"):
-        path.write_text(addressed(path.read_text()))
+        path.write_text(add_links(path.read_text()))
     for path in SCRIPTS:
         path.with_suffix(".ipynb").write_text(notebook(path.read_text(), path.stem))
 

@@ -5,8 +5,8 @@
 #
 # `framework.causal` learns a directed acyclic graph from a table by gradient steps and a search that ends them. It
 # takes what a language model says about the columns as a prior, and lets the data say how far to trust it ([arXiv
-# 2311.11212](https://arxiv.org/abs/2311.11212)). The studies behind this notebook are `experiments/causal_prior.py` and
-# `experiments/causal_answers.py`.
+# 2311.11212](https://arxiv.org/abs/2311.11212)). The experiments behind this notebook are `experiments/causal_prior.py`
+# and `experiments/causal_answers.py`.
 #
 # On Colab the first cell fetches the repository and its requirements; should Colab then ask for a restart of the
 # session, allow it and begin again from the top. On a GPU or TPU runtime, name JAX's build in that cell: JAX takes the
@@ -108,15 +108,15 @@ picture(informed, "with the prior")
 #
 # The model knows mechanics by heart, so this was easy. Two controls: hide the names (X1, X2, ..), and swap them round,
 # so that what is true of the names is wrong of the columns. By default the data decide how far a prior is trusted: the
-# search finds the graph together with how often the claims are right. Below that is held against no prior and against a
+# search finds the graph together with how often the claims are right. Below, this is compared with no prior and with a
 # fixed weight, on twelve tables. Fits compose under `vmap` and `jit`: all tables and priors of a weight are one call.
 
 # %%
 priors = []
 for variant in physics.VARIANTS:
-    own = physics.names(system, variant)
+    shown_names = physics.names(system, variant)
     domain = system.name if variant == "real" else f"{system.name}__{variant}"
-    priors.append(causal.vote(causal.read_answers(causal.recorded(domain), own)).align(own))
+    priors.append(causal.vote(causal.read_answers(causal.recorded(domain), shown_names)).align(shown_names))
 stacked = causal.Knowledge(np.stack([p.edges for p in priors]), np.stack([p.confidence for p in priors]))
 
 
@@ -129,31 +129,32 @@ def distances(weight):
 
 
 weights = {"no prior": 0.0, "fixed weight": config.penalty, "the data decide": None}
-each = {way: np.asarray(distances(weight), float) for way, weight in weights.items()}
+by_weight = {way: np.asarray(distances(weight), float) for way, weight in weights.items()}
 spread = lambda values: (float(values.mean()), float(values.std(ddof=1) / len(values) ** 0.5))
 bars = {
-    f"{variant} names": {way: spread(found[:, place]) for way, found in each.items()}
-    for place, variant in enumerate(physics.VARIANTS)
+    f"{variant} names": {way: spread(values[:, index]) for way, values in by_weight.items()}
+    for index, variant in enumerate(physics.VARIANTS)
 }
 figures.grouped_bars(bars, "edges wrong (SHD)")
 
 # %% [markdown]
-# With hidden names the model says nothing and nothing changes. Where the names are wrong, trusting blindly costs most;
-# letting the data decide costs less, though on tables as small as these not nothing.
+# With hidden names the model says nothing and nothing changes. Where the names are wrong, a fixed weight costs most.
+# If the data decide, it costs less, though still something on tables as small as these.
 
 # %% [markdown]
 # ## How sure is each edge?
 #
-# A bootstrap fits resampled rows, all of them by one vmapped call, and counts how often two columns are joined, and
-# how often the direction is told, by the data or by the prior. Below, the wider an edge, the more resamples join its
+# A bootstrap fits resampled rows, all of them by one vmapped call, and counts how often two columns are joined, and how
+# often the direction is determined, by the data or by the prior. Below, the wider an edge, the more resamples join its
 # columns.
 
 # %%
-found = causal.bootstrap(jax.random.key(1), table, 50, prior, config)
-widths = {(names[i], names[j]): float(found.joined[i, j]) for i, j in np.argwhere(informed.graph)}
+bootstrap = causal.bootstrap(jax.random.key(1), table, 50, prior, config)
+widths = {(names[i], names[j]): float(bootstrap.joined[i, j]) for i, j in np.argwhere(informed.graph)}
 for source, target, direction, _ in causal.edges(informed, names):
     i, j = names.index(source), names.index(target)
-    print(f"{found.joined[i, j]:4.0%} joined, {found.directed[i, j]:4.0%} ->  {source} -> {target}, {direction}")
+    joined, directed = bootstrap.joined[i, j], bootstrap.directed[i, j]
+    print(f"{joined:4.0%} joined, {directed:4.0%} ->  {source} -> {target}, {direction}")
 picture(informed, "with the prior", widths)
 
 # %% [markdown]
@@ -173,6 +174,6 @@ for name, share in zip(names[2:], 1 - residual[:, 2:].var(0) / fresh[:, 2:].var(
 picture(held, "with tiers and one required edge")
 
 # %% [markdown]
-# Your own table needs no code: `python launch.py --config=experiments/causal_prior.py --config.data.csv=my.csv` writes
+# Your own table needs no code: `python launch.py --config=experiments/causal_table.py --config.data.csv=my.csv` writes
 # the graph with its bootstrap frequencies, and `--config.prior.elicit.model=NAME` asks any OpenAI-compatible model
 # about your columns.

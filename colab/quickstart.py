@@ -5,8 +5,8 @@
 #
 # Sextant rebuilds six published systems as pure functions in JAX: causal discovery with a language model's prior, burst
 # coding and architecture search for spiking networks, robust architecture search, proxy data, and training inside an
-# SSD. This notebook takes a first result from several of its rooms, a few lines each, and then runs a whole study. Most
-# of the time goes into compiling.
+# SSD. This notebook takes a first result from several of its packages, a few lines each, and then runs a whole
+# experiment. Most of the time goes into compiling.
 #
 # On Colab the first cell fetches the repository and its requirements; should Colab then ask for a restart of the
 # session, allow it and begin again from the top. On a GPU or TPU runtime, name JAX's build in that cell: JAX takes the
@@ -64,7 +64,7 @@ from framework.ssd.workload import generators
 print(jax.devices())
 digits, test = data.digits("train"), data.digits("test")
 print(digits, test, sep="\n")
-images, test_images = (np.float32(each.images) / each.maximum for each in (digits, test))
+images, test_images = (np.float32(part.images) / part.maximum for part in (digits, test))
 
 # %% [markdown]
 # **Train.** A network is a tuple of layers; `core.advance` takes 400 steps of a training in one compiled scan.
@@ -74,21 +74,24 @@ layers = (snn_layers.conv(8), snn_layers.pool(), snn_layers.flatten(), snn_layer
 forward = lambda params, x, train=False: snn.forward(layers, params, x, train=train)
 trainer = training.trainer(adversarial_training.standard_loss(forward), optax.adam(1e-2), batch=50)
 state = trainer.init(snn.init(jax.random.key(0), layers, images.shape[1:]), len(images), jax.random.key(1))
-state, seen = core.advance(trainer.step, state, (images, digits.labels), 400)
+state, metrics = core.advance(trainer.step, state, (images, digits.labels), 400)
 network = jax.tree_util.Partial(lambda params, x: forward(params, x)[0], state.params)
 right = network(test_images).argmax(-1) == test.labels
-print(f"loss {seen['loss'][0]:.2f} -> {seen['loss'][-1]:.2f}; {float(right.mean()):.1%} of the test images are right")
+loss = metrics["loss"]
+print(f"loss {loss[0]:.2f} -> {loss[-1]:.2f}; {float(right.mean()):.1%} of the test images are right")
 
 # %% [markdown]
-# **Attack.** Any function `images -> logits` that JAX can trace is judged by attacks of one's choice, or by AutoAttack.
-# Here no pixel moves by more than a tenth.
+# **Attack.** Any function `images -> logits` that JAX can trace is evaluated by attacks of your choice, or by
+# AutoAttack. Here no pixel moves by more than a tenth.
 
 # %%
-found = attacks.evaluate(jax.random.key(2), network, test_images, test.labels, (attacks.fgsm(0.1), attacks.pgd(0.1)))
-print("right after each attack:", {name: f"{share:.1%}" for name, share in found.accuracy.items()})
-fooled = np.flatnonzero(~found.robust & np.asarray(right))[:8]
+evaluation = attacks.evaluate(
+    jax.random.key(2), network, test_images, test.labels, (attacks.fgsm(0.1), attacks.pgd(0.1))
+)
+print("right after each attack:", {name: f"{share:.1%}" for name, share in evaluation.accuracy.items()})
+fooled = np.flatnonzero(~evaluation.robust & np.asarray(right))[:8]
 figure, axes = plt.subplots(2, 8, figsize=(8, 2.4), layout="constrained")
-for row, shown in zip(axes, (test_images[fooled], found.images[fooled]), strict=True):
+for row, shown in zip(axes, (test_images[fooled], evaluation.images[fooled]), strict=True):
     for axis, image, label in zip(row, shown, network(shown).argmax(-1), strict=True):
         axis.imshow(image[..., 0], cmap="gray_r", vmin=0, vmax=1)
         axis.set_title(f"read as {label}", fontsize=9)
@@ -96,7 +99,7 @@ for row, shown in zip(axes, (test_images[fooled], found.images[fooled]), strict=
 plt.show()
 
 # %% [markdown]
-# **Spikes.** The same network with neurons that fire in the place of its ReLUs, by two neural codes.
+# **Spikes.** The same network with neurons that fire in place of its ReLUs, by two neural codes.
 
 # %%
 for name, code in {"rate": coding.rate(), "burst": coding.burst(threshold=0.125)}.items():
@@ -106,7 +109,7 @@ for name, code in {"rate": coding.rate(), "burst": coding.burst(threshold=0.125)
     print(f"{name:5}", ", ".join(f"{float(accuracy[t - 1]):.1%} after {t} steps" for t in (2, 4, 8, 32)))
 
 # %% [markdown]
-# **Proxy data.** Which tenth of the images stands for all? Rule P1 draws rare entropies more often.
+# **Proxy data.** Which tenth of the images can replace all? Rule P1 draws rare entropies more often.
 
 # %%
 entropy = np.asarray(uncertainty.entropy(network(images)))
@@ -114,19 +117,19 @@ chosen = selection.select(jax.random.key(3), "P1", selection.Traits(digits.label
 print(f"median entropy: {np.median(entropy):.1e} nats of all images, {np.median(entropy[chosen]):.1e} of those by P1")
 
 # %% [markdown]
-# **Causal discovery.** A directed acyclic graph from a table. What the data cannot tell is said: the first direction
-# is open. A bootstrap says how often two columns are joined, and how often the direction is told.
+# **Causal discovery.** A directed acyclic graph from a table. A direction that the data cannot tell is marked as open,
+# here the first one. A bootstrap counts how often two columns are joined, and how often with this direction.
 
 # %%
 clouds, sprinkler, e, f = np.random.default_rng(0).normal(size=(4, 500))
 rain = clouds + e
 names, columns = ("clouds", "rain", "sprinkler", "wet"), np.stack([clouds, rain, sprinkler, rain + sprinkler + f], 1)
 result = causal.fit(columns)
-found = causal.bootstrap(jax.random.key(4), columns, 20)
+bootstrap = causal.bootstrap(jax.random.key(4), columns, 20)
 for source, target, direction, weight in causal.edges(result, names):
     i, j = names.index(source), names.index(target)
-    told = f"joined in {found.joined[i, j]:.0%} of the resamples, directed so in {found.directed[i, j]:.0%}"
-    print(f"{source} {'-' if direction == 'open' else '->'} {target}: {direction}, weight {weight:.2f}; {told}")
+    support = f"joined in {bootstrap.joined[i, j]:.0%} of the resamples, directed so in {bootstrap.directed[i, j]:.0%}"
+    print(f"{source} {'-' if direction == 'open' else '->'} {target}: {direction}, weight {weight:.2f}; {support}")
 
 # %% [markdown]
 # **Storage.** A simulated SSD, to the nanosecond.
@@ -138,7 +141,7 @@ report = ssd.simulate(device, load)
 print(f"{report.requests:,} requests: mean {report.mean_us:.0f} us, p99 {report.percentile(99):.0f} us")
 
 # %% [markdown]
-# ## A whole study
+# ## A whole experiment
 #
 # The experiments are modules with `get_config` and `main`; `runs.execute` runs one into a directory, with its metrics,
 # figures, report and result. This is what `python launch.py --config=experiments/causal_answers.py:smoke` does: what is
@@ -159,5 +162,5 @@ for path in outcome.sections[0].figures:
 # The column beside `measured` is what this project found over other seeds, with its spread. From here:
 #
 # - the other notebooks: `causal`, `spiking`, `robust_search`, `storage`;
-# - `!python launch.py --list` names all studies, `!python launch.py` runs the tour;
+# - `!python launch.py --list` names all experiments, `!python launch.py` runs the tour;
 # - README.md shows the library, WORKSPACE.md is the map.

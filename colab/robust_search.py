@@ -5,7 +5,7 @@
 #
 # Three systems meet here: proxy data ([arXiv 2106.04784](https://arxiv.org/abs/2106.04784), `framework.selection`),
 # DARTS with AdvRush's regulariser ([arXiv 2108.01289](https://arxiv.org/abs/2108.01289), `framework.nas`), and attacks
-# up to AutoAttack (`framework.attacks`). The studies behind this notebook are `experiments/advrush.py` and
+# up to AutoAttack (`framework.attacks`). The experiments behind this notebook are `experiments/advrush.py` and
 # `experiments/proxy_data.py`. The searches here are far too short to say which method is better: this notebook shows
 # how the parts are used.
 #
@@ -56,20 +56,20 @@ from framework.selection import histogram, uncertainty
 from framework.snn import layers as snn_layers
 
 digits, test = data.digits("train"), data.digits("test")
-images, test_images = (np.float32(each.images) / each.maximum for each in (digits, test))
+images, test_images = (np.float32(part.images) / part.maximum for part in (digits, test))
 layers = (snn_layers.conv(8), snn_layers.pool(), snn_layers.flatten(), snn_layers.dense(10))
 forward = lambda params, x, train=False: snn.forward(layers, params, x, train=train)
 
 
-def trained(loss, steps):
-    """A fresh network after so many steps of a loss."""
+def train(loss, steps):
+    """Trains a new network for some steps of a loss."""
     trainer = training.trainer(loss, optax.adam(1e-2), batch=50)
     start = snn.init(jax.random.key(0), layers, images.shape[1:])
     state = trainer.init(start, len(images), jax.random.key(1))
     return core.advance(trainer.step, state, (images, digits.labels), steps)[0].params
 
 
-base = trained(adversarial_training.standard_loss(forward), 100)
+base = train(adversarial_training.standard_loss(forward), 100)
 entropy = np.asarray(uncertainty.entropy(forward(base, images)[0]))
 traits = selection.Traits(digits.labels, entropy=entropy)
 chosen = {rule: np.asarray(selection.select(jax.random.key(2), rule, traits, 144)) for rule in ("random", "P1")}
@@ -109,10 +109,10 @@ steps = darts.steps_of(settings, 72)
 cells = {}
 for name, warmup in (("DARTS", EPOCHS), ("AdvRush", 2)):
     state = searcher.init(jax.random.key(0), halves, warmup=warmup)
-    state, seen = core.advance(searcher.step, state, halves, steps, HURRY)
+    state, metrics = core.advance(searcher.step, state, halves, steps, HURRY)
     cells[name] = darts.derive_genotype(state.alphas)
     health = darts.health(state.alphas)
-    print(f"{name}: loss {float(seen['loss'][:6].mean()):.2f} -> {float(seen['loss'][-6:].mean()):.2f},", end=" ")
+    print(f"{name}: loss {float(metrics['loss'][:6].mean()):.2f} -> {float(metrics['loss'][-6:].mean()):.2f},", end=" ")
     print(f"{health.skips} skips in the cell, entropy of the weights {health.entropy:.2f} of the uniform one")
 print(darts.to_json(cells["AdvRush"])[:120], "..")
 
@@ -134,20 +134,23 @@ figures.graph(graph, "the cell that AdvRush's search found", operations | {"join
 # %%
 EPSILON = 0.1
 networks = {
-    "standard": trained(adversarial_training.standard_loss(forward), 300),
-    "adversarial": trained(
+    "standard": train(adversarial_training.standard_loss(forward), 300),
+    "adversarial": train(
         adversarial_training.adversarial_loss(forward, adversarial_training.pgd_7(EPSILON, 0.03)), 300
     ),
 }
 logits = lambda params, x: forward(params, x)[0]
-judged = {name: jax.tree_util.Partial(logits, params) for name, params in networks.items()}
-judges = (attacks.fgsm(EPSILON), attacks.pgd(EPSILON, steps=20))
-found = {
-    name: attacks.evaluate(jax.random.key(3), network, test_images, test.labels, judges)
-    for name, network in judged.items()
+classifiers = {name: jax.tree_util.Partial(logits, params) for name, params in networks.items()}
+rules = (attacks.fgsm(EPSILON), attacks.pgd(EPSILON, steps=20))
+evaluations = {
+    name: attacks.evaluate(jax.random.key(3), network, test_images, test.labels, rules)
+    for name, network in classifiers.items()
 }
-groups = [*found["standard"].accuracy]
-bars = {group: {name: (100 * each.accuracy[group], 0.0) for name, each in found.items()} for group in groups}
+groups = [*evaluations["standard"].accuracy]
+bars = {
+    group: {name: (100 * evaluation.accuracy[group], 0.0) for name, evaluation in evaluations.items()}
+    for group in groups
+}
 figures.grouped_bars(bars, "test accuracy (%)")
 
 # %% [markdown]
@@ -155,10 +158,11 @@ figures.grouped_bars(bars, "test accuracy (%)")
 # like? Above the digits, below what fools the standard network, with what it says.
 
 # %%
-fooled = np.flatnonzero(~found["standard"].robust & (judged["standard"](test_images).argmax(-1) == test.labels))[:10]
+right = classifiers["standard"](test_images).argmax(-1) == test.labels
+fooled = np.flatnonzero(~evaluations["standard"].robust & right)[:10]
 figure, axes = plt.subplots(2, 10, figsize=(10, 2.3), layout="constrained")
-for row, shown in zip(axes, (test_images, found["standard"].images), strict=True):
-    said = judged["standard"](shown[fooled]).argmax(-1)
+for row, shown in zip(axes, (test_images, evaluations["standard"].images), strict=True):
+    said = classifiers["standard"](shown[fooled]).argmax(-1)
     for axis, image, label in zip(row, shown[fooled], said, strict=True):
         axis.imshow(image[..., 0], cmap="gray_r", vmin=0, vmax=1)
         axis.set_title(int(label), fontsize=10)
@@ -172,7 +176,7 @@ plt.show()
 # test images, and warnings if gradients were masked.
 
 # %%
-for name, network in judged.items():
+for name, network in classifiers.items():
     verdict = ensemble.evaluate(
         jax.random.key(4), network, test_images[:40], test.labels[:40], epsilon=EPSILON, batch=40
     )

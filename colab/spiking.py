@@ -5,8 +5,8 @@
 #
 # `framework.snn` turns a trained network into a spiking one whose neural code is a choice ([arXiv
 # 1809.03142](https://arxiv.org/abs/1809.03142)); `framework.nas.autosnn` searches for spiking architectures that are
-# accurate and fire little ([arXiv 2201.12738](https://arxiv.org/abs/2201.12738)). The studies behind this notebook are
-# `experiments/burst_coding.py` and `experiments/autosnn.py`.
+# accurate and fire little ([arXiv 2201.12738](https://arxiv.org/abs/2201.12738)). The experiments behind this notebook
+# are `experiments/burst_coding.py` and `experiments/autosnn.py`.
 #
 # On Colab the first cell fetches the repository and its requirements; should Colab then ask for a restart of the
 # session, allow it and begin again from the top. On a GPU or TPU runtime, name JAX's build in that cell: JAX takes the
@@ -50,7 +50,7 @@ from framework.snn.meters import activity, rasters
 from framework.snn.neurons import coding
 
 digits, test = data.digits("train"), data.digits("test")
-images, test_images = (np.float32(each.images) / each.maximum for each in (digits, test))
+images, test_images = (np.float32(part.images) / part.maximum for part in (digits, test))
 layers = (layer.conv(12), layer.pool(), layer.conv(24), layer.pool(), layer.flatten(), layer.dense(10))
 forward = lambda params, x, train=False: snn.forward(layers, params, x, train=train)
 trainer = training.trainer(adversarial_training.standard_loss(forward), optax.adam(5e-3), batch=50)
@@ -62,7 +62,7 @@ print(f"{test}\nright by the network with ReLUs: {reference:.1%}")
 # %% [markdown]
 # ## The same network in spikes
 #
-# Conversion scales the weights and puts a code in the place of each ReLU. A rate code says a value by how often a
+# Conversion scales the weights and puts a code in place of each ReLU. A rate code says a value by how often a
 # neuron fires, a phase code by when, a burst code by spikes that grow while they follow each other. How many time steps
 # does each take to say what the network with ReLUs says, and how many spikes?
 
@@ -78,9 +78,10 @@ for colour, (name, network) in zip(figures.PALETTE, networks.items(), strict=Fal
     left.plot(np.arange(1, STEPS + 1), 100 * accuracy, color=colour, label=name)
     right.plot(spikes, 100 * accuracy, color=colour)
     latency = int(activity.latency(accuracy, reference - 0.01))
-    reached = f"{latency:2} steps" if latency <= STEPS else "never"
+    steps_needed = f"{latency:2} steps" if latency <= STEPS else "never"
     print(
-        f"{name}: within a point of the network with ReLUs after {reached}; {spikes[-1]:,.0f} spikes in {STEPS} steps"
+        f"{name}: within a point of the network with ReLUs after {steps_needed}; "
+        f"{spikes[-1]:,.0f} spikes in {STEPS} steps"
     )
 for axis, label in ((left, "time steps"), (right, "spikes an image, of hidden layers")):
     axis.axhline(100 * reference, color=figures.MUTED, linewidth=0.9)
@@ -142,25 +143,25 @@ print("the most accurate:", *space.named(space.architecture(best)))
 settings = autosnn.SearchConfig(rounds=3, pool=4, top=4, mutants=2, crossovers=2)
 evaluate, lambdas = autosnn.from_table(space, table), np.array([0.0, -0.24], np.float32)
 search = lambda lambda_: autosnn.search(jax.random.key(2), space, evaluate, lambda_, supernet.spikes, settings)
-found = jax.vmap(search)(lambdas)
+results = jax.vmap(search)(lambdas)
 
 figure, axis = plt.subplots(figsize=(6.4, 4.2), layout="constrained")
 spikes, accuracy = np.asarray(table.spikes), 100 * np.asarray(table.accuracy)
 front = evolution.front(table)
 axis.scatter(spikes, accuracy, s=26, color=figures.MUTED, alpha=0.5, linewidths=0, label="all 27")
 axis.step(spikes[front], accuracy[front], where="post", color=figures.INK, label="front")
-for place, lambda_ in enumerate(lambdas):
+for index, lambda_ in enumerate(lambdas):
     worth = autosnn.fitness(*table, lambda_, supernet.spikes)
-    better = int((worth > found.fitness[place] * (1 + 1e-6)).sum())
-    point = found.spikes[place], 100 * found.accuracy[place]
-    axis.scatter(*point, s=70, color=figures.PALETTE[place], zorder=3, label=f"found, lambda {lambda_:g}")
-    print(f"lambda {lambda_:g}: {', '.join(space.named(found.architecture[place]))}; {better} of 27 are better")
+    better = int((worth > results.fitness[index] * (1 + 1e-6)).sum())
+    point = results.spikes[index], 100 * results.accuracy[index]
+    axis.scatter(*point, s=70, color=figures.PALETTE[index], zorder=3, label=f"found, lambda {lambda_:g}")
+    print(f"lambda {lambda_:g}: {', '.join(space.named(results.architecture[index]))}; {better} of 27 are better")
 axis.set(xlabel="spikes an image", ylabel="accuracy on held-out images (%)")
 axis.legend(frameon=False, loc="lower right")
 plt.show()
 
 # %% [markdown]
-# The weights are shared and the training is short, so that accuracies are low: in the full study what is found is
+# The weights are shared and the training is short, so that accuracies are low: in the full experiment the result is
 # trained from scratch and judged on test images (`python launch.py --config=experiments/autosnn.py`, 3,125 networks). A
 # converted or trained network leaves as a NIR file for other programs (`snn.to_nir`), and recordings of event cameras
 # come in by `data.read_events`.

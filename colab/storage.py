@@ -5,7 +5,7 @@
 #
 # `framework.ssd` simulates a solid-state drive as an event simulator does, but as one JAX program: a whole sweep of
 # devices runs under `vmap`. On top of it the controllers of the drive's channels train a model on the pages that they
-# hold (ISP-ML, [arXiv 1610.02273](https://arxiv.org/abs/1610.02273)). The studies behind this notebook are
+# hold (ISP-ML, [arXiv 1610.02273](https://arxiv.org/abs/1610.02273)). The experiments behind this notebook are
 # `experiments/ssd_trace.py` and `experiments/isp_ml.py`.
 #
 # On Colab the first cell fetches the repository and its requirements; should Colab then ask for a restart of the
@@ -80,9 +80,9 @@ plt.show()
 
 # %%
 full = generators.closed(jax.random.key(1), requests=2000, queue_depth=64, span=64 * 2**20)
-reached = {bus: ssd.simulate(device.replace(arbitration=bus), full).iops for bus in ("data-first", "command-first")}
+throughput = {bus: ssd.simulate(device.replace(arbitration=bus), full).iops for bus in ("data-first", "command-first")}
 bounds = closed_forms.read_bounds(device)
-for bus, iops in reached.items():
+for bus, iops in throughput.items():
     print(f"{bus:14} {iops:9,.0f} reads a second")
 print(f"bounds: convoy {bounds.convoy:,.0f}, chips {bounds.lanes:,.0f}, bus {bounds.bus:,.0f}")
 
@@ -117,7 +117,7 @@ plt.show()
 
 # %%
 digits, test = data.digits("train"), data.digits("test")
-flat = lambda of: np.float32(of.images.reshape(len(of.labels), -1)) / of.maximum
+flat = lambda image_set: np.float32(image_set.images.reshape(len(image_set.labels), -1)) / image_set.maximum
 pages = flat(digits)[:1430].reshape(-1, 10, 64), digits.labels[:1430].reshape(-1, 10)
 start = {"w": jnp.zeros((64, 10)), "b": jnp.zeros(10)}
 logits = lambda params, x: x @ params["w"] + params["b"]
@@ -129,7 +129,7 @@ def loss(params, page):
 
 
 def accuracy(state):
-    """What the master's parameters get right of the test images."""
+    """Test accuracy of the master's parameters."""
     return (logits(state.centre, flat(test)).argmax(-1) == test.labels).mean()
 
 

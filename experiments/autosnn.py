@@ -1,16 +1,16 @@
 """A search that counts spikes finds spiking networks that fire less at nearly the same accuracy; and because the whole
 space is scored exactly, how far the search falls short of the best is a measured number.
 
-A supernet is trained by single paths; all architectures are scored with its weights, those that begin alike together;
-the evolution and a random search of the same budget look for the best under accuracy (spikes / reference)^lambda; what
-each lambda finds is trained from scratch and measured on the test images.
+A supernet is trained by single paths; all architectures are scored with its weights, those with equal first blocks
+together; the evolution and a random search of the same budget look for the best under accuracy (spikes /
+reference)^lambda; what each lambda finds is trained from scratch and measured on the test images.
 
     python launch.py --config=experiments/autosnn.py:smoke     8 networks on digits, 55 s of CPU time
     python launch.py --config=experiments/autosnn.py           3,125 networks on digits, 8 minutes
         [--config.data.name=mnist, or my.npz] [--config.data.events=DIR, a folder of recordings a class]
     python launch.py --config=experiments/autosnn.py:paper     the paper's search on CIFAR-10, for a GPU
 
-`smoke` has three slots of two candidates. Candidates are judged on the last fifth of the training images, which no
+`smoke` has three slots of two candidates. Candidates are evaluated on the last fifth of the training images, which no
 training sees; the test images judge the end alone, after the last epoch. The paper retrains on all training images and
 reports its best test epoch; `retrain.all` does the first.
 
@@ -253,8 +253,10 @@ def _search(config, run, space, known, reference: float, seed: int) -> dict[floa
     """Per lambda and algorithm the searches from several keys, leaves `[keys, ...]`; all are one program."""
     cases = list(itertools.product(config.search.lambdas, evolution.ALGORITHMS))
     seed_keys = keys.for_seeds(seed, config.search.repeats)
-    begin = lambda name: jax.jit(jax.vmap(lambda key: evolution.init(key, space, _searcher(config, name))))(seed_keys)
-    starts = {name: begin(name) for name in evolution.ALGORITHMS}
+    init_all = lambda name: jax.jit(jax.vmap(lambda key: evolution.init(key, space, _searcher(config, name))))(
+        seed_keys
+    )
+    starts = {name: init_all(name) for name in evolution.ALGORITHMS}
     start = jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *(starts[name] for _, name in cases))
     lambdas = jnp.repeat(jnp.float32([lambda_ for lambda_, _ in cases]), len(seed_keys))
 

@@ -74,7 +74,11 @@ EXPECTED = {
     },
 }
 
-PAIRS = tuple(f"{before}-{behind}" for before in ("real", "rate", "phase") for behind in ("rate", "phase", "burst"))
+PAIRS = tuple(
+    f"{input_code}-{hidden_code}"
+    for input_code in ("real", "rate", "phase")
+    for hidden_code in ("rate", "phase", "burst")
+)
 REFERENCE = "real-rate"  # whose energy is 1
 TRAINS = {"intervals": rasters.intervals(12), "bursts": rasters.bursts(5)}
 SHOWN = ("latency", "spikes", "energy_truenorth", "energy_spinnaker")  # of a pair's record
@@ -175,11 +179,13 @@ def main(config: ConfigDict, run: runs.Run) -> dict[str, Any]:
 
 def _codes(config: ConfigDict, name: str) -> tuple[coding.Code, coding.Code]:
     """The codes of a pair, with the thresholds of the config."""
-    before, _, behind = name.partition("-")
+    input_code, _, hidden_code = name.partition("-")
     settings = config.codes
     of_phase = {"period": settings.period}
-    hidden = {"threshold": settings.get(behind, 1.0), "start": settings.start} | (of_phase if behind == "phase" else {})
-    return coding.pair(name, of_phase if before == "phase" else None, hidden)
+    hidden = {"threshold": settings.get(hidden_code, 1.0), "start": settings.start} | (
+        of_phase if hidden_code == "phase" else {}
+    )
+    return coding.pair(name, of_phase if input_code == "phase" else None, hidden)
 
 
 def _simulate(config, run: runs.Run, sets: Sets, layers, params, codes, name: str, seed: int, **options) -> Curve:

@@ -1,6 +1,6 @@
-"""What a language model knows of causes goes by the names that it is shown: with real names its answers are nearly
-right, with hidden names it says nothing, with swapped names it is as sure as before and wrong. A learner that trusts
-such a prior only as far as the data bear it out gains by the first and loses little by the last.
+"""A language model knows causes by the names that it is shown: with real names its answers are nearly right, with
+hidden names it claims nothing, with swapped names it is as sure as before and wrong. A learner that weights such a
+prior by how well the data support it gains by the first and loses little by the last.
 
 Seven physics systems are drawn as tables and shown under three sets of names, with the answers that were recorded about
 each. The answers are evaluated by themselves, wording by wording and all together; then the learner takes their vote.
@@ -14,7 +14,7 @@ With `--config.answers.dir=DIR` it evaluates the answers of another model, in fi
 `EXPECTED` below holds the numbers to expect, each with the spread over other seeds; the answers themselves depend on no
 seed. A rate is the mean over the systems: precision over those of which anything is claimed (belief over 1/2), while F1
 and recall of no claim are 0. The tables' columns are standardised. The laws of physics are not linear and the learner
-is, so that where the names are right nothing beats the answers alone. With hidden names `prior` is told nothing and
+is, so that where the names are right nothing beats the answers alone. With hidden names `prior` gets no claims and
 equals `no_prior`. `paper` is this project's larger experiment and reproduces no table of the paper.
 
 Reference: Bae et al., "On incorporating prior knowledge extracted from pre-trained language models into causal
@@ -99,7 +99,7 @@ PRESETS = {  # seeds: tables of each system
     "default": {"seeds": 50},
     "paper": {"seeds": 200, "data.samples": 1000},
 }
-LEARNED = ("no_prior", "prior", "fixed")  # prior: trusted as far as the data bear it out; fixed: with l_sim = l1
+LEARNED = ("no_prior", "prior", "fixed")  # prior: weighted by the data; fixed: with l_sim = l1
 ARMS = (*LEARNED, "prior_only", "empty")
 _TABLE = jax.jit(physics.draw, static_argnums=(1, 2))
 
@@ -123,8 +123,8 @@ def check_settings(config: ConfigDict) -> None:
     require_files(config, "answers.dir")
 
 
-class Learned(NamedTuple):
-    """What came of the tables of one system."""
+class Scores(NamedTuple):
+    """Scores of the graphs of one system."""
 
     shd: dict[tuple[str, str], np.ndarray]  # (arm, variant) -> [seeds]
     cpdag_shd: dict[tuple[str, str], np.ndarray]
@@ -132,7 +132,7 @@ class Learned(NamedTuple):
 
 
 def main(config: ConfigDict, run: runs.Run) -> dict[str, Any]:
-    """Judges the answers, runs every arm on every table, and writes numbers and figures."""
+    """Evaluates the answers, runs every arm on every table, and writes numbers and figures."""
     check_settings(config)
     with x64():
         learner = _learner(config)
@@ -163,18 +163,20 @@ def _systems(config: ConfigDict) -> list[physics.System]:
 
 
 def _subject(config: ConfigDict, system: physics.System) -> Subject:
-    said = {}
+    answers = {}
     for variant in physics.VARIANTS:
         domain = system.name if variant == "real" else f"{system.name}__{variant}"
         folder = config.answers.dir
         path = Path(folder) / f"{domain}.json" if folder else recorded(domain)
-        said[variant] = causal.read_answers(path, physics.names(system, variant))
-    return Subject(system, physics.graph(system), said)
+        answers[variant] = causal.read_answers(path, physics.names(system, variant))
+    return Subject(system, physics.graph(system), answers)
 
 
 def _samples(subjects: list[Subject]) -> list[int]:
-    """The samples that every file has."""
-    samples = {tuple(np.unique(said.samples).tolist()) for subject in subjects for said in subject.answers.values()}
+    """The samples, which every file must have."""
+    samples = {
+        tuple(np.unique(answers.samples).tolist()) for subject in subjects for answers in subject.answers.values()
+    }
     if len(samples) != 1 or samples == {()}:
         raise ValueError(
             f"answers.dir: all files must hold the same samples, at least one; they hold {sorted(samples)}"
@@ -183,12 +185,14 @@ def _samples(subjects: list[Subject]) -> list[int]:
 
 
 def _note(subjects: list[Subject]) -> str:
-    caveats = dict.fromkeys(said.caveat for subject in subjects for said in subject.answers.values() if said.caveat)
+    caveats = dict.fromkeys(
+        answers.caveat for subject in subjects for answers in subject.answers.values() if answers.caveat
+    )
     return " ".join(f"Of the answers: {caveat}." for caveat in caveats)
 
 
-def _learn(config: ConfigDict, run: runs.Run, subjects: list[Subject], learner: causal.Config, seeds) -> list[Learned]:
-    """Every arm on every table, systems of as many columns together; in the order of the subjects."""
+def _learn(config: ConfigDict, run: runs.Run, subjects: list[Subject], learner: causal.Config, seeds) -> list[Scores]:
+    """Fits every arm to every table, systems of equal numbers of columns together; in the order of the subjects."""
     widest = max(len(one.truth) for one in subjects)
     rows = config.data.samples * len(seeds) * len(subjects)
     runs.require_memory(40 * rows * widest, f"a run with {len(subjects)} systems with {config.data.samples} rows")
@@ -207,7 +211,7 @@ def _learn(config: ConfigDict, run: runs.Run, subjects: list[Subject], learner: 
 
 
 def _tables(config: ConfigDict, system: physics.System, seeds) -> np.ndarray:
-    """A table a seed, `[seeds, n, d]`, each drawn by itself: a batch would round by its size."""
+    """Draws a table a seed, `[seeds, n, d]`, one by one, since the rounding of a batch depends on its size."""
     system_keys = [keys.named(key, system.name) for key in seeds]
     return np.stack([_TABLE(key, system, config.data.samples, config.data.noise) for key in system_keys])
 
@@ -247,7 +251,7 @@ _fits = devices.spread(_fit_all, in_axes=(0, 0, None, None))
 
 
 def _graphs(tables: np.ndarray, priors: causal.Knowledge, weights, learner: causal.Config) -> np.ndarray:
-    """One fit a system, seed and prior, `[systems, seeds, priors, d, d]` bool; without weights the data weigh."""
+    """One fit a system, seed and prior, `[systems, seeds, priors, d, d]` bool; by default weights are calibrated."""
     results = _fits(tables, priors, weights, learner)
     if np.any(results.status):
         raise ValueError(f"the learner: {causal.STATUS[int(np.max(results.status))]}")
@@ -261,15 +265,15 @@ def _distances(truth: jax.Array, graphs: jax.Array) -> tuple[jax.Array, jax.Arra
     return shd, jax.vmap(lambda graph: equivalence.cpdag_shd(truth, graph))(graphs)
 
 
-def _score(subject: Subject, tables: np.ndarray, graphs: dict[tuple[str, str], np.ndarray]) -> Learned:
+def _score(subject: Subject, tables: np.ndarray, graphs: dict[tuple[str, str], np.ndarray]) -> Scores:
     shd, classes = (np.asarray(d) for d in _distances(subject.truth, np.concatenate(list(graphs.values()))))
     split = lambda values: dict(zip(graphs, values.reshape(len(graphs), -1), strict=True))
     measures = {"varsortability": sortability.varsortability, "r2_sortability": sortability.r2_sortability}
     sortable = {name: float(np.mean([measure(x, subject.truth) for x in tables])) for name, measure in measures.items()}
-    return Learned(split(shd), split(classes), sortable)
+    return Scores(split(shd), split(classes), sortable)
 
 
-def _rows(config: ConfigDict, subject: Subject, learned: Learned, learner: causal.Config) -> list[dict[str, Any]]:
+def _rows(config: ConfigDict, subject: Subject, learned: Scores, learner: causal.Config) -> list[dict[str, Any]]:
     """One row a seed for `metrics.jsonl`."""
     measured = {f"shd.{arm}.{variant}": values for (arm, variant), values in learned.shd.items()}
     measured |= {f"cpdag_shd.{arm}.{variant}": values for (arm, variant), values in learned.cpdag_shd.items()}
@@ -280,7 +284,7 @@ def _rows(config: ConfigDict, subject: Subject, learned: Learned, learner: causa
     ]
 
 
-def _learner_numbers(subjects: list[Subject], learned: list[Learned]) -> dict[str, Any]:
+def _learner_numbers(subjects: list[Subject], learned: list[Scores]) -> dict[str, Any]:
     """Means over systems and seeds; `gain` (`difference` of too few seeds) is over no prior, table by table."""
     pairs = learned[0].shd
     system_mean = lambda field, pair: np.mean([getattr(one, field)[pair] for one in learned], axis=0)
@@ -299,8 +303,8 @@ def _learner_numbers(subjects: list[Subject], learned: list[Learned]) -> dict[st
     return numbers
 
 
-def _record(subject: Subject, learned: Learned) -> dict[str, Any]:
-    """One system by itself."""
+def _record(subject: Subject, learned: Scores) -> dict[str, Any]:
+    """The entry of one system in the result."""
     sizes = {"name": subject.system.name, "columns": len(subject.truth), "edges": int(subject.truth.sum())}
     return sizes | learned.sortability | {"shd": _by_arm(learned.shd, np.mean)}
 

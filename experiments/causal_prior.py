@@ -112,8 +112,10 @@ def check_settings(config: ConfigDict) -> None:
 def _find_unused_settings(config: ConfigDict) -> dict[str, str]:
     """The settings that have no effect in this config, with the reasons."""
     if config.data.csv:
-        drawn = ("bif", *tasks.RECIPE, "nodes", "raw_samples", "standardised_samples")
-        reasons = dict.fromkeys((f"data.{name}" for name in drawn), "data.csv names a table, so no data are generated")
+        generated = ("bif", *tasks.RECIPE, "nodes", "raw_samples", "standardised_samples")
+        reasons = dict.fromkeys(
+            (f"data.{name}" for name in generated), "data.csv names a table, so no data are generated"
+        )
         quality = ("prior.precision", "prior.recall", "prior.sweep", "paper_arms")
         reason = "priors of known quality need known truths, of generated data; data.csv is a table"
         return reasons | dict.fromkeys(quality, reason)

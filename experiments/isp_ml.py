@@ -4,8 +4,8 @@ With one floating-point unit a channel a host is five times as fast; with many, 
 
 Every channel controller computes on the pages of its own channel, one page a minibatch; the cache controller is the
 master. Softmax regression is trained with synchronous, Downpour and elastic-averaging SGD for several numbers of
-channels and periods of exchange, each with every rate of a grid that was fixed in advance, and judged by simulated time
-to a fixed accuracy, of the centre and of the workers' mean. Beside it: the same training on a host whose memory
+channels and periods of exchange, each with every rate of a grid that was fixed in advance, and compared by simulated
+time to a fixed accuracy, of the centre and of the workers' mean. In addition: the same training on a host whose memory
 shrinks, floating-point units of growing width, and energy.
 
     python launch.py --config=experiments/isp_ml.py:smoke            35 s of processor time: scikit-learn's digits
@@ -238,7 +238,7 @@ def _records(config: ConfigDict, name: str, channels: int, curves: Curves) -> li
 
 
 def _time_to(accuracy: np.ndarray, time: np.ndarray, target: float) -> np.ndarray:
-    """Seconds to the first look at or above the target; where there is none, twice the whole run's."""
+    """Seconds to the first evaluation at or above the target; without one, twice those of the whole run."""
     above = accuracy >= target
     return np.where(above.any(-1), time[above.argmax(-1)], 2 * time[-1])
 

@@ -1,8 +1,8 @@
 """An architecture search that sees a tenth of the data, chosen by the entropy of a base network, costs a tenth; what
-the choice is worth is shown beside random selection, in every number.
+the choice is worth is shown next to random selection, in every number.
 
 A base network tells the entropy of each image; the rules P1 to P3 draw from its histogram. Then architectures of
-NAS-Bench-201 are trained small on a proxy and on all images, and their ranking is held against the table of that
+NAS-Bench-201 are trained small on a proxy and on all images, and their ranking is compared with the table of that
 benchmark (12 epochs, CIFAR-10) or, without the table, against the mean of full trainings. Last, DARTS is searched on
 proxies by several rules, at equal epochs (a tenth of the steps) and at equal steps, and the found cells are retrained.
 
@@ -161,7 +161,7 @@ def _check(config: ConfigDict) -> None:
 
 
 def _proxy_size(config: ConfigDict, count: int) -> int:
-    """Images of a proxy of so many, for a search; refuses one whose halves hold no batch."""
+    """The size of a proxy for a search; refuses one whose halves hold no batch."""
     size = int(config.proxy.fraction * count)
     if not 1 <= config.search.batch <= size // 2:
         raise ValueError(f"search: half a proxy of {size} images holds no batch of {config.search.batch}")
@@ -188,12 +188,12 @@ def _choose(config: ConfigDict, rule: str, traits: Traits, seeds: int) -> np.nda
 
 def _histograms(config: ConfigDict, run: runs.Run, sets: dict[str, images.Prepared]) -> dict[str, Any]:
     """Histograms of the entropies of each set, with the share that P1 takes of each bin, and a few quantiles."""
-    drawn, numbers = {}, {}
+    histograms, numbers = {}, {}
     for name, image_set in sets.items():
         entropy, width = image_set.traits.entropy, config.proxy.bin_width
         bins = jax.tree.map(np.asarray, histogram.histogram(entropy, width))
         taken = np.bincount(bins.bins[_choose(config, "P1", image_set.traits, 1)[0]], minlength=len(bins.heights))
-        drawn[name] = (bins.edges, bins.heights, taken)
+        histograms[name] = (bins.edges, bins.heights, taken)
         run.save_csv(
             f"histogram-{name}.csv", ("edge", "images", "P1"), zip(bins.edges[:-1], bins.heights, taken, strict=True)
         )
@@ -204,7 +204,7 @@ def _histograms(config: ConfigDict, run: runs.Run, sets: dict[str, images.Prepar
             "share of the tallest bin": float(bins.heights[tallest] / len(entropy)),
             "its share of P1": float(taken[tallest] / max(taken.sum(), 1)),
         }
-    figures.draw_histograms(run, drawn, config.proxy.fraction)
+    figures.draw_histograms(run, histograms, config.proxy.fraction)
     return numbers
 
 

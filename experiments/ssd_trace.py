@@ -1,10 +1,10 @@
 """An SSD's throughput hangs on who has the channel first: where waiting data go before commands, as in MQSim, full
 chips move in convoys, and a device ends far fewer reads a second than where commands go first.
 
-A load, recorded or made, is served by a simulated device, to the nanosecond of an event simulation: latencies, their
-distribution, who held which bus when. Then closed loads of random reads at several queue depths under both orders of
-the bus, beside what closed forms allow; Poisson loads of several rates; and a sweep over designs, with those that none
-beats in cost and latency.
+A load, recorded or synthetic, is served by a simulated device, to the nanosecond of an event simulation: latencies,
+their distribution, who held which bus when. Then closed loads of random reads at several queue depths under both orders
+of the bus, next to what closed forms allow; Poisson loads of several rates; and a sweep over designs, with those that
+none beats in cost and latency.
 
     python launch.py --config=experiments/ssd_trace.py:smoke        half a minute on 2 CPU cores: a small device
     python launch.py --config=experiments/ssd_trace.py              a minute: MQSim's device and one of its traces
@@ -15,7 +15,7 @@ beats in cost and latency.
     python launch.py --config=experiments/ssd_trace.py:paper        the stream of training data of ISP-ML's device
 
 A field of `design` that is not given is the device's own. A trace that is given is served, under any preset; a
-setting without effect on what is done is refused. What the numbers leave out is said below them on the terminal, and in
+setting without effect on what is done is refused. The limits of the numbers stand below them on the terminal, and in
 the report: an ideal mapping collects no garbage, an open load may be beyond the device's capacity, pages may still lie
 in its cache. Under `paper` the device of arXiv 1610.02273 reads 60,000 pages of training data in order; the paper's
 numbers were not at hand, and none is compared with.

@@ -48,7 +48,7 @@ def check_settings(config: ConfigDict) -> None:
 
 
 def main(config: ConfigDict, run: runs.Run) -> dict[str, Any]:
-    """Runs every system in a directory of its own, after a look at the settings of all."""
+    """Runs every system in its own directory, after a check of the settings of all."""
     check_settings(config)
     return {runs.name_of(system): _outcome(system, config, run).result for system in SYSTEMS}
 

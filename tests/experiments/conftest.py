@@ -1,4 +1,4 @@
-"""What the tests of all studies share: the study of a file in its smallest size, and what must hold of any."""
+"""Fixtures for the tests of all experiments: the smoke preset of a file, and checks that hold for any."""
 
 import pytest
 from PIL import Image
@@ -9,7 +9,7 @@ from framework.runs.reporting import report
 
 @pytest.fixture
 def experiment(request, pytestconfig) -> str:
-    """The flag of the smoke preset of the study that the test file is named after."""
+    """The flag of the smoke preset of the experiment that the test file is named after."""
     name = request.path.stem.removeprefix("test_")
     return f"--config={pytestconfig.rootpath / 'experiments' / name}.py:smoke"
 
@@ -42,7 +42,7 @@ def figure_of(tmp_path):
 
 @pytest.fixture
 def refuses(tmp_path):
-    """Runs a study with a setting that it must refuse in so many words, and leave nothing behind."""
+    """Runs an experiment with a setting that it must refuse with these words, and leave nothing behind."""
 
     def check(experiment, config, what: str) -> None:
         with pytest.raises((ValueError, OSError)) as caught:

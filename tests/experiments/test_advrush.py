@@ -41,7 +41,7 @@ def test_the_smoke_study_searches_trains_and_attacks(experiment, launch, stays, 
 
 
 @pytest.mark.long
-def test_a_tenth_of_the_images_chosen_by_entropy_is_searched_in_a_tenth_of_the_steps(experiment, launch, tmp_path):
+def test_a_proxy_of_a_tenth_takes_a_tenth_of_the_steps(experiment, launch, tmp_path):
     flags = ("--config.proxy.fraction=0.1", "--config.proxy.rule=P1", "--config.proxy.base.epochs=1")
     whole = ("--config.data.train=0", "--config.training.epochs=1")
     code, _, errors = launch(experiment, "--workdir=run", *flags, *whole)
@@ -92,14 +92,16 @@ def searched(curvature):
 
 def numbers_over(seeds):
     config = advrush.get_config("smoke")
-    found = {(name, seed): searched(place + 1.0) for place, name in enumerate(advrush.METHODS) for seed in range(seeds)}
+    results = {
+        (name, seed): searched(index + 1.0) for index, name in enumerate(advrush.METHODS) for seed in range(seeds)
+    }
     robust = {"darts": 0.5, "advrush": 0.84}
-    verdicts = {(name, seed): {"clean": 0.9, "pgd-20": robust[name] + 0.01 * seed} for name, seed in found}
-    return advrush.numbers_of(config, list(range(seeds)), found, verdicts), verdicts
+    verdicts = {(name, seed): {"clean": 0.9, "pgd-20": robust[name] + 0.01 * seed} for name, seed in results}
+    return advrush.numbers_of(config, list(range(seeds)), results, verdicts), verdicts
 
 
 @pytest.mark.parametrize(("seeds", "words"), [(1, "one seed, no interval"), (2, "two seeds, no interval")])
-def test_the_difference_of_too_few_seeds_is_no_gain_and_has_no_interval(seeds, words):
+def test_the_difference_of_too_few_seeds_has_no_interval(seeds, words):
     numbers, _ = numbers_over(seeds)
     assert numbers["difference"]["accuracy pgd-20"] == pytest.approx(0.34)
     assert "gain" not in numbers
@@ -117,13 +119,13 @@ def test_three_seeds_have_a_gain_and_its_interval():
     assert "no_interval" not in numbers
 
 
-def test_the_caption_tells_of_bars_only_where_they_are_and_names_the_training(figure_of):
+def test_the_caption_names_the_training_and_the_error_bars(figure_of):
     run, caption = figure_of
     figures = _advrush_figures
-    figures.draw_verdicts(run, numbers_over(1)[1], "standard")
+    figures.draw_robustness(run, numbers_over(1)[1], "standard")
     said = "Accuracy of the networks found, after {} training, clean and under attack."
     assert caption("robustness") == said.format("standard") + " One seed, no interval."
-    figures.draw_verdicts(run, numbers_over(3)[1], "trades")
+    figures.draw_robustness(run, numbers_over(3)[1], "trades")
     assert caption("robustness") == said.format("TRADES") + " Means over 3 seeds, bars: standard errors."
 
 
@@ -137,10 +139,10 @@ def test_the_first_images_are_taken_as_small_as_asked():
         np.testing.assert_array_equal(labels, whole.labels[: len(labels)])
 
 
-def test_the_jpeg_preset_steps_as_far_as_the_paper_does_in_each_pixel():
+def test_the_jpeg_preset_steps_as_far_in_a_pixel_as_the_paper():
     small, paper = advrush.get_config("jpeg"), advrush.get_config("paper")
-    moved = lambda config, side: config.search.h / np.sqrt(3 * side**2)
-    assert moved(small, small.data.side) == pytest.approx(moved(paper, 32))
+    step_norm = lambda config, side: config.search.h / np.sqrt(3 * side**2)
+    assert step_norm(small, small.data.side) == pytest.approx(step_norm(paper, 32))
     assert small.epsilon == small.training.epsilon == 8 / 255
 
 
@@ -163,14 +165,14 @@ def test_the_paper_preset_takes_two_real_steps(tmp_path):
     config.search.epochs, config.search.warmup, config.search.form, config.compile = 1, 0, "matrices", "fast"
     rng = np.random.default_rng(0)
     train = rng.random((128, 32, 32, 3)).astype(np.float32), rng.integers(0, 10, 128)
-    found = advrush.searches(config, runs.Run(tmp_path), train, [0])
-    assert set(found) == {("darts", 0), ("advrush", 0)}
+    results = advrush.searches(config, runs.Run(tmp_path), train, [0])
+    assert set(results) == {("darts", 0), ("advrush", 0)}
     rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert [(row["phase"], row["step"]) for row in rows] == [("search darts", 2), ("search advrush", 2)]
     assert rows[0]["curvature"] == 0 < rows[1]["curvature"]
 
 
-def test_doubts_of_the_attacks_are_said_and_kept_for_the_report(tmp_path):
+def test_warnings_of_the_attacks_are_issued_and_reported(tmp_path):
     images = np.random.default_rng(0).uniform(size=(12, 4, 4, 1)).astype(np.float32)
     weights = np.random.default_rng(1).normal(size=(16, 3)).astype(np.float32)
     probabilities = lambda x: jax.nn.softmax(x.reshape(len(x), -1) @ weights / 10)
@@ -178,10 +180,10 @@ def test_doubts_of_the_attacks_are_said_and_kept_for_the_report(tmp_path):
     config = ConfigDict({"epsilon": 0.1, "training": {"step_size": 0.1}, "attacks": ("fgsm",), "compile": "fast"})
     with runs.open_run(tmp_path / "run", {"seed": 0}) as run:
         with pytest.warns(attacks.GradientMaskingWarning, match="darts-0: the network gives probabilities"):
-            found = attack_evaluation.attack(config, run, "darts-0", probabilities, test, jax.random.key(0))
-        assert set(found) == {"clean", "fgsm"}
+            accuracies = attack_evaluation.attack(config, run, "darts-0", probabilities, test, jax.random.key(0))
+        assert set(accuracies) == {"clean", "fgsm"}
         assert (
-            attack_evaluation.attack(config, run, "darts-0", None, test, None) == found
+            attack_evaluation.attack(config, run, "darts-0", None, test, None) == accuracies
         )  # of the file, without a word
         assert len(attack_evaluation.read_warnings(run)) == 1
         attack_evaluation.attack(

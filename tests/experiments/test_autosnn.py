@@ -86,41 +86,41 @@ def recordings(tmp_path):
 
 
 def test_files_of_a_class_that_are_no_recordings_are_named(recordings):
-    given = lambda **more: datasets.sets(small(**{"data.events": str(recordings), "space.steps": 3} | more))
+    read = lambda **more: datasets.sets(small(**{"data.events": str(recordings), "space.steps": 3} | more))
     with pytest.raises(ValueError, match=r"data.train and data.test count images: of data.events all"):
-        given(**{"data.train": 5})
+        read(**{"data.train": 5})
     with pytest.raises(ValueError, match=r"0\.bin: steps must be, by count, at most the 40 events; got 41"):
-        given(**{"space.steps": 41})
+        read(**{"space.steps": 41})
     (recordings / "left" / "0.bin").rename(recordings / "left" / "0.BIN")
     (recordings / "left" / ".hidden").touch()
-    assert len(given().test.labels) == 4
+    assert len(read().test.labels) == 4
     (recordings / "left" / "readme.txt").touch()
     with pytest.raises(
         ValueError, match=r"left/readme\.txt is no recording \(\.bin, \.dat, \.aedat4\): take it out of"
     ):
-        given()
+        read()
     (recordings / "left" / "readme.txt").unlink()
     (recordings / "middle").mkdir()
     with pytest.raises(ValueError, match="middle holds no recordings"):
-        given()
+        read()
 
 
-def test_what_a_reader_warns_of_is_said_and_noted(recordings):
+def test_warnings_of_a_reader_are_issued_and_noted(recordings):
     """A file that its recorder did not close."""
     settings = small(**{"data.events": str(recordings), "space.steps": 3})
     assert datasets.sets(settings).note == ""
     events = [(k % 34, 0, k, 0) for k in range(40)]
     (recordings / "left" / "a.aedat4").write_bytes(uncompressed([events], (34, 34), closed=False))
     with pytest.warns(UserWarning, match=r"a\.aedat4: the recorder did not close the file"):
-        given = datasets.sets(settings)
-    assert "a.aedat4: the recorder did not close the file" in given.note
+        sets = datasets.sets(settings)
+    assert "a.aedat4: the recorder did not close the file" in sets.note
 
 
-def test_a_folder_of_recordings_is_divided_into_frames_of_each_part(recordings):
-    given = datasets.sets(small(**{"data.events": str(recordings), "space.steps": 3}))
-    assert given.train.images.shape == (13, 3, 34, 34, 2)
-    assert (len(given.validation.labels), len(given.test.labels), given.classes) == (3, 4, 2)
-    for part in (given.train, given.validation, given.test):
+def test_a_folder_of_recordings_becomes_frames_of_each_part(recordings):
+    sets = datasets.sets(small(**{"data.events": str(recordings), "space.steps": 3}))
+    assert sets.train.images.shape == (13, 3, 34, 34, 2)
+    assert (len(sets.validation.labels), len(sets.test.labels), sets.classes) == (3, 4, 2)
+    for part in (sets.train, sets.validation, sets.test):
         right = part.images[..., 17:, :].sum((1, 2, 3, 4)) > 0
         np.testing.assert_array_equal(right, part.labels == 1)
         assert (part.images.sum((1, 2, 3, 4)) == 40).all()
@@ -140,7 +140,7 @@ def test_the_paper_preset_has_the_papers_sizes():
 
 @pytest.mark.long
 def test_the_paper_preset_takes_two_real_steps():
-    """Of the supernet's training, as the study makes it, on images as TFDS gives them."""
+    """Of the supernet's training, as the experiment makes it, on images as TFDS gives them."""
     config = autosnn.get_config("paper")
     rng, settings = np.random.default_rng(0), config.space
     part = datasets.Part(rng.random((192, 32, 32, 3)).astype(np.float32), rng.integers(0, 10, 192))
@@ -149,7 +149,7 @@ def test_the_paper_preset_takes_two_real_steps():
     trainer = autosnn._trainer(
         config, part, search.space(settings.channels, (32, 32, 3), 10, **options), config.training
     )
-    state, seen = advance(trainer.step, trainer.init(jax.random.key(0), 192), tuple(map(jnp.asarray, part)), 2)
+    state, metrics = advance(trainer.step, trainer.init(jax.random.key(0), 192), tuple(map(jnp.asarray, part)), 2)
     assert int(state.inner.step) == 2
-    assert np.isfinite(seen["loss"]).all()
-    assert (seen["spikes"] > 0).all()
+    assert np.isfinite(metrics["loss"]).all()
+    assert (metrics["spikes"] > 0).all()

@@ -76,7 +76,7 @@ def test_a_bad_setting_is_one_line_on_the_terminal(experiment, refused):
     assert "unknown pair of codes 'phase'" in refused(experiment, "--config.pairs=('phase',)", "--workdir=run")
 
 
-def test_the_gain_at_equal_operations_is_the_height_above_the_line():
+def test_the_gain_at_equal_operations_is_measured_from_the_line():
     pair = lambda accuracy, used: (np.array([accuracy]), np.array([used]))
     lif = {2: pair(0.5, 100.0), 4: pair(0.7, 200.0)}
     for used, line in ((50.0, 0.5), (150.0, 0.6), (900.0, 0.7)):
@@ -103,12 +103,12 @@ def test_the_paper_preset_takes_two_real_steps():
     params = snn.init(jax.random.key(0), layers, (32, 32, 3))
 
     def loss(params):
-        logits, moved = snn.forward(layers, params, images, train=True)
-        return (logits**2).mean(), moved
+        logits, new_params = snn.forward(layers, params, images, train=True)
+        return (logits**2).mean(), new_params
 
     for _ in range(2):
-        gradient, moved = jax.grad(loss, has_aux=True)(params)
-        params = jax.tree.map(lambda p, g: p - 1e-3 * g, moved, gradient)
+        gradient, new_params = jax.grad(loss, has_aux=True)(params)
+        params = jax.tree.map(lambda p, g: p - 1e-3 * g, new_params, gradient)
     before, behind = coding.pair("phase-burst")
     spiking = snn.convert(layers, params, images, input_code=before, hidden_code=behind)
     outputs = snn.run(spiking, images, 2)

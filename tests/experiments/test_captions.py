@@ -86,10 +86,10 @@ def test_isp_ml(figure_of, seeds):
     config.rates = (0.1,)
     accuracy = np.linspace(0.5, 1.0, 2 * seeds).reshape(1, 1, seeds, 2)
     time = {1: np.array([1.0, 2.0])}
-    found = Curves(time, {"centre": accuracy, "worker_mean": accuracy}, np.zeros((1, 1, seeds), bool), {1: 1.0})
-    records = [record for name in ("sync", "easgd") for record in isp_ml._records(config, name, 8, found)]
+    curves = Curves(time, {"centre": accuracy, "worker_mean": accuracy}, np.zeros((1, 1, seeds), bool), {1: 1.0})
+    records = [record for name in ("sync", "easgd") for record in isp_ml._records(config, name, 8, curves)]
     assert all(("error_centre" in record) == (seeds >= 3) for record in records)
-    _isp_figures.draw_accuracy(run, config, {("sync", 8): found})
+    _isp_figures.draw_accuracy(run, config, {("sync", 8): curves})
     _isp_figures.draw_times(run, records, seeds)
     _isp_figures.draw_periods(run, records, 8, 100, seeds)
     assert_says(caption("accuracy"), seeds, with_intervals=False)

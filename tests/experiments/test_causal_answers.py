@@ -24,7 +24,7 @@ def small(**settings):
 
 
 @pytest.fixture
-def own(tmp_path):
+def answer_files(tmp_path):
     """A folder with the answers about the pendulum, to be changed."""
     folder = tmp_path / "answers"
     folder.mkdir()
@@ -90,7 +90,7 @@ def test_the_judgement_of_a_wording_is_that_of_a_plain_count(sample):
         assert numbers["f1"][variant] == pytest.approx(2 * right / (len(claims) + 2))
 
 
-def test_without_a_way_out_the_model_denies_every_edge_of_hidden_names():
+def test_without_unknown_the_model_denies_edges_of_hidden_names():
     """And the vote without "unknown" takes that for certainty."""
     numbers = judged(causal_answers.get_config("default"))
     assert [row["unknown"]["anonymous"] for row in numbers["by_wording"]] == [1, 1, 1, 1, 0]
@@ -99,24 +99,27 @@ def test_without_a_way_out_the_model_denies_every_edge_of_hidden_names():
     assert numbers["committed"]["claims"]["anonymous"] == 0
 
 
-def test_the_precision_of_no_claim_is_left_out(own):
-    numbers = judged(small(**{"answers.dir": str(own)}))["answers"]
+def test_the_precision_of_no_claim_is_left_out(answer_files):
+    numbers = judged(small(**{"answers.dir": str(answer_files)}))["answers"]
     assert numbers["precision"]["anonymous"] is None
     assert numbers["f1"]["anonymous"] == numbers["recall"]["anonymous"] == 0
     assert scores.mean([None, 0.5, 1.0]) == 0.75
 
 
-def test_answers_of_ones_own_are_judged_in_place_of_the_packaged_ones(own):
-    assert judged(small(**{"answers.dir": str(own)})) == judged(small())
+def test_your_own_answers_replace_the_packaged_ones(answer_files):
+    assert judged(small(**{"answers.dir": str(answer_files)})) == judged(small())
     turned = {"a->b": "b->a", "b->a": "a->b"}
-    change(own / "pendulum.json", lambda rows: [r | {"answer": turned.get(r["answer"], r["answer"])} for r in rows])
-    assert judged(small(**{"answers.dir": str(own)}))["answers"]["f1"]["real"] == 0
+    change(
+        answer_files / "pendulum.json",
+        lambda rows: [r | {"answer": turned.get(r["answer"], r["answer"])} for r in rows],
+    )
+    assert judged(small(**{"answers.dir": str(answer_files)}))["answers"]["f1"]["real"] == 0
 
 
-def test_files_of_different_samples_are_refused(own, tmp_path):
-    change(own / "pendulum__permuted.json", lambda rows: [row for row in rows if row["sample"] < 4])
+def test_files_of_different_samples_are_refused(answer_files, tmp_path):
+    change(answer_files / "pendulum__permuted.json", lambda rows: [row for row in rows if row["sample"] < 4])
     with pytest.raises(ValueError, match=r"answers\.dir: all files must hold the same samples, .* \[\(0, 1, 2, 3\), "):
-        runs.execute(causal_answers, small(**{"answers.dir": str(own)}), tmp_path / "run")
+        runs.execute(causal_answers, small(**{"answers.dir": str(answer_files)}), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
@@ -134,8 +137,8 @@ SEEDS = (3, 4, 5)
 
 
 @pytest.fixture(scope="module")
-def study(tmp_path_factory):
-    """A study of the pendulum and two seeds: its result, its rows, its tables."""
+def small_run(tmp_path_factory):
+    """A run of the pendulum with two seeds: its result, its rows, its tables."""
     config, path = small(seed=SEEDS[0], seeds=len(SEEDS)), tmp_path_factory.mktemp("study")
     result = runs.execute(causal_answers, config, path).result
     with jax.enable_x64(True):
@@ -144,8 +147,8 @@ def study(tmp_path_factory):
 
 
 @pytest.mark.long
-def test_a_row_of_metrics_is_a_seed_of_a_system_and_the_result_their_mean(study):
-    result, rows, _ = study
+def test_the_result_is_the_mean_of_the_rows_of_metrics(small_run):
+    result, rows, _ = small_run
     assert [(row["system"], row["seed"]) for row in rows] == [("pendulum", seed) for seed in SEEDS]
     for measure in ("shd", "cpdag_shd"):
         for arm in causal_answers.ARMS:
@@ -158,8 +161,8 @@ def test_a_row_of_metrics_is_a_seed_of_a_system_and_the_result_their_mean(study)
         assert result["gain_error"]["fixed"][variant] == pytest.approx(np.std(gains, ddof=1) / np.sqrt(3))
 
 
-def test_a_system_is_described_as_it_is(study):
-    (system,), tables = study[0]["systems"], study[2]
+def test_a_system_is_described_as_it_is(small_run):
+    (system,), tables = small_run[0]["systems"], small_run[2]
     assert (system["name"], system["columns"], system["edges"]) == ("pendulum", 4, 2)
     for name in ("varsortability", "r2_sortability"):
         mean = np.mean([getattr(sortability, name)(x, physics.graph(PENDULUM)) for x in tables])
@@ -167,9 +170,9 @@ def test_a_system_is_described_as_it_is(study):
 
 
 @pytest.mark.long
-def test_each_arm_is_a_fit_by_itself(study):
+def test_each_arm_is_a_fit_by_itself(small_run):
     """Of a system whose graph stands alone in its class: equivalent ones tie, and rounding takes one of them."""
-    _, (row, *_), (x, *_) = study
+    _, (row, *_), (x, *_) = small_run
     learner, subject = causal_answers._learner(small()), causal_answers._subject(small(), PENDULUM)
     shd = lambda graph: int(graph_distance.compare(physics.graph(PENDULUM), graph)["shd"])
     no_prior = shd(causal.fit(x, None, learner).graph)
@@ -218,9 +221,9 @@ def test_the_paper_preset_takes_two_real_steps():
         system = causal_answers._systems(config)[-2]
         subject = causal_answers._subject(config, system)
         table = causal_answers._tables(config, system, keys.for_seeds(0))[0]
-        given = causal.problem(table, subject.prior("permuted"), learner)
-        first, _ = causal.step(causal.init(given, learner), given, learner)
-        second, measured = causal.step(first, given, learner)
+        problem = causal.problem(table, subject.prior("permuted"), learner)
+        first, _ = causal.step(causal.init(problem, learner), problem, learner)
+        second, measured = causal.step(first, problem, learner)
     assert table.shape == (1000, 6)
     assert np.any(second.params != first.params)
     assert np.isfinite(float(measured["objective"]))

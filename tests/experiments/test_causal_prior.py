@@ -62,8 +62,8 @@ def test_the_paper_preset_takes_two_real_steps():
     config = causal_prior.get_config("paper")
     with jax.enable_x64(True):
         learner = fits.make_learner(config, "standardize", "unequal")
-        study = tasks.generate(config, config.data.standardised_samples, 2)
-        problem = causal.problem(study.tables[0], study.priors[0], learner)
+        task = tasks.generate(config, config.data.standardised_samples, 2)
+        problem = causal.problem(task.tables[0], task.priors[0], learner)
         np.testing.assert_allclose(np.diagonal(problem.covariance), 1)
         first, _ = causal.step(causal.init(problem, learner), problem, learner)
         second, metrics = causal.step(first, problem, learner)

@@ -8,7 +8,7 @@ from experiments.parts.causal_prior import scores
 CHAIN = np.eye(3, k=1, dtype=bool)  # 0 -> 1 -> 2
 
 
-def test_a_graph_is_measured_by_edges_by_classes_and_by_interventions():
+def test_a_graph_is_measured_by_edges_classes_interventions():
     """Counted by hand: the chain turned round is of the same class, and two edges away."""
     measured = scores.measures(CHAIN, CHAIN.T)
     assert (measured["shd"], measured["cpdag_shd"], measured["skeleton_f1"], measured["auprc"]) == (2, 0, 1, "")

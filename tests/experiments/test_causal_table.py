@@ -73,12 +73,12 @@ def test_open_directions_are_reported_everywhere(experiment, launch, table, tmp_
 def test_a_note_explains_measures_that_count_open_edges():
     """Next to a truth a chain may have no error at all, and not one direction that the data tell."""
     graph = np.eye(3, k=1, dtype=bool)
-    study = Task(("a", "b", "c"), [0], [np.zeros((9, 3))], [graph], [], note="Own table.")
+    task = Task(("a", "b", "c"), [0], [np.zeros((9, 3))], [graph], [], note="Own table.")
     result = lambda direction: SimpleNamespace(graph=graph, direction=graph * causal.DIRECTIONS.index(direction))
-    note = tables.explain_open_edges(study, result("open")).note
+    note = tables.explain_open_edges(task, result("open")).note
     assert note.startswith("Own table.\n\n2 of 2 edges are open. Against the truth, shd, f1,")
-    assert tables.explain_open_edges(study, result("compelled")) == study
-    assert tables.explain_open_edges(study._replace(truths=[]), result("open")).note == "Own table."
+    assert tables.explain_open_edges(task, result("compelled")) == task
+    assert tables.explain_open_edges(task._replace(truths=[]), result("open")).note == "Own table."
 
 
 @pytest.mark.slow

@@ -12,34 +12,34 @@ from framework.runs.reporting import report
 def small(**settings):
     config = isp_ml.get_config("smoke")
     quick = {"data.train": 160, "data.amplify": 1, "rates": (0.1, 0.3), "periods": (1, 2), "looks": 4, "epochs": 1}
-    if {"rule", "period"} & set(settings):  # which leave the study's periods without effect
+    if {"rule", "period"} & set(settings):  # which leave the grid's periods without effect
         del quick["periods"]
     config.update_from_flattened_dict(quick | {"ssd.channels": 2, "host.data_gb": 0.5} | settings)
     return config
 
 
 @pytest.mark.long
-def test_the_smoke_study_shows_the_claim_on_eight_devices_as_on_one(experiment, launch, tmp_path):
-    found = []
+def test_smoke_shows_the_claim_on_eight_devices_as_on_one(experiment, launch, tmp_path):
+    results = []
     for devices in (1, 8):
         code, _, errors = launch(experiment, f"--workdir=run{devices}", f"--jax_num_cpu_devices={devices}")
         assert code == 0, errors
         assert ("8 workers on 8 devices" in errors) == (devices == 8)
-        found.append(json.loads((tmp_path / f"run{devices}" / "result.json").read_text()))
-    one, eight = (report.scalars(result) for result in found)
+        results.append(json.loads((tmp_path / f"run{devices}" / "result.json").read_text()))
+    one, eight = (report.scalars(result) for result in results)
     assert one == pytest.approx(eight, rel=1e-4)
     for name, (value, spread) in isp_ml.EXPECTED["smoke"].items():
         assert one[name] == pytest.approx(value, abs=1.5 * spread), name
-    assert min(found[0]["accuracy"].values()) > 0.8
-    seconds = found[0]["seconds"]
+    assert min(results[0]["accuracy"].values()) > 0.8
+    seconds = results[0]["seconds"]
     assert seconds["downpour x8 every 4"] > seconds["downpour x8 every 1"]
-    host = list(found[0]["host"]["host"].values())
+    host = list(results[0]["host"]["host"].values())
     assert host == sorted(host, reverse=True)
     assert host[0] > 2 * host[-1] == 2 * host[-2]
-    ahead = list(found[0]["host"]["overlapped"].values())
+    ahead = list(results[0]["host"]["overlapped"].values())
     assert all(least <= plain <= 2 * least for least, plain in zip(ahead, host, strict=True))
     assert ahead[0] < host[0]
-    page = list(found[0]["page_ms"].values())
+    page = list(results[0]["page_ms"].values())
     assert page == sorted(page, reverse=True)
     drawn = ["accuracy", "distortion", "host", "period", "time", "widths"]
     assert sorted(path.stem for path in (tmp_path / "run1").glob("figures/*.png")) == drawn
@@ -104,11 +104,11 @@ def test_settings_without_effect_are_refused(settings, what, refuses):
     refuses(isp_ml, small(**settings), what)
 
 
-def test_images_that_do_not_fit_a_page_are_refused_before_any_work():
+def test_images_that_do_not_fit_a_page_are_refused_at_once():
     images = np.zeros((40, 10, 900), np.uint8)
-    given = trainings.Pages(images, np.zeros((40, 10), np.int32), None, None, 255)
+    pages = trainings.Pages(images, np.zeros((40, 10), np.int32), None, None, 255)
     with pytest.raises(ValueError, match="a page of 10 samples takes 9010 bytes"):
-        trainings.check(small(), given, (2,))
+        trainings.check(small(), pages, (2,))
 
 
 @pytest.mark.slow

@@ -4,8 +4,7 @@ import pytest
 
 from experiments import advrush, autosnn, proxy_data
 from experiments.parts.proxy_data import datasets as images
-from experiments.parts.proxy_data import figures as pictures
-from experiments.parts.proxy_data import proxies, ranks
+from experiments.parts.proxy_data import figures, proxies, ranks
 from experiments.parts.proxy_data import searches as search
 from framework import data, runs
 from framework.nas import darts, nasbench201
@@ -27,7 +26,7 @@ def proxy(**changes):
 
 @pytest.mark.long
 def test_smoke_shows_every_part(experiment, launch, tmp_path):
-    """Through the command line, once: numbers, tables and pictures."""
+    """Through the command line, once: numbers, tables and figures."""
     code, output, errors = launch(experiment, "--workdir=run")
     assert code == 0, errors
     assert "tau" in output
@@ -66,8 +65,8 @@ def test_the_paper_preset_takes_two_real_steps(run):
     plan = ranks.batches(np.arange(len(labels)), 1, settings.batch, seed=0)[None]
     assert plan.shape == (1, 2, settings.batch)
     drawn = ranks.draw_architectures(jax.random.key(0), 1)
-    found = ranks.accuracies(run, "ranks", net, settings.rate, drawn, plan, 2, train, test, 0, fast)
-    assert 0 <= found.item() <= 1
+    accuracies = ranks.accuracies(run, "ranks", net, settings.rate, drawn, plan, 2, train, test, 0, fast)
+    assert 0 <= accuracies.item() <= 1
     settings = config.search
     net = darts.Supernet(settings.channels, settings.cells, 10)
     part = rng.permutation(len(labels))[None, : 4 * settings.batch]
@@ -121,11 +120,11 @@ def test_the_note_names_the_best_rule_where_there_are_several():
 def rankings(seeds):
     rng, truth = np.random.default_rng(0), np.linspace(0.2, 0.8, 12)
     ways = [ranks.WHOLE, *(f"{rule}, {kind}" for kind in ranks.KINDS for rule in ("P1", "random"))]
-    found = {way: truth[:, None] + 0.1 * rng.normal(size=(12, seeds)) for way in ways}
-    return found, truth.astype(np.float32)
+    accuracies = {way: truth[:, None] + 0.1 * rng.normal(size=(12, seeds)) for way in ways}
+    return accuracies, truth.astype(np.float32)
 
 
-def test_taus_have_intervals_from_three_seeds_on_and_one_seed_has_no_other_to_be_held_against():
+def test_taus_have_intervals_from_three_seeds_on():
     one, two, three = (ranks.taus(*rankings(seeds), seed=0, seeds=seeds) for seeds in (1, 2, 3))
     assert "tau_between_seeds" not in one
     assert two["tau_between_seeds"] < 1
@@ -139,13 +138,13 @@ def test_taus_have_intervals_from_three_seeds_on_and_one_seed_has_no_other_to_be
     assert gain["low"] < gain["mean"] < gain["high"]
 
 
-def test_captions_tell_of_intervals_and_of_a_second_seed_only_where_they_are_drawn(figure_of):
+def test_captions_mention_only_what_the_figures_show(figure_of):
     run, caption = figure_of
     for seeds, intervals, dotted in ((1, False, False), (2, False, True), (3, True, True)):
-        pictures.draw_ranks(run, ranks.taus(*rankings(seeds), 0, seeds), "the table", 12, seeds)
+        figures.draw_ranks(run, ranks.taus(*rankings(seeds), 0, seeds), "the table", 12, seeds)
         assert ("95 % intervals" in caption("ranks")) == intervals
         assert ("Dotted" in caption("ranks")) == dotted
-        pictures.draw_cells(run, {"full": {"P1": np.linspace(0, 1, seeds)}}, {"full": {"P1": 10}})
+        figures.draw_cells(run, {"full": {"P1": np.linspace(0, 1, seeds)}}, {"full": {"P1": 10}})
         assert ("standard errors" in caption("cells")) == intervals
         for name in ("ranks", "cells"):
             assert caption(name).endswith({1: " One seed, no interval.", 2: " Two seeds, no interval."}.get(seeds, "."))
@@ -153,8 +152,8 @@ def test_captions_tell_of_intervals_and_of_a_second_seed_only_where_they_are_dra
 
 @pytest.mark.slow
 def test_a_bad_flag_ends_in_one_line(pytestconfig, refused):
-    study = pytestconfig.rootpath / "experiments" / "proxy_data.py"
-    line = refused(f"--config={study}:smoke", "--config.proxy.rule=P4")
+    path = pytestconfig.rootpath / "experiments" / "proxy_data.py"
+    line = refused(f"--config={path}:smoke", "--config.proxy.rule=P4")
     assert "proxy.rule='P4' has no effect, since search.rules says which rules choose" in line
 
 
@@ -169,7 +168,7 @@ def test_a_fraction_of_one_is_every_image(run, digits):
 
 
 @pytest.mark.slow
-def test_a_proxy_comes_from_a_file_of_entropies_by_the_sets_own_indices(run, digits, tmp_path):
+def test_a_proxy_from_a_file_of_entropies_uses_the_sets_indices(run, digits, tmp_path):
     """Ten images of rare entropy, the last ones of the set: P1 takes them all, in whatever order the set is read."""
     path = tmp_path / "entropy.txt"
     entropy = np.where(np.arange(1437) < 1427, 0.1, 1e-6)
@@ -214,19 +213,19 @@ def test_a_fit_of_any_length_is_a_plain_loop_of_sgd():
     fit = jax.jit(lambda steps: ranks.fit(loss, {"w": np.ones(3, np.float32)}, plan, steps, 0.1, (x, y))["w"])
     for steps in (4, 10):
         w, velocity = np.ones(3), np.zeros(3)
-        for place in range(steps):
-            rows = plan[place]
+        for index in range(steps):
+            rows = plan[index]
             gradient = 2 * x[rows].T @ (x[rows] @ w - y[rows]) / 6 + 5e-4 * w
             velocity = 0.9 * velocity + gradient
-            w = w - 0.05 * (1 + np.cos(np.pi * place / steps)) * (gradient + 0.9 * velocity)
+            w = w - 0.05 * (1 + np.cos(np.pi * index / steps)) * (gradient + 0.9 * velocity)
         np.testing.assert_allclose(fit(steps), w, rtol=1e-4)
 
 
 @pytest.mark.slow
 def test_one_hot_alphas_end_in_the_genotype_they_were_made_of():
     alphas = darts.init_alphas(jax.random.key(3))
-    found = darts.derive_genotype(alphas)
-    fixed = search.one_hot(found)
+    genotype = darts.derive_genotype(alphas)
+    fixed = search.one_hot(genotype)
     weights = jax.nn.softmax(fixed.normal)
     assert set(np.unique(weights).tolist()) == {0.0, 1.0}
     kept = {
@@ -234,14 +233,14 @@ def test_one_hot_alphas_end_in_the_genotype_they_were_made_of():
         for row, edge in zip(weights, darts.EDGES, strict=True)
         if row.argmax() != darts.OPERATIONS.index("none")
     }
-    assert kept == {(name, (source, 2 + place // 2)) for place, (name, source) in enumerate(found.normal)}
+    assert kept == {(name, (source, 2 + index // 2)) for index, (name, source) in enumerate(genotype.normal)}
 
 
 @pytest.mark.slow
 def test_searches_take_a_tenth_by_flags_of_their_own(run):
-    """Both studies that search have the same settings, whole by default; recordings of events have no entropy."""
-    for study in (advrush, autosnn):
-        config = study.get_config("smoke")
+    """Both experiments that search have the same settings, whole by default; recordings of events have no entropy."""
+    for experiment in (advrush, autosnn):
+        config = experiment.get_config("smoke")
         assert proxies.rows(config, run) == slice(None)
         config.proxy.update({"fraction": 0.1, "rule": "random"})
         rows = proxies.rows(config, run, 1000)

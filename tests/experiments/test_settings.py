@@ -24,7 +24,7 @@ def changed(experiment, preset="smoke", **changes):
     return config
 
 
-def test_a_changed_setting_under_an_unused_name_is_refused_with_the_reason():
+def test_a_changed_setting_without_effect_is_refused():
     preset = ConfigDict({"a": {"b": 1, "c": (1, 2)}, "ab": 3, "d": config_dict.placeholder(str)})
     refused = lambda **changes: changed_like(preset, changes)
     unused = {"a": "nothing reads it", "d": "nor this"}
@@ -80,7 +80,7 @@ UNUSED = [
     (autosnn, {"proxy__rule": "P2"}, "proxy.rule='P2' has no effect, since proxy.fraction is 1"),
     (advrush, {"proxy__base__epochs": 2}, "proxy.base.epochs=2 has no effect, since proxy.fraction is 1"),
     (advrush, {"proxy__fraction": 0.1, "proxy__rule": "random", "proxy__base__epochs": 2}, "proxy.base.epochs=2 has"),
-    (advrush, {"proxy__fraction": 0.1, "proxy__rule": "el2n", "proxy__entropy": "e.txt"}, "the rule el2n looks at no"),
+    (advrush, {"proxy__fraction": 0.1, "proxy__rule": "el2n", "proxy__entropy": "e.txt"}, "the rule el2n uses no"),
     (advrush, {"proxy__fraction": 0.1, "proxy__rule": "entropy_top", "proxy__bin_width": 1.0}, "proxy.bin_width=1.0"),
     (advrush, {"proxy__fraction": 0.1, "proxy__entropy": __file__, "proxy__base__depth": 14}, "proxy.base.depth=14"),
     (advrush, {"training__beta": 1.0}, "training.beta=1.0 has no effect, since it is of trades"),
@@ -145,7 +145,7 @@ def test_a_file_that_is_not_there_is_refused_with_its_setting(experiment, change
     assert str(error.value).startswith(list(changes)[-1].replace("__", "."))
 
 
-def test_the_tour_looks_at_the_settings_of_all_before_it_begins_with_the_first(refuses):
+def test_the_tour_checks_all_settings_before_it_begins(refuses):
     tour.check_settings(tour.get_config())
     config = changed(tour, proxy_data__proxy__rule="P2")
     refuses(tour, config, "proxy_data: proxy.rule='P2' has no effect")

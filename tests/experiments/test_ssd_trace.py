@@ -147,7 +147,7 @@ def test_a_trace_that_is_given_is_served_by_the_smoke_too(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_closed_replay_has_as_many_requests_in_flight_as_asked_for(tmp_path):
+def test_a_closed_replay_keeps_the_number_of_requests_in_flight(tmp_path):
     """Times in seconds without their unit are warned of on the terminal and in the report."""
     (tmp_path / "a.trace").write_text("\n".join(f"{i} 0 {16 * i} 16 1" for i in range(40)))
     settings = {"load.trace": str(tmp_path / "a.trace"), "load.replay": "closed", "load.queue_depth": 1}
@@ -207,8 +207,8 @@ def test_the_design_is_the_device_with_the_fields_that_are_given():
 @pytest.mark.slow
 def test_the_designs_of_a_sweep_have_no_page_map():
     designs = ssd_trace.draw_designs(ssd_presets.enterprise_tlc(), 4, 0)
-    assert {(each.ftl.mapping, each.ftl.precondition) for each in designs} == {("ideal", "none")}
-    assert [each.geometry.channels for each in designs] == [8, 16, 32, 8]
+    assert {(design.ftl.mapping, design.ftl.precondition) for design in designs} == {("ideal", "none")}
+    assert [design.geometry.channels for design in designs] == [8, 16, 32, 8]
 
 
 def test_the_paper_preset_reads_training_data_in_order():

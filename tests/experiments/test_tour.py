@@ -8,13 +8,13 @@ from framework import runs
 from tests import browser
 
 
-def test_the_tour_gives_each_system_its_own_settings_and_its_own_seed(monkeypatch, tmp_path):
-    seen = []
+def test_the_tour_gives_every_system_its_settings_and_the_seed(monkeypatch, tmp_path):
+    calls = []
 
     def execute(system, config, path, tensorboard):
         assert tensorboard
         nodes = config.get("data", {}).get("nodes")
-        seen.append((runs.name_of(system), config.preset, config.seed, config.seeds, nodes, path.name))
+        calls.append((runs.name_of(system), config.preset, config.seed, config.seeds, nodes, path.name))
         return runs.Outcome(path, {"number": 1}, [], ran=True)
 
     monkeypatch.setattr(tour.runs, "execute", execute)
@@ -24,8 +24,8 @@ def test_the_tour_gives_each_system_its_own_settings_and_its_own_seed(monkeypatc
     config.proxy_data.ranks.table = ""  # of the shared data, which need not be here
     names = [runs.name_of(system) for system in tour.SYSTEMS]
     assert tour.main(config, runs.Run(tmp_path, follow=lambda: None)) == {name: {"number": 1} for name in names}
-    assert seen[0] == ("causal_prior", "default", 7, 3, 12, "causal_prior")
-    assert [(*one[:4], one[5]) for one in seen] == [(name, "default", 7, 3, name) for name in names]
+    assert calls[0] == ("causal_prior", "default", 7, 3, 12, "causal_prior")
+    assert [(*one[:4], one[5]) for one in calls] == [(name, "default", 7, 3, name) for name in names]
 
 
 @pytest.mark.slow
@@ -45,17 +45,17 @@ def test_without_flags_the_tour_ends_with_one_page_and_a_table(launch, tmp_path)
     assert "runs/tour-smoke/report.html" in notes.pop()
     assert [note.split(":")[0] for note in notes] == [name for name in dict.fromkeys(rows) if name != "causal_prior"]
     for metrics in folder.rglob("metrics.jsonl"):
-        places = [place(json.loads(line)) for line in metrics.read_text().splitlines()]
+        places = [row_key(json.loads(line)) for line in metrics.read_text().splitlines()]
         assert len(set(places)) == len(places), metrics
     if browser.executable():
         with browser.opened(tmp_path / "profile") as opened:
             for report, width in itertools.product(folder.rglob("report.html"), (400, 1400)):
                 opened.open(report, width)
-                found = opened.look()
+                page_state = opened.look()
                 assert opened.errors() == []
-                assert (found["wide"] <= width, found["broken"], found["hidden"]) == (True, 0, 0), report
+                assert (page_state["wide"] <= width, page_state["broken"], page_state["hidden"]) == (True, 0, 0), report
 
 
-def place(row):
-    """What tells a row from all others: its step, its seed and its words."""
+def row_key(row):
+    """The key of a row: its step, its seed and its words."""
     return tuple((key, value) for key, value in row.items() if key in ("step", "seed") or isinstance(value, str))

@@ -38,9 +38,9 @@ def sets(config: ConfigDict) -> Sets:
     whole, test = (data.images(config.data.name, split, config.data.dir or None) for split in ("train", "test"))
     count = _count(config.data.train, len(whole.labels), "train")
     held = _count_validation(config, count)
-    part = lambda image_set, kept: Part(np.float32(image_set.images[kept]) / image_set.maximum, image_set.labels[kept])
-    kept = slice(_count(config.data.test, len(test.labels), "test"))
-    return Sets(part(whole, slice(held)), part(whole, slice(held, count)), part(test, kept), whole.classes)
+    part = lambda image_set, rows: Part(np.float32(image_set.images[rows]) / image_set.maximum, image_set.labels[rows])
+    rows = slice(_count(config.data.test, len(test.labels), "test"))
+    return Sets(part(whole, slice(held)), part(whole, slice(held, count)), part(test, rows), whole.classes)
 
 
 def _read_recordings(config: ConfigDict) -> Sets:
@@ -65,7 +65,7 @@ def _read_recordings(config: ConfigDict) -> Sets:
     labels = np.array([c for _, c in files], np.int32)[order]
     rest, test = np.arange(len(order)) % 5 != 0, np.arange(len(order)) % 5 == 0
     held = _count_validation(config, int(rest.sum()))
-    part = lambda kept: Part(images[kept], labels[kept])
+    part = lambda rows: Part(images[rows], labels[rows])
     return Sets(part(np.flatnonzero(rest)[:held]), part(np.flatnonzero(rest)[held:]), part(test), len(classes), note)
 
 
@@ -94,7 +94,7 @@ def _count(count: int, there: int, what: str) -> int:
 
 
 def _count_validation(config: ConfigDict, count: int) -> int:
-    """How many of the training images come before those that judge candidates."""
+    """Counts the training images, which come before those for the validation of candidates."""
     held = count - round(config.data.validation * count)
     if not 0 < held < count:
         raise ValueError(f"{count} images do not divide into training and validation by {config.data.validation}")

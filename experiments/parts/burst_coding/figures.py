@@ -20,8 +20,12 @@ def draw_curves(run: runs.Run, accuracy: list[float], curves: Mapping[str, list[
     hidden = list(dict.fromkeys(name.partition("-")[2] for name in curves))
     starts = []
     for name, pair_curves in curves.items():
-        before, _, behind = name.partition("-")
-        style = {"linestyle": LINES.get(before, "-"), "color": figures.PALETTE[hidden.index(behind)], "linewidth": 1.7}
+        input_code, _, hidden_code = name.partition("-")
+        style = {
+            "linestyle": LINES.get(input_code, "-"),
+            "color": figures.PALETTE[hidden.index(hidden_code)],
+            "linewidth": 1.7,
+        }
         mean = 100 * np.mean([curve.accuracy for curve in pair_curves], axis=0)
         left.plot(np.arange(1, len(mean) + 1), mean, label=name, **style)
         spikes = np.mean([np.add(curve.spikes, curve.input_spikes) for curve in pair_curves], axis=0)

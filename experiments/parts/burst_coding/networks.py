@@ -54,10 +54,10 @@ def sets(config: ConfigDict) -> Sets:
     parts = {}
     for split, count in (("train", config.data.train), ("test", config.data.test)):
         whole = data.images(config.data.name, split, config.data.dir or None)
-        kept = count or len(whole.labels) // BATCH * BATCH
-        if not BATCH <= kept <= len(whole.labels):
+        size = count or len(whole.labels) // BATCH * BATCH
+        if not BATCH <= size <= len(whole.labels):
             raise ValueError(f"data.{split} must be 0 (all) or {BATCH} to {len(whole.labels)} images, got {count}")
-        parts[split] = data.first(whole, kept)
+        parts[split] = data.first(whole, size)
     return Sets(**parts)
 
 

@@ -12,12 +12,12 @@ RATES = {"precision": "precision", "recall": "recall", "F1": "f1", "unknown": "u
 def draw(run: runs.Run, numbers: Mapping[str, Any]) -> None:
     """The answers alone, wording by wording, and what the learner makes of them."""
     systems = f"Mean of {len(numbers['systems'])} systems"
-    said = {label: _by_names(numbers["answers"][rate]) for label, rate in RATES.items()}
+    rates = {label: _by_names(numbers["answers"][rate]) for label, rate in RATES.items()}
     caption = (
         f"The answers alone, by the names that were shown. {systems}; the precision of no claim is left out. Unknown: "
         "the share of such answers; confidence: how far the others agree."
     )
-    run.save_figure("figures/answers", figures.grouped_bars(said, "share"), caption)
+    run.save_figure("figures/answers", figures.grouped_bars(rates, "share"), caption)
     votes = {f"wording {row['sample'] + 1}": row for row in numbers["by_wording"]}
     votes |= {"vote of all": numbers["answers"], "vote without\nunknown": numbers["committed"]}
     caption = f"F1 of the answers to each wording, and of their votes. {systems}."

@@ -1,4 +1,4 @@
-"""The answers of a language model by themselves, held against the systems that they are about."""
+"""Scores of the answers of a language model, compared with the true graphs of the systems."""
 
 from collections.abc import Iterable
 from typing import Any, NamedTuple
@@ -14,7 +14,7 @@ UNKNOWN = CHOICES.index("unknown")
 
 
 class Subject(NamedTuple):
-    """A system and what was said of it."""
+    """A system, its true graph and the answers about it."""
 
     system: physics.System
     truth: np.ndarray  # [d, d] bool
@@ -27,7 +27,7 @@ class Subject(NamedTuple):
 
 
 def scores(subject: Subject, variant: str, answers: causal.Answers) -> dict[str, float | None]:
-    """Some answers by themselves; the precision of no claim is None."""
+    """Scores some answers; the precision of no claim is None."""
     prior = subject.prior(variant, answers)
     comparison = graph_distance.compare(subject.truth, prior.edges > 0.5)
     claims = int(comparison["edges"])
@@ -42,7 +42,7 @@ def scores(subject: Subject, variant: str, answers: causal.Answers) -> dict[str,
 
 
 def mean(values: Iterable[float | None]) -> float | None:
-    """The mean of what there is; None where there is nothing."""
+    """The mean of the values that are not None; None if there are none."""
     present = [value for value in values if value is not None]
     return float(np.mean(present)) if present else None
 

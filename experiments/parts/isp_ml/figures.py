@@ -110,7 +110,7 @@ def draw_host(run: runs.Run, numbers: Mapping[str, Any], channels: int) -> None:
 
 
 def draw_widths(run: runs.Run, page_ms: Mapping[str, float]) -> None:
-    """What a page takes, by the floating-point units of a controller."""
+    """Draws the time of a page against the floating-point units of a controller."""
     figure = Figure(figsize=(6.0, 3.8), layout="constrained")
     axis = figure.subplots()
     axis.plot([int(width) for width in page_ms], list(page_ms.values()), marker="o", color=figures.PALETTE[0])

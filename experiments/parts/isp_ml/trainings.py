@@ -57,11 +57,11 @@ def pages(config: ConfigDict) -> tuple[Pages, data.ImageSet]:
     count = config.data.train or len(train.labels)
     if not SAMPLES <= count <= len(train.labels):
         raise ValueError(f"data.train must be 0 (all) or {SAMPLES} to {len(train.labels)} images, got {count}")
-    kept = data.first(train, count)
+    originals = data.first(train, count)
     key = keys.named(jax.random.key(config.seed), "distortion")
-    scale = kept.images.shape[1] / 28
-    images = data.amplify(key, kept.images[..., 0], config.data.amplify, 34 * scale**2, 4 * scale)
-    labels = np.tile(kept.labels, config.data.amplify)
+    scale = originals.images.shape[1] / 28
+    images = data.amplify(key, originals.images[..., 0], config.data.amplify, 34 * scale**2, 4 * scale)
+    labels = np.tile(originals.labels, config.data.amplify)
     whole = len(images) // SAMPLES * SAMPLES
     order = np.asarray(jax.random.permutation(keys.named(jax.random.key(config.seed), "pages"), len(images)))[:whole]
     shape = (whole // SAMPLES, SAMPLES, -1)
@@ -71,7 +71,7 @@ def pages(config: ConfigDict) -> tuple[Pages, data.ImageSet]:
         jnp.asarray(test.images.reshape(len(test.labels), -1) / np.float32(train.maximum)),
         jnp.asarray(test.labels),
         train.maximum,
-    ), kept
+    ), originals
 
 
 def check(config: ConfigDict, image_pages: Pages, counts: tuple[int, ...]) -> None:
@@ -99,15 +99,15 @@ def start(config: ConfigDict, features: int, classes: int) -> dict[str, jax.Arra
     """Parameters of softmax regression, all zero; of an MLP where hidden units are asked for."""
     sizes = (features, *([config.hidden] if config.hidden else []), classes)
     key, params = keys.named(jax.random.key(config.seed), "weights"), {}
-    for i, (before, behind) in enumerate(itertools.pairwise(sizes)):
-        scale = np.sqrt(2 / before) if config.hidden else 0.0
-        params[f"w{i}"] = scale * jax.random.normal(jax.random.fold_in(key, i), (before, behind))
-        params[f"b{i}"] = jnp.zeros(behind)
+    for i, (fan_in, fan_out) in enumerate(itertools.pairwise(sizes)):
+        scale = np.sqrt(2 / fan_in) if config.hidden else 0.0
+        params[f"w{i}"] = scale * jax.random.normal(jax.random.fold_in(key, i), (fan_in, fan_out))
+        params[f"b{i}"] = jnp.zeros(fan_out)
     return params
 
 
 def logits(params: dict[str, jax.Array], x: jax.Array) -> jax.Array:
-    """Of images `[batch, features]`, `[batch, classes]`."""
+    """Logits `[batch, classes]` of images `[batch, features]`."""
     layers = len(params) // 2
     for i in range(layers):
         x = x @ params[f"w{i}"] + params[f"b{i}"]
@@ -122,7 +122,7 @@ def loss(params: dict[str, jax.Array], page: tuple[jax.Array, jax.Array]) -> jax
 
 
 def cost(config: ConfigDict, image_pages: Pages) -> controllers.Work:
-    """What a page costs: by the formula for softmax regression, counted in the program for an MLP."""
+    """The cost of a page: by the formula for softmax regression, counted in the program for an MLP."""
     features, classes = image_pages.images.shape[-1], int(image_pages.labels.max()) + 1
     if not config.hidden:
         return controllers.softmax_regression(features, classes, SAMPLES)
@@ -198,7 +198,7 @@ def curves(config: ConfigDict, run: runs.Run, image_pages: Pages, name: str, cha
 
 
 def _look(name: str, channels: int, rounds: int, settings: ConfigDict, devices: int):
-    """Rounds of training up to the next look, of all settings at once; the workers are spread over devices.
+    """Rounds of training up to the next evaluation, of all settings at once; the workers are spread over devices.
 
     All settings of a seed read the same pages, which makes their products one.
     """
@@ -224,14 +224,14 @@ def _look(name: str, channels: int, rounds: int, settings: ConfigDict, devices: 
         masters, workers, accuracy = every(masters, *worker_args, fixed["period"], fixed["rate"])
         return (masters, accuracy), (workers, worker_args[1])
 
-    def look(carry, fixed):
+    def advance(carry, fixed):
         masters, workers, number, history = carry
         order, fixed = fixed["order"], {name: leaf for name, leaf in fixed.items() if name != "order"}
         spread = placement.spread(on_device, devices, "shard_map")
         (masters, accuracy), (workers, _) = spread((masters, number, fixed), (workers, order))
         return (masters, workers, number + 1, history.at[number].set(accuracy)), dict(zip(SEEN, accuracy, strict=True))
 
-    return look
+    return advance
 
 
 def _accuracy(params: dict[str, jax.Array], image_pages: Pages) -> jax.Array:
@@ -248,7 +248,7 @@ def _order(seed: int, channels: int, count: int, epochs: int) -> jax.Array:
 
 
 def _clock(config: ConfigDict, image_pages: Pages, name: str, channels: int, period: int, looks: int, per_look: int):
-    """Seconds at the looks, and joules in all."""
+    """Seconds at the evaluations, and joules in total."""
     device, units, work = design(config, channels), processors(config), cost(config, image_pages)
     rule = make_rule(name, channels, 0.1, period, config.rules)
     turns = 1 if rule.event is None else channels

@@ -22,8 +22,8 @@ class Prepared(NamedTuple):
 
 def prepare(config: ConfigDict, run: runs.Run, name: str) -> Prepared:
     """A set's first images, pooled, and their traits; the entropies also as a file by the set's own indices."""
-    kept = {"train": config.data.images, "test": max(config.ranks.test, config.search.test)}
-    whole, test = (data.images(name, split, config.data.dir or None, count) for split, count in kept.items())
+    counts = {"train": config.data.images, "test": max(config.ranks.test, config.search.test)}
+    whole, test = (data.images(name, split, config.data.dir or None, count) for split, count in counts.items())
     train = data.pooled(whole, config.data.side)
     needed = {selection.METHODS[rule].needs for rule in config.search.rules}
     traits = proxies.measure_traits(

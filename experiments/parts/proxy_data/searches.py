@@ -70,8 +70,8 @@ def one_hot(genotype: darts.Genotype) -> darts.Alphas:
     """Alphas whose softmax is 1 for the operation of each kept edge, and for `none` on all others."""
 
     def alphas(cell: Any) -> jax.Array:
-        kept = {(source, 2 + index // 2): name for index, (name, source) in enumerate(cell)}
-        names = [kept.get(edge, "none") for edge in darts.EDGES]
+        operations = {(source, 2 + index // 2): name for index, (name, source) in enumerate(cell)}
+        names = [operations.get(edge, "none") for edge in darts.EDGES]
         return SURE * jax.nn.one_hot(jnp.array([darts.OPERATIONS.index(name) for name in names]), len(darts.OPERATIONS))
 
     return darts.Alphas(alphas(genotype.normal), alphas(genotype.reduce))

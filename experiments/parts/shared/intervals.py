@@ -1,4 +1,4 @@
-"""How far a mean over seeds may be off, and what a comparison over too few of them says instead."""
+"""Standard errors of means over seeds, and words for comparisons over too few of them."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,15 +10,15 @@ from framework.runs.reporting.intervals import ENOUGH
 
 
 def standard_error(values: Sequence[float] | np.ndarray) -> float:
-    """The standard error of the mean of `values`, `[seeds]`; 0 of fewer than three, which tell of no spread."""
+    """The standard error of the mean of `values`, `[seeds]`; 0 for fewer than three, which cannot show a spread."""
     return float(np.std(values, ddof=1) / np.sqrt(len(values))) if len(values) >= ENOUGH else 0.0
 
 
 def mark_comparisons(seeds: int, *numbers: str) -> dict[str, Any]:
-    """Puts "one seed, no interval" beside the numbers of a result that are compared over so few seeds.
+    """Marks the numbers of a result that are compared over too few seeds: "one seed, no interval".
 
     Args:
-      seeds: behind each of the numbers.
+      seeds: the number of seeds of each number.
       numbers: names, or the beginnings of dotted names.
 
     Returns:
@@ -29,10 +29,10 @@ def mark_comparisons(seeds: int, *numbers: str) -> dict[str, Any]:
 
 
 def difference(seeds: int) -> str:
-    """The word for a difference of means over so many seeds: it is a gain only where it has an interval."""
+    """The word for a difference of means over a number of seeds: a gain only if it has an interval."""
     return "gain" if seeds >= ENOUGH else "difference"
 
 
-def bars(seeds: int, what: str = "seeds", drawn: str = "bars") -> str:
-    """The sentence of a caption on means and error bars, for figures that draw `standard_error`; "" where none is."""
-    return f" Means over {seeds} {what}, {drawn}: standard errors." if seeds >= ENOUGH else ""
+def bars(seeds: int, unit: str = "seeds", marks: str = "bars") -> str:
+    """The sentence of a caption about means and error bars of `standard_error`; "" if there are none."""
+    return f" Means over {seeds} {unit}, {marks}: standard errors." if seeds >= ENOUGH else ""

@@ -1,4 +1,4 @@
-"""Settings that would be accepted and not used, and files that are not there: refused before any work."""
+"""Refuses settings without effect, and files that are not there, before any work."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,7 +12,7 @@ def require_effect(config: ConfigDict, preset: ConfigDict, unused: Mapping[str, 
 
     Args:
       config: of the launch.
-      preset: as the preset has it; a value that is its own is nobody's wish.
+      preset: as the preset has it; its values may stay.
       unused: dotted key, or the beginning of several -> why it has no effect in this config, and what would.
 
     Raises:
@@ -38,7 +38,7 @@ def require_files(config: ConfigDict, *keys: str) -> None:
 
 
 def dataset_folder(*names: str) -> dict[str, str]:
-    """What is unused where every image set is `digits`, which no folder holds."""
+    """The settings without effect if every image set is `digits`, which needs no folder."""
     return (
         {"data.dir": "digits come with scikit-learn, a folder holds sets of TFDS"} if set(names) == {"digits"} else {}
     )

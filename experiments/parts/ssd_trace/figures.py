@@ -16,7 +16,7 @@ DATA = figures.PALETTE[2]
 
 
 def draw_latency(run: runs.Run, report: ssd.Report) -> None:
-    """How many requests are faster than so much, reads, writes and TRIMs apart."""
+    """Draws the share of requests below a latency, for reads, writes and TRIMs separately."""
     figure = Figure(figsize=(7.2, 4.0), layout="constrained")
     axis = figure.subplots()
     kinds = np.asarray(report.kind)
@@ -30,8 +30,8 @@ def draw_latency(run: runs.Run, report: ssd.Report) -> None:
     for percent in (50, 99) if (kinds != generators.TRIM).any() else ():
         value = report.percentile(percent)
         axis.axvline(value, color=figures.MUTED, linewidth=0.9, linestyle=":")
-        beside = {"xytext": (-4, 4), "textcoords": "offset points", "ha": "right", "rotation": 90}
-        axis.annotate(f"p{percent} {value:,.0f} us", (value, 8), fontsize=8.5, color=figures.MUTED, **beside)
+        offset = {"xytext": (-4, 4), "textcoords": "offset points", "ha": "right", "rotation": 90}
+        axis.annotate(f"p{percent} {value:,.0f} us", (value, 8), fontsize=8.5, color=figures.MUTED, **offset)
     axis.set_xscale("log")
     figures.frame(axis, "latency (us)", "requests at or below (%)", grid="both")
     axis.legend(frameon=False, loc="upper left")
@@ -40,25 +40,25 @@ def draw_latency(run: runs.Run, report: ssd.Report) -> None:
     run.save_figure("figures/latency", figure, caption)
 
 
-def draw_schedule(run: runs.Run, design: ssd.Design, made: ssd.Schedule, lanes: int = 24) -> None:
+def draw_schedule(run: runs.Run, design: ssd.Design, schedule: ssd.Schedule, lanes: int = 24) -> None:
     """A Gantt chart: who holds which bus and which die, over a window in the middle of the run."""
-    if not len(made.work):
+    if not len(schedule.work):
         _draw_idle(run)
         return
-    begin, end = _window(made)
+    begin, end = _window(schedule)
     channels = max(1, min(design.geometry.channels, lanes // design.lanes))
     figure = Figure(figsize=(10.5, 1.2 + 0.24 * channels * (design.lanes + 1)), layout="constrained")
     axis = figure.subplots()
     names = []
     for channel in range(channels):
-        here = (made.channel == channel) & (made.work[:, 1] > begin) & (made.work[:, 0] < end)
+        here = (schedule.channel == channel) & (schedule.work[:, 1] > begin) & (schedule.work[:, 0] < end)
         row = len(names)
-        _bars(axis, row, made.command[here], _colours(made.kind[here]), 0.72)
-        _bars(axis, row, made.data[here], DATA, 0.72)
+        _bars(axis, row, schedule.command[here], _colours(schedule.kind[here]), 0.72)
+        _bars(axis, row, schedule.data[here], DATA, 0.72)
         names.append(f"channel {channel}: bus")
         for lane in range(design.lanes):
-            on = here & (made.lane == lane)
-            _bars(axis, row + 1 + lane, made.work[on], _colours(made.kind[on]), 0.46)
+            on = here & (schedule.lane == lane)
+            _bars(axis, row + 1 + lane, schedule.work[on], _colours(schedule.kind[on]), 0.46)
             names.append(f"{'die' if design.policy.die_mode == 'overlap' else 'chip'} {lane}")
     axis.set_xlim(begin / 1000, end / 1000)
     axis.set_yticks(range(len(names)), names, fontsize=8)
@@ -88,13 +88,13 @@ def _draw_idle(run: runs.Run) -> None:
     run.save_figure("figures/schedule", figure, caption)
 
 
-def _window(made: ssd.Schedule, operations: int = 8) -> tuple[int, int]:
+def _window(schedule: ssd.Schedule, operations: int = 8) -> tuple[int, int]:
     """A stretch around the middle operation of channel 0 that shows some operations of each unit."""
-    here = np.sort(made.work[made.channel == 0][:, 0])
+    here = np.sort(schedule.work[schedule.channel == 0][:, 0])
     if not len(here):
-        here = np.sort(made.work[:, 0])
+        here = np.sort(schedule.work[:, 0])
     middle = len(here) // 2
-    many = operations * max(len(np.unique(made.lane)), 1) // 2
+    many = operations * max(len(np.unique(schedule.lane)), 1) // 2
     first, last = here[max(middle - many, 0)], here[min(middle + many, len(here) - 1)]
     return int(first), int(max(last, first + 1000))
 

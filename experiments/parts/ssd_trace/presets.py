@@ -74,8 +74,8 @@ def _trace(config: ConfigDict, preset: ConfigDict, design: ssd.Design) -> ssd.Lo
 
 def _limit(config: ConfigDict, preset: ConfigDict) -> int:
     """Requests of a trace; those of a preset that makes its load are no limit."""
-    made = preset.load.kind != "trace" and config.load.requests == preset.load.requests
-    return 0 if made else config.load.requests
+    is_synthetic = preset.load.kind != "trace" and config.load.requests == preset.load.requests
+    return 0 if is_synthetic else config.load.requests
 
 
 def check(config: ConfigDict, preset: ConfigDict, design: ssd.Design) -> None:
