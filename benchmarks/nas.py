@@ -72,7 +72,7 @@ ADVRUSH = {
 def parameters() -> Iterator[Row]:
     """Counted from shapes alone. The networks have no auxiliary head."""
     count = lambda init: supernet.parameter_count(jax.eval_shape(init, jax.random.key(0)))
-    final_network = network.network(darts.from_json(ADVRUSH))
+    final_network = network.build_network(darts.from_json(ADVRUSH))
     counts = {
         "supernet, 16 channels, 8 cells": (count(lambda key: supernet.init(key, supernet.Supernet())), 1_930_618),
         "AdvRush's network, 36 channels, 20 cells": (count(lambda key: network.init(key, final_network)), 4_158_046),

@@ -186,6 +186,6 @@ for name, network in classifiers.items():
     print(f".. after all attacks {verdict.robust.mean():.0%}")
 
 # %% [markdown]
-# To train the cells that a search found, `network.network(genotype)` of `framework.nas` makes their network, and
+# To train the cells that a search found, `network.build_network(genotype)` of `framework.nas` makes their network, and
 # `experiments/advrush.py` does the whole: both searches, adversarial training, AutoAttack, over several seeds. It
 # compiles for minutes on a CPU; `:paper` is for a GPU.

@@ -118,7 +118,7 @@ plt.show()
 
 # %%
 held = 1150
-space = autosnn.space(
+space = autosnn.search_space(
     4,
     images.shape[1:],
     10,

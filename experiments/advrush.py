@@ -221,7 +221,7 @@ def run_phase(
     what, method, seed = phase
     rows = single_rows(f"{what} {method}", seed)
     name, options = f"{what}-{method}-{seed}", proxies.COMPILE[config.compile]
-    return runs.drive(run, name, step, state, fixed, steps, epoch, rows, options=options, split=TOGETHER)
+    return runs.run_steps(run, name, step, state, fixed, steps, epoch, rows, options=options, split=TOGETHER)
 
 
 def summarize_search(
@@ -249,7 +249,7 @@ def evaluate_robustness(
     """Trains and attacks every network; returns accuracies, and the loss landscapes of the first seed."""
     settings, classes = config.training, int(train[1].max()) + 1
     shape = {"form": config.search.form, "reductions": FEW.get(settings.cells)}
-    net = network.network(list(genotypes.values()), settings.channels, settings.cells, classes, **shape)
+    net = network.build_network(list(genotypes.values()), settings.channels, settings.cells, classes, **shape)
     trainer, steps = trainer_of(config, net, len(train[1]))
     fixed = tuple(map(jnp.asarray, train))
 

@@ -70,7 +70,7 @@ def test_systems_work_together_as_the_readme_says():
 
 def curvature(space, supernet, images, labels) -> float:
     """The change of a network's input gradient between an image and a shifted one, summed over images."""
-    net, weights = autosnn.network(space, [1] * space.slots), autosnn.inherit(supernet, [1] * space.slots)
+    net, weights = autosnn.build_network(space, [1] * space.slots), autosnn.inherit(supernet, [1] * space.slots)
     gradient = jax.grad(lambda x: 20 * autosnn.squared_error(net.apply(*weights, x)[0], labels))
     return float(jnp.square(gradient(images + 0.05) - gradient(images)).sum())
 

@@ -44,8 +44,8 @@ def histogram(entropy: Float[Array, " n"], bin_width: float = 0.5) -> Histogram:
            low         high
 
     The lowest edge is round(min log10 f), lowered by whole widths to the minimum or below; the highest edge is
-    round(max log10 f), raised likewise. The released sampler leaves a point on an edge without a bin, and stops; here it
-    belongs to the bin above.
+    round(max log10 f), raised likewise. The released sampler leaves a point on an edge without a bin, and stops; here
+    it belongs to the bin above.
 
     Args:
       entropy: f, `[N]`, positive, in nats; float64 where NumPy holds it so.

@@ -503,14 +503,14 @@ def nas() -> list[Call]:
     from framework.nas.advrush import landscape
     from framework.nas.darts import augmentation
 
-    space = autosnn.space(channels=2, image=(8, 8, 1), macro="short", dynamics=autosnn.Dynamics(steps=2))
+    space = autosnn.search_space(channels=2, image=(8, 8, 1), macro="short", dynamics=autosnn.Dynamics(steps=2))
     alphas = darts.Alphas(*random(2, 14, 8))
     ranks = random(3, 6)
     return [
-        Call("autosnn.space", autosnn.space, {"channels": 2, "classes": 3, "macro": "SNN_1", "stem": "plain"}),
+        Call("autosnn.space", autosnn.search_space, {"channels": 2, "classes": 3, "macro": "SNN_1", "stem": "plain"}),
         Call(
             "autosnn.network",
-            lambda architecture: autosnn.network(space, architecture),
+            lambda architecture: autosnn.build_network(space, architecture),
             {"architecture": np.array([0, 1, 2])},
         ),
         Call("space.architecture", space.architecture, {"index": 3}),

@@ -378,7 +378,7 @@ def nas(folder: Path) -> list[Reader]:
 
     alphas = Alphas(*np.random.default_rng(0).normal(size=(2, len(EDGES), len(OPERATIONS))))
     cells = json.loads(genotype.to_json(genotype.derive_genotype(alphas)))
-    space = autosnn.space(channels=2, image=(16, 16, 1))
+    space = autosnn.search_space(channels=2, image=(16, 16, 1))
     names = [nasbench201.to_text(each) for each in nasbench201.architectures()[::3000]]
     rows = "".join(f"{name},{50 + i},{i}\n" for i, name in enumerate(names))
     table = f"cellstr,cifar10-test,other\n{rows}".encode()
@@ -395,7 +395,9 @@ def nas(folder: Path) -> list[Reader]:
         assert len(found) == space.slots
         assert set(found) <= set(range(len(space.candidates)))
 
-    architecture = lambda folder, content: autosnn.network(space, json.loads(content)) and tuple(json.loads(content))
+    architecture = lambda folder, content: (
+        autosnn.build_network(space, json.loads(content)) and tuple(json.loads(content))
+    )
     return [
         Reader("genotype", json_of(cells), _text(genotype.from_json), is_genotype, named=False),
         Reader("NAS-Bench-201 table", bytewise(table), _file("t.csv", nasbench201.read_table), is_table),

@@ -219,5 +219,5 @@ def _train(base: ConfigDict, run: runs.Run, images: data.ImageSet, seed: int, ph
     state = _Progress(trained, dynamics.init(count), jnp.zeros(count), jnp.zeros((), jnp.int32))
     arrays = (jnp.asarray(images.images), jnp.asarray(images.labels))
     rows = single_rows(phase, seed)
-    state = runs.drive(run, phase, epoch, state, arrays, base.epochs, 1, rows, options=options, split=TOGETHER)
+    state = runs.run_steps(run, phase, epoch, state, arrays, base.epochs, 1, rows, options=options, split=TOGETHER)
     return state.training.params, state.history, state.el2n

@@ -20,7 +20,7 @@ import optax
 from jax import lax
 
 from framework.core import keys
-from framework.core.chunks import advance
+from framework.core.chunked_scan import advance
 from framework.core.tracing import is_traced
 from framework.core.types import Key, Metrics, Params
 from framework.models import training

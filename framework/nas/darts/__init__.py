@@ -8,7 +8,6 @@
 Reference: Liu, Simonyan and Yang, "DARTS: Differentiable Architecture Search", ICLR 2019, arXiv 1806.09055.
 """
 
-from framework.nas.darts import network
 from framework.nas.darts.bilevel import (
     Config,
     Data,
@@ -29,6 +28,7 @@ from framework.nas.darts.genotype import (
     to_json,
     to_networkx,
 )
+from framework.nas.darts.network import build_network
 from framework.nas.darts.space import (
     EDGES,
     OPERATIONS,
@@ -54,13 +54,13 @@ __all__ = [
     "State",
     "Supernet",
     "apply",
+    "build_network",
     "check",
     "derive_genotype",
     "from_json",
     "health",
     "init",
     "init_alphas",
-    "network",
     "parameter_count",
     "search",
     "searcher",
