@@ -12,7 +12,7 @@ import optax
 from jax import lax
 from jaxtyping import Float
 
-from framework.attacks.attack import Attack
+from framework.attacks.attack import Attack, Scalar
 from framework.attacks.projected_gradient import pgd
 from framework.core import keys
 from framework.core.types import Array, Key, Params
@@ -21,7 +21,7 @@ from framework.models.training import Loss, with_statistics
 Forward = Callable[[Params, jax.Array, bool], tuple[jax.Array, Params]]  # (params, images, train) -> logits, new params
 
 
-def pgd_7(epsilon: float | jax.Array = 0.031, step_size: float | jax.Array = 0.01) -> Attack:
+def pgd_7(epsilon: Scalar = 0.031, step_size: Scalar = 0.01) -> Attack:
     """The attack of adversarial training in AdvRush's program: 7 steps from noise of .001 around the image.
 
     Args:
@@ -44,7 +44,7 @@ def standard_loss(forward: Forward) -> Loss:
       A loss for `trainer`.
     """
 
-    def loss(params: Params, images: jax.Array, labels: jax.Array, key: Key):
+    def loss(params: Params, images: Array, labels: Array, key: Key):
         logits, new_params = forward(params, images, True)
         return _cross_entropy(logits, labels), (new_params, {"accuracy": _accuracy(logits, labels)})
 
@@ -65,7 +65,7 @@ def adversarial_loss(forward: Forward, attack: Attack | None = None) -> Loss:
     """
     attack = attack or pgd_7()
 
-    def loss(params: Params, images: jax.Array, labels: jax.Array, key: Key):
+    def loss(params: Params, images: Array, labels: Array, key: Key):
         constant = lax.stop_gradient(params)
         adversarial = attack(keys.named(key, "attack"), lambda x: forward(constant, x, False)[0], images, labels)
         logits, new_params = forward(params, lax.stop_gradient(adversarial), True)
@@ -76,9 +76,9 @@ def adversarial_loss(forward: Forward, attack: Attack | None = None) -> Loss:
 
 def trades_loss(
     forward: Forward,
-    beta: float | jax.Array = 6.0,
-    epsilon: float | jax.Array = 0.031,
-    step_size: float | jax.Array = 0.007,
+    beta: Scalar = 6.0,
+    epsilon: Scalar = 0.031,
+    step_size: Scalar = 0.007,
 ) -> Loss:
     """TRADES, CE(f(x), y) + beta KL(f(x) || f(x')), where x' maximises the divergence near x.
 
@@ -95,7 +95,7 @@ def trades_loss(
     """
     attack = pgd(epsilon, steps=10, step_size=step_size, start="normal", loss=kl_divergence)
 
-    def loss(params: Params, images: jax.Array, labels: jax.Array, key: Key):
+    def loss(params: Params, images: Array, labels: Array, key: Key):
         constant = lax.stop_gradient(params)
         apply = lambda x: forward(constant, x, False)[0]
         adversarial = lax.stop_gradient(attack(keys.named(key, "attack"), apply, images, apply(images)))
@@ -122,9 +122,9 @@ def kl_divergence(logits: Float[Array, "n classes"], clean_logits: Float[Array, 
     return (jnp.exp(log) * (log - jax.nn.log_softmax(logits, -1))).sum(-1)
 
 
-def _cross_entropy(logits: jax.Array, labels: jax.Array) -> jax.Array:
+def _cross_entropy(logits: Array, labels: Array) -> jax.Array:
     return optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean()
 
 
-def _accuracy(logits: jax.Array, labels: jax.Array) -> jax.Array:
+def _accuracy(logits: Array, labels: Array) -> jax.Array:
     return (logits.argmax(-1) == labels).mean()

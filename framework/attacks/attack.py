@@ -15,6 +15,7 @@ from framework.core.tracing import is_traced
 from framework.core.types import Array, Key
 
 Apply = Callable[[jax.Array], jax.Array]  # images [N, ...] -> logits [N, classes]
+Scalar = float | np.number | Array  # a number that may be traced
 _static = {"static": True}
 
 

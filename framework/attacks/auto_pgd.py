@@ -12,7 +12,7 @@ from jax import lax
 from jaxtyping import Bool, Float, Int
 
 from framework.attacks import attack, losses, norms
-from framework.attacks.attack import Apply, Attack, expand
+from framework.attacks.attack import Apply, Attack, Scalar, expand
 from framework.core import checks
 from framework.core.types import Array, Key
 
@@ -40,9 +40,7 @@ class State(NamedTuple):
     checkpoint_loss: Float[Array, " n"]  # best_loss at the last checkpoint
 
 
-def apgd(
-    epsilon: float | jax.Array, norm: str = "linf", *, loss: str | losses.Loss = "cross_entropy", steps: int = 100
-) -> Attack:
+def apgd(epsilon: Scalar, norm: str = "linf", *, loss: str | losses.Loss = "cross_entropy", steps: int = 100) -> Attack:
     """APGD on a loss.
 
     A step z = P(x + step_size s(gradient)) is combined with momentum, x <- P(x + .75 (z - x) + .25 (x - x_previous)).
@@ -69,9 +67,7 @@ def apgd(
     return _make(_run, name, {"epsilon": epsilon}, norm, steps, loss=loss)
 
 
-def apgd_targeted(
-    epsilon: float | jax.Array, norm: str = "linf", *, targets: int = 9, steps: int = 100
-) -> tuple[Attack, ...]:
+def apgd_targeted(epsilon: Scalar, norm: str = "linf", *, targets: int = 9, steps: int = 100) -> tuple[Attack, ...]:
     """APGD on the targeted DLR loss, one attack per target: the classes ranked second, third, ... on the clean image.
 
     Args:
@@ -108,7 +104,7 @@ def target_ranks(name: str, targets: int) -> range:
     return range(2, targets + 2)
 
 
-def class_of_rank(logits: Float[Array, "n classes"], rank: int | jax.Array) -> Int[Array, " n"]:
+def class_of_rank(logits: Float[Array, "n classes"], rank: int | Array) -> Int[Array, " n"]:
     """The class with the `rank`-th largest logit.
 
     Args:
@@ -143,7 +139,7 @@ def _make(run, name: str, numbers: dict, norm: str, steps: int, **structure: Any
 
 
 def _run_targeted(
-    keys: Key, apply: Apply, images: jax.Array, labels: jax.Array, rank: jax.Array, **options: Any
+    keys: Key, apply: Apply, images: Array, labels: Array, rank: int | Array, **options: Any
 ) -> jax.Array:
     targets = class_of_rank(apply(images), rank)
     return _run(keys, apply, images, labels, loss=lambda z, y: losses.targeted_dlr(z, y, targets), **options)
@@ -152,9 +148,9 @@ def _run_targeted(
 def _run(
     keys: Key,
     apply: Apply,
-    images: jax.Array,
-    labels: jax.Array,
-    epsilon: jax.Array,
+    images: Array,
+    labels: Array,
+    epsilon: Scalar,
     norm: str,
     steps: int,
     loss: str | losses.Loss,
@@ -169,7 +165,7 @@ def ascend(
     images: Float[Array, "n ..."],
     labels: Int[Array, " n"],
     start: Float[Array, "n ..."],
-    epsilon: float | jax.Array,
+    epsilon: Scalar,
     norm: str,
     steps: int,
     loss: str | losses.Loss,
@@ -237,7 +233,7 @@ def ascend(
     return lax.while_loop(lambda s: (s.step < steps) & ~s.is_adversarial.all(), step, state)
 
 
-def _apply_checkpoint(s: State, window: jax.Array) -> State:
+def _apply_checkpoint(s: State, window: Array) -> State:
     """Halves the step sizes of images without progress after a window of that length; 0 means no checkpoint."""
     due = window > 0
     stuck = ~s.was_halved & (s.checkpoint_loss >= s.best_loss)

@@ -7,12 +7,11 @@ attacks", arXiv 2003.01690.
 from collections.abc import Sequence
 from typing import Any
 
-import jax
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from framework.attacks import evaluation
-from framework.attacks.attack import Apply, Attack
+from framework.attacks.attack import Apply, Attack, Scalar
 from framework.attacks.auto_pgd import apgd, apgd_targeted
 from framework.attacks.evaluation import Evaluation, Progress
 from framework.attacks.fab import fab_targeted
@@ -22,7 +21,7 @@ from framework.core.types import Array, Key
 TARGETS = 9
 
 
-def standard(epsilon: float | jax.Array, norm: str = "linf", classes: int = 10) -> tuple[Attack, ...]:
+def standard(epsilon: Scalar, norm: str = "linf", classes: int = 10) -> tuple[Attack, ...]:
     """The attacks of AutoAttack's standard version: APGD-CE, APGD-T, FAB-T (9 targets each) and Square (5,000 queries).
 
     Args:
@@ -58,7 +57,7 @@ def autoattack(
     images: Float[Array, "n h w c"],
     labels: Int[Array, " n"] | Sequence[int],
     *,
-    epsilon: float = 8 / 255,
+    epsilon: Scalar = 8 / 255,
     norm: str = "linf",
     batch: int = 250,
     progress: Progress | None = None,
@@ -97,7 +96,7 @@ def evaluate(
     images: Any,
     labels: Any,
     *,
-    epsilon: float = 8 / 255,
+    epsilon: Scalar = 8 / 255,
     norm: str = "linf",
     batch: int = 250,
     progress: Progress | None = None,

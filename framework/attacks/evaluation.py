@@ -208,7 +208,7 @@ def _attack_rows(apply: Apply) -> Callable[..., tuple[jax.Array, jax.Array]]:
     The image of row i of the whole data set draws from the i-th key.
     """
 
-    def run(data: tuple[jax.Array, jax.Array, jax.Array], attack: Attack, key: Key):
+    def run(data: tuple[Array, Array, Array], attack: Attack, key: Key):
         rows, images, labels = data
         adversarial = attack(jax.vmap(jax.random.fold_in, (None, 0))(key, rows), apply, images, labels)
         return adversarial, losses.is_correct(apply(adversarial), labels)

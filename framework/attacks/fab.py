@@ -12,7 +12,7 @@ from jax import lax
 from jaxtyping import Float, Int
 
 from framework.attacks import attack, losses, norms
-from framework.attacks.attack import Apply, Attack, expand
+from framework.attacks.attack import Apply, Attack, Scalar, expand
 from framework.attacks.auto_pgd import class_of_rank, target_ranks
 from framework.attacks.hyperplane import step_onto
 from framework.core import checks, convolutions
@@ -34,7 +34,7 @@ class State(NamedTuple):
 
 
 def fab_targeted(
-    epsilon: float | jax.Array,
+    epsilon: Scalar,
     norm: str = "linf",
     *,
     targets: int = 9,
@@ -82,10 +82,10 @@ def fab_targeted(
 def _run(
     keys: Key,
     apply: Apply,
-    images: jax.Array,
-    labels: jax.Array,
-    epsilon: jax.Array,
-    rank: jax.Array,
+    images: Array,
+    labels: Array,
+    epsilon: Scalar,
+    rank: int | Array,
     norm: str,
     steps: int,
     nearest: bool,
@@ -112,9 +112,7 @@ def _run(
     return jnp.where(expand(end.distance <= epsilon, images), end.nearest, images)
 
 
-def _step_to_boundary(
-    x: jax.Array, images: jax.Array, difference: jax.Array, gradient: jax.Array, norm: str
-) -> jax.Array:
+def _step_to_boundary(x: Array, images: Array, difference: Array, gradient: Array, norm: str) -> jax.Array:
     flatten = lambda array: array.reshape(len(array), -1)
     level = jnp.sum(flatten(gradient * x), -1) - difference  # where the logits are equal to first order
     double = lambda array: jnp.concatenate([array, array])

@@ -140,29 +140,29 @@ def value_and_gradient(
       images -> (logits `[N, classes]`, loss `[N]`, gradient of the loss of each image `[N, ...]`).
     """
 
-    def total(images: jax.Array):
+    def total(images: Array):
         logits = apply(images)
         values = loss(logits)
         return values.sum(), (logits, values)
 
-    def evaluate(images: jax.Array):
+    def evaluate(images: Array):
         (_, (logits, values)), gradient = jax.value_and_grad(total, has_aux=True)(images)
         return logits, values, gradient
 
     return convolutions.ordered(evaluate)
 
 
-def _largest(logits: jax.Array, count: int) -> jax.Array:
+def _largest(logits: Array, count: int) -> jax.Array:
     if logits.shape[-1] < count:
         raise ValueError(f"this ratio compares {count} logits, the network has {logits.shape[-1]}: take loss='margin'")
     return jax.lax.top_k(logits, count)[0]
 
 
-def _logit_at(logits: jax.Array, labels: jax.Array) -> jax.Array:
+def _logit_at(logits: Array, labels: Array) -> jax.Array:
     return jnp.take_along_axis(logits, labels[:, None], -1)[:, 0]
 
 
-def _largest_other(logits: jax.Array, labels: jax.Array) -> jax.Array:
+def _largest_other(logits: Array, labels: Array) -> jax.Array:
     is_label = jnp.arange(logits.shape[-1]) == labels[:, None]
     return jnp.where(is_label, -jnp.inf, logits).max(-1)
 

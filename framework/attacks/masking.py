@@ -15,6 +15,7 @@ from framework.attacks import losses, masking_warning
 from framework.attacks.attack import Apply, Attack
 from framework.core import programs
 from framework.core.devices import Options
+from framework.core.types import Array
 
 MAX_DIFFERENCE = 1e-4  # of two outputs for one image, as a share of their length
 MAX_SQUARE_GAIN = 0.002  # by which Square may lower the accuracy
@@ -123,7 +124,7 @@ def _max_difference(predict: Callable[[np.ndarray], np.ndarray], images: np.ndar
     return float(np.linalg.norm(difference[even], axis=-1).max())
 
 
-def _has_no_gradient(apply: Apply, images: jax.Array, labels: jax.Array) -> dict[str, jax.Array]:
+def _has_no_gradient(apply: Apply, images: Array, labels: Array) -> dict[str, jax.Array]:
     """True where an image's gradient is 0 at all pixels, `[n]` bool for each loss; one backward pass for all losses."""
     logits, vjp = jax.vjp(apply, images)
     names = ("cross_entropy", "margin")

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 
 from framework.core import programs
 from framework.core.tracing import is_traced
+from framework.core.types import Array
 
 _TRAINING = (
     "the network changes a state of its own while it is called, as in training: call it in evaluation mode "
@@ -37,7 +38,7 @@ def snapshot(apply: Callable[[jax.Array], Any]) -> Callable[[jax.Array], jax.Arr
       (training mode) or does not return one array.
     """
 
-    def logits(images: jax.Array) -> jax.Array:
+    def logits(images: Array) -> jax.Array:
         with _keras_scope():
             return explain_errors(apply)(images)
 
@@ -47,7 +48,7 @@ def snapshot(apply: Callable[[jax.Array], Any]) -> Callable[[jax.Array], jax.Arr
 def explain_errors(apply: Callable[[jax.Array], Any]) -> Callable[[jax.Array], jax.Array]:
     """The network with errors of JAX, flax and keras replaced by one line; raises as `snapshot`."""
 
-    def logits(images: jax.Array) -> jax.Array:
+    def logits(images: Array) -> jax.Array:
         with _translate_errors():
             return _as_array(apply(images))
 

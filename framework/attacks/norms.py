@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Float
 
-from framework.attacks.attack import draw, expand
+from framework.attacks.attack import Scalar, draw, expand
 from framework.core import checks
 from framework.core.types import Array, Key
 
@@ -23,7 +23,7 @@ class Norm(NamedTuple):
     sample_sphere: Callable[[Key, jax.Array], jax.Array]  # (keys [N], images) -> random perturbations of norm 1
     sample_ball: Callable[[Key, jax.Array], jax.Array]  # the same, uniform in the ball of radius 1
 
-    def project(self, images: jax.Array, centre: jax.Array, epsilon: float | jax.Array) -> jax.Array:
+    def project(self, images: Array, centre: Array, epsilon: Scalar) -> jax.Array:
         """Moves images into the ball of radius `epsilon` around `centre`, then into [0, 1], in which `centre` lies."""
         return jnp.clip(centre + self.clip(images - centre, epsilon), 0, 1)
 
@@ -54,35 +54,35 @@ def replace_non_finite(gradient: Float[Array, "n ..."]) -> Float[Array, "n ..."]
     return jnp.where(jnp.isfinite(gradient), gradient, 0)
 
 
-def _axes(x: jax.Array) -> tuple[int, ...]:
+def _axes(x: Array) -> tuple[int, ...]:
     return tuple(range(1, x.ndim))
 
 
-def _max_norm(x: jax.Array) -> jax.Array:
+def _max_norm(x: Array) -> jax.Array:
     return jnp.abs(x).max(_axes(x))
 
 
-def _euclidean_norm(x: jax.Array) -> jax.Array:
+def _euclidean_norm(x: Array) -> jax.Array:
     return jnp.sqrt(jnp.sum(x * x, _axes(x)))
 
 
-def _normalize(x: jax.Array, norm: Callable[[jax.Array], jax.Array]) -> jax.Array:
+def _normalize(x: Array, norm: Callable[[jax.Array], jax.Array]) -> jax.Array:
     return x / expand(jnp.maximum(norm(x), _TINY), x)
 
 
-def _clip_euclidean(x: jax.Array, radius: jax.Array) -> jax.Array:
+def _clip_euclidean(x: Array, radius: Scalar) -> jax.Array:
     return x * expand(jnp.minimum(1, radius / jnp.maximum(_euclidean_norm(x), _TINY)), x)
 
 
-def _uniform_box(keys: Key, like: jax.Array) -> jax.Array:
+def _uniform_box(keys: Key, like: Array) -> jax.Array:
     return 2 * draw(keys, jax.random.uniform, like) - 1
 
 
-def _uniform_direction(keys: Key, like: jax.Array) -> jax.Array:
+def _uniform_direction(keys: Key, like: Array) -> jax.Array:
     return _normalize(draw(keys, jax.random.normal, like), _euclidean_norm)
 
 
-def _uniform_in_sphere(keys: Key, like: jax.Array) -> jax.Array:
+def _uniform_in_sphere(keys: Key, like: Array) -> jax.Array:
     radius = jax.vmap(lambda key: jax.random.uniform(jax.random.fold_in(key, 0), (), like.dtype))(keys)
     return _uniform_direction(keys, like) * expand(radius ** (like[0].size ** -1.0), like)
 

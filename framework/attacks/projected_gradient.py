@@ -10,15 +10,15 @@ import jax.numpy as jnp
 from jax import lax
 
 from framework.attacks import attack, losses, norms
-from framework.attacks.attack import Apply, Attack
+from framework.attacks.attack import Apply, Attack, Scalar
 from framework.core import checks
-from framework.core.types import Key
+from framework.core.types import Array, Key
 
 STARTS = ("image", "uniform", "normal")
 NOISE = 1e-3  # standard deviation of the start `normal`
 
 
-def fgsm(epsilon: float | jax.Array, norm: str = "linf", loss: str | losses.Loss = "cross_entropy") -> Attack:
+def fgsm(epsilon: Scalar, norm: str = "linf", loss: str | losses.Loss = "cross_entropy") -> Attack:
     """One step to the boundary of the ball, x + epsilon s(grad loss), s the sign (L-inf) or the unit vector (L2).
 
     Args:
@@ -38,11 +38,11 @@ def fgsm(epsilon: float | jax.Array, norm: str = "linf", loss: str | losses.Loss
 
 
 def pgd(
-    epsilon: float | jax.Array,
+    epsilon: Scalar,
     norm: str = "linf",
     *,
     steps: int = 20,
-    step_size: float | jax.Array | None = None,
+    step_size: Scalar | None = None,
     restarts: int = 1,
     start: str = "uniform",
     loss: str | losses.Loss = "cross_entropy",
@@ -83,10 +83,10 @@ def pgd(
 def _run(
     keys: Key,
     apply: Apply,
-    images: jax.Array,
+    images: Array,
     labels: Any,
-    epsilon: jax.Array,
-    step_size: jax.Array,
+    epsilon: Scalar,
+    step_size: Scalar,
     norm: str,
     steps: int,
     restarts: int,
@@ -96,19 +96,19 @@ def _run(
     ball, loss_function = norms.get(norm), losses.get(loss)
     evaluate = losses.value_and_gradient(apply, lambda logits: loss_function(logits, labels))
 
-    def step(_, x: jax.Array) -> jax.Array:
+    def step(_, x: Array) -> jax.Array:
         return ball.project(x + step_size * ball.steepest(evaluate(x)[2]), images, epsilon)
 
-    def ascend(i: int | jax.Array) -> jax.Array:
+    def ascend(i: int | Array) -> jax.Array:
         restart_keys = jax.vmap(jax.random.fold_in, (0, None))(keys, i)
         first = ball.project(images + _offset(restart_keys, images, start, ball, epsilon), images, epsilon)
         return lax.fori_loop(0, steps, step, first)
 
-    def rate(x: jax.Array) -> tuple[jax.Array, jax.Array]:
+    def rate(x: Array) -> tuple[jax.Array, jax.Array]:
         logits = apply(x)
         return x, jnp.where(losses.is_correct(logits, labels), loss_function(logits, labels), jnp.inf)
 
-    def improve(i: jax.Array, best: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+    def improve(i: Array, best: tuple[Array, Array]) -> tuple[jax.Array, jax.Array]:
         new = rate(ascend(i))
         better = new[1] > best[1]
         return jax.tree.map(lambda a, b: jnp.where(attack.expand(better, a), a, b), new, best)
@@ -118,7 +118,7 @@ def _run(
     return lax.fori_loop(1, restarts, improve, rate(ascend(0)))[0]
 
 
-def _offset(keys: Key, images: jax.Array, start: str, ball: norms.Norm, epsilon: jax.Array) -> jax.Array:
+def _offset(keys: Key, images: Array, start: str, ball: norms.Norm, epsilon: Scalar) -> jax.Array:
     if start == "image":
         return jnp.zeros_like(images)
     if start == "normal":

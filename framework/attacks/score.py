@@ -3,8 +3,10 @@
 import jax
 import jax.numpy as jnp
 
+from framework.attacks.attack import Scalar
 
-def harmonic_robustness(clean: float | jax.Array, robust: float | jax.Array) -> jax.Array:
+
+def harmonic_robustness(clean: Scalar, robust: Scalar) -> jax.Array:
     """The harmonic robustness score, HRS = 2 C R / (C + R), 0 where both are 0.
 
     Args:

@@ -14,7 +14,7 @@ from jax import lax
 from jaxtyping import Bool, Float, Int
 
 from framework.attacks import attack, losses, norms, square_patches
-from framework.attacks.attack import Apply, Attack, expand
+from framework.attacks.attack import Apply, Attack, Scalar, expand
 from framework.core import checks, convolutions
 from framework.core.types import Array, Key
 
@@ -38,7 +38,7 @@ class Proposals(NamedTuple):
     change: Callable[[Key, jax.Array, jax.Array], jax.Array]  # (keys, x, side) -> x
 
 
-def square(epsilon: float | jax.Array, norm: str = "linf", *, queries: int = 5000, shared: bool = False) -> Attack:
+def square(epsilon: Scalar, norm: str = "linf", *, queries: int = 5000, shared: bool = False) -> Attack:
     """Random search: changes a patch of the image as far as the ball allows, and keeps it if the margin improves.
 
     Args:
@@ -85,9 +85,9 @@ def patch_sides(queries: int, height: int, width: int, norm: str) -> Int[np.ndar
 def _run(
     keys: Key,
     apply: Apply,
-    images: jax.Array,
-    labels: jax.Array,
-    epsilon: jax.Array,
+    images: Array,
+    labels: Array,
+    epsilon: Scalar,
     norm: str,
     queries: int,
     shared: bool,
@@ -111,7 +111,7 @@ def _run(
             is_adversarial=jnp.where(accept, is_adversarial, s.is_adversarial),
         )
 
-    def classify(x: jax.Array) -> tuple[jax.Array, jax.Array]:
+    def classify(x: Array) -> tuple[jax.Array, jax.Array]:
         logits = apply(x)
         return losses.margin(logits, labels), ~losses.is_correct(logits, labels)
 
@@ -120,7 +120,7 @@ def _run(
     return lax.while_loop(lambda s: (s.query < queries) & ~s.is_adversarial.all(), step, state).x
 
 
-def _proposals(norm: str, images: jax.Array, epsilon: jax.Array, sides: np.ndarray) -> Proposals:
+def _proposals(norm: str, images: Array, epsilon: Scalar, sides: np.ndarray) -> Proposals:
     if norm == "linf":
         return Proposals(
             lambda keys: square_patches.add_stripes(keys, images, epsilon),

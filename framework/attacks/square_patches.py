@@ -10,14 +10,14 @@ from jax import lax
 from jaxtyping import Bool, Float, Int
 
 from framework.attacks import norms
-from framework.attacks.attack import expand
+from framework.attacks.attack import Scalar, expand
 from framework.core.types import Array, Key
 
 TILES = 5  # of an L2 start, along each axis
 _TINY = 1e-12
 
 
-def add_stripes(keys: Key, images: Float[Array, "n h w c"], epsilon: float | jax.Array) -> Float[Array, "n h w c"]:
+def add_stripes(keys: Key, images: Float[Array, "n h w c"], epsilon: Scalar) -> Float[Array, "n h w c"]:
     """Adds vertical stripes of +-epsilon, with a random sign for each column and channel.
 
     Args:
@@ -36,8 +36,8 @@ def flip_square(
     keys: Key,
     x: Float[Array, "n h w c"],
     images: Float[Array, "n h w c"],
-    epsilon: float | jax.Array,
-    side: int | jax.Array,
+    epsilon: Scalar,
+    side: int | Array,
 ) -> Float[Array, "n h w c"]:
     """Changes a random square by 2 epsilon, with one sign per channel, and projects it back to the edge of the ball.
 
@@ -59,7 +59,7 @@ def flip_square(
     return norms.get("linf").project(x + delta, images, epsilon)
 
 
-def random_corners(uniforms: Float[Array, "n 2"], shape: tuple[int, int], side: int | jax.Array) -> Int[Array, "n 2"]:
+def random_corners(uniforms: Float[Array, "n 2"], shape: tuple[int, int], side: int | Array) -> Int[Array, "n 2"]:
     """Upper left corners of random squares, floor(u (size - side)).
 
     Args:
@@ -73,7 +73,7 @@ def random_corners(uniforms: Float[Array, "n 2"], shape: tuple[int, int], side: 
     return jnp.floor(uniforms * (jnp.array(shape) - side)).astype(jnp.int32)
 
 
-def square_mask(shape: tuple[int, int], corners: Int[Array, "n 2"], side: int | jax.Array) -> Bool[Array, "n h w"]:
+def square_mask(shape: tuple[int, int], corners: Int[Array, "n 2"], side: int | Array) -> Bool[Array, "n h w"]:
     """True inside the square of each corner.
 
     Args:
@@ -107,7 +107,7 @@ def _pyramid(height: int, width: int) -> np.ndarray:
     return heights / np.sqrt((heights**2).sum())
 
 
-def add_bumps(keys: Key, images: Float[Array, "n h w c"], epsilon: float | jax.Array) -> Float[Array, "n h w c"]:
+def add_bumps(keys: Key, images: Float[Array, "n h w c"], epsilon: Scalar) -> Float[Array, "n h w c"]:
     """Covers images with bumps of random orientation, and random sign per channel, scaled to the L2 sphere.
 
     Args:
@@ -157,8 +157,8 @@ def move_mass(
     keys: Key,
     x: Float[Array, "n h w c"],
     images: Float[Array, "n h w c"],
-    epsilon: float | jax.Array,
-    side: int | jax.Array,
+    epsilon: Scalar,
+    side: int | Array,
     bumps: Float[Array, "sides canvas canvas"],
 ) -> Float[Array, "n h w c"]:
     """Adds a bump in one random square; it gets the mass of a second square, which is emptied, and the unused budget.
@@ -189,15 +189,13 @@ def move_mass(
     return _onto_sphere(new, images, epsilon)
 
 
-def _bump_at(
-    bumps: np.ndarray, corners: jax.Array, side: jax.Array, transpose: jax.Array, shape: tuple[int, int]
-) -> jax.Array:
+def _bump_at(bumps: np.ndarray, corners: Array, side: Array, transpose: Array, shape: tuple[int, int]) -> jax.Array:
     """`[N, H, W]`: the bump of that side with its corner at `corners`, transposed where `transpose` is True."""
     canvas = jnp.asarray(bumps)[side]
     oriented = jnp.stack([canvas, canvas.T])[transpose.astype(int)]
     return jax.vmap(lambda bump, start: lax.dynamic_slice(bump, start, shape))(oriented, max(shape) - corners)
 
 
-def _onto_sphere(delta: jax.Array, images: jax.Array, epsilon: jax.Array) -> jax.Array:
+def _onto_sphere(delta: Array, images: Array, epsilon: Scalar) -> jax.Array:
     length = norms.get("l2").magnitude(delta)
     return jnp.clip(images + delta * expand(epsilon / (length + _TINY), delta), 0, 1)

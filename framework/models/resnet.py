@@ -136,7 +136,7 @@ def forward(
     return x @ params["head"]["kernel"] + params["head"]["bias"], new_params
 
 
-def _block(block: Params, x: jax.Array, stride: int, train: bool) -> tuple[jax.Array, Params]:
+def _block(block: Params, x: Array, stride: int, train: bool) -> tuple[jax.Array, Params]:
     y, norm1 = batch_norm.apply(block["norm1"], convolve(x, block["conv1"], (stride, stride)), train)
     y, norm2 = batch_norm.apply(block["norm2"], convolve(jax.nn.relu(y), block["conv2"]), train)
     extra = y.shape[-1] - x.shape[-1]
@@ -155,9 +155,7 @@ def loss(augment: Augment | None = None, prepare: Callable[[jax.Array], jax.Arra
       (params, images, labels, key) -> (loss, (new params, metrics)).
     """
 
-    def value(
-        params: Params, images: jax.Array, labels: jax.Array, key: Key
-    ) -> tuple[jax.Array, tuple[Params, Metrics]]:
+    def value(params: Params, images: Array, labels: Array, key: Key) -> tuple[jax.Array, tuple[Params, Metrics]]:
         images = images if augment is None else augment(key, images)
         logits, new_params = forward(params, prepare(images), train=True)
         accuracy = (logits.argmax(-1) == labels).mean()

@@ -64,7 +64,7 @@ def trainer(loss: Loss, optimizer: optax.GradientTransformation, batch: int) -> 
             raise ValueError(f"a batch must hold 1 to {count} images, the training set, got {batch}")
         return State(params, optimizer.init(params), jnp.arange(count), key, jnp.zeros((), jnp.int32))
 
-    def step(state: State, data: tuple[jax.Array, jax.Array]) -> tuple[State, Metrics]:
+    def step(state: State, data: tuple[Array, Array]) -> tuple[State, Metrics]:
         images, labels = (jnp.asarray(part) for part in data)
         count = len(images)
         epoch, index = jnp.divmod(state.step, count // batch)
@@ -130,7 +130,7 @@ def accuracy(logits: Callable[[jax.Array], jax.Array], images: Any, labels: Any,
         raise ValueError(f"{len(images)} images are no multiple of a batch of {batch}")
     parts = images.reshape(-1, batch, *images.shape[1:]), labels.reshape(-1, batch)
 
-    def count_correct(part: tuple[jax.Array, jax.Array]) -> jax.Array:
+    def count_correct(part: tuple[Array, Array]) -> jax.Array:
         values = logits(part[0])
         return ((values.argmax(-1) == part[1]) & ~jnp.isnan(values).any(-1)).sum()
 

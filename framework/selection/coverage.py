@@ -16,7 +16,7 @@ from framework.selection.inputs import check_features, check_size
 
 
 def k_center_greedy(
-    features: Float[Array, "n d"], size: int, start: int | jax.Array = 0, key: Key | None = None
+    features: Float[Array, "n d"], size: int, start: int | Array = 0, key: Key | None = None
 ) -> Int[Array, " k"]:
     """Greedy k-center: each next point is the one farthest from all selected ones.
 
@@ -49,11 +49,11 @@ def k_center_greedy(
 
 
 @partial(jax.jit, static_argnames="size")
-def _k_center(features: jax.Array, size: int, start: jax.Array, order: jax.Array) -> jax.Array:
+def _k_center(features: Array, size: int, start: Array, order: Array) -> jax.Array:
     features = features - features.mean(0)
     squares = (features**2).sum(1)
 
-    def step(carry: tuple[jax.Array, jax.Array], _: None) -> tuple[tuple[jax.Array, jax.Array], jax.Array]:
+    def step(carry: tuple[Array, Array], _: None) -> tuple[tuple[jax.Array, jax.Array], jax.Array]:
         point, nearest = carry  # squared distances; -1 once selected
         distances = jnp.maximum(squares + squares[point] - features @ (2 * features[point]), 0)
         nearest = jnp.minimum(nearest, distances).at[point].set(-1.0)
@@ -89,11 +89,11 @@ def herding(features: Float[Array, "n d"], size: int, key: Key | None = None) ->
 
 
 @partial(jax.jit, static_argnames="size")
-def _herding(features: jax.Array, size: int, order: jax.Array) -> jax.Array:
+def _herding(features: Array, size: int, order: Array) -> jax.Array:
     features = features - features.mean(0)
     squares = (features**2).sum(1)
 
-    def step(carry: tuple[jax.Array, jax.Array], _: None) -> tuple[tuple[jax.Array, jax.Array], jax.Array]:
+    def step(carry: tuple[Array, Array], _: None) -> tuple[tuple[jax.Array, jax.Array], jax.Array]:
         total, cost = carry  # cost: |z_i|^2, inf once selected; |total|^2 is the same for all
         point = extremes.argmax(-cost - features @ (2 * total), order)
         return (total + features[point], cost.at[point].set(jnp.inf)), point

@@ -67,7 +67,7 @@ def grand(
     if len(images) != len(labels):
         raise ValueError(f"{len(images):,} images need as many labels, got {len(labels):,}")
 
-    def norm(point: tuple[jax.Array, jax.Array]) -> jax.Array:
+    def norm(point: tuple[Array, Array]) -> jax.Array:
         gradient = jax.grad(loss)(params, *point)
         return jnp.sqrt(sum((leaf**2).sum() for leaf in jax.tree.leaves(gradient)))
 

@@ -4,6 +4,7 @@ They are accumulated while a network trains: call `update` after each evaluation
 points.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
@@ -32,7 +33,10 @@ def init(count: int) -> State:
 
 
 def update(
-    state: State, indices: Int[Array, " batch"], logits: Float[Array, "batch classes"], labels: Int[Array, " batch"]
+    state: State,
+    indices: Int[Array, " batch"] | Sequence[int],
+    logits: Float[Array, "batch classes"],
+    labels: Int[Array, " batch"] | Sequence[int],
 ) -> State:
     """Adds one evaluation of some points.
 

@@ -51,21 +51,21 @@ def facility_location(
 
 @partial(jax.jit, static_argnames=("size", "candidates", "block"))
 def _facility(
-    features: jax.Array, size: int, key: Key | None, order: jax.Array, candidates: int | None, block: int
+    features: Array, size: int, key: Key | None, order: Array, candidates: int | None, block: int
 ) -> jax.Array:
     count = len(features)
     features = features - features.mean(0)
     squares = (features**2).sum(1)
 
-    def distances(points: jax.Array) -> jax.Array:
+    def distances(points: Array) -> jax.Array:
         product = jnp.matmul(features[points], features.T, precision=lax.Precision.HIGHEST)
         return jnp.maximum(squares[points][:, None] + squares - 2 * product, 0.0)
 
-    def gains(points: jax.Array, nearest: jax.Array) -> jax.Array:
+    def gains(points: Array, nearest: Array) -> jax.Array:
         gain = lambda point: jnp.maximum(nearest - distances(point[None])[0], 0.0).sum()
         return lax.map(gain, points, batch_size=min(block, len(points)))
 
-    def step(carry: tuple[jax.Array, jax.Array], index: jax.Array) -> tuple[tuple[jax.Array, jax.Array], jax.Array]:
+    def step(carry: tuple[Array, Array], index: Array) -> tuple[tuple[jax.Array, jax.Array], jax.Array]:
         nearest, free = carry
         points = order
         if candidates is not None:

@@ -17,7 +17,7 @@ from framework.selection.inputs import check_size
 Select = Callable[[Key, Any, int], jax.Array]  # (key, points with leaves [N, ...], size) -> indices [size]
 
 
-def equal_quotas(counts: Int[Array, " groups"] | list[int], size: int | jax.Array) -> Int[Array, " groups"]:
+def equal_quotas(counts: Int[Array, " groups"] | list[int], size: int | Array) -> Int[Array, " groups"]:
     """The number of points that each group contributes: the same for all, but no group more than it has.
 
     From the smallest group to the largest, each contributes min(its points, floor(remaining size / remaining groups)).
@@ -43,10 +43,10 @@ def equal_quotas(counts: Int[Array, " groups"] | list[int], size: int | jax.Arra
 
 
 @jax.jit
-def _equal_quotas(counts: jax.Array, size: jax.Array) -> jax.Array:
+def _equal_quotas(counts: Array, size: Array) -> jax.Array:
     order = jnp.argsort(counts, stable=True)
 
-    def step(remaining: jax.Array, group: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+    def step(remaining: Array, group: tuple[Array, Array]) -> tuple[jax.Array, jax.Array]:
         count, groups = group
         quota = jnp.minimum(count, remaining // groups)
         return remaining - quota, quota

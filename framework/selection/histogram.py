@@ -94,13 +94,13 @@ def histogram_probabilities(entropy: Float[Array, " n"], rule: str = "P1", bin_w
         return _probabilities(_logarithms(entropy), rule, float(bin_width))
 
 
-def _check(entropy: jax.Array, width: float) -> None:
+def _check(entropy: Array, width: float) -> None:
     check_entropy(entropy)
     if not (math.isfinite(width) and width >= LEAST_WIDTH):
         raise ValueError(f"bins must be at least {LEAST_WIDTH} decades wide, got {width}")
 
 
-def _logarithms(entropy: jax.Array) -> jax.Array:
+def _logarithms(entropy: Array) -> jax.Array:
     """log10 in float64; concrete values by NumPy, which has powers of ten exactly, in a quarter of the time."""
     if not is_traced(entropy):
         return jnp.asarray(np.log10(np.asarray(entropy, np.float64)))
@@ -108,7 +108,7 @@ def _logarithms(entropy: jax.Array) -> jax.Array:
 
 
 @partial(jax.jit, static_argnames="width")
-def _histogram(logarithms: jax.Array, width: float) -> tuple[Histogram, jax.Array]:
+def _histogram(logarithms: Array, width: float) -> tuple[Histogram, jax.Array]:
     least, greatest = logarithms.min(), logarithms.max()
     low, high = jnp.rint(least), jnp.rint(greatest)
     low -= width * jnp.ceil(jnp.maximum(low - least, 0) / width)
@@ -121,7 +121,7 @@ def _histogram(logarithms: jax.Array, width: float) -> tuple[Histogram, jax.Arra
 
 
 @partial(jax.jit, static_argnames=("rule", "width"))
-def _probabilities(logarithms: jax.Array, rule: str, width: float) -> jax.Array:
+def _probabilities(logarithms: Array, rule: str, width: float) -> jax.Array:
     _, heights, bins = _histogram(logarithms, width)[0]
     height = jnp.maximum(heights, 1).astype(jnp.float64)
     weight = {"P1": height.max() - height + 1, "P2": jnp.ones_like(height), "P3": 1 / height}[rule]

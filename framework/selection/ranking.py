@@ -96,7 +96,7 @@ def mixture(scores: Shaped[Array, " n"], size: int, beta: float, key: Key | None
     return jnp.concatenate([order[:low], order[len(scores) - size + low :][::-1]])
 
 
-def _first(scores: jax.Array, size: int, key: Key | None) -> jax.Array:
+def _first(scores: Array, size: int, key: Key | None) -> jax.Array:
     """The points of the largest scores; of equal ones those that come first in `tie_order`."""
     if key is None:
         return lax.top_k(scores, size)[1].astype(jnp.int32)

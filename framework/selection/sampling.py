@@ -100,7 +100,7 @@ def sample_many(
 
 
 @partial(jax.jit, static_argnames=("size", "count", "shuffle"))
-def _sample(key: Key, probabilities: jax.Array | None, size: int, count: int, shuffle: bool) -> jax.Array:
+def _sample(key: Key, probabilities: Array | None, size: int, count: int, shuffle: bool) -> jax.Array:
     if not size:
         return jnp.zeros(0, jnp.int32)
     bits = jax.random.bits(key, (count + size * shuffle,))
@@ -108,7 +108,7 @@ def _sample(key: Key, probabilities: jax.Array | None, size: int, count: int, sh
     return _shuffle(bits[count:], indices) if shuffle else indices
 
 
-def _waiting_times(bits: jax.Array, rates: jax.Array | None) -> jax.Array:
+def _waiting_times(bits: Array, rates: Array | None) -> jax.Array:
     """Exponential times from 32 random bits each, `[N]` float32, infinite where the rate is 0.
 
     Short times, which alone decide, are resolved to 2^-33.
@@ -118,7 +118,7 @@ def _waiting_times(bits: jax.Array, rates: jax.Array | None) -> jax.Array:
     return times if rates is None else times / rates
 
 
-def _shortest(times: jax.Array, size: int) -> jax.Array:
+def _shortest(times: Array, size: int) -> jax.Array:
     """The indices of the `size` shortest times, in ascending order; of equal ones the first.
 
     The bound is found bit by bit: floats that are not negative are in the order of their bits.
@@ -126,7 +126,7 @@ def _shortest(times: jax.Array, size: int) -> jax.Array:
     bits = lax.bitcast_convert_type(times, jnp.int32)
     rows = jnp.pad(bits, (0, -len(bits) % _WORD), constant_values=2**_BITS - 1).reshape(_WORD, -1)
 
-    def set_bit(position: jax.Array, bound: jax.Array) -> jax.Array:
+    def set_bit(position: Array, bound: Array) -> jax.Array:
         """`bound` stays the greatest number of the bits so far that fewer than `size` times lie below.
 
         Compilers add up rows of bytes as vectors, in a third of the time of one long sum.
@@ -143,7 +143,7 @@ def _shortest(times: jax.Array, size: int) -> jax.Array:
     return _indices_of_true(below | first_ties, size)
 
 
-def _indices_of_true(mask: jax.Array, size: int) -> jax.Array:
+def _indices_of_true(mask: Array, size: int) -> jax.Array:
     """The indices of the `size` true entries, ascending: first the word that holds each as a bit, then its position."""
     bits = jnp.pad(mask, (0, -len(mask) % _WORD)).reshape(-1, _WORD).astype(jnp.uint32)
     words = (bits << jnp.arange(_WORD, dtype=jnp.uint32)).sum(1, dtype=jnp.uint32)
@@ -159,18 +159,18 @@ def _indices_of_true(mask: jax.Array, size: int) -> jax.Array:
     return _WORD * row + position
 
 
-def _bit_count(words: jax.Array) -> jax.Array:
+def _bit_count(words: Array) -> jax.Array:
     return lax.population_count(words).astype(jnp.int32)
 
 
-def _shuffle(bits: jax.Array, indices: jax.Array) -> jax.Array:
+def _shuffle(bits: Array, indices: Array) -> jax.Array:
     """The indices in the order of their random bits; packed together, as pairs would take five times as long."""
     with x64():
         words = (bits.astype(jnp.uint64) << 32) | indices.astype(jnp.uint64)
         return lax.sort(words).astype(jnp.uint32).astype(jnp.int32)
 
 
-def _as_float32(probabilities: jax.Array, size: int) -> jax.Array | np.ndarray:
+def _as_float32(probabilities: Array, size: int) -> jax.Array | np.ndarray:
     """The probabilities in float32, checked; concrete values stay with NumPy, which avoids a compiled program."""
     check_vector(probabilities, "the probability")
     if is_traced(probabilities):

@@ -56,7 +56,7 @@ def coverage_centric(
 
 
 @partial(jax.jit, static_argnames=("size", "strata"))
-def _sample_strata(key: Key, points: jax.Array, scores: jax.Array, size: int, strata: int) -> jax.Array:
+def _sample_strata(key: Key, points: Array, scores: Array, size: int, strata: int) -> jax.Array:
     scores = scores[points]
     low, high = scores.min(), scores.max()
     position = (scores - low) / jnp.where(high > low, high - low, 1.0) * strata
@@ -106,7 +106,7 @@ def moderate(
 
 
 @partial(jax.jit, static_argnames="classes")
-def _distance_from_median(features: jax.Array, labels: jax.Array, classes: int) -> jax.Array:
+def _distance_from_median(features: Array, labels: Array, classes: int) -> jax.Array:
     counts = jnp.zeros(classes).at[labels].add(1.0)
     means = jnp.zeros((classes, features.shape[1])).at[labels].add(features) / jnp.maximum(counts, 1)[:, None]
     distances = jnp.linalg.norm(features - means[labels], axis=1)
