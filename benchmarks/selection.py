@@ -35,7 +35,7 @@ from framework.selection import coverage, entropy_file, histogram, uncertainty
 
 CHOSEN = flags.DEFINE_list("parts", ["entropy", "histogram", "sampling", "k_center", "search"], "what to run")
 OUTPUT = flags.DEFINE_string("output", None, "a Markdown file for the sections")
-REPEATS = flags.DEFINE_integer("repeats", 5, "timed calls, of which the median is told")
+REPEATS = flags.DEFINE_integer("repeats", 5, "timed calls, whose median is shown")
 
 LIST = ("proxy_nas", "entropy_list", "cifar10_resnet20_index_entropy_class.txt")
 SEEDS, DRAWN = 1000, 5000

@@ -236,8 +236,8 @@ def speed() -> Iterator[Row]:
                 row[name] = designs * len(load) / timed.seconds / 1e6
                 row[f"{name}, a CPU second"] = designs * len(load) / timed.cpu / 1e6
                 row["s compiling"] = timed.compiling
-            judged = {f"back end, goal {goal:g}": at_least(row["back end"], goal)} if goal else {}
-            yield Row(row, judged)
+            row_goals = {f"back end, goal {goal:g}": at_least(row["back end"], goal)} if goal else {}
+            yield Row(row, row_goals)
     yield _full()
 
 

@@ -55,12 +55,12 @@ def grow(rows: Iterable[Row]) -> tuple[str, str]:
         print("\n".join(new if done else lines), flush=True)
         done.append(row)
     names = list(dict.fromkeys(name for row in done for name in row.goals))
-    judged = [
+    goal_rows = [
         _line([next(iter(row.cells.values())), *(row.goals.get(name, "") for name in names)])
         for row in done
         if row.goals
     ]
-    goals = "\n".join(_head(["goal", *names]) + judged) if names else ""
+    goals = "\n".join(_head(["goal", *names]) + goal_rows) if names else ""
     print(f"\n{goals}\n" if goals else "", flush=True)
     return "\n".join(lines), goals
 
