@@ -69,7 +69,7 @@ def test_a_proxy_of_a_tenth_takes_a_tenth_of_the_steps(experiment, launch, tmp_p
         ("data.side", 6, "multiples of 4"),
         ("attacks", ("cw",), "attacks must be some of fgsm, pgd-20"),
         ("training.kind", "free", "training.kind must be one of adversarial, trades, standard"),
-        ("epsilon", 0.0, "epsilon must be above 0, got 0.0"),
+        ("epsilon", 0.0, "epsilon must be above 0 and finite, got 0.0"),
         ("compile", "slow", "compile must be one of fast, well"),
         ("seeds", 0, "seeds must be"),
         ("search.order", 3, "order must be 1 or 2, got 3"),
