@@ -33,7 +33,7 @@ def network(dtype: type):
 
 def main() -> None:
     with jax.enable_x64(True):
-        _, images, labels, start = models.fixed()
+        _, images, labels, start = models.fixed_network()
     torch.set_default_dtype(torch.float64)
     ascents = attack_peers.ascents(network(np.float64), images, labels, start, EPSILONS)
     torch.set_default_dtype(torch.float32)

@@ -27,7 +27,7 @@ from attack_peers import Module, Verdicts, Watch, Weights
 from tables import Part, Row, at_least, at_most
 
 from framework import attacks, data
-from framework.attacks import losses
+from framework.attacks import ensemble, losses
 from framework.models import training
 
 CHOSEN = flags.DEFINE_list("parts", ["autoattack", "single"], "what to run")
@@ -79,7 +79,7 @@ def task() -> Task:
 def ours(chosen: tuple[attacks.Attack, ...], seed: int) -> Verdicts:
     watch = Watch()
     evaluation = attacks.evaluate(
-        jax.random.key(seed), chosen, task().apply, task().images, task().labels, batch=BATCH.value
+        jax.random.key(seed), task().apply, task().images, task().labels, chosen, batch=BATCH.value
     )
     return Verdicts(evaluation.robust, *watch.read())
 
@@ -91,7 +91,7 @@ def autoattack() -> Iterator[Row]:
     and by the processor (all cores together), ours with everything compiled before.
     """
     for norm, epsilon in select_norms():
-        chosen = attacks.standard(epsilon, norm)
+        chosen = ensemble.standard(epsilon, norm)
         first, *runs = (ours(chosen, seed) for seed in range(SEEDS.value + 1))
         peer = attack_peers.reference(
             task().module, task().images, task().labels, epsilon, norm, "standard", BATCH.value
@@ -149,7 +149,7 @@ def single() -> Iterator[Row]:
 
 
 def alone(norm: str, epsilon: float) -> dict[str, tuple[attacks.Attack, ...]]:
-    standard = attacks.standard(epsilon, norm)
+    standard = ensemble.standard(epsilon, norm)
     return {
         "fgsm": (attacks.fgsm(epsilon, norm),),
         "pgd-20": (attacks.pgd(epsilon, norm, steps=20, step_size=epsilon / 8),),

@@ -32,7 +32,7 @@ from problems import time_call
 from tables import Part, Row, at_least, at_most
 
 from framework import data
-from framework.core.chunks import advance
+from framework.core.chunked_scan import advance
 from framework.nas import autosnn
 from framework.nas.autosnn import enumeration, evolution, training
 from framework.nas.autosnn.baselines import BASELINES
@@ -65,7 +65,7 @@ def load_setup() -> Setup:
         jnp.float32(data.digits(split).images[kept] / 16),
         jnp.asarray(data.digits(split).labels[kept]),
     )
-    space = autosnn.space(CHANNELS, (8, 8, 1), dynamics=autosnn.Dynamics(STEPS))
+    space = autosnn.search_space(CHANNELS, (8, 8, 1), dynamics=autosnn.Dynamics(STEPS))
     optimizer = optax.inject_hyperparams(optax.adam)(learning_rate=RATE)  # one program for trainings of any length
     trainer = training.of_supernet(space, autosnn.Config(1, BATCH), optimizer)
     everything = slice(None)
@@ -101,7 +101,7 @@ def parameters() -> Iterator[Row]:
     """
     published = {16: 417_626, 32: 1_462_954, 64: 5_436_746, 128: 20_916_874}
     for channels, expected in published.items():
-        count = autosnn.network(autosnn.space(channels), PUBLISHED).parameters()
+        count = autosnn.build_network(autosnn.search_space(channels), PUBLISHED).parameters()
         state = "met" if count == expected else f"missed: {count}"
         yield Row({"network": f"AutoSNN, C = {channels}", "parameters": f"{count:,}"}, {"exact": state})
     for name, make in BASELINES.items():
@@ -218,7 +218,7 @@ def digits() -> Iterator[Row]:
     """The published cell with C = 8, T = 8 from fresh weights on all 1,437 training digits, forty epochs of batches of
     48, the loss and optimiser of the middle parts; test digits, by other writers, after the last step; three seeds.
     """
-    space = autosnn.space(CHANNELS, (8, 8, 1), dynamics=autosnn.Dynamics(8))
+    space = autosnn.search_space(CHANNELS, (8, 8, 1), dynamics=autosnn.Dynamics(8))
     train, test = (
         tuple(map(jnp.asarray, (np.float32(part.images / part.maximum), part.labels)))
         for part in map(data.digits, ("train", "test"))
@@ -233,7 +233,7 @@ def mnist() -> Iterator[Row]:
     """
     sets = [data.images("mnist", split) for split in ("train", "test")]
     train, test = ((jnp.float32(part.images) / part.maximum, jnp.asarray(part.labels)) for part in sets)
-    space = autosnn.space(4, train[0].shape[1:], dynamics=autosnn.Dynamics(4))
+    space = autosnn.search_space(4, train[0].shape[1:], dynamics=autosnn.Dynamics(4))
     yield from_scratch_row([from_scratch(jax.random.key(0), space, train, test, autosnn.Config(3, 64))], 0.985)
 
 
@@ -251,7 +251,7 @@ def trainer_of(net: autosnn.Network, config: autosnn.Config, steps: int) -> trai
 
 
 def from_scratch(key: jax.Array, space: autosnn.Space, train: Any, test: Any, config: autosnn.Config) -> Ended:
-    net, steps = autosnn.network(space, PUBLISHED), config.steps(len(train[1]))
+    net, steps = autosnn.build_network(space, PUBLISHED), config.steps(len(train[1]))
     trainer = trainer_of(net, config, steps)
     state, began = trainer.init(key, len(train[1])), time.perf_counter()
     for _ in range(config.epochs):
@@ -288,7 +288,7 @@ def step() -> Iterator[Row]:
     images, labels = random.random((16, 32, 32, 3), np.float32), random.integers(0, 10, 16)
     programs = {}
     for statistics_ in ("step", "time"):
-        net = autosnn.network(autosnn.space(dynamics=autosnn.Dynamics(statistics=statistics_)), PUBLISHED)
+        net = autosnn.build_network(autosnn.search_space(dynamics=autosnn.Dynamics(statistics=statistics_)), PUBLISHED)
         programs["ours", statistics_] = our_step(net, images, labels)
         params = net.init(jax.random.key(0))[0]
         programs["SpikingJelly", statistics_] = autosnn_peers.trainer(net, params, images, labels, 1e-3)

@@ -66,14 +66,14 @@ def spiking() -> Step:
 
 
 def spiking_supernet() -> Step:
-    space, examples = autosnn.space(8, (8, 8, 1)), images(192, 8, 8, 1)
+    space, examples = autosnn.search_space(8, (8, 8, 1)), images(192, 8, 8, 1)
     trainer = spiking_training.of_supernet(space, autosnn.Config(1, 96), optax.adam(1e-3))
     return Step(trainer.step, (trainer.init(jax.random.key(0), 192), examples))
 
 
 def darts_search() -> Step:
     data = darts.Data(*images(32, 32, 32, 3), *images(32, 32, 32, 3))
-    searcher = darts.searcher(darts.supernet(8, 4), darts.Config(epochs=2, batch=16))
+    searcher = darts.searcher(darts.Supernet(8, 4), darts.Config(epochs=2, batch=16))
     return Step(searcher.step, (searcher.init(jax.random.key(0), data), data))
 
 
@@ -91,7 +91,7 @@ def attack_step() -> Step:
 
 def sampling_step() -> Step:
     chances = jnp.asarray(RNG.random(1_280_000), jnp.float32)
-    return Step(lambda key, chances: selection.select(key, 128_000, chances), (jax.random.key(0), chances))
+    return Step(lambda key, chances: selection.sample(key, 128_000, chances), (jax.random.key(0), chances))
 
 
 def elastic() -> Step:

@@ -72,9 +72,9 @@ ADVRUSH = {
 def parameters() -> Iterator[Row]:
     """Counted from shapes alone. The networks have no auxiliary head."""
     count = lambda init: supernet.parameter_count(jax.eval_shape(init, jax.random.key(0)))
-    final_network = network.network(darts.from_json(ADVRUSH))
+    final_network = network.build_network(darts.from_json(ADVRUSH))
     counts = {
-        "supernet, 16 channels, 8 cells": (count(lambda key: supernet.init(key, supernet.supernet())), 1_930_618),
+        "supernet, 16 channels, 8 cells": (count(lambda key: supernet.init(key, supernet.Supernet())), 1_930_618),
         "AdvRush's network, 36 channels, 20 cells": (count(lambda key: network.init(key, final_network)), 4_158_046),
     }
     for name, (count, known) in counts.items():
@@ -168,7 +168,7 @@ def theirs(net: supernet.Supernet, params, alphas, images, labels) -> Program:
 
 
 def both(channels: int, cells: int, compile_goal: float | None) -> Iterator[Row]:
-    net = supernet.supernet(channels, cells)
+    net = supernet.Supernet(channels, cells)
     params, alphas = supernet.init(jax.random.key(0), net), darts.init_alphas(jax.random.key(1))
     rng = np.random.default_rng(0)
     images, labels = jnp.asarray(rng.random((16, 32, 32, 3)), jnp.float32), jnp.asarray(rng.integers(0, 10, 16))
@@ -247,7 +247,7 @@ def seeds() -> Iterator[Row]:
     """Steps of 4 DARTS searches (2 channels, 2 cells, batch 16, 8x8 images): one program of all by `lax.map` or `vmap`,
     against four calls of the single program; medians of {repeats}, taken in turns. The difference is the largest of any
     alpha after the timed steps."""
-    net, config = darts.supernet(2, 2, reductions=(1,)), darts.Config(epochs=50, batch=16)
+    net, config = darts.Supernet(2, 2, reductions=(1,)), darts.Config(epochs=50, batch=16)
     rng = np.random.default_rng(0)
     images, labels = rng.random((64, 8, 8, 1)).astype(np.float32), rng.integers(0, 10, 64)
     data = darts.Data(*map(jnp.asarray, (images, labels, images, labels)))

@@ -44,7 +44,7 @@ TITLE = "Selection of data"
 
 def read_reference() -> np.ndarray:
     """The entropies of the published list, in the order of the data set."""
-    return entropy_file.read(data.shared_path(*LIST)).entropy
+    return entropy_file.read_entropy_list(data.shared_path(*LIST)).entropy
 
 
 def entropy() -> Iterator[Row]:
@@ -61,7 +61,7 @@ def entropy() -> Iterator[Row]:
             return uncertainty.entropy(resnet.forward(params, resnet.normalise(images))[0])
 
     for name, behind in (("cifar10_resnet20_akamaster_12fca82f", True), ("cifar10_resnet20", False)):
-        params = resnet_weights.load(data.shared_path("proxy_nas", "resnet_ckpt", f"{name}.npz"))
+        params = resnet_weights.read_torch(data.shared_path("proxy_nas", "resnet_ckpt", f"{name}.npz"))
         blocks = [block(params, images[i : i + 200]) for i in range(0, len(images), 200)]
         ours = np.concatenate(blocks).astype(np.float64)
         relative, absolute = np.abs(ours / reference - 1), float(np.abs(ours - reference).max())
@@ -108,7 +108,7 @@ def of_histogram() -> Iterator[Row]:
         theirs, reference = masses(edges, np.log10(values), rule)
         to_file = float(np.abs(ours - golden[f"{rule}_bin_mass"]).max())
         to_numpy = float(np.abs(ours - theirs).max())
-        drawn = np.asarray(selection.proxies(jax.random.split(jax.random.key(0), SEEDS), DRAWN, probabilities))
+        drawn = np.asarray(selection.sample_many(jax.random.split(jax.random.key(0), SEEDS), DRAWN, probabilities))
         counted = [np.bincount(bins[row], minlength=len(ours)) for row in drawn]
         choice = [
             np.random.RandomState(seed).choice(len(probabilities), DRAWN, False, reference / reference.sum())
@@ -159,7 +159,7 @@ def plain_sampler(entropies: np.ndarray, size: int, seed: int) -> np.ndarray:
 
 def p1(entropies: np.ndarray, size: int, seed: int) -> jax.Array:
     """The same by the framework, from the entropies on."""
-    return selection.select(jax.random.key(seed), size, selection.histogram_probabilities(entropies, "P1", 0.5))
+    return selection.sample(jax.random.key(seed), size, selection.histogram_probabilities(entropies, "P1", 0.5))
 
 
 def median(call: Callable[[int], Any], repeats: int) -> float:
@@ -170,7 +170,7 @@ def median(call: Callable[[int], Any], repeats: int) -> float:
 def sampling() -> Iterator[Row]:
     """From entropies to the indices of a tenth of them, histogram included: the published list, and 1.28 million
     entropies drawn from it with noise. `plain` is the published sampler written as a plain Python loop over bins and
-    points; medians of {repeats} calls, of the plain loop of 3. A thousand proxies: one call of `selection.proxies`,
+    points; medians of {repeats} calls, of the plain loop of 3. A thousand proxies: one call of `selection.sample_many`,
     blocks of 8; its memory is what the compiled program needs beside its result.
     """
     values = read_reference()
@@ -185,7 +185,7 @@ def sampling() -> Iterator[Row]:
         cells = {"case": name, "k": size, "ms": ours, "plain, ms": plain, "times": plain / ours, "first call, s": first}
         yield Row(cells | {"MiB": ""}, goals)
     chances = np.asarray(selection.histogram_probabilities(values), np.float32)
-    batch = jax.jit(partial(selection.proxies, size=DRAWN, block=8))
+    batch = jax.jit(partial(selection.sample_many, size=DRAWN, block=8))
     memory = batch.lower(jax.random.split(jax.random.key(0), SEEDS), probabilities=chances).compile().memory_analysis()
     proxies = lambda seed: batch(jax.random.split(jax.random.key(seed), SEEDS), probabilities=chances)
     _, first = time_call(proxies, 0)
@@ -228,9 +228,9 @@ def search() -> Iterator[Row]:
     time the choice of the tenth is.
     """
     whole = data.images("cifar10_jpeg", "train[:3200]")
-    indices = entropy_file.indices_of(whole.ids)
+    indices = entropy_file.parse_indices(whole.ids)
     images = whole.images.reshape(-1, 8, 4, 8, 4, 3).mean((2, 4), dtype=np.float32) / 255 - 0.5
-    net, config = darts.supernet(4, 3), darts.Config(epochs=2, batch=32)
+    net, config = darts.Supernet(4, 3), darts.Config(epochs=2, batch=32)
     searcher, seconds = darts.searcher(net, config), {}
     entropies = read_reference()[indices]
     for fraction in (0.1, 1.0):

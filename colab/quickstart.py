@@ -52,7 +52,7 @@ from framework import (
     snn,
     ssd,
 )
-from framework.attacks import training as attacks_training
+from framework.attacks import adversarial_training
 from framework.models import training
 from framework.selection import uncertainty
 from framework.snn import layers as snn_layers
@@ -72,7 +72,7 @@ images, test_images = (np.float32(part.images) / part.maximum for part in (digit
 # %%
 layers = (snn_layers.conv(8), snn_layers.pool(), snn_layers.flatten(), snn_layers.dense(10))
 forward = lambda params, x, train=False: snn.forward(layers, params, x, train=train)
-trainer = training.trainer(attacks_training.standard(forward), optax.adam(1e-2), batch=50)
+trainer = training.trainer(adversarial_training.standard_loss(forward), optax.adam(1e-2), batch=50)
 state = trainer.init(snn.init(jax.random.key(0), layers, images.shape[1:]), len(images), jax.random.key(1))
 state, metrics = core.advance(trainer.step, state, (images, digits.labels), 400)
 network = jax.tree_util.Partial(lambda params, x: forward(params, x)[0], state.params)
@@ -86,7 +86,7 @@ print(f"loss {loss[0]:.2f} -> {loss[-1]:.2f}; {float(right.mean()):.1%} of the t
 
 # %%
 evaluation = attacks.evaluate(
-    jax.random.key(2), (attacks.fgsm(0.1), attacks.pgd(0.1)), network, test_images, test.labels
+    jax.random.key(2), network, test_images, test.labels, (attacks.fgsm(0.1), attacks.pgd(0.1))
 )
 print("right after each attack:", {name: f"{share:.1%}" for name, share in evaluation.accuracy.items()})
 fooled = np.flatnonzero(~evaluation.robust & np.asarray(right))[:8]
@@ -113,7 +113,7 @@ for name, code in {"rate": coding.rate(), "burst": coding.burst(threshold=0.125)
 
 # %%
 entropy = np.asarray(uncertainty.entropy(network(images)))
-chosen = selection.choose("P1", jax.random.key(3), 144, selection.Traits(digits.labels, entropy=entropy))
+chosen = selection.select(jax.random.key(3), "P1", selection.Traits(digits.labels, entropy=entropy), 144)
 print(f"median entropy: {np.median(entropy):.1e} nats of all images, {np.median(entropy[chosen]):.1e} of those by P1")
 
 # %% [markdown]

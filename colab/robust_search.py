@@ -48,7 +48,7 @@ from framework import (
     selection,
     snn,
 )
-from framework.attacks import training as attacks_training
+from framework.attacks import adversarial_training, ensemble
 from framework.models import training
 from framework.nas import advrush, darts
 from framework.runs.reporting import figures
@@ -69,10 +69,10 @@ def train(loss, steps):
     return core.advance(trainer.step, state, (images, digits.labels), steps)[0].params
 
 
-base = train(attacks_training.standard(forward), 100)
+base = train(adversarial_training.standard_loss(forward), 100)
 entropy = np.asarray(uncertainty.entropy(forward(base, images)[0]))
 traits = selection.Traits(digits.labels, entropy=entropy)
-chosen = {rule: np.asarray(selection.choose(rule, jax.random.key(2), 144, traits)) for rule in ("random", "P1")}
+chosen = {rule: np.asarray(selection.select(jax.random.key(2), rule, traits, 144)) for rule in ("random", "P1")}
 
 # %%
 bins = histogram.histogram(entropy)
@@ -100,7 +100,7 @@ plt.show()
 
 # %%
 EPOCHS, HURRY = 10, (("xla_backend_optimization_level", 0),)
-net = darts.supernet(2, 1, 10, reductions=())
+net = darts.Supernet(2, 1, 10, reductions=())
 settings = darts.Config(EPOCHS, batch=24, alpha_rate=3e-2, regulariser=advrush.Regulariser(gamma=1.0, h=0.5, warmup=2))
 searcher = darts.searcher(net, settings)
 proxy = chosen["P1"]
@@ -110,7 +110,7 @@ cells = {}
 for name, warmup in (("DARTS", EPOCHS), ("AdvRush", 2)):
     state = searcher.init(jax.random.key(0), halves, warmup=warmup)
     state, metrics = core.advance(searcher.step, state, halves, steps, HURRY)
-    cells[name] = darts.genotype(state.alphas)
+    cells[name] = darts.derive_genotype(state.alphas)
     health = darts.health(state.alphas)
     print(f"{name}: loss {float(metrics['loss'][:6].mean()):.2f} -> {float(metrics['loss'][-6:].mean()):.2f},", end=" ")
     print(f"{health.skips} skips in the cell, entropy of the weights {health.entropy:.2f} of the uniform one")
@@ -134,14 +134,16 @@ figures.graph(graph, "the cell that AdvRush's search found", operations | {"join
 # %%
 EPSILON = 0.1
 networks = {
-    "standard": train(attacks_training.standard(forward), 300),
-    "adversarial": train(attacks_training.adversarial(forward, attacks_training.pgd_7(EPSILON, 0.03)), 300),
+    "standard": train(adversarial_training.standard_loss(forward), 300),
+    "adversarial": train(
+        adversarial_training.adversarial_loss(forward, adversarial_training.pgd_7(EPSILON, 0.03)), 300
+    ),
 }
 logits = lambda params, x: forward(params, x)[0]
 classifiers = {name: jax.tree_util.Partial(logits, params) for name, params in networks.items()}
 rules = (attacks.fgsm(EPSILON), attacks.pgd(EPSILON, steps=20))
 evaluations = {
-    name: attacks.evaluate(jax.random.key(3), rules, network, test_images, test.labels)
+    name: attacks.evaluate(jax.random.key(3), network, test_images, test.labels, rules)
     for name, network in classifiers.items()
 }
 groups = [*evaluations["standard"].accuracy]
@@ -175,13 +177,15 @@ plt.show()
 
 # %%
 for name, network in classifiers.items():
-    verdict = attacks.judge(jax.random.key(4), network, test_images[:40], test.labels[:40], epsilon=EPSILON, batch=40)
+    verdict = ensemble.evaluate(
+        jax.random.key(4), network, test_images[:40], test.labels[:40], epsilon=EPSILON, batch=40
+    )
     print(
         f"{name:12}", " ".join(f"{attack} {share:.0%}" for attack, share in list(verdict.accuracy.items())[:2]), end=" "
     )
     print(f".. after all attacks {verdict.robust.mean():.0%}")
 
 # %% [markdown]
-# To train the cells that a search found, `network.network(genotype)` of `framework.nas` makes their network, and
+# To train the cells that a search found, `network.build_network(genotype)` of `framework.nas` makes their network, and
 # `experiments/advrush.py` does the whole: both searches, adversarial training, AutoAttack, over several seeds. It
 # compiles for minutes on a CPU; `:paper` is for a GPU.

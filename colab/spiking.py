@@ -40,7 +40,7 @@ import numpy as np
 import optax
 
 from framework import core, data, snn
-from framework.attacks import training as attacks_training
+from framework.attacks import adversarial_training
 from framework.models import training
 from framework.nas import autosnn
 from framework.nas.autosnn import evolution
@@ -53,7 +53,7 @@ digits, test = data.digits("train"), data.digits("test")
 images, test_images = (np.float32(part.images) / part.maximum for part in (digits, test))
 layers = (layer.conv(12), layer.pool(), layer.conv(24), layer.pool(), layer.flatten(), layer.dense(10))
 forward = lambda params, x, train=False: snn.forward(layers, params, x, train=train)
-trainer = training.trainer(attacks_training.standard(forward), optax.adam(5e-3), batch=50)
+trainer = training.trainer(adversarial_training.standard_loss(forward), optax.adam(5e-3), batch=50)
 state = trainer.init(snn.init(jax.random.key(0), layers, images.shape[1:]), len(images), jax.random.key(1))
 params = core.advance(trainer.step, state, (images, digits.labels), 500)[0].params
 reference = float((forward(params, test_images)[0].argmax(-1) == test.labels).mean())
@@ -118,7 +118,7 @@ plt.show()
 
 # %%
 held = 1150
-space = autosnn.space(
+space = autosnn.search_space(
     4,
     images.shape[1:],
     10,

@@ -37,8 +37,8 @@ from experiments.parts.shared.intervals import ENOUGH, difference, mark_comparis
 from experiments.parts.shared.presets import build_config, count_seeds
 from experiments.parts.shared.rows import single_rows
 from experiments.parts.shared.settings import dataset_folder, require_effect, require_files
-from framework import attacks, runs
-from framework.attacks import training as hardened
+from framework import runs
+from framework.attacks import adversarial_training, score
 from framework.core import checks, keys
 from framework.core.devices import TOGETHER
 from framework.models import training
@@ -192,7 +192,7 @@ def searches(config: ConfigDict, run: runs.Run, train, seeds: list[int]) -> dict
     """Searches by every method with every seed; the methods differ only in the warm-up."""
     settings, learned = config.search, halves(*train)
     shape = {"form": settings.form, "reductions": FEW.get(settings.cells)}
-    net = darts.supernet(settings.channels, settings.cells, int(train[1].max()) + 1, **shape)
+    net = darts.Supernet(settings.channels, settings.cells, int(train[1].max()) + 1, **shape)
     regulariser = advrush.Regulariser(settings.gamma, settings.h, settings.warmup, settings.squared, kind=settings.kind)
     options = {name: settings[name] for name in ("epochs", "batch", "order", "alpha_rate", "augment")}
     chosen = darts.Config(**options, regulariser=regulariser)
@@ -207,7 +207,7 @@ def searches(config: ConfigDict, run: runs.Run, train, seeds: list[int]) -> dict
             state = run_phase(config, run, ("search", method, seed), searcher.step, start, learned, steps, epoch)
             results[method, seed] = summarize_search(measure, net, regulariser, state, learned)
             file = run.file(f"genotypes/{method}-{seed}.json")
-            files.write_text(file, darts.to_json(darts.genotype(state.alphas)) + "\n")
+            files.write_text(file, darts.to_json(darts.derive_genotype(state.alphas)) + "\n")
     return results
 
 
@@ -218,14 +218,14 @@ def run_phase(
     what, method, seed = phase
     rows = single_rows(f"{what} {method}", seed)
     name, options = f"{what}-{method}-{seed}", proxies.COMPILE[config.compile]
-    return runs.drive(run, name, step, state, fixed, steps, epoch, rows, options=options, split=TOGETHER)
+    return runs.run_steps(run, name, step, state, fixed, steps, epoch, rows, options=options, split=TOGETHER)
 
 
 def summarize_search(
     measure, net: darts.Supernet, regulariser: advrush.Regulariser, state: darts.State, learned: darts.Data
 ) -> SearchResult:
     """Summarizes a finished search; its curvature is R on held-out images, for every method."""
-    genotype, health = darts.genotype(state.alphas), darts.health(state.alphas)
+    genotype, health = darts.derive_genotype(state.alphas), darts.health(state.alphas)
     held_out = learned.valid_images, learned.valid_labels
     roughness, accuracy = measure(net, regulariser, state.alphas, state.params, *held_out)
     return SearchResult(genotype._asdict(), float(roughness), float(accuracy), health.skips, health.entropy)
@@ -246,7 +246,7 @@ def evaluate_robustness(
     """Trains and attacks every network; returns accuracies, and the loss landscapes of the first seed."""
     settings, classes = config.training, int(train[1].max()) + 1
     shape = {"form": config.search.form, "reductions": FEW.get(settings.cells)}
-    net = network.network(list(genotypes.values()), settings.channels, settings.cells, classes, **shape)
+    net = network.build_network(list(genotypes.values()), settings.channels, settings.cells, classes, **shape)
     trainer, steps = trainer_of(config, net, len(train[1]))
     fixed = tuple(map(jnp.asarray, train))
 
@@ -279,11 +279,13 @@ def trainer_of(config: ConfigDict, net: network.Network, count: int) -> tuple[tr
         (logits, _), new_params = network.apply(net, params, images, train)
         return logits, new_params
 
-    against = hardened.pgd_7(settings.epsilon, settings.step_size)
+    against = adversarial_training.pgd_7(settings.epsilon, settings.step_size)
     loss = {
-        "adversarial": lambda: hardened.adversarial(forward, against),
-        "trades": lambda: hardened.trades(forward, settings.beta, settings.epsilon, settings.step_size),
-        "standard": lambda: hardened.standard(forward),
+        "adversarial": lambda: adversarial_training.adversarial_loss(forward, against),
+        "trades": lambda: adversarial_training.trades_loss(
+            forward, settings.beta, settings.epsilon, settings.step_size
+        ),
+        "standard": lambda: adversarial_training.standard_loss(forward),
     }[settings.kind]()
 
     def loss_with_augmentation(params, images, labels, key):
@@ -309,7 +311,7 @@ def numbers_of(config: ConfigDict, seeds: list[int], results, robustness) -> dic
     measures["supernet accuracy"] = (results, lambda search: search.accuracy)
     measures["skips"] = (results, lambda search: search.skips)
     if "pgd-20" in config.attacks:
-        harmonic = lambda scores: float(attacks.harmonic_robustness(scores["clean"], scores["pgd-20"]))
+        harmonic = lambda scores: float(score.harmonic_robustness(scores["clean"], scores["pgd-20"]))
         measures["harmonic robustness"] = (robustness, harmonic)
     numbers: dict[str, Any] = {"seeds": len(seeds)}
     for name, (table, value) in measures.items():

@@ -122,7 +122,7 @@ def main(config: ConfigDict, run: runs.Run) -> dict[str, Any]:
     sets = sources.sets(config)
     dynamics = autosnn.Dynamics(config.space.steps, config.space.neuron, statistics=config.space.statistics)
     image, candidates = sets.train.images.shape[-3:], tuple(config.space.candidates)
-    space = autosnn.space(
+    space = autosnn.search_space(
         config.space.channels, image, sets.classes, macro=config.space.macro, candidates=candidates, dynamics=dynamics
     )
     _check(config, sets)
@@ -213,13 +213,13 @@ def _train(run: runs.Run, trainer, part: Part, settings: ConfigDict, key, phase:
     fixed = tuple(map(jnp.asarray, part))
     epoch = len(part.labels) // settings.batch  # all chunks are as long, or the last one would be compiled again
     steps, memory = settings.epochs * epoch, 8 * part.images.nbytes
-    return runs.drive(run, phase, trainer.step, state, fixed, steps, epoch, rows, memory=memory, split=TOGETHER)
+    return runs.run_steps(run, phase, trainer.step, state, fixed, steps, epoch, rows, memory=memory, split=TOGETHER)
 
 
 def _table(run: runs.Run, supernet, part: Part, seed: int) -> autosnn.Scores:
     """Every architecture's scores, also as a file."""
     fixed, phase = (supernet, *map(jnp.asarray, part)), f"all-{seed}"
-    table = enumeration.joined(runs.tasks(run, phase, enumeration.part, enumeration.parts(supernet), fixed))
+    table = enumeration.joined(runs.run_tasks(run, phase, enumeration.part, enumeration.parts(supernet), fixed))
     choices = np.asarray(supernet.space.architecture(np.arange(supernet.space.size)))
     names = ["".join(map(str, choice)) for choice in choices]
     rows = [(name, *row) for name, row in zip(names, np.stack(table, axis=1).tolist(), strict=True)]
@@ -268,7 +268,7 @@ def _search(config, run, space, known, reference: float, seed: int) -> dict[floa
     fixed = (known, lambdas, jnp.float32(reference))
     step = _rounds(space, _searcher(config, "evolution"), isinstance(known, autosnn.Scores))
     split = Split(fixed=(None, 0, None))
-    states = runs.drive(run, f"search-{seed}", step, start, fixed, config.search.rounds, 1, rows, split=split)
+    states = runs.run_steps(run, f"search-{seed}", step, start, fixed, config.search.rounds, 1, rows, split=split)
     apart = jax.tree.map(
         lambda leaf: leaf.reshape(len(cases), len(seed_keys), *leaf.shape[1:]), jax.vmap(evolution.finish)(states)
     )
@@ -320,7 +320,7 @@ def _retrain(
 
 def _measure(run: runs.Run, state, part: Part, space, architecture: list[int], with_export: bool) -> dict[str, float]:
     """Test accuracy, spikes, synaptic operations, energy; and the network as a NIR file where the extra is there."""
-    trained, net = spiking_training.supernet(state, space), autosnn.network(space, architecture)
+    trained, net = spiking_training.supernet(state, space), autosnn.build_network(space, architecture)
     weights = autosnn.inherit(trained, architecture)
     scores = autosnn.evaluate(trained, np.array(architecture), *map(jnp.asarray, part))
     costs = meters.costs(net, *weights, part.images[:METERED])

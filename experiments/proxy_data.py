@@ -249,7 +249,7 @@ def _search(config: ConfigDict, run: runs.Run, image_set: images.Prepared) -> di
     """Searches cells on proxies, at equal epochs and at equal steps; their accuracy, and the steps of the searches."""
     settings, seeds = config.search, _seeds(config, config.search)
     train, test, traits = images.parts(image_set, settings)
-    net = darts.supernet(settings.channels, settings.cells, image_set.train.classes)
+    net = darts.Supernet(settings.channels, settings.cells, image_set.train.classes)
     every = np.arange(len(train[1]))
     plan = ranks.batches(every, settings.retrain_epochs, settings.batch, config.seed)
     per_epoch = lambda size: size // 2 // settings.batch

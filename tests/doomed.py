@@ -65,8 +65,8 @@ if __name__ == "__main__":
     sys.path[0] = str(LAUNCH.parent)
     from framework import runs
 
-    drive = runs.drive
-    runs.drive = lambda *given, **named: drive(*given, **named | {"save_every": 0.0})
+    drive = runs.run_steps
+    runs.run_steps = lambda *given, **named: drive(*given, **named | {"save_every": 0.0})
     try:
         runpy.run_path(str(LAUNCH), run_name="__main__")
     finally:

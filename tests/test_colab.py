@@ -1,4 +1,4 @@
-"""The notebooks: made from their scripts, found from the README, and running from top to bottom."""
+"""The notebooks are generated from their scripts, linked from the README, and run from top to bottom."""
 
 import json
 import os
@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "colab"
 SCRIPTS = sorted(FOLDER.glob("[!_]*.py"))
 README = (ROOT / "README.md").read_text()
-each_script = pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.stem)
+every_script = pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.stem)
 
 
 @pytest.fixture
@@ -26,29 +26,29 @@ def maker(extra):
 
 
 def cells(notebook: Path, kind: str) -> list[dict]:
-    found = json.loads(notebook.read_text())["cells"]
-    return [cell | {"source": "".join(cell["source"])} for cell in found if cell["cell_type"] == kind]
+    every_cell = json.loads(notebook.read_text())["cells"]
+    return [cell | {"source": "".join(cell["source"])} for cell in every_cell if cell["cell_type"] == kind]
 
 
-def test_there_are_at_most_five_notebooks_and_each_has_its_script():
+def test_there_are_at_most_five_notebooks_each_with_a_script():
     assert 1 <= len(SCRIPTS) <= 5
     assert sorted(FOLDER.glob("*.ipynb")) == [script.with_suffix(".ipynb") for script in SCRIPTS]
 
 
-@each_script
+@every_script
 def test_a_notebook_is_what_its_script_makes(script, maker):
     made = maker.notebook(script.read_text(), script.stem)
     assert script.with_suffix(".ipynb").read_text() == made, "run: python -m colab"
 
 
-@each_script
+@every_script
 def test_a_notebook_holds_no_outputs(script):
     for cell in cells(script.with_suffix(".ipynb"), "code"):
         assert (cell["outputs"], cell["execution_count"]) == ([], None)
 
 
-@each_script
-def test_a_badge_at_the_top_and_one_in_the_readme_open_the_notebook_on_colab(script, maker):
+@every_script
+def test_badges_open_the_notebook_on_colab(script, maker):
     address = f"https://colab.research.google.com/github/{maker.REPOSITORY}/blob/main/colab/{script.stem}.ipynb"
     top = cells(script.with_suffix(".ipynb"), "markdown")[0]["source"]
     assert "[![Open in Colab][badge]][notebook]" in top
@@ -56,8 +56,8 @@ def test_a_badge_at_the_top_and_one_in_the_readme_open_the_notebook_on_colab(scr
     assert f"]({address})" in README
 
 
-@each_script
-def test_the_first_cell_installs_only_where_the_framework_is_not_there(script, maker):
+@every_script
+def test_the_first_cell_installs_only_a_missing_framework(script, maker):
     """The lines for a shell are commands in the notebook, and comments in the script."""
     first = cells(script.with_suffix(".ipynb"), "code")[0]["source"]
     before, condition, inside = first.partition('if importlib.util.find_spec("framework") is None:')
@@ -83,32 +83,32 @@ for cell in (sys.argv[1], "import experiments, framework; print('found', framewo
 """
 
 
-def test_where_the_framework_is_not_there_the_first_cell_fetches_it(tmp_path, extra):
-    """A session as on Colab, with stand-ins for git and pip that write down what they are told."""
+def test_the_first_cell_fetches_a_missing_framework(tmp_path, extra):
+    """A session as on Colab, with stand-ins for git and pip that record their arguments."""
     extra("IPython", "notebooks")
     for name, work in (("git", f'mkdir "$4" && ln -s "{ROOT}/framework" "{ROOT}/experiments" "$4"'), ("pip", "true")):
         tool = tmp_path / "bin" / name
         tool.parent.mkdir(exist_ok=True)
-        tool.write_text(f'#!/bin/sh\necho {name} "$@" >> "{tmp_path}/told"\n{work}\n')
+        tool.write_text(f'#!/bin/sh\necho {name} "$@" >> "{tmp_path}/commands"\n{work}\n')
         tool.chmod(0o755)
     first = cells(SCRIPTS[0].with_suffix(".ipynb"), "code")[0]["source"]
-    own = {"PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}", "IPYTHONDIR": str(tmp_path), "PYTHONPATH": ""}
+    variables = {"PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}", "IPYTHONDIR": str(tmp_path), "PYTHONPATH": ""}
     command = [sys.executable, "-c", HIDDEN + RUN, first]
-    ran = subprocess.run(command, cwd=tmp_path, env=os.environ | own, capture_output=True, text=True, timeout=120)
+    ran = subprocess.run(command, cwd=tmp_path, env=os.environ | variables, capture_output=True, text=True, timeout=120)
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert f"found {tmp_path}/sextant/framework/__init__.py" in ran.stdout
-    told = (tmp_path / "told").read_text().splitlines()
-    assert [line.split()[:2] for line in told] == [["git", "clone"], ["pip", "install"]]
-    assert told[1] == "pip install -q -r requirements.txt jax"
+    commands = (tmp_path / "commands").read_text().splitlines()
+    assert [line.split()[:2] for line in commands] == [["git", "clone"], ["pip", "install"]]
+    assert commands[1] == "pip install -q -r requirements.txt jax"
 
 
 def test_the_address_of_the_repository_has_one_place(maker, monkeypatch):
     monkeypatch.setattr(maker, "REPOSITORY", "someone/elsewhere")
     for text in (README, *(script.read_text() for script in SCRIPTS)):
-        moved = maker.add_links(text)
-        assert maker.add_links(moved) == moved != text
-        found = re.findall(r"(?:google\.com/github|git clone -q https://github\.com)/([\w.-]+/[\w.-]+)", moved)
-        assert set(found) == {"someone/elsewhere"}
+        changed = maker.addressed(text)
+        assert maker.addressed(changed) == changed != text
+        repositories = re.findall(r"(?:google\.com/github|git clone -q https://github\.com)/([\w.-]+/[\w.-]+)", changed)
+        assert set(repositories) == {"someone/elsewhere"}
 
 
 @pytest.fixture
@@ -120,16 +120,16 @@ def jupyter(tmp_path, launch_environment, extra):
     described = json.dumps(kernel | {"display_name": "Python 3", "language": "python"})
     (tmp_path / "kernels" / "python3" / "kernel.json").write_text(described)
     folders = ("JUPYTER_PATH", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR")
-    own = dict.fromkeys(folders, str(tmp_path)) | {
+    variables = dict.fromkeys(folders, str(tmp_path)) | {
         "PYTHONPATH": str(ROOT),
         "XLA_FLAGS": os.environ.get("XLA_FLAGS", ""),
     }
-    return {name: value for name, value in (launch_environment | own).items() if not name.startswith("PYTEST_")}
+    return {name: value for name, value in (launch_environment | variables).items() if not name.startswith("PYTEST_")}
 
 
 @pytest.mark.slow
-@each_script
-def test_a_notebook_runs_from_top_to_bottom_and_shows_pictures_without_a_warning(script, jupyter, tmp_path):
+@every_script
+def test_a_notebook_runs_and_shows_figures_without_a_warning(script, jupyter, tmp_path):
     notebook = tmp_path / "colab" / f"{script.stem}.ipynb"
     notebook.parent.mkdir()
     notebook.write_text(script.with_suffix(".ipynb").read_text())

@@ -1,4 +1,4 @@
-"""The project's own files agree with each other and with the house."""
+"""The project's files agree with each other and with the architecture."""
 
 import importlib
 import inspect
@@ -7,15 +7,18 @@ import re
 import tomllib
 from pathlib import Path
 
+import grimp
+import networkx
 import pytest
 
 import framework
+from docs import map as module_map
 from experiments import tour
 
 ROOT = Path(__file__).resolve().parents[1]
 API = json.loads((Path(__file__).parent / "public_api.json").read_text())
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-TOOLS_OF_THE_TESTS = {"pytest", "pytest-xdist", "hypothesis", "import-linter"}
+TOOLS_OF_THE_TESTS = {"pytest", "pytest-xdist", "hypothesis", "import-linter", "beartype"}
 
 
 def requirements() -> list[str]:
@@ -27,39 +30,38 @@ def name(requirement: str) -> str:
     return re.match(r"[\w.-]+", requirement)[0].lower().replace("_", "-")
 
 
-def test_the_wheel_needs_what_requirements_txt_names_less_the_tools_of_the_tests():
-    wanted = {line for line in requirements() if name(line) not in TOOLS_OF_THE_TESTS}
-    assert set(PYPROJECT["project"]["dependencies"]) == wanted
+def test_the_wheel_requires_what_requirements_txt_lists():
+    required = {line for line in requirements() if name(line) not in TOOLS_OF_THE_TESTS}
+    assert set(PYPROJECT["project"]["dependencies"]) == required
 
 
 @pytest.mark.parametrize("line", requirements())
-def test_every_requirement_has_an_upper_bound_and_a_tested_version(line):
+def test_requirements_have_a_bound_and_a_tested_version(line):
     assert re.search(r",<\d", line)
     for constraints in sorted((ROOT / "constraints").glob("python*.txt")):
         assert re.search(rf"^{name(line)}==", constraints.read_text().lower().replace("_", "-"), re.MULTILINE)
 
 
-@pytest.mark.parametrize("room", framework.ROOMS)
-def test_the_public_names_are_those_that_are_pinned(room):
+@pytest.mark.parametrize("package", framework.ROOMS)
+def test_public_names_are_pinned(package):
     """A change of the interface is a change of tests/public_api.json too."""
-    module = importlib.import_module(f"framework.{room}")
-    assert sorted(module.__all__) == sorted(API[room])
+    module = importlib.import_module(f"framework.{package}")
+    assert sorted(module.__all__) == sorted(API[package])
+    hidden = [name for name in module.__all__ if importlib.util.find_spec(f"framework.{package}.{name}")]
+    assert not hidden  # a function or type never hides a module
+    assert not any(inspect.ismodule(getattr(module, name)) for name in module.__all__)
 
 
 def public_functions():
-    for room in framework.ROOMS:
-        module = importlib.import_module(f"framework.{room}")
-        for attribute in module.__all__:
-            found = getattr(module, attribute)
-            members = vars(found) if inspect.ismodule(found) else {attribute: found}
-            for label, member in members.items():
-                if (
-                    callable(member)
-                    and not label.startswith("_")
-                    and not label.isupper()  # a constant
-                    and getattr(member, "__module__", "").startswith("framework")
-                ):
-                    yield pytest.param(member, id=f"{room}.{label}")
+    for package in framework.ROOMS:
+        module = importlib.import_module(f"framework.{package}")
+        for name in module.__all__:
+            if inspect.isfunction(getattr(module, name)) or inspect.isclass(getattr(module, name)):
+                yield pytest.param(getattr(module, name), id=f"{package}.{name}")
+
+
+def test_the_public_api_can_be_held_in_the_head():
+    assert sum(map(len, API.values())) <= 130
 
 
 @pytest.mark.parametrize("function", list(public_functions()))
@@ -70,7 +72,7 @@ def test_every_public_name_has_a_docstring_of_its_own(function):
 
 
 def test_every_experiment_is_in_the_tour():
-    files = {path.stem for path in (ROOT / "experiments").glob("[!_]*.py")}
+    files = {path.stem for path in (ROOT / "experiments").glob("*.py")} - {"__init__"}
     assert files == {system.__name__.rpartition(".")[2] for system in tour.SYSTEMS} | {"tour"}
 
 
@@ -102,11 +104,27 @@ def test_nothing_is_loaded_that_could_execute_code():
         assert not re.search(r"\bpickle\b|allow_pickle=True|\beval\(|\bexec\(|jnp\.empty\(", path.read_text()), path
 
 
-def test_the_map_names_every_room_and_file():
-    """WORKSPACE.md is a true map: each module of the framework, each experiment, and nothing that is not there."""
+def test_the_table_of_modules_is_fresh():
     text = (ROOT / "WORKSPACE.md").read_text()
-    modules = [path for path in (ROOT / "framework").rglob("*.py") if path.name != "__init__.py"]
-    for path in [*modules, *(ROOT / "experiments").glob("[!_]*.py")]:
-        assert f"`{path.name}`" in text, path
-    for mentioned in re.findall(r"`(\w+\.py)`", text):
-        assert any(ROOT.rglob(mentioned)), mentioned
+    assert text == module_map.with_table(text), "run: python -m docs.map"
+
+
+def test_the_page_on_architecture_is_short_and_names_what_exists():
+    text = (ROOT / "WORKSPACE.md").read_text().partition(module_map.BEGIN)[0]
+    assert len(text.split()) <= 650
+    for name in re.findall(r"`([\w/]+\.py)`", text):
+        assert any((folder / name).exists() for folder in (ROOT, ROOT / "framework")), name
+
+
+def test_no_modules_import_each_other_in_a_circle():
+    graph = networkx.DiGraph()
+    imports = grimp.build_graph("framework", "experiments")
+    for module in imports.modules:
+        graph.add_edges_from((module, other) for other in imports.find_modules_directly_imported_by(module))
+    assert graph.number_of_edges() > 500
+    assert networkx.is_directed_acyclic_graph(graph)
+
+
+def test_packages_are_at_most_three_deep():
+    folders = {path.parent.relative_to(ROOT).parts for path in (ROOT / "framework").rglob("*.py")}
+    assert max(map(len, folders)) <= 3

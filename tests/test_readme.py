@@ -30,7 +30,7 @@ EDGES = ((0, 1), (1, 3), (2, 3))  # clouds - rain -> wet <- sprinkler
 
 
 @pytest.mark.slow
-def test_the_code_of_the_readme_runs_and_finds_the_graph_and_the_classes(capsys):
+def test_the_code_of_the_readme_finds_the_graph_and_classes(capsys):
     names = run("As a library")
     assert {frozenset(edge) for edge in np.argwhere(names["result"].graph).tolist()} == set(map(frozenset, EDGES))
     output = capsys.readouterr().out
@@ -42,7 +42,7 @@ def test_the_code_of_the_readme_runs_and_finds_the_graph_and_the_classes(capsys)
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore::framework.attacks.Doubt")
+@pytest.mark.filterwarnings("ignore::framework.attacks.GradientMaskingWarning")
 def test_systems_work_together_as_the_readme_says():
     names = run("Systems put together")
     assert names["x"].shape == (144, 8, 8, 1)
@@ -69,10 +69,10 @@ def test_systems_work_together_as_the_readme_says():
 
 
 def curvature(space, supernet, images, labels) -> float:
-    """How much the slope of a network of the supernet changes on the way from an image to the next."""
-    net, weights = autosnn.network(space, [1] * space.slots), autosnn.inherit(supernet, [1] * space.slots)
-    slope = jax.grad(lambda x: 20 * autosnn.squared_error(net.apply(*weights, x)[0], labels))
-    return float(jnp.square(slope(images + 0.05) - slope(images)).sum())
+    """The change of a network's input gradient between an image and a shifted one, summed over images."""
+    net, weights = autosnn.build_network(space, [1] * space.slots), autosnn.inherit(supernet, [1] * space.slots)
+    gradient = jax.grad(lambda x: 20 * autosnn.squared_error(net.apply(*weights, x)[0], labels))
+    return float(jnp.square(gradient(images + 0.05) - gradient(images)).sum())
 
 
 def test_what_puts_systems_together_is_short_and_public():

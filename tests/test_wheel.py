@@ -87,7 +87,7 @@ def elsewhere(wheel, tmp_path_factory) -> Path:
 
 
 @pytest.mark.slow
-def test_the_wheel_holds_every_module_the_priors_and_the_marker_of_types(wheel):
+def test_the_wheel_holds_every_module_priors_and_py_typed(wheel):
     held = {name for name in zipfile.ZipFile(wheel).namelist() if not name.partition("/")[0].endswith(".dist-info")}
     files = [path for path in (ROOT / "framework").rglob("*") if path.is_file() and "__pycache__" not in path.parts]
     assert held == {path.relative_to(ROOT).as_posix() for path in files}
@@ -108,7 +108,7 @@ def test_the_installed_package_works_outside_of_the_checkout(elsewhere):
 
 
 @pytest.mark.slow
-def test_a_type_checker_takes_a_typed_program_and_finds_mistakes_in_another(elsewhere, extra, tmp_path):
+def test_a_type_checker_reads_the_annotations(elsewhere, extra, tmp_path):
     extra("mypy")
     (tmp_path / "mypy.ini").write_text(MYPY.format(python=elsewhere, folder=tmp_path))
     check = lambda: run(sys.executable, "-m", "mypy", "--config-file", "mypy.ini", "program.py", cwd=tmp_path)

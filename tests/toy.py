@@ -31,6 +31,8 @@ def main(config, run):
         return [{"step": done, "seed": config.seed, "phase": phase, "mean": metrics["mean"][-1]}]
 
     start = (jnp.zeros(3), jax.random.key(config.seed))
-    x, _ = runs.drive(run, "walk", step, start, None, 60, 3, partial(rows, "walk"), save_every=0.2)
-    y, _ = runs.drive(run, "again", step, (x, jax.random.key(1)), None, 30, 3, partial(rows, "again"), save_every=0.2)
+    x, _ = runs.run_steps(run, "walk", step, start, None, 60, 3, partial(rows, "walk"), save_every=0.2)
+    y, _ = runs.run_steps(
+        run, "again", step, (x, jax.random.key(1)), None, 30, 3, partial(rows, "again"), save_every=0.2
+    )
     return {"sum": float(y.sum()), "seeds": config.seeds}

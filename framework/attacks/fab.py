@@ -1,4 +1,4 @@
-"""FAB, targeted: towards the nearest point of the boundary to another class, not towards a greater loss.
+"""FAB, targeted: steps towards the nearest point of the decision boundary to another class.
 
 Reference: Croce and Hein, "Minimally distorted adversarial examples with a fast adaptive boundary attack",
 arXiv 1907.02044, algorithm 1.
@@ -9,27 +9,28 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jaxtyping import Float, Int
 
 from framework.attacks import attack, losses, norms
-from framework.attacks.apgd import of_rank, target_ranks
-from framework.attacks.attack import Apply, Attack, per_image
+from framework.attacks.attack import Apply, Attack, expand
+from framework.attacks.auto_pgd import class_of_rank, target_ranks
 from framework.attacks.hyperplane import step_onto
 from framework.core import checks, convolutions
-from framework.core.types import Key
+from framework.core.types import Array, Key
 
-BIAS = 0.1  # alpha_max, the most that the clean image pulls
+MAX_BIAS = 0.1  # alpha_max, the largest weight of the clean image
 OVERSHOOT = 1.05  # eta
-BACK = 0.9  # beta, how far from the clean image the search goes on behind the boundary
+BACKWARD_STEP = 0.9  # beta, the share of the distance from the clean image at which the search goes on
 _LEAST = 1e-8
 
 
 class State(NamedTuple):
-    """Where a search stands; leaves `[N, ...]`."""
+    """State of a search."""
 
-    step: jax.Array  # [] int32
-    x: jax.Array
-    nearest: jax.Array  # the nearest image so far that is wrong, or the clean one
-    distance: jax.Array  # [N], its distance, infinite while there is none
+    step: Int[Array, ""]
+    x: Float[Array, "n ..."]
+    nearest: Float[Array, "n ..."]  # the nearest misclassified image so far, or the clean one
+    distance: Float[Array, " n"]  # its distance, infinite while there is none
 
 
 def fab_targeted(
@@ -40,25 +41,36 @@ def fab_targeted(
     steps: int = 100,
     nearest: bool = False,
 ) -> tuple[Attack, ...]:
-    """FAB on the difference of two logits, one attack a target: the classes second, third, ... on the clean image.
+    """FAB on the difference of two logits, one attack per target: the classes ranked second, third, ... on the image.
 
-    The boundary is taken for the plane that it is to first order; x moves to that plane's nearest points in the box, as
-    seen from x and from the clean image, weighted by their distances. Without a random start it is deterministic.
+    The boundary is replaced by its tangent plane. From x and from the clean image x_0 the search takes the nearest
+    points of that plane in the box, and moves to their average, weighted by their distances:
+
+               target class
+        ------ a ----- b ------ tangent plane        next x = (1 - bias) a + bias b, both with an overshoot
+               |       |
+               x       |        label's class
+                      x_0
+
+    There is no random start, so that the attack is deterministic.
 
     Args:
-      epsilon: only an image at most so far away counts, above 0; may be traced, may be infinite.
+      epsilon: an image counts only within this distance, above 0; may be traced, may be infinite.
       norm: `linf` or `l2`, in small or capital letters.
-      targets: how many, at most the classes less one.
-      steps: gradients, at least 1.
-      nearest: whether to look on for a nearer image when every image of the batch has one within `epsilon`.
+      targets: number of targets, at most the number of classes less one.
+      steps: gradient steps, at least 1.
+      nearest: True continues the search for a nearer image when every image of the batch has one within `epsilon`.
 
     Returns:
-      Attacks for `evaluate`, which gives each the images that are left; they share one compiled program.
+      Attacks `fab-t` for `evaluate`, which passes the images that are still robust from one to the next. They share
+      one compiled program.
 
     Raises:
-      ValueError: for a number out of its range or an unknown norm.
+      ValueError: for a number out of range or an unknown norm.
+
+    Reference: arXiv 1907.02044, algorithm 1.
     """
-    norm = norms.spelled(norm)
+    norm = norms.canonical_name(norm)
     checks.counts("fab-t: ", steps=steps)
     structure = {"norm": norm, "steps": steps, "nearest": nearest}
     return tuple(
@@ -78,34 +90,36 @@ def _run(
     steps: int,
     nearest: bool,
 ) -> jax.Array:
-    targets, ball = of_rank(apply(images), rank), norms.named(norm)
-    climb = losses.climb(apply, lambda logits: losses.lead(logits, targets, labels))
-    judge = convolutions.ordered(apply)
+    targets, ball = class_of_rank(apply(images), rank), norms.get(norm)
+    evaluate = losses.value_and_gradient(apply, lambda logits: losses.logit_difference(logits, targets, labels))
+    classify = convolutions.ordered(apply)
 
     def step(s: State) -> State:
-        _, lead, gradient = climb(s.x)
-        x = _towards_boundary(s.x, images, lead, norms.finite(gradient), norm)
-        wrong, distance = ~losses.correct(judge(x), labels), ball.size(x - images)
+        _, difference, gradient = evaluate(s.x)
+        x = _step_to_boundary(s.x, images, difference, norms.replace_non_finite(gradient), norm)
+        wrong, distance = ~losses.is_correct(classify(x), labels), ball.magnitude(x - images)
         nearer = wrong & (distance < s.distance)
         return State(
             step=s.step + 1,
-            x=jnp.where(per_image(wrong, x), images + BACK * (x - images), x),
-            nearest=jnp.where(per_image(nearer, x), x, s.nearest),
+            x=jnp.where(expand(wrong, x), images + BACKWARD_STEP * (x - images), x),
+            nearest=jnp.where(expand(nearer, x), x, s.nearest),
             distance=jnp.where(nearer, distance, s.distance),
         )
 
     start = State(jnp.zeros((), jnp.int32), images, images, jnp.full(len(images), jnp.inf, images.dtype))
-    going = lambda s: (s.step < steps) & (nearest | (s.distance > epsilon).any())
-    end = lax.while_loop(going, step, start)
-    return jnp.where(per_image(end.distance <= epsilon, images), end.nearest, images)
+    unfinished = lambda s: (s.step < steps) & (nearest | (s.distance > epsilon).any())
+    end = lax.while_loop(unfinished, step, start)
+    return jnp.where(expand(end.distance <= epsilon, images), end.nearest, images)
 
 
-def _towards_boundary(x: jax.Array, images: jax.Array, lead: jax.Array, gradient: jax.Array, norm: str) -> jax.Array:
-    flat = lambda each: each.reshape(len(each), -1)
-    level = jnp.sum(flat(gradient * x), -1) - lead  # where the target's lead, to first order, is 0
-    double = lambda each: jnp.concatenate([each, each])
-    points = jnp.concatenate([flat(x), flat(images)])
-    steps = step_onto(points, double(flat(gradient)), double(level), norm).reshape(2, *x.shape)
-    from_x, from_image = (jnp.maximum(norms.named(norm).size(each), _LEAST) for each in steps)
-    bias = per_image(jnp.minimum(from_x / (from_x + from_image), BIAS), x)
+def _step_to_boundary(
+    x: jax.Array, images: jax.Array, difference: jax.Array, gradient: jax.Array, norm: str
+) -> jax.Array:
+    flatten = lambda array: array.reshape(len(array), -1)
+    level = jnp.sum(flatten(gradient * x), -1) - difference  # where the logits are equal to first order
+    double = lambda array: jnp.concatenate([array, array])
+    points = jnp.concatenate([flatten(x), flatten(images)])
+    steps = step_onto(points, double(flatten(gradient)), double(level), norm).reshape(2, *x.shape)
+    from_x, from_image = (jnp.maximum(norms.get(norm).magnitude(step), _LEAST) for step in steps)
+    bias = expand(jnp.minimum(from_x / (from_x + from_image), MAX_BIAS), x)
     return jnp.clip((1 - bias) * (x + OVERSHOOT * steps[0]) + bias * (images + OVERSHOOT * steps[1]), 0, 1)

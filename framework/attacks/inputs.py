@@ -1,21 +1,30 @@
-"""What callers hand in, checked: one line says what is wrong, where, and what would be right."""
+"""Checks of the images, labels, attacks and logits of an evaluation, one line per message."""
 
 from collections.abc import Sequence
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Float, Int
 
 from framework.attacks.attack import Attack, check_images
 from framework.core import checks
 
 
-def checked(images: Any, labels: Any, batch: int) -> tuple[np.ndarray, np.ndarray]:
-    """Images and labels as arrays; float16 and bfloat16 become float32, in which attacks step.
+def as_arrays(images: Any, labels: Any, batch: int) -> tuple[Float[np.ndarray, "n ..."], Int[np.ndarray, " n"]]:
+    """Converts images and labels to arrays; float16 and bfloat16 become float32, in which attacks step.
+
+    Args:
+      images: `[N, ...]`, floats in [0, 1].
+      labels: `[N]`, integers.
+      batch: images per step.
+
+    Returns:
+      Images and labels.
 
     Raises:
-      ValueError: for images that are no floats in [0, 1], labels that are no integers, numbers that differ, no images,
-        or a batch below 1.
+      ValueError: for images that are not floats in [0, 1], labels that are not integers, lengths that differ, no
+        images, or a batch below 1.
     """
     images, labels = np.asarray(images), np.asarray(labels)
     checks.counts(batch=batch)
@@ -30,7 +39,15 @@ def checked(images: Any, labels: Any, batch: int) -> tuple[np.ndarray, np.ndarra
 
 
 def check_attacks(attacks: Sequence[Attack], classes: int) -> None:
-    """Raises ValueError unless all are attacks, whose targets, if they have some, are among the classes."""
+    """Refuses objects that are not attacks, and targets beyond the last class.
+
+    Args:
+      attacks: in their order.
+      classes: of the network.
+
+    Raises:
+      ValueError: for the first object that is not an attack or has more targets than other classes.
+    """
     for attack in attacks:
         if not isinstance(attack, Attack):
             raise ValueError(f"attacks must be such as attacks.pgd(8 / 255) makes, got {attack!r}")
@@ -40,27 +57,33 @@ def check_attacks(attacks: Sequence[Attack], classes: int) -> None:
             )
 
 
-def checked_rows(logits: Any, count: int) -> np.ndarray:
-    """Logits of one batch as an array.
+def check_batch_of_logits(logits: np.ndarray, count: int) -> None:
+    """Refuses an output of the network that cannot be logits of one batch.
+
+    Args:
+      logits: of one batch.
+      count: images of the batch.
 
     Raises:
-      ValueError: for logits that are not `[count, ...]`, or are no floats.
+      ValueError: for logits that are not `[count, ...]`, or are not floats.
     """
-    logits = np.asarray(logits)
     if logits.shape[:1] != (count,):
         raise ValueError(
             f"the network must give logits [{count}, classes] for a batch of {count}, got the shape {logits.shape}"
         )
     if not jnp.issubdtype(logits.dtype, jnp.floating):
         raise ValueError(f"the network must give logits, which are floats, got {logits.dtype}")
-    return logits
 
 
 def check_logits(logits: np.ndarray, labels: np.ndarray) -> None:
-    """Of clean images.
+    """Refuses logits of clean images that cannot be attacked, and labels that are not classes.
+
+    Args:
+      logits: of all images.
+      labels: `[N]`.
 
     Raises:
-      ValueError: for logits that are not `[N, classes]` or are NaN, or labels that are no class.
+      ValueError: for logits that are not `[N, classes]` or are NaN, or labels that are not classes.
     """
     if logits.shape == (len(labels), 1):
         raise ValueError(
@@ -69,10 +92,10 @@ def check_logits(logits: np.ndarray, labels: np.ndarray) -> None:
         )
     if logits.shape[:-1] != labels.shape or logits.shape[-1] < 2:
         raise ValueError(f"the network must give logits [{len(labels)}, classes], got the shape {logits.shape}")
-    foreign = (labels < 0) | (labels >= logits.shape[-1])
-    if foreign.any():
-        at = int(foreign.argmax())
-        raise ValueError(f"labels must lie in 0 to {logits.shape[-1] - 1}, image {at} has {labels[at]}")
+    outside = (labels < 0) | (labels >= logits.shape[-1])
+    if outside.any():
+        row = int(outside.argmax())
+        raise ValueError(f"labels must lie in 0 to {logits.shape[-1] - 1}, image {row} has {labels[row]}")
     missing = np.isnan(logits).any(-1)
     if missing.any():
         raise ValueError(f"the network gives NaN on the clean image {int(missing.argmax())}: nothing to attack")

@@ -1,4 +1,4 @@
-"""What attacks climb: losses of each image on its own, `(logits [N, classes], labels [N]) -> [N]`.
+"""The losses that attacks maximise, one value per image: `(logits [N, classes], labels [N]) -> [N]`.
 
 Reference: Croce and Hein, "Reliable evaluation of adversarial robustness", arXiv 2003.01690, equations 3 and 4.
 """
@@ -9,56 +9,112 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import optax
+from jaxtyping import Bool, Float, Int
 
 from framework.attacks.attack import Apply
 from framework.core import convolutions
+from framework.core.types import Array
 
 Loss = Callable[[jax.Array, Any], jax.Array]
 _TINY = 1e-12
 
 
-def cross_entropy(logits: jax.Array, labels: jax.Array) -> jax.Array:
-    """log sum_i exp(z_i) - z_y."""
+def cross_entropy(logits: Float[Array, "n classes"], labels: Int[Array, " n"]) -> Float[Array, " n"]:
+    """Cross entropy, log sum_i exp(z_i) - z_y.
+
+    Args:
+      logits: z, `[N, classes]`.
+      labels: y, `[N]`.
+
+    Returns:
+      `[N]`.
+    """
     return optax.softmax_cross_entropy_with_integer_labels(logits, labels)
 
 
-def margin(logits: jax.Array, labels: jax.Array) -> jax.Array:
-    """max_{i != y} z_i - z_y: above 0 where another class wins."""
-    return _rival(logits, labels) - _of(logits, labels)
+def margin(logits: Float[Array, "n classes"], labels: Int[Array, " n"]) -> Float[Array, " n"]:
+    """Margin, max_{i != y} z_i - z_y: above 0 where another class wins.
+
+    Args:
+      logits: z, `[N, classes]`.
+      labels: y, `[N]`.
+
+    Returns:
+      `[N]`.
+    """
+    return _largest_other(logits, labels) - _logit_at(logits, labels)
 
 
-def dlr(logits: jax.Array, labels: jax.Array) -> jax.Array:
-    """-(z_y - max_{i != y} z_i) / (z_(1) - z_(3)), the logits in falling order; blind to shift and scale.
+def dlr(logits: Float[Array, "n classes"], labels: Int[Array, " n"]) -> Float[Array, " n"]:
+    """Difference of logits ratio, -(z_y - max_{i != y} z_i) / (z_(1) - z_(3)), logits in decreasing order.
+
+    It does not change when the logits are shifted or scaled.
+
+    Args:
+      logits: z, `[N, classes]`, 3 classes or more.
+      labels: y, `[N]`.
+
+    Returns:
+      `[N]`.
 
     Raises:
       ValueError: for fewer than 3 logits.
     """
-    ordered = _largest(logits, 3)
-    return margin(logits, labels) / (ordered[:, 0] - ordered[:, 2] + _TINY)
+    top = _largest(logits, 3)
+    return margin(logits, labels) / (top[:, 0] - top[:, 2] + _TINY)
 
 
-def targeted_dlr(logits: jax.Array, labels: jax.Array, targets: jax.Array) -> jax.Array:
-    """-(z_y - z_t) / (z_(1) - (z_(3) + z_(4)) / 2).
+def targeted_dlr(
+    logits: Float[Array, "n classes"], labels: Int[Array, " n"], targets: Int[Array, " n"]
+) -> Float[Array, " n"]:
+    """Targeted difference of logits ratio, -(z_y - z_t) / (z_(1) - (z_(3) + z_(4)) / 2).
+
+    Args:
+      logits: z, `[N, classes]`, 4 classes or more.
+      labels: y, `[N]`.
+      targets: t, `[N]`.
+
+    Returns:
+      `[N]`.
 
     Raises:
       ValueError: for fewer than 4 logits.
     """
-    ordered = _largest(logits, 4)
-    scale = ordered[:, 0] - (ordered[:, 2] + ordered[:, 3]) / 2
-    return lead(logits, targets, labels) / (scale + _TINY)
+    top = _largest(logits, 4)
+    scale = top[:, 0] - (top[:, 2] + top[:, 3]) / 2
+    return logit_difference(logits, targets, labels) / (scale + _TINY)
 
 
-def lead(logits: jax.Array, targets: jax.Array, labels: jax.Array) -> jax.Array:
-    """z_t - z_y: above 0 where the target is before the label."""
-    return _of(logits, targets) - _of(logits, labels)
+def logit_difference(
+    logits: Float[Array, "n classes"], targets: Int[Array, " n"], labels: Int[Array, " n"]
+) -> Float[Array, " n"]:
+    """Difference z_t - z_y: above 0 where the target's logit exceeds the label's.
+
+    Args:
+      logits: z, `[N, classes]`.
+      targets: t, `[N]`.
+      labels: y, `[N]`.
+
+    Returns:
+      `[N]`.
+    """
+    return _logit_at(logits, targets) - _logit_at(logits, labels)
 
 
-def correct(logits: jax.Array, labels: jax.Array) -> jax.Array:
-    """`[N]` bool: the largest logit is the label's, and none is NaN."""
+def is_correct(logits: Float[Array, "n classes"], labels: Int[Array, " n"]) -> Bool[Array, " n"]:
+    """True where the largest logit is the label's and none is NaN.
+
+    Args:
+      logits: `[N, classes]`.
+      labels: `[N]`.
+
+    Returns:
+      `[N]` bool.
+    """
     return (logits.argmax(-1) == labels) & ~jnp.isnan(logits).any(-1)
 
 
-def named(loss: str | Loss) -> Loss:
+def get(loss: str | Loss) -> Loss:
     """The loss of a name, or the function itself.
 
     Raises:
@@ -66,31 +122,34 @@ def named(loss: str | Loss) -> Loss:
     """
     if callable(loss):
         return loss
-    if loss not in LOSSES:
+    if not isinstance(loss, str) or loss not in LOSSES:
         raise ValueError(f"loss must be one of {', '.join(LOSSES)} or a function, got {loss!r}")
     return LOSSES[loss]
 
 
-def climb(
+def value_and_gradient(
     apply: Apply, loss: Callable[[jax.Array], jax.Array]
 ) -> Callable[[jax.Array], tuple[jax.Array, jax.Array, jax.Array]]:
-    """Images -> (logits `[N, classes]`, loss `[N]`, gradient of each image's loss), fast inside loops.
+    """Transforms a network and a loss into a function of images that is fast inside loops.
 
     Args:
-      apply: images -> logits.
+      apply: images `[N, ...]` -> logits `[N, classes]`.
       loss: logits -> `[N]`.
+
+    Returns:
+      images -> (logits `[N, classes]`, loss `[N]`, gradient of the loss of each image `[N, ...]`).
     """
 
     def total(images: jax.Array):
         logits = apply(images)
-        each = loss(logits)
-        return each.sum(), (logits, each)
+        values = loss(logits)
+        return values.sum(), (logits, values)
 
-    def all_three(images: jax.Array):
-        (_, (logits, each)), gradient = jax.value_and_grad(total, has_aux=True)(images)
-        return logits, each, gradient
+    def evaluate(images: jax.Array):
+        (_, (logits, values)), gradient = jax.value_and_grad(total, has_aux=True)(images)
+        return logits, values, gradient
 
-    return convolutions.ordered(all_three)
+    return convolutions.ordered(evaluate)
 
 
 def _largest(logits: jax.Array, count: int) -> jax.Array:
@@ -99,13 +158,13 @@ def _largest(logits: jax.Array, count: int) -> jax.Array:
     return jax.lax.top_k(logits, count)[0]
 
 
-def _of(logits: jax.Array, labels: jax.Array) -> jax.Array:
+def _logit_at(logits: jax.Array, labels: jax.Array) -> jax.Array:
     return jnp.take_along_axis(logits, labels[:, None], -1)[:, 0]
 
 
-def _rival(logits: jax.Array, labels: jax.Array) -> jax.Array:
-    own = jnp.arange(logits.shape[-1]) == labels[:, None]
-    return jnp.where(own, -jnp.inf, logits).max(-1)
+def _largest_other(logits: jax.Array, labels: jax.Array) -> jax.Array:
+    is_label = jnp.arange(logits.shape[-1]) == labels[:, None]
+    return jnp.where(is_label, -jnp.inf, logits).max(-1)
 
 
 LOSSES = {"cross_entropy": cross_entropy, "dlr": dlr, "margin": margin}

@@ -1,4 +1,7 @@
-"""A caller's network as it is now: traced once, whatever kind of object it is, with its errors in words."""
+"""Adapter for a caller's network of any kind: reads it once as it is now and explains its errors.
+
+A network may be a function, a bound method, a model of flax nnx, equinox or keras on JAX, or any other callable.
+"""
 
 import contextlib
 import sys
@@ -19,47 +22,47 @@ _UNTRACEABLE = (
     "JAX cannot trace the network: attacks need jax.numpy from the images to the logits; a function of NumPy, keras' "
     "model.predict (take the model itself) or a branch on the images' values hides what it computes"
 )
-_SPOILED = "an object that keeps traced values must be made again"
+_LEAKED = "an object that keeps traced values must be made again"
 
 
 def snapshot(apply: Callable[[jax.Array], Any]) -> Callable[[jax.Array], jax.Array]:
-    """The network as it is now; later changes of its weights, its mode or what it closes over do not reach it.
+    """The network as it is now; later changes of its weights, its mode or its closure do not affect the result.
 
     Args:
       apply: images -> logits: a function, a bound method, a flax nnx, equinox or keras (on JAX) model, a
         `jax.tree_util.Partial`, any object that can be called.
 
-    Raises:
-      ValueError: at its first call, if the network cannot be traced, changes a state of its own (training mode), or
-        gives something else than one array.
+    Returns:
+      images -> logits. Its first call raises ValueError if the network cannot be traced, changes its own state
+      (training mode) or does not return one array.
     """
 
     def logits(images: jax.Array) -> jax.Array:
-        with _keras_in_scope():
-            return in_words(apply)(images)
+        with _keras_scope():
+            return explain_errors(apply)(images)
 
-    return programs.snapshot(logits, _no_tracers)
+    return programs.snapshot(logits, _refuse_tracers)
 
 
-def in_words(apply: Callable[[jax.Array], Any]) -> Callable[[jax.Array], jax.Array]:
-    """The network with its errors in words; raises as `snapshot`."""
+def explain_errors(apply: Callable[[jax.Array], Any]) -> Callable[[jax.Array], jax.Array]:
+    """The network with errors of JAX, flax and keras replaced by one line; raises as `snapshot`."""
 
     def logits(images: jax.Array) -> jax.Array:
-        with _errors_in_words():
-            return _one_array(apply(images))
+        with _translate_errors():
+            return _as_array(apply(images))
 
     return logits
 
 
-def _no_tracers(constants: list[Any]) -> None:
+def _refuse_tracers(constants: list[Any]) -> None:
     if is_traced(constants):
-        raise ValueError(f"{_TRAINING}; {_SPOILED}")
+        raise ValueError(f"{_TRAINING}; {_LEAKED}")
 
 
 @contextlib.contextmanager
-def _errors_in_words() -> Iterator[None]:
+def _translate_errors() -> Iterator[None]:
     """Turns what JAX and flax raise for networks that cannot be traced into one line."""
-    hidden = (
+    tracing_errors = (
         jax.errors.TracerArrayConversionError,
         jax.errors.ConcretizationTypeError,
         jax.errors.TracerIntegerConversionError,
@@ -67,11 +70,11 @@ def _errors_in_words() -> Iterator[None]:
     )
     try:
         yield
-    except hidden as error:
+    except tracing_errors as error:
         raise ValueError(_UNTRACEABLE) from error
     except Exception as error:
         if "Tracer" in f"{type(error).__name__}: {error}":
-            raise ValueError(f"{_TRAINING}; {_SPOILED}") from error
+            raise ValueError(f"{_TRAINING}; {_LEAKED}") from error
         if type(error).__name__ == "TraceContextError":  # flax's, of nnx; linen raises ModifyScopeVariableError
             raise ValueError(_TRAINING) from error
         if type(error).__name__ in ("ModifyScopeVariableError", "InvalidRngError"):
@@ -80,8 +83,8 @@ def _errors_in_words() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _keras_in_scope() -> Iterator[None]:
-    """Keeps keras from writing traced values into its own variables, which would spoil the model for good."""
+def _keras_scope() -> Iterator[None]:
+    """Keeps keras from writing traced values into its own variables, which would make the model unusable."""
     keras = sys.modules.get("keras")
     if keras is None or not hasattr(keras, "StatelessScope"):
         yield
@@ -94,15 +97,15 @@ def _keras_in_scope() -> Iterator[None]:
         raise ValueError(_TRAINING)
 
 
-def _one_array(found: Any) -> jax.Array:
-    if isinstance(found, jax.Array):
-        return found
-    if isinstance(found, tuple | list | dict):
+def _as_array(logits: Any) -> jax.Array:
+    if isinstance(logits, jax.Array):
+        return logits
+    if isinstance(logits, tuple | list | dict):
         raise ValueError(
-            f"the network must give one array, logits [N, classes], got a {type(found).__name__} of {len(found)}: "
+            f"the network must give one array, logits [N, classes], got a {type(logits).__name__} of {len(logits)}: "
             "take the logits out of it, such as lambda x: network(x)[0]"
         )
     try:
-        return jnp.asarray(found)
+        return jnp.asarray(logits)
     except (TypeError, ValueError) as error:
-        raise ValueError(f"the network must give logits [N, classes], got {type(found).__name__}") from error
+        raise ValueError(f"the network must give logits [N, classes], got {type(logits).__name__}") from error

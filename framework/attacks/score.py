@@ -1,4 +1,4 @@
-"""One number for accuracy and robustness together."""
+"""The harmonic robustness score: one number for accuracy and robustness together."""
 
 import jax
 import jax.numpy as jnp
@@ -8,8 +8,11 @@ def harmonic_robustness(clean: float | jax.Array, robust: float | jax.Array) -> 
     """The harmonic robustness score, HRS = 2 C R / (C + R), 0 where both are 0.
 
     Args:
-      clean: accuracy on clean images, C, at least 0; in any unit, which is that of the score.
-      robust: accuracy under attack, R.
+      clean: C, accuracy on clean images, at least 0, as a share or in percent.
+      robust: R, accuracy under attack, in the same unit.
+
+    Returns:
+      The score, in the same unit.
 
     Reference: AdvRush, arXiv 2108.01289.
     """

@@ -7,10 +7,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from framework.causal import collinearity, diagnostics
+from framework.causal import collinearity, diagnostics, frames
 from framework.causal.config import Config
-from framework.causal.io import frames
-from framework.causal.io.frames import Names
+from framework.causal.frames import Names
 from framework.causal.knowledge import Knowledge
 from framework.causal.learn import moments
 from framework.core.tracing import is_traced

@@ -3,10 +3,11 @@
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jaxtyping import Float
 
-from framework.core.types import Params
+from framework.core.types import Array, Params
 
-EPSILON, MOMENTUM = 1e-5, 0.9  # of torch, whose momentum is the other part
+EPSILON, MOMENTUM = 1e-5, 0.9  # torch's; its own momentum is 1 - MOMENTUM
 
 
 def init(channels: int) -> Params:
@@ -15,24 +16,25 @@ def init(channels: int) -> Params:
     return {"scale": ones, "shift": zeros, "mean": zeros, "var": ones}
 
 
-def apply(own: Params, x: jax.Array, train: bool) -> tuple[jax.Array, Params]:
-    """Each channel to mean 0 and variance 1, by the batch where it trains, else by the running statistics.
+def apply(params: Params, x: Float[Array, "... channels"], train: bool) -> tuple[jax.Array, Params]:
+    """Normalises each channel to mean 0 and variance 1.
 
         y = (x - mean) / sqrt(var + epsilon) scale + shift
 
     Args:
-      own: of `init`.
+      params: of `init`.
       x: `[..., channels]`.
-      train: by the batch, and the running statistics move a tenth of the way to it; the variance unbiased, as torch's.
+      train: True uses the statistics of the batch and moves the running statistics a tenth of the way to them, with
+        the unbiased variance as in torch; False uses the running statistics.
 
     Returns:
-      y, and the parameters with the statistics moved.
+      y, and the params with updated statistics.
     """
     if not train:
-        return (x - own["mean"]) * (lax.rsqrt(own["var"] + EPSILON) * own["scale"]) + own["shift"], own
+        return (x - params["mean"]) * (lax.rsqrt(params["var"] + EPSILON) * params["scale"]) + params["shift"], params
     axes = tuple(range(x.ndim - 1))
     mean, var = x.mean(axes), x.var(axes)
     count = x.size // x.shape[-1]
-    seen = lax.stop_gradient({"mean": mean, "var": var * (count / max(count - 1, 1))})
-    moved = {name: MOMENTUM * own[name] + (1 - MOMENTUM) * seen[name] for name in seen}
-    return (x - mean) * (lax.rsqrt(var + EPSILON) * own["scale"]) + own["shift"], own | moved
+    batch = lax.stop_gradient({"mean": mean, "var": var * (count / max(count - 1, 1))})
+    running = {name: MOMENTUM * params[name] + (1 - MOMENTUM) * batch[name] for name in batch}
+    return (x - mean) * (lax.rsqrt(var + EPSILON) * params["scale"]) + params["shift"], params | running

@@ -12,56 +12,70 @@ from framework.core.types import Params
 from framework.models import resnet
 
 LEAVES = {"kernel": "weight", "scale": "weight", "shift": "bias", "mean": "running_mean", "var": "running_var"}
-_COUNTED = "num_batches_tracked"  # torch counts batches; nothing depends on it
+_COUNTER = "num_batches_tracked"  # torch counts batches; nothing depends on it
 
 
 def from_torch(arrays: Mapping[str, np.ndarray], config: resnet.Config = resnet.Config()) -> Params:
-    """Parameters from arrays under torch's names, kernels `[features, channels, rows, columns]`.
+    """Converts arrays under torch's names, kernels `[features, channels, rows, columns]`, to parameters.
 
     Args:
       arrays: `conv1.weight`, `bn1.*`, `layer{1,2,3}.{i}.{conv1,bn1,conv2,bn2}.*`, `linear.{weight,bias}`; as an open
         `.npz` has them.
       config: of the network.
 
+    Returns:
+      The parameters, float32.
+
     Raises:
-      ValueError: if an array is missing, has another shape, is not of finite numbers, or belongs to no part of the
-        network.
+      ValueError: if an array is missing, has another shape, has numbers that are not finite, or belongs to no part of
+        the network.
     """
-    wanted = names(config)
-    if missing := [name for name in wanted if name not in arrays]:
+    expected = torch_names(config)
+    if missing := [name for name in expected if name not in arrays]:
         raise ValueError(f"weights of a ResNet-{config.depth} lack {len(missing)} arrays, the first {missing[0]}")
-    if other := [name for name in arrays if name not in wanted and not name.endswith(_COUNTED)]:
-        raise ValueError(f"a ResNet-{config.depth} has no array {other[0]}; its depth may be another one")
+    if unknown := [name for name in arrays if name not in expected and not name.endswith(_COUNTER)]:
+        raise ValueError(f"a ResNet-{config.depth} has no array {unknown[0]}; its depth may be another one")
     shapes = jax.eval_shape(lambda: resnet.init(jax.random.key(0), config))
 
     def leaf(path: tuple, like: jax.ShapeDtypeStruct) -> jax.Array:
-        given = np.asarray(arrays[name := _name(path)])
+        source = np.asarray(arrays[name := _torch_name(path)])
         with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite
-            found = _turned(given.astype(np.float32)) if given.dtype.kind in "fiu" else np.array(np.nan)
-        if not np.isfinite(found).all():
+            array = _transpose(source.astype(np.float32)) if source.dtype.kind in "fiu" else np.array(np.nan)
+        if not np.isfinite(array).all():
             raise ValueError(f"{name} must be finite numbers")
-        if found.shape != like.shape:
-            raise ValueError(f"{name} must become an array of {like.shape}, got {found.shape}")
-        return jnp.asarray(found)
+        if array.shape != like.shape:
+            raise ValueError(f"{name} must become an array of {like.shape}, got {array.shape}")
+        return jnp.asarray(array)
 
     return jax.tree_util.tree_map_with_path(leaf, shapes)
 
 
-def load(path: str | os.PathLike, config: resnet.Config = resnet.Config()) -> Params:
-    """Parameters from an `.npz` of torch's arrays; errors as `from_torch`, with the file's name."""
+def read_torch(path: str | os.PathLike, config: resnet.Config = resnet.Config()) -> Params:
+    """Reads parameters from an `.npz` of torch's arrays.
+
+    Args:
+      path: the file.
+      config: of the network.
+
+    Returns:
+      The parameters, float32.
+
+    Raises:
+      ValueError: as `from_torch`, with the file's name.
+    """
     try:
         return from_torch(read_arrays(path), config)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
 
 
-def names(config: resnet.Config) -> list[str]:
+def torch_names(config: resnet.Config) -> list[str]:
     """Torch's names of all arrays of a network."""
     shapes = jax.eval_shape(lambda: resnet.init(jax.random.key(0), config))
-    return [_name(path) for path, _ in jax.tree_util.tree_leaves_with_path(shapes)]
+    return [_torch_name(path) for path, _ in jax.tree_util.tree_leaves_with_path(shapes)]
 
 
-def _name(path: tuple) -> str:
+def _torch_name(path: tuple) -> str:
     """Torch's name of a leaf: (stages, 0, 2, norm1, mean) -> layer1.2.bn1.running_mean."""
     parts = [getattr(part, "key", getattr(part, "idx", None)) for part in path]
     if parts[0] == "stages":
@@ -72,6 +86,6 @@ def _name(path: tuple) -> str:
     return f"{layer}.{LEAVES.get(leaf[0], leaf[0]) if leaf else 'weight'}"
 
 
-def _turned(array: np.ndarray) -> np.ndarray:
+def _transpose(array: np.ndarray) -> np.ndarray:
     """Kernels from torch's order of axes: OIHW to HWIO, out-in to in-out."""
     return array.transpose(2, 3, 1, 0) if array.ndim == 4 else array.T

@@ -1,4 +1,4 @@
-"""Training a classifier on arrays: every epoch in an order of its own, batches of one size."""
+"""Training of a classifier on arrays: a new order of the images in every epoch, batches of one size."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -8,52 +8,52 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from jax import lax
+from jaxtyping import Int
 
 from framework.core import checks, keys, optimizers
 from framework.core.devices import over_batch
-from framework.core.tracing import is_traced
-from framework.core.types import Key, Metrics, Params
+from framework.core.types import Array, Key, Metrics, Params
 
-RUNNING = ("mean", "var", "mask")  # names of leaves that no gradient moves
+RUNNING = ("mean", "var", "mask")  # names of leaves that no gradient changes
 Loss = Callable[[Params, jax.Array, jax.Array, Key], tuple[jax.Array, tuple[Params, Metrics]]]
 
 
 class State(NamedTuple):
-    """Where training stands."""
+    """State of a training."""
 
     params: Params
     optimizer: optax.OptState
-    order: jax.Array  # [count] int32, the images of this epoch
+    order: Int[Array, " count"]  # the images of this epoch
     key: Key  # of the whole training
-    step: jax.Array  # [] int32, steps taken
+    step: Int[Array, ""]  # steps done
 
 
 class Trainer(NamedTuple):
     """Training as a pair of pure functions."""
 
-    init: Callable[[Params, int, Key], State]  # (params, count of images, key)
+    init: Callable[[Params, int, Key], State]  # (params, number of images, key)
     step: Callable[[State, tuple[jax.Array, jax.Array]], tuple[State, Metrics]]  # (state, (images, labels))
 
 
 def trainer(loss: Loss, optimizer: optax.GradientTransformation, batch: int) -> Trainer:
-    """Steps of an optimiser over batches drawn without replacement; what fills no batch waits for the next epoch.
+    """Steps of an optimiser over batches drawn without replacement; images that fill no batch wait for the next epoch.
 
-    Devices that take its steps `TOGETHER` (`core.devices`) share out every batch.
+    Devices that take the steps `TOGETHER` (`core.devices`) divide every batch among them.
 
     Args:
-      loss: (params, images, labels, key) -> (scalar, (params with their running statistics moved, metrics)). Leaves
-        called `mean`, `var` or `mask`, as keys of dicts or fields, take those, all others what the optimiser makes of
-        them.
-      optimizer: of optax; one that wants the loss, such as `optax.polyak_sgd`, gets it.
-      batch: images a step.
+      loss: (params, images, labels, key) -> (scalar, (params with updated running statistics, metrics)). Leaves called
+        `mean`, `var` or `mask`, as keys of dicts or fields, take the values of these params; the optimiser updates all
+        others.
+      optimizer: of optax; one that needs the loss, such as `optax.polyak_sgd`, gets it.
+      batch: images per step, at least 1.
 
     Returns:
-      A `Trainer`; its step adds `loss` to the metrics.
+      A `Trainer`; its step adds `loss` to the metrics. Its `init` raises ValueError if there are fewer images than a
+      batch holds, or for an invalid key.
 
     Raises:
-      ValueError: if `batch` is no whole number of at least 1, or the optimiser is none or wants functions of the loss,
-        as `optax.lbfgs` does; from `init`, if there are fewer images than a batch
-        holds, or no key.
+      ValueError: if `batch` is not a whole number of at least 1, or the optimiser is not one of optax or needs
+        functions of the loss, as `optax.lbfgs` does.
     """
     checks.counts(batch=batch)
     optimizers.check(optimizer, "a trainer")
@@ -67,25 +67,32 @@ def trainer(loss: Loss, optimizer: optax.GradientTransformation, batch: int) -> 
     def step(state: State, data: tuple[jax.Array, jax.Array]) -> tuple[State, Metrics]:
         images, labels = (jnp.asarray(part) for part in data)
         count = len(images)
-        epoch, place = jnp.divmod(state.step, count // batch)
-        fresh = keys.named(jax.random.fold_in(state.key, epoch), "order")
-        order = lax.cond(place == 0, lambda: jax.random.permutation(fresh, count), lambda: state.order)
-        chosen = lax.dynamic_slice_in_dim(order, place * batch, batch)
-        own = keys.named(jax.random.fold_in(state.key, state.step), "loss")
-        shared = over_batch((images[chosen], labels[chosen]))
-        measured = jax.value_and_grad(loss, has_aux=True)(state.params, *shared, own)
-        (value, (moved, metrics)), gradient = measured
-        updates, state_of = optimizers.update(optimizer, gradient, state.optimizer, state.params, value)
-        stepped = optax.apply_updates(state.params, updates)
-        reached = State(with_statistics(stepped, moved), state_of, order, state.key, state.step + 1)
-        return reached, metrics | {"loss": value}
+        epoch, index = jnp.divmod(state.step, count // batch)
+        order_key = keys.named(jax.random.fold_in(state.key, epoch), "order")
+        order = lax.cond(index == 0, lambda: jax.random.permutation(order_key, count), lambda: state.order)
+        rows = lax.dynamic_slice_in_dim(order, index * batch, batch)
+        loss_key = keys.named(jax.random.fold_in(state.key, state.step), "loss")
+        batch_of_data = over_batch((images[rows], labels[rows]))
+        value_and_aux, gradient = jax.value_and_grad(loss, has_aux=True)(state.params, *batch_of_data, loss_key)
+        value, (new_params, metrics) = value_and_aux
+        updates, optimizer_state = optimizers.update(optimizer, gradient, state.optimizer, state.params, value)
+        params = with_statistics(optax.apply_updates(state.params, updates), new_params)
+        return State(params, optimizer_state, order, state.key, state.step + 1), metrics | {"loss": value}
 
     return Trainer(init, step)
 
 
-def with_statistics(params: Params, moved: Params) -> Params:
-    """Parameters whose running statistics, leaves called `mean`, `var` or `mask`, are those of `moved`."""
-    return jax.tree_util.tree_map_with_path(lambda path, *pair: pair[_is_running(path)], params, moved)
+def with_statistics(params: Params, source: Params) -> Params:
+    """Replaces running statistics, leaves called `mean`, `var` or `mask`, by those of another tree.
+
+    Args:
+      params: a pytree.
+      source: a pytree of the same structure.
+
+    Returns:
+      The leaves of `params`, with running statistics of `source`.
+    """
+    return jax.tree_util.tree_map_with_path(lambda path, *pair: pair[_is_running(path)], params, source)
 
 
 def _is_running(path: tuple) -> bool:
@@ -93,28 +100,17 @@ def _is_running(path: tuple) -> bool:
     return getattr(last, "key", getattr(last, "name", None)) in RUNNING
 
 
-def require_classes(labels: Any, classes: int) -> None:
-    """Refuses labels that are no classes; under a transformation nothing is known of them.
-
-    Raises:
-      ValueError: if labels are no whole numbers, or one lies outside of 0 to `classes` - 1.
-    """
-    if is_traced(labels):
-        return
-    labels = np.asarray(labels)
-    if not np.issubdtype(labels.dtype, np.integer):
-        raise ValueError(f"labels must be whole numbers from 0 to {classes - 1}, got {labels.dtype}")
-    if len(labels) and not (labels.min() >= 0 and labels.max() < classes):
-        raise ValueError(f"labels must lie between 0 and {classes - 1}, got {labels.min()} to {labels.max()}")
-
-
 def accuracy(logits: Callable[[jax.Array], jax.Array], images: Any, labels: Any, batch: int = 500) -> float:
     """The share of images whose largest logit is their label's, and none of whose logits is NaN.
 
     Args:
       logits: images `[batch, ...]` -> `[batch, classes]`.
-      images, labels: `[N, ...]` and `[N]`; N a multiple of `batch`, or less than it.
-      batch: images at a time.
+      images: `[N, ...]`; N a multiple of `batch`, or less than it.
+      labels: `[N]`.
+      batch: images per step, at least 1.
+
+    Returns:
+      The accuracy, in [0, 1].
 
     Raises:
       ValueError: if N is neither, `batch` is less than 1, or there are not N labels.
@@ -134,9 +130,9 @@ def accuracy(logits: Callable[[jax.Array], jax.Array], images: Any, labels: Any,
         raise ValueError(f"{len(images)} images are no multiple of a batch of {batch}")
     parts = images.reshape(-1, batch, *images.shape[1:]), labels.reshape(-1, batch)
 
-    def right_of(part: tuple[jax.Array, jax.Array]) -> jax.Array:
-        found = logits(part[0])
-        return ((found.argmax(-1) == part[1]) & ~jnp.isnan(found).any(-1)).sum()
+    def count_correct(part: tuple[jax.Array, jax.Array]) -> jax.Array:
+        values = logits(part[0])
+        return ((values.argmax(-1) == part[1]) & ~jnp.isnan(values).any(-1)).sum()
 
-    right = lax.map(right_of, parts)
-    return int(right.sum()) / len(images)
+    counts = lax.map(count_correct, parts)
+    return int(counts.sum()) / len(images)

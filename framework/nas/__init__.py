@@ -3,5 +3,4 @@
 Reference: Liu, Simonyan and Yang, arXiv 1806.09055; Mok et al., arXiv 2108.01289; Na et al., arXiv 2201.12738.
 """
 
-
 __all__: list[str] = []

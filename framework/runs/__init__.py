@@ -1,7 +1,6 @@
 """Runs: a directory that survives a kill, its checkpoints, metrics, figures and report. Knows no science."""
 
 from framework.runs.directory import RESUME, Run, open_run
-from framework.runs.drive import drive
 from framework.runs.experiment import Experiment, Outcome, execute, listing, load, name_of, one_line, summary
 from framework.runs.guard import guarded, say
 from framework.runs.machine import enable_compilation_cache, require_devices, require_memory
@@ -9,9 +8,10 @@ from framework.runs.pace import paced
 from framework.runs.reporting.compare import compare
 from framework.runs.reporting.intervals import no_interval
 from framework.runs.reporting.report import Section
+from framework.runs.steps import run_steps
 from framework.runs.sweeps.ray_executor import on_ray
 from framework.runs.sweeps.sweep import Swept, failure, overview, sweep
-from framework.runs.tasks import tasks
+from framework.runs.tasks import run_tasks
 
 __all__ = [
     "RESUME",
@@ -21,7 +21,6 @@ __all__ = [
     "Section",
     "Swept",
     "compare",
-    "drive",
     "enable_compilation_cache",
     "execute",
     "failure",
@@ -37,8 +36,9 @@ __all__ = [
     "paced",
     "require_devices",
     "require_memory",
+    "run_steps",
+    "run_tasks",
     "say",
     "summary",
     "sweep",
-    "tasks",
 ]

@@ -13,10 +13,10 @@ from framework.core import devices, programs
 from framework.core.devices import Options
 from framework.runs import checkpoints
 from framework.runs.directory import Run
-from framework.runs.drive import taken_up
+from framework.runs.steps import taken_up
 
 
-def tasks(
+def run_tasks(
     run: Run,
     phase: str,
     task: Callable[[jax.Array, Any], Any],

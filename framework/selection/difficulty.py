@@ -1,7 +1,7 @@
-"""How much a point would move a network: norms of errors and of gradients, early in training.
+"""Scores of difficulty: norms of errors (EL2N) and of gradients (GraNd), early in training.
 
 Reference: Paul, Ganguli and Dziugaite, "Deep learning on a data diet", arXiv 2107.07075. GraNd at initialisation could
-not be reproduced as better than chance (Kirsch, arXiv 2303.14753); take networks that were trained for some epochs.
+not be reproduced as better than chance (Kirsch, arXiv 2303.14753); use networks that were trained for some epochs.
 """
 
 from collections.abc import Callable
@@ -10,24 +10,25 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jaxtyping import Float, Int
 
 from framework.core import checks
-from framework.core.types import Params
+from framework.core.types import Array, Params
 from framework.selection.inputs import check_labels
 
 
-def el2n(logits: jax.Array, labels: jax.Array) -> jax.Array:
-    """The error's norm, || softmax(logits) - onehot(y) ||_2, mean over networks.
+def el2n(logits: Float[Array, "*networks n classes"], labels: Int[Array, " n"]) -> Float[Array, " n"]:
+    """The norm of the error, || softmax(logits) - onehot(y) ||_2, mean over networks.
 
     Args:
       logits: `[..., N, classes]`; leading axes are networks of several seeds.
-      labels: y, `[N]` int.
+      labels: y, `[N]`.
 
     Returns:
       `[N]` in `[0, sqrt 2]`.
 
     Raises:
-      ValueError: if the labels are not as many whole numbers below the number of classes.
+      ValueError: if the labels are not `[N]` whole numbers below the number of classes.
     """
     if np.ndim(logits) < 2:
         raise ValueError(f"logits must be [..., N, classes], got shape {np.shape(logits)}")
@@ -41,25 +42,26 @@ def el2n(logits: jax.Array, labels: jax.Array) -> jax.Array:
 def grand(
     loss: Callable[[Params, jax.Array, jax.Array], jax.Array],
     params: Params,
-    images: jax.Array,
-    labels: jax.Array,
+    images: Array,
+    labels: Int[Array, " n"],
     block: int = 32,
-) -> jax.Array:
-    """The gradient's norm of each point alone, || d loss(params, x_i, y_i) / d params ||_2.
+) -> Float[Array, " n"]:
+    """The norm of the gradient of each point alone, || d loss(params, x_i, y_i) / d params ||_2.
 
     `vmap` over params and a mean over that axis give the average over networks.
 
     Args:
       loss: (params, image, label) -> scalar, of one point.
       params: a pytree of arrays.
-      images, labels: `[N, ...]` and `[N]`.
-      block: points at a time: so many gradients are in memory at once.
+      images: x, `[N, ...]`.
+      labels: y, `[N]`.
+      block: points per step, at least 1; so many gradients are in memory at once.
 
     Returns:
-      `[N]`, not negative.
+      `[N]`, non-negative.
 
     Raises:
-      ValueError: if `block` is no whole number of at least 1, or there are not as many labels as images.
+      ValueError: if `block` is not a whole number of at least 1, or images and labels differ in number.
     """
     checks.counts(block=block)
     if len(images) != len(labels):

@@ -1,6 +1,7 @@
-"""What training tells of each point: how often it is forgotten, and by what margin it is held.
+"""Scores from the training dynamics of each point: forgetting events and the area under the margin.
 
-Measured while a network trains: `update` after every look at a batch, or once an epoch with all points.
+They are accumulated while a network trains: call `update` after each evaluation of a batch, or once an epoch with all
+points.
 """
 
 from typing import NamedTuple
@@ -8,61 +9,68 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Bool, Float, Int
 
+from framework.core.types import Array
 from framework.selection.inputs import check_indices, check_labels
 
 
 class State(NamedTuple):
-    """What was seen so far."""
+    """Statistics accumulated over the evaluations of each point; checkpoints hold these field names."""
 
-    right: jax.Array  # [N] bool: classified right at the last look
-    learned: jax.Array  # [N] bool: classified right at any look
-    forgotten: jax.Array  # [N] int32: from right to wrong
-    margins: jax.Array  # [N] float32: the sum over the looks of the logit of y less the greatest other one
-    looks: jax.Array  # [N] int32
+    right: Bool[Array, " n"]  # classified correctly at the last evaluation
+    learned: Bool[Array, " n"]  # classified correctly at any evaluation
+    forgotten: Int[Array, " n"]  # times that it changed from correct to wrong
+    margins: Float[Array, " n"]  # the sum over evaluations of the logit of y less the largest other one
+    looks: Int[Array, " n"]  # evaluations
 
 
 def init(count: int) -> State:
-    """Before any look at `count` points, at least 0."""
+    """The state of `count` points before any evaluation, at least 0."""
     never, none = jnp.zeros(count, bool), jnp.zeros(count, jnp.int32)
     return State(never, never, none, jnp.zeros(count), none)
 
 
-def update(state: State, indices: jax.Array, logits: jax.Array, labels: jax.Array) -> State:
-    """One look at some points.
+def update(
+    state: State, indices: Int[Array, " batch"], logits: Float[Array, "batch classes"], labels: Int[Array, " batch"]
+) -> State:
+    """Adds one evaluation of some points.
 
     Args:
       state: so far.
-      indices: `[B]` int, no two the same.
-      logits: `[B, classes]`.
-      labels: `[B]` int.
+      indices: `[batch]`, distinct.
+      logits: `[batch, classes]`.
+      labels: `[batch]`.
+
+    Returns:
+      The new state.
 
     Raises:
-      ValueError: if there are not as many of each, a label or an index lies outside of its range, or an index comes
-        twice.
+      ValueError: if the arguments differ in length, a label or an index is out of range, or an index is repeated.
     """
     if np.ndim(logits) != 2:
         raise ValueError(f"logits must be [B, classes], got shape {np.shape(logits)}")
     check_labels(labels, *np.shape(logits))
     check_indices(indices, len(logits), len(state.looks))
-    indices, logits, labels = (jnp.asarray(each) for each in (indices, logits, labels))
-    own = jnp.take_along_axis(logits, labels[:, None], -1)[:, 0]
-    others = jnp.where(jax.nn.one_hot(labels, logits.shape[-1], dtype=bool), -jnp.inf, logits).max(-1)
-    right = own > others
+    indices, logits, labels = (jnp.asarray(array) for array in (indices, logits, labels))
+    label_logits = jnp.take_along_axis(logits, labels[:, None], -1)[:, 0]
+    other_logits = jnp.where(jax.nn.one_hot(labels, logits.shape[-1], dtype=bool), -jnp.inf, logits).max(-1)
+    correct = label_logits > other_logits
     return State(
-        right=state.right.at[indices].set(right),
-        learned=state.learned.at[indices].max(right),
-        forgotten=state.forgotten.at[indices].add(state.right[indices] & ~right),
-        margins=state.margins.at[indices].add(own - others),
+        right=state.right.at[indices].set(correct),
+        learned=state.learned.at[indices].max(correct),
+        forgotten=state.forgotten.at[indices].add(state.right[indices] & ~correct),
+        margins=state.margins.at[indices].add(label_logits - other_logits),
         looks=state.looks.at[indices].add(1),
     )
 
 
-def forgetting(state: State) -> jax.Array:
-    """Forgetting events: how often a point went from right to wrong; its looks and one more where it never was right.
+def forgetting(state: State) -> Int[Array, " n"]:
+    """Forgetting events: how often a point changed from correct to wrong.
 
     Returns:
-      `[N]` int32; points never learned come last in every ranking.
+      `[N]` int32. A point that was never classified correctly gets its number of evaluations and one more, so that it
+      comes last in every ranking.
 
     Reference: Toneva et al., "An empirical study of example forgetting during deep neural network learning", arXiv
     1812.05159, algorithm 1.
@@ -70,11 +78,11 @@ def forgetting(state: State) -> jax.Array:
     return jnp.where(state.learned, state.forgotten, state.looks + 1)
 
 
-def aum(state: State) -> jax.Array:
-    """The area under the margin: the mean over the looks of the logit of y less the greatest other logit.
+def aum(state: State) -> Float[Array, " n"]:
+    """The area under the margin: the mean over evaluations of the logit of y less the largest other logit.
 
     Returns:
-      `[N]`; the smaller the harder, 0 for a point never looked at.
+      `[N]`; smaller means harder, 0 for a point that was never evaluated.
 
     Reference: Pleiss et al., "Identifying mislabeled data using the area under the margin ranking", arXiv 2001.10528.
     """

@@ -1,16 +1,19 @@
-"""How unsure a trained network is of each point, from its logits alone."""
+"""Scores of uncertainty of a trained network about each point, from its logits: entropy, margin, least confidence."""
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Float
+
+from framework.core.types import Array
 
 _LEAST = jnp.finfo(jnp.float32).tiny
 
 
-def entropy(logits: jax.Array) -> jax.Array:
+def entropy(logits: Float[Array, "... classes"]) -> Float[Array, "..."]:
     """The entropy of the predicted classes, f = -sum_y p_y log p_y.
 
     With m the greatest logit and S = sum exp(logit - m), log p is computed as logit - (m + log S): published entropies
-    carry the rounding of that sum. Each is at least the least normal float32, so that it has a logarithm.
+    carry the rounding of that sum. Each entropy is at least the least normal float32, so that it has a logarithm.
 
     Args:
       logits: `[..., classes]`, finite.
@@ -26,8 +29,8 @@ def entropy(logits: jax.Array) -> jax.Array:
     return jnp.maximum(-(jnp.exp(logarithms) * logarithms).sum(-1), _LEAST)
 
 
-def margin(logits: jax.Array) -> jax.Array:
-    """The probability of the likeliest class less that of the next one; small where the network is unsure.
+def margin(logits: Float[Array, "... classes"]) -> Float[Array, "..."]:
+    """The probability of the most likely class less that of the second; small where the network is uncertain.
 
     Args:
       logits: `[..., classes]`, at least 2 classes.
@@ -41,8 +44,8 @@ def margin(logits: jax.Array) -> jax.Array:
     return first - second
 
 
-def least_confidence(logits: jax.Array) -> jax.Array:
-    """One less the probability of the likeliest class; large where the network is unsure.
+def least_confidence(logits: Float[Array, "... classes"]) -> Float[Array, "..."]:
+    """One less the probability of the most likely class; large where the network is uncertain.
 
     Args:
       logits: `[..., classes]`.

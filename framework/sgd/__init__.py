@@ -7,11 +7,11 @@ clock can order them: no result depends on real time.
 Reference: Choe et al., arXiv 1610.02273; Zhang, Choromanska and LeCun, arXiv 1412.6651.
 """
 
-from framework.sgd.downpour import downpour
-from framework.sgd.elastic import elastic
-from framework.sgd.local import local
+from framework.sgd.downpour_sgd import downpour
+from framework.sgd.elastic_averaging import elastic
+from framework.sgd.local_sgd import local
 from framework.sgd.rule import Master, Rule, State, Worker
-from framework.sgd.synchronous import synchronous
+from framework.sgd.synchronous_sgd import synchronous
 from framework.sgd.training import batches, orders, run, shard
 
 __all__ = [

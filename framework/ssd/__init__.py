@@ -8,6 +8,7 @@ read by `load`. `simulate` gives a `Report`, `sweep` a `Summary` of many designs
 Reference: Choe et al., arXiv 1610.02273; MQSim, Tavakkol et al., FAST 2018.
 """
 
+from framework.ssd.design_sweep import Summary, sweep
 from framework.ssd.device.design import Cache, Design, Policy
 from framework.ssd.device.energy import Energy, Power
 from framework.ssd.device.geometry import Geometry
@@ -17,7 +18,6 @@ from framework.ssd.engine.timeline import Busy, Schedule, busy
 from framework.ssd.ftl.mapping import Ftl
 from framework.ssd.report import STATUS, Report, Statistics
 from framework.ssd.simulation import schedule, simulate
-from framework.ssd.sweep import Summary, sweep
 from framework.ssd.workload.requests import Load
 
 __all__ = [

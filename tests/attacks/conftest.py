@@ -6,5 +6,5 @@ import pytest
 
 @pytest.fixture(scope="session")
 def reference():
-    """What pyautoattack gave on the network of `models.fixed`, by benchmarks/attack_reference.py."""
+    """Results of pyautoattack on the network of `models.fixed_network`, by benchmarks/attack_reference.py."""
     return json.loads((Path(__file__).parent / "pyautoattack.json").read_text())

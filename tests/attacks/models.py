@@ -12,7 +12,7 @@ def linear(seed=0, dtype=np.float32):
     return weights, lambda images: (images - 0.5).reshape(len(images), -1) @ jnp.asarray(weights)
 
 
-def images_of(count, seed=1, low=0.0, high=1.0, dtype=np.float32):
+def random_images(count, seed=1, low=0.0, high=1.0, dtype=np.float32):
     return np.random.default_rng(seed).uniform(low, high, (count, *SHAPE)).astype(dtype)
 
 
@@ -22,9 +22,9 @@ def fixed_weights():
     return rng.normal(size=(64, 24)), rng.normal(size=(24, 10))
 
 
-def fixed(dtype=np.float64):
+def fixed_network(dtype=np.float64):
     """That network, with images, their labels and a start."""
-    first, second = (jnp.asarray(each.astype(dtype)) for each in fixed_weights())
+    first, second = (jnp.asarray(weights.astype(dtype)) for weights in fixed_weights())
     rng = np.random.default_rng(8)
     images = rng.uniform(0.1, 0.9, (40, 8, 8, 1)).astype(dtype)
     start = np.clip(images + rng.uniform(-0.05, 0.05, images.shape), 0, 1).astype(dtype)
@@ -35,7 +35,7 @@ def fixed(dtype=np.float64):
     return apply, images, np.asarray(apply(images).argmax(-1)), start
 
 
-def boundary(weights, logits, labels, norm):
+def boundary_distance(weights, logits, labels, norm):
     """Distance of each image of a linear model to the nearest other class, `[N]`, where the box is out of reach."""
     order = 1 if norm == "linf" else 2
     distances = [

@@ -5,57 +5,57 @@ import pytest
 
 from framework import attacks
 from framework.attacks.evaluation import batches
-from tests.attacks.models import images_of, linear
+from tests.attacks.models import linear, random_images
 
 pytestmark = pytest.mark.slow
 
 KEY = jax.random.key(3)
 WEIGHTS, APPLY = linear()
-IMAGES = images_of(45, low=0.3, high=0.7)
+IMAGES = random_images(45, low=0.3, high=0.7)
 LABELS = np.array(APPLY(IMAGES).argmax(-1))
 LABELS[:4] = (LABELS[:4] + 1) % 5  # wrong from the start
 SEQUENCE = (attacks.fgsm(0.004), attacks.pgd(0.006, steps=3), attacks.pgd(0.01, steps=3))
 
 
 def test_batches_are_of_one_shape():
-    found = list(batches(np.arange(10, 17), 3))
-    assert [rows.tolist() for _, rows, _ in found] == [[10, 11, 12], [13, 14, 15], [16, 16, 16]]
-    assert [(done, count) for done, _, count in found] == [(3, 3), (6, 3), (7, 1)]
+    parts = list(batches(np.arange(10, 17), 3))
+    assert [rows.tolist() for _, rows, _ in parts] == [[10, 11, 12], [13, 14, 15], [16, 16, 16]]
+    assert [(done, count) for done, _, count in parts] == [(3, 3), (6, 3), (7, 1)]
     assert list(batches(np.array([], int), 3)) == []
 
 
-def test_the_verdicts_are_those_of_the_attacks_alone():
+def test_robustness_is_that_of_the_attacks_alone():
     """An image is robust if it is right, and right after each attack with that attack's own draws."""
-    whole = attacks.evaluate(KEY, SEQUENCE, APPLY, IMAGES, LABELS)
+    result = attacks.evaluate(KEY, APPLY, IMAGES, LABELS, SEQUENCE)
     robust = np.asarray(APPLY(IMAGES).argmax(-1)) == LABELS
     accuracy = [robust.mean()]
-    for place, attack in enumerate(SEQUENCE):
-        keys = jax.vmap(jax.random.fold_in, (None, 0))(jax.random.fold_in(KEY, place), jnp.arange(45))
-        found = jax.jit(lambda attack, keys: attack(keys, APPLY, IMAGES, LABELS))(attack, keys)
-        robust &= np.asarray(APPLY(found).argmax(-1)) == LABELS
+    for index, attack in enumerate(SEQUENCE):
+        keys = jax.vmap(jax.random.fold_in, (None, 0))(jax.random.fold_in(KEY, index), jnp.arange(45))
+        adversarial = jax.jit(lambda attack, keys: attack(keys, APPLY, IMAGES, LABELS))(attack, keys)
+        robust &= np.asarray(APPLY(adversarial).argmax(-1)) == LABELS
         accuracy.append(robust.mean())
-    np.testing.assert_array_equal(whole.robust, robust)
-    assert list(whole.accuracy) == ["clean", "fgsm", "pgd-3"]
-    np.testing.assert_allclose(list(whole.accuracy.values()), [*accuracy[:2], accuracy[3]])
+    np.testing.assert_array_equal(result.robust, robust)
+    assert list(result.accuracy) == ["clean", "fgsm", "pgd-3"]
+    np.testing.assert_allclose(list(result.accuracy.values()), [*accuracy[:2], accuracy[3]])
     assert 0 < robust.sum() < 41
 
 
 @pytest.mark.parametrize("batch", [7, 1000])
-def test_neither_the_batch_nor_what_fills_it_changes_a_verdict(batch):
-    whole = attacks.evaluate(KEY, SEQUENCE, APPLY, IMAGES, LABELS, batch=45)
-    parts = attacks.evaluate(KEY, SEQUENCE, APPLY, IMAGES, LABELS, batch=batch)
+def test_neither_batch_nor_padding_changes_robustness(batch):
+    whole = attacks.evaluate(KEY, APPLY, IMAGES, LABELS, SEQUENCE, batch=45)
+    parts = attacks.evaluate(KEY, APPLY, IMAGES, LABELS, SEQUENCE, batch=batch)
     np.testing.assert_array_equal(parts.robust, whole.robust)
     np.testing.assert_allclose(parts.images, whole.images, atol=1e-6)
 
 
-def test_images_are_adversarial_or_as_they_were():
-    found = attacks.evaluate(KEY, SEQUENCE, APPLY, IMAGES, LABELS)
-    assert (np.asarray(APPLY(found.images).argmax(-1)) == LABELS)[found.robust].all()
-    assert (np.asarray(APPLY(found.images).argmax(-1)) != LABELS)[~found.robust].all()
-    np.testing.assert_array_equal(found.images[found.robust], IMAGES[found.robust])
-    np.testing.assert_array_equal(found.images[:4], IMAGES[:4])
-    assert not found.robust[:4].any()
-    assert abs(found.images - IMAGES).max() <= 0.01 + 1e-6
+def test_images_are_adversarial_or_original():
+    result = attacks.evaluate(KEY, APPLY, IMAGES, LABELS, SEQUENCE)
+    assert (np.asarray(APPLY(result.images).argmax(-1)) == LABELS)[result.robust].all()
+    assert (np.asarray(APPLY(result.images).argmax(-1)) != LABELS)[~result.robust].all()
+    np.testing.assert_array_equal(result.images[result.robust], IMAGES[result.robust])
+    np.testing.assert_array_equal(result.images[:4], IMAGES[:4])
+    assert not result.robust[:4].any()
+    assert abs(result.images - IMAGES).max() <= 0.01 + 1e-6
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_images_are_adversarial_or_as_they_were():
     ],
     ids=["parameters as leaves", "another closure"],
 )
-def test_an_attack_is_compiled_once_whatever_is_left_and_for_all_parameters(form, caplog):
+def test_an_attack_is_compiled_once_for_all_parameters(form, caplog):
     shapes = set()
 
     def network(weights, images):
@@ -74,12 +74,12 @@ def test_an_attack_is_compiled_once_whatever_is_left_and_for_all_parameters(form
         return (images - 0.5).reshape(len(images), -1) @ weights
 
     sequence = attacks.apgd_targeted(0.01, targets=4, steps=5)
-    run = lambda weights: attacks.evaluate(KEY, sequence, form(network, weights), IMAGES, LABELS, batch=8)
-    turned = -jnp.asarray(WEIGHTS)
+    run = lambda weights: attacks.evaluate(KEY, form(network, weights), IMAGES, LABELS, sequence, batch=8)
+    negative = -jnp.asarray(WEIGHTS)
     first = run(jnp.asarray(WEIGHTS))
     with jax.log_compiles(True):
-        second = run(turned)
-    assert not [each for each in caplog.messages if each.startswith("Finished XLA compilation")]
+        second = run(negative)
+    assert not [message for message in caplog.messages if message.startswith("Finished XLA compilation")]
     assert first.accuracy != second.accuracy
     assert shapes == {(8, *IMAGES.shape[1:])}
 
@@ -90,38 +90,38 @@ def test_no_nan_is_ever_robust():
     images = IMAGES.round(1)
     labels = np.asarray(APPLY(images).argmax(-1))
     for attack in (attacks.fgsm(0.01), attacks.apgd(0.01, steps=2)):
-        found = attacks.evaluate(KEY, attack, apply, images, labels)
-        assert not found.robust.any()
-        assert np.isfinite(found.images).all()
+        result = attacks.evaluate(KEY, apply, images, labels, attack)
+        assert not result.robust.any()
+        assert np.isfinite(result.images).all()
 
 
 def test_more_restarts_never_find_fewer():
     weak = attacks.pgd(0.01, steps=3, step_size=0.002)
-    few, many = (attacks.evaluate(KEY, (weak,) * n, APPLY, IMAGES, LABELS).robust for n in (1, 6))
+    few, many = (attacks.evaluate(KEY, APPLY, IMAGES, LABELS, (weak,) * n).robust for n in (1, 6))
     assert (many <= few).all()
     assert many.sum() < few.sum()
 
 
-def test_progress_can_be_watched():
-    seen = []
-    attacks.evaluate(KEY, SEQUENCE[:1], APPLY, IMAGES, LABELS, batch=20, watch=lambda *each: seen.append(each))
-    assert seen == [("fgsm", 20, 41), ("fgsm", 40, 41), ("fgsm", 41, 41)]
+def test_progress_is_reported_after_each_batch():
+    calls = []
+    attacks.evaluate(KEY, APPLY, IMAGES, LABELS, SEQUENCE[:1], batch=20, progress=lambda *call: calls.append(call))
+    assert calls == [("fgsm", 20, 41), ("fgsm", 40, 41), ("fgsm", 41, 41)]
 
 
 def test_a_network_that_gives_nan_is_refused():
-    broken = lambda x: jnp.where(jnp.arange(len(x))[:, None] == 3, jnp.nan, APPLY(x))
+    apply = lambda x: jnp.where(jnp.arange(len(x))[:, None] == 3, jnp.nan, APPLY(x))
     with pytest.raises(ValueError, match="the network gives NaN on the clean image 3"):
-        attacks.evaluate(KEY, SEQUENCE, broken, IMAGES, LABELS)
+        attacks.evaluate(KEY, apply, IMAGES, LABELS, SEQUENCE)
 
 
 @pytest.mark.parametrize("wrong", ["fgsm", ["fgsm"], None, attacks.fgsm])
-def test_what_is_no_attack_is_refused(wrong):
+def test_objects_other_than_attacks_are_refused(wrong):
     with pytest.raises(ValueError, match=r"attacks must be such as attacks\.pgd\(8 / 255\) makes, got "):
-        attacks.evaluate(KEY, wrong, APPLY, IMAGES, LABELS)
+        attacks.evaluate(KEY, APPLY, IMAGES, LABELS, wrong)
 
 
 @pytest.mark.parametrize("targeted", [attacks.apgd_targeted, attacks.fab_targeted])
 def test_more_targets_than_other_classes_are_refused(targeted):
-    attacks.evaluate(KEY, targeted(0.01, targets=4, steps=1), APPLY, IMAGES, LABELS)
+    attacks.evaluate(KEY, APPLY, IMAGES, LABELS, targeted(0.01, targets=4, steps=1))
     with pytest.raises(ValueError, match="-t: targets must be at most 4, as the network has 5 classes"):
-        attacks.evaluate(KEY, targeted(0.01, targets=5, steps=1), APPLY, IMAGES, LABELS)
+        attacks.evaluate(KEY, APPLY, IMAGES, LABELS, targeted(0.01, targets=5, steps=1))

@@ -22,14 +22,14 @@ MISSING[2, 1, 1, 0] = np.nan
         (IMAGES, LABELS.astype(float), "labels must be integers, got float64"),
     ],
 )
-def test_what_is_no_image_or_label_is_refused(images, labels, message):
+def test_invalid_images_and_labels_are_refused(images, labels, message):
     with pytest.raises(ValueError, match=message):
-        inputs.checked(images, labels, 2)
+        inputs.as_arrays(images, labels, 2)
 
 
-def test_a_batch_holds_an_image():
+def test_a_batch_has_at_least_one_image():
     with pytest.raises(ValueError, match="batch must be a whole number of at least 1, got 0"):
-        inputs.checked(IMAGES, LABELS, 0)
+        inputs.as_arrays(IMAGES, LABELS, 0)
 
 
 @pytest.mark.parametrize(
@@ -42,14 +42,14 @@ def test_a_batch_holds_an_image():
         (np.array([[0, 1, 2.0], [0, np.nan, 1], [0, 1, 2]]), LABELS, "the network gives NaN on the clean image 1"),
     ],
 )
-def test_what_are_no_logits_is_refused(logits, labels, message):
+def test_invalid_logits_are_refused(logits, labels, message):
     with pytest.raises(ValueError, match=message):
         inputs.check_logits(logits, labels)
 
 
 @pytest.mark.parametrize("dtype", [np.float16, jnp.bfloat16])
-def test_half_precision_is_widened(dtype):
-    images, _ = inputs.checked(IMAGES.astype(dtype), LABELS, 2)
+def test_half_precision_becomes_single(dtype):
+    images, _ = inputs.as_arrays(IMAGES.astype(dtype), LABELS, 2)
     assert images.dtype == np.float32
     np.testing.assert_array_equal(images, IMAGES)
-    assert inputs.checked(IMAGES.astype(np.float64), LABELS, 2)[0].dtype == np.float64
+    assert inputs.as_arrays(IMAGES.astype(np.float64), LABELS, 2)[0].dtype == np.float64

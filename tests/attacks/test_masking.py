@@ -6,25 +6,24 @@ import numpy as np
 import pytest
 
 from framework import attacks
-from framework.attacks import masking
-from framework.attacks.masking import Doubt
-from tests.attacks.models import images_of, linear
+from framework.attacks import GradientMaskingWarning, masking
+from tests.attacks.models import linear, random_images
 
 _, APPLY = linear()
-IMAGES = images_of(20)
+IMAGES = random_images(20)
 LABELS = np.asarray(APPLY(IMAGES).argmax(-1))
 CALLS = itertools.count()
 KEY = jax.random.key(0)
 
 
 def evaluate(apply, attack=attacks.pgd(0.01, steps=1), images=IMAGES):
-    return attacks.evaluate(KEY, attack, apply, images, LABELS)
+    return attacks.evaluate(KEY, apply, images, LABELS, attack)
 
 
-def test_an_honest_network_raises_no_doubt():
+def test_an_ordinary_network_causes_no_warning():
     evaluate(APPLY)
-    masking.compare({"clean": 0.9, "apgd-ce": 0.5, "apgd-t": 0.45, "square": 0.449})
-    masking.compare({"clean": 0.9, "apgd-ce": 0.5})
+    masking.compare_with_square({"clean": 0.9, "apgd-ce": 0.5, "apgd-t": 0.45, "square": 0.449})
+    masking.compare_with_square({"clean": 0.9, "apgd-ce": 0.5})
 
 
 RANDOM = {
@@ -36,31 +35,33 @@ RANDOM = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("random", RANDOM)
-def test_a_random_network_is_seen(random):
-    with pytest.warns(Doubt, match="change from call to call or with its neighbours"):
+def test_a_random_network_causes_a_warning(random):
+    with pytest.warns(GradientMaskingWarning, match="change from call to call or with its neighbours"):
         evaluate(RANDOM[random])
 
 
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
-def test_probabilities_are_seen(dtype):
-    with pytest.warns(Doubt, match="gives probabilities"):
+def test_probabilities_cause_a_warning(dtype):
+    with pytest.warns(GradientMaskingWarning, match="gives probabilities"):
         evaluate(lambda x: jax.nn.softmax(APPLY(x) / 10).astype(dtype))
 
 
-def test_outputs_of_sigmoids_are_seen_and_small_logits_are_not():
-    with pytest.warns(Doubt, match=r"all outputs lie in \[0, 1\], as behind a sigmoid"):
+def test_sigmoid_outputs_cause_a_warning_but_not_small_logits():
+    with pytest.warns(GradientMaskingWarning, match=r"all outputs lie in \[0, 1\], as after a sigmoid"):
         evaluate(lambda x: jax.nn.sigmoid(APPLY(x)))
     evaluate(lambda x: 0.4 * jax.nn.sigmoid(APPLY(x)))  # before training logits may be small and positive
 
 
 def test_gradients_that_underflow_are_counted():
-    with pytest.warns(Doubt, match=r"of 20 images gradients are exactly 0 for \d+ of cross_entropy, 0 of margin"):
+    with pytest.warns(
+        GradientMaskingWarning, match=r"of 20 images gradients are exactly 0 for \d+ of cross_entropy, 0 of margin"
+    ):
         evaluate(lambda x: 1e4 * APPLY(x))
-    with pytest.warns(Doubt, match="0 for 20 of cross_entropy, 20 of margin"):
+    with pytest.warns(GradientMaskingWarning, match="0 for 20 of cross_entropy, 20 of margin"):
         evaluate(lambda x: APPLY(jnp.round(4 * x) / 4))
 
 
-def test_neither_random_search_nor_a_network_before_training_needs_gradients():
+def test_square_and_constant_networks_need_no_gradients():
     evaluate(lambda x: APPLY(jnp.round(4 * x) / 4), attacks.square(0.01, queries=2))
     evaluate(lambda x: 0 * APPLY(x))
 
@@ -73,21 +74,21 @@ def test_neither_random_search_nor_a_network_before_training_needs_gradients():
         (attacks.fgsm(np.float32(6.4), "L2"), "a ball of l2 radius 6.4 covers"),  # the diagonal of 40 pixels is 6.32
     ],
 )
-def test_a_radius_in_units_of_255_is_seen(attack, message):
-    with pytest.warns(Doubt, match=message) as seen:
+def test_a_radius_in_units_of_255_causes_a_warning(attack, message):
+    with pytest.warns(GradientMaskingWarning, match=message) as warnings:
         evaluate(APPLY, attack)
-    with pytest.warns(Doubt, match=message):
+    with pytest.warns(GradientMaskingWarning, match=message):
         attack(KEY, APPLY, IMAGES, LABELS)
-    assert len(seen) == 1
-    assert seen[0].filename == __file__
+    assert len(warnings) == 1
+    assert warnings[0].filename == __file__
 
 
-def test_a_ball_that_leaves_something_out_raises_no_doubt():
+def test_a_ball_that_excludes_an_image_causes_no_warning():
     evaluate(APPLY, attacks.fgsm(0.99))
     evaluate(APPLY, attacks.fgsm(6.3, "L2"))
     evaluate(APPLY, attacks.fab_targeted(np.inf, targets=1, steps=1))  # the nearest image, wherever it is
 
 
-def test_random_search_that_beats_gradients_is_seen():
-    with pytest.warns(Doubt, match="Square broke 5.0% of images after all gradient attacks"):
-        masking.compare({"clean": 0.9, "apgd-ce": 0.5, "square": 0.45})
+def test_square_beating_gradient_attacks_causes_a_warning():
+    with pytest.warns(GradientMaskingWarning, match="Square broke 5.0% of images after all gradient attacks"):
+        masking.compare_with_square({"clean": 0.9, "apgd-ce": 0.5, "square": 0.45})

@@ -2,7 +2,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from framework.attacks import harmonic_robustness
+from framework.attacks.score import harmonic_robustness
 
 
 def test_the_score_is_the_harmonic_mean():

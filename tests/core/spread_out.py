@@ -56,7 +56,7 @@ def results() -> dict[str, list]:
 
     with tempfile.TemporaryDirectory() as folder, runs.open_run(Path(folder) / "run", {}) as run:
         row = lambda number, one: {"step": number, "seed": 0, "square": one["square"]}
-        found["tasks"] = runs.tasks(run, "squares", task, ROWS, jnp.float32(2), row)
+        found["tasks"] = runs.run_tasks(run, "squares", task, ROWS, jnp.float32(2), row)
         found["logged"] = [json.loads(line)["square"] for line in (run.path / "metrics.jsonl").read_text().splitlines()]
     return {name: np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(tree)]) for name, tree in found.items()}
 

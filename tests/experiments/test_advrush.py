@@ -153,7 +153,7 @@ def test_the_paper_preset_is_the_papers_protocol():
     assert (search.gamma, search.h, search.alpha_rate, search.order) == (0.01, 1.5, 3e-4, 1)
     assert (trained.channels, trained.cells, trained.epochs, trained.batch, trained.rate) == (36, 20, 200, 64, 0.1)
     assert (trained.epsilon, trained.step_size, trained.decay, config.epsilon) == (0.031, 0.01, 1e-4, 0.031)
-    net = darts.supernet(search.channels, search.cells, 10, form=search.form)
+    net = darts.Supernet(search.channels, search.cells, 10, form=search.form)
     shapes = jax.eval_shape(lambda key: supernet.init(key, net), jax.random.key(0))
     assert supernet.parameter_count(shapes) == 1_930_618
 
@@ -179,7 +179,7 @@ def test_warnings_of_the_attacks_are_issued_and_reported(tmp_path):
     test = images, np.asarray(probabilities(images).argmax(-1))
     config = ConfigDict({"epsilon": 0.1, "training": {"step_size": 0.1}, "attacks": ("fgsm",), "compile": "fast"})
     with runs.open_run(tmp_path / "run", {"seed": 0}) as run:
-        with pytest.warns(attacks.Doubt, match="darts-0: the network gives probabilities"):
+        with pytest.warns(attacks.GradientMaskingWarning, match="darts-0: the network gives probabilities"):
             accuracies = attack_evaluation.attack(config, run, "darts-0", probabilities, test, jax.random.key(0))
         assert set(accuracies) == {"clean", "fgsm"}
         assert (

@@ -7,7 +7,7 @@ import pytest
 
 from experiments import autosnn
 from experiments.parts.autosnn import datasets
-from framework.core.chunks import advance
+from framework.core.chunked_scan import advance
 from framework.nas import autosnn as search
 from framework.runs.reporting import report
 from tests.data.test_aedat import uncompressed
@@ -147,7 +147,7 @@ def test_the_paper_preset_takes_two_real_steps():
     dynamics = search.Dynamics(settings.steps, settings.neuron, statistics=settings.statistics)
     options = {"macro": settings.macro, "candidates": tuple(settings.candidates), "dynamics": dynamics}
     trainer = autosnn._trainer(
-        config, part, search.space(settings.channels, (32, 32, 3), 10, **options), config.training
+        config, part, search.search_space(settings.channels, (32, 32, 3), 10, **options), config.training
     )
     state, metrics = advance(trainer.step, trainer.init(jax.random.key(0), 192), tuple(map(jnp.asarray, part)), 2)
     assert int(state.inner.step) == 2

@@ -68,7 +68,7 @@ def test_the_paper_preset_takes_two_real_steps(run):
     accuracies = ranks.accuracies(run, "ranks", net, settings.rate, drawn, plan, 2, train, test, 0, fast)
     assert 0 <= accuracies.item() <= 1
     settings = config.search
-    net = darts.supernet(settings.channels, settings.cells, 10)
+    net = darts.Supernet(settings.channels, settings.cells, 10)
     part = rng.permutation(len(labels))[None, : 4 * settings.batch]
     cell, *_ = search.search(run, "search", net, darts.Config(1, settings.batch), part, train, 0, fast)
     assert darts.check(cell)
@@ -172,7 +172,7 @@ def test_a_proxy_from_a_file_of_entropies_uses_the_sets_indices(run, digits, tmp
     """Ten images of rare entropy, the last ones of the set: P1 takes them all, in whatever order the set is read."""
     path = tmp_path / "entropy.txt"
     entropy = np.where(np.arange(1437) < 1427, 0.1, 1e-6)
-    entropy_file.write(path, np.arange(1437), entropy, digits.labels)
+    entropy_file.write_entropy_list(path, np.arange(1437), entropy, digits.labels)
     turned = digits._replace(images=digits.images[::-1], labels=digits.labels[::-1], ids=digits.ids[::-1])
     chosen = proxies.indices(proxy(rule="P1", entropy=str(path)), run, turned, 0)
     assert len(set(chosen.tolist())) == 143
@@ -224,7 +224,7 @@ def test_a_fit_of_any_length_is_a_plain_loop_of_sgd():
 @pytest.mark.slow
 def test_one_hot_alphas_end_in_the_genotype_they_were_made_of():
     alphas = darts.init_alphas(jax.random.key(3))
-    genotype = darts.genotype(alphas)
+    genotype = darts.derive_genotype(alphas)
     fixed = search.one_hot(genotype)
     weights = jax.nn.softmax(fixed.normal)
     assert set(np.unique(weights).tolist()) == {0.0, 1.0}

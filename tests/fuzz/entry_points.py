@@ -110,15 +110,20 @@ def data() -> list[Call]:
 
 
 def networks() -> list[Call]:
+    from framework.core import checks
     from framework.models import resnet, training
 
     return [
         Call(
             "training.accuracy", training.accuracy, {"logits": network, "images": IMAGES, "labels": LABELS, "batch": 3}
         ),
-        Call("training.require_classes", training.require_classes, {"labels": LABELS, "classes": 3}),
+        Call(
+            "checks.labels",
+            lambda values, classes: checks.labels("labels", values, classes),
+            {"values": LABELS, "classes": 3},
+        ),
         Call("resnet.Config", resnet.Config, {"depth": 8, "classes": 3, "channels": 1, "width": 4}),
-        Call("resnet.recipe", resnet.recipe, {"steps": 3, "rate": 0.1, "decay": 1e-4}),
+        Call("resnet.recipe", resnet.recipe, {"steps": 3, "learning_rate": 0.1, "weight_decay": 1e-4}),
         Call("resnet.normalise", resnet.normalise, {"images": random(2, 4, 4, 3)}),
     ]
 
@@ -257,18 +262,18 @@ def sgd() -> list[Call]:
 
 def selection() -> list[Call]:
     from framework import selection
-    from framework.selection import difficulty, dynamics, ranking, sampling, uncertainty
+    from framework.selection import difficulty, dynamics, groups, ranking, sampling, strata, uncertainty
 
     features, scores, logits = random(6, 3), random(6), random(6, 3)
     entropy = np.exp(scores)
     traits = selection.Traits(LABELS, entropy=entropy)
     state = dynamics.init(6)
     return [
-        Call("select", selection.select, {"key": KEY, "size": 3, "probabilities": entropy / entropy.sum()}),
-        Call("select by count", sampling.select, {"key": KEY, "size": 3, "count": 6}),
+        Call("sample", selection.sample, {"key": KEY, "size": 3, "probabilities": entropy / entropy.sum()}),
+        Call("sample by count", sampling.sample, {"key": KEY, "size": 3, "count": 6}),
         Call(
-            "proxies",
-            selection.proxies,
+            "sample_many",
+            selection.sample_many,
             {"keys": jax.random.split(KEY, 2), "size": 3, "probabilities": entropy / entropy.sum()},
         ),
         Call("histogram", selection.histogram.histogram, {"entropy": entropy, "bin_width": 0.5}),
@@ -280,28 +285,28 @@ def selection() -> list[Call]:
         Call("k_center_greedy", selection.k_center_greedy, {"features": features, "size": 3, "start": 1}),
         Call("herding", selection.herding, {"features": features, "size": 3}),
         Call("facility_location", selection.facility_location, {"features": features, "size": 3, "block": 2}),
-        Call("moderate", selection.moderate, {"features": features, "labels": LABELS, "size": 3, "classes": 3}),
+        Call("moderate", strata.moderate, {"features": features, "labels": LABELS, "size": 3, "classes": 3}),
         Call(
             "coverage_centric",
             selection.coverage_centric,
-            {"key": KEY, "scores": scores, "size": 3, "cut": 0.1, "strata": 3},
+            {"key": KEY, "scores": scores, "size": 3, "cutoff_rate": 0.1, "strata": 3},
         ),
-        Call("largest", selection.largest, {"scores": scores, "size": 3}),
-        Call("smallest", selection.smallest, {"scores": scores, "size": 3}),
+        Call("largest", ranking.largest, {"scores": scores, "size": 3}),
+        Call("smallest", ranking.smallest, {"scores": scores, "size": 3}),
         Call("mixture", ranking.mixture, {"scores": scores, "size": 3, "beta": 0.8}),
         Call(
-            "choose",
-            lambda name, key, size: selection.choose(name, key, size, traits),
+            "select",
+            lambda name, key, size: selection.select(key, name, traits, size),
             {"name": "P1", "key": KEY, "size": 3},
         ),
         Call(
-            "class_balanced",
-            lambda labels, key, size: selection.class_balanced(lambda k, s, rows: jnp.arange(s), labels)(
-                key, size, features
+            "balance_classes",
+            lambda labels, key, size: selection.balance_classes(lambda k, rows, s: jnp.arange(s), labels)(
+                key, features, size
             ),
             {"labels": LABELS, "key": KEY, "size": 3},
         ),
-        Call("shares", selection.shares, {"counts": np.array([3, 2, 1]), "size": 4}),
+        Call("equal_quotas", groups.equal_quotas, {"counts": np.array([3, 2, 1]), "size": 4}),
         Call("uncertainty.entropy", uncertainty.entropy, {"logits": logits}),
         Call("uncertainty.margin", uncertainty.margin, {"logits": logits}),
         Call("difficulty.el2n", difficulty.el2n, {"logits": logits, "labels": LABELS}),
@@ -315,18 +320,18 @@ def selection() -> list[Call]:
 
 def attacks() -> list[Call]:
     from framework import attacks
-    from framework.attacks import losses
+    from framework.attacks import ensemble, losses, score
 
     pictures = {"key": KEY, "images": IMAGES, "labels": LABELS}
     evaluate = lambda key, images, labels, batch, epsilon: attacks.evaluate(
-        key, attacks.fgsm(epsilon), network, images, labels, batch=batch
+        key, network, images, labels, attacks.fgsm(epsilon), batch=batch
     )
     logits = random(6, 3)
     return [
         Call("evaluate", evaluate, {**pictures, "batch": 3, "epsilon": 0.1}),
         Call(
             "transfer",
-            lambda key, images, labels: attacks.transfer(key, attacks.fgsm(0.1), network, network, images, labels),
+            lambda key, images, labels: attacks.transfer(key, network, network, images, labels, attacks.fgsm(0.1)),
             pictures,
         ),
         Call("fgsm", attacks.fgsm, {"epsilon": 0.1, "norm": "linf"}),
@@ -335,11 +340,11 @@ def attacks() -> list[Call]:
         Call("apgd_targeted", attacks.apgd_targeted, {"epsilon": 0.1, "norm": "l2", "targets": 2, "steps": 3}),
         Call("fab_targeted", attacks.fab_targeted, {"epsilon": 0.1, "norm": "l2", "targets": 2, "steps": 3}),
         Call("square", attacks.square, {"epsilon": 0.1, "norm": "linf", "queries": 5}),
-        Call("standard", attacks.standard, {"epsilon": 0.1, "norm": "linf", "classes": 3}),
-        Call("harmonic_robustness", attacks.harmonic_robustness, {"clean": 0.9, "robust": 0.5}),
+        Call("standard", ensemble.standard, {"epsilon": 0.1, "norm": "linf", "classes": 3}),
+        Call("harmonic_robustness", score.harmonic_robustness, {"clean": 0.9, "robust": 0.5}),
         Call("losses.cross_entropy", losses.cross_entropy, {"logits": logits, "labels": LABELS}),
         Call("losses.dlr", losses.dlr, {"logits": logits, "labels": LABELS}),
-        Call("losses.correct", losses.correct, {"logits": logits, "labels": LABELS}),
+        Call("losses.is_correct", losses.is_correct, {"logits": logits, "labels": LABELS}),
     ]
 
 
@@ -498,14 +503,14 @@ def nas() -> list[Call]:
     from framework.nas.advrush import landscape
     from framework.nas.darts import augmentation
 
-    space = autosnn.space(channels=2, image=(8, 8, 1), macro="short", dynamics=autosnn.Dynamics(steps=2))
+    space = autosnn.search_space(channels=2, image=(8, 8, 1), macro="short", dynamics=autosnn.Dynamics(steps=2))
     alphas = darts.Alphas(*random(2, 14, 8))
     ranks = random(3, 6)
     return [
-        Call("autosnn.space", autosnn.space, {"channels": 2, "classes": 3, "macro": "SNN_1", "stem": "plain"}),
+        Call("autosnn.space", autosnn.search_space, {"channels": 2, "classes": 3, "macro": "SNN_1", "stem": "plain"}),
         Call(
             "autosnn.network",
-            lambda architecture: autosnn.network(space, architecture),
+            lambda architecture: autosnn.build_network(space, architecture),
             {"architecture": np.array([0, 1, 2])},
         ),
         Call("space.architecture", space.architecture, {"index": 3}),
@@ -514,8 +519,12 @@ def nas() -> list[Call]:
         Call(
             "autosnn.fitness", autosnn.fitness, {"accuracy": 0.9, "spikes": 100.0, "lambda_": -0.08, "reference": 50.0}
         ),
-        Call("darts.genotype", lambda normal, reduce: darts.genotype(darts.Alphas(normal, reduce)), alphas._asdict()),
-        Call("darts.supernet", darts.supernet, {"channels": 2, "cells": 2, "classes": 3}),
+        Call(
+            "darts.derive_genotype",
+            lambda normal, reduce: darts.derive_genotype(darts.Alphas(normal, reduce)),
+            alphas._asdict(),
+        ),
+        Call("darts.Supernet", darts.Supernet, {"channels": 2, "cells": 2, "classes": 3}),
         Call("darts.Config", darts.Config, {"epochs": 1, "batch": 2, "order": 1, "rate": 0.1}),
         Call("advrush.Regulariser", advrush.Regulariser, {"gamma": 0.01, "h": 1.5, "warmup": 5, "scale": 1.0}),
         Call("augmentation.cutout", augmentation.cutout, {"key": KEY, "images": IMAGES, "size": 2}),

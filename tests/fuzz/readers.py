@@ -279,9 +279,9 @@ def selection(folder: Path) -> list[Reader]:
     from framework.selection import entropy_file
 
     rows = b"".join(f"{i}\t{0.1 * i + 1e-7!r}\t{i % 3}\n".encode() for i in (2, 0, 1, 4, 3))
-    ids = lambda content: entropy_file.indices_of(content.splitlines())
+    ids = lambda content: entropy_file.parse_indices(content.splitlines())
     return [
-        Reader("entropy list", bytewise(rows), _file("e.txt", entropy_file.read), _is_entropy_list),
+        Reader("entropy list", bytewise(rows), _file("e.txt", entropy_file.read_entropy_list), _is_entropy_list),
         Reader("ids of a data set", bytewise(b"train/00017\ntrain_3\nx12\n"), _text(ids), _are_indices, named=False),
     ]
 
@@ -312,7 +312,7 @@ def networks(folder: Path) -> list[Reader]:
     def is_whole(params: Any) -> None:
         assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(params))
 
-    read = _file("w.npz", lambda path: resnet_weights.load(path, config))
+    read = _file("w.npz", lambda path: resnet_weights.read_torch(path, config))
     make = zip_of(buffer.getvalue(), packed.getvalue())
     return [Reader("weights (.npz)", make, read, is_whole, cost=10, memory=2**30)]
 
@@ -377,8 +377,8 @@ def nas(folder: Path) -> list[Reader]:
     from framework.nas.darts.space import EDGES, OPERATIONS, Alphas
 
     alphas = Alphas(*np.random.default_rng(0).normal(size=(2, len(EDGES), len(OPERATIONS))))
-    cells = json.loads(genotype.to_json(genotype.genotype(alphas)))
-    space = autosnn.space(channels=2, image=(16, 16, 1))
+    cells = json.loads(genotype.to_json(genotype.derive_genotype(alphas)))
+    space = autosnn.search_space(channels=2, image=(16, 16, 1))
     names = [nasbench201.to_text(each) for each in nasbench201.architectures()[::3000]]
     rows = "".join(f"{name},{50 + i},{i}\n" for i, name in enumerate(names))
     table = f"cellstr,cifar10-test,other\n{rows}".encode()
@@ -395,7 +395,9 @@ def nas(folder: Path) -> list[Reader]:
         assert len(found) == space.slots
         assert set(found) <= set(range(len(space.candidates)))
 
-    architecture = lambda folder, content: autosnn.network(space, json.loads(content)) and tuple(json.loads(content))
+    architecture = lambda folder, content: (
+        autosnn.build_network(space, json.loads(content)) and tuple(json.loads(content))
+    )
     return [
         Reader("genotype", json_of(cells), _text(genotype.from_json), is_genotype, named=False),
         Reader("NAS-Bench-201 table", bytewise(table), _file("t.csv", nasbench201.read_table), is_table),

@@ -16,9 +16,9 @@ from tests.fuzz.entry_points import ROOMS, spoilt
 REFUSED = [
     ("core", "keys.named", "key", "a seed", "a random key is wanted, as jax.random.key.0. makes it, got 3"),
     ("core", "keys.named", "key", "floats", "a random key is wanted, .* got float64 numbers"),
-    ("selection", "select", "key", "floats", "a random key is wanted"),
+    ("selection", "sample", "key", "floats", "a random key is wanted"),
     ("selection", "coverage_centric", "key", "a seed", "a random key is wanted"),
-    ("selection", "class_balanced", "key", "no key", "a random key is wanted"),
+    ("selection", "balance_classes", "key", "no key", "a random key is wanted"),
     ("attacks", "evaluate", "key", "a seed", "a random key is wanted"),
     ("data", "amplify", "key", "floats", "a random key is wanted"),
     ("nas", "rank_fidelity.bootstrap", "rankings", "an axis less", r"rankings must be \[M, N\]"),
@@ -28,10 +28,10 @@ REFUSED = [
     ("causal", "nonlinear.mlp", "samples", "a half", "samples must be a whole number of at least 1, got 5.5"),
     ("causal", "physics.draw", "key", "a seed", "a random key is wanted"),
     ("causal", "noise.unequal_scales", "nodes", "-1", "nodes must be a whole number of at least 1"),
-    ("selection", "proxies", "keys", "no key", "a random key is wanted, .* got None"),
+    ("selection", "sample_many", "keys", "no key", "a random key is wanted, .* got None"),
     ("sgd", "shard", "key", "a seed", "a random key is wanted"),
     ("selection", "largest", "size", "a half", "points come in whole numbers, got 3.5"),
-    ("selection", "select by count", "count", "a half", "points come in whole numbers, got 6.5"),
+    ("selection", "sample by count", "count", "a half", "points come in whole numbers, got 6.5"),
     ("selection", "difficulty.el2n", "labels", "-1", "the label of point 0 is -1; labels are 0 to 2"),
     ("selection", "difficulty.el2n", "labels", "halves", "labels must be whole numbers"),
     ("selection", "difficulty.el2n", "logits", "a row less", "5 points need as many labels"),
@@ -40,9 +40,9 @@ REFUSED = [
     ("selection", "moderate", "labels", "-1", "the label of point 0 is -1"),
     ("networks", "training.accuracy", "batch", "0", "a batch at least 1 image"),
     ("networks", "training.accuracy", "labels", "an axis more", r"6 images need as many labels, \[N\]"),
-    ("networks", "training.require_classes", "labels", "halves", "labels must be whole numbers from 0 to 2"),
-    ("networks", "resnet.recipe", "steps", "0", "a recipe wants 1 step"),
-    ("networks", "resnet.recipe", "rate", "NaN", "a finite rate"),
+    ("networks", "checks.labels", "values", "halves", "labels must be whole numbers from 0 to 2"),
+    ("networks", "resnet.recipe", "steps", "0", "steps must be a whole number of at least 1"),
+    ("networks", "resnet.recipe", "learning_rate", "NaN", "learning_rate must be at least 0 and finite"),
     ("sgd", "shard", "workers", "0", "workers must be a whole number of at least 1, got 0"),
     (
         "causal",
@@ -103,7 +103,7 @@ def test_a_period_that_no_memory_holds_is_refused():
 
 
 def test_no_point_may_be_asked_for_of_many_selections():
-    assert selection.proxies(jax.random.split(jax.random.key(0), 3), 0, count=5).shape == (3, 0)
+    assert selection.sample_many(jax.random.split(jax.random.key(0), 3), 0, count=5).shape == (3, 0)
 
 
 def test_images_of_another_shape_are_refused_with_the_layer():

@@ -81,8 +81,8 @@ def test_entropies_are_read_back_to_the_last_bit(folder):
     def check(drawn):
         rows, order = drawn
         entropy, classes = np.array([e for e, _ in rows]), np.array([c for _, c in rows])
-        entropy_file.write(folder / "list.txt", np.array(order), entropy, classes)
-        found = entropy_file.read(folder / "list.txt")
+        entropy_file.write_entropy_list(folder / "list.txt", np.array(order), entropy, classes)
+        found = entropy_file.read_entropy_list(folder / "list.txt")
         assert found.entropy[list(order)].tolist() == entropy.tolist()
         assert found.classes[list(order)].tolist() == classes.tolist()
 

@@ -2,7 +2,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from framework.runs import open_run, tasks
+from framework.runs import open_run, run_tasks
 
 
 def cube(number, offset):
@@ -20,7 +20,7 @@ def done(path, until=None):
         return {"step": number, "seed": 0, "cube": found["cube"]}
 
     with open_run(path, {"seed": 0}) as run:
-        return tasks(run, "cubes", cube, 7, 0.5, row, save_every=0.0), seen
+        return run_tasks(run, "cubes", cube, 7, 0.5, row, save_every=0.0), seen
 
 
 def test_what_comes_of_them_is_that_of_a_loop(tmp_path):
@@ -53,7 +53,7 @@ def test_a_task_is_what_it_holds_by_now(tmp_path):
     for factor in (2.0, 5.0, 2.0):
         held["factor"] = factor
         with open_run(tmp_path / f"{len(list(tmp_path.iterdir()))}", {"seed": 0}) as run:
-            found = tasks(run, "twice", lambda number, fixed: held["factor"] * (number + fixed), 3, 1.0)
+            found = run_tasks(run, "twice", lambda number, fixed: held["factor"] * (number + fixed), 3, 1.0)
         np.testing.assert_array_equal(found, factor * np.arange(1, 4))
 
 
@@ -63,12 +63,12 @@ def test_one_task_object_is_read_anew_by_every_call(tmp_path):
     for factor in (2.0, 5.0):
         held["factor"] = factor
         with open_run(tmp_path / f"{factor}", {"seed": 0}) as run:
-            np.testing.assert_array_equal(tasks(run, "twice", task, 3, 1.0), factor * np.arange(1, 4))
+            np.testing.assert_array_equal(run_tasks(run, "twice", task, 3, 1.0), factor * np.arange(1, 4))
 
 
 @pytest.mark.parametrize("count", [0, -1])
 def test_no_tasks_are_refused(tmp_path, count):
     message = f"cubes: count must be at least 1 task, got {count}"
     with pytest.raises(ValueError, match=message), open_run(tmp_path / "run", {"seed": 0}) as run:
-        tasks(run, "cubes", cube, count, 0.5)
+        run_tasks(run, "cubes", cube, count, 0.5)
     assert not (tmp_path / "run").exists()

@@ -24,8 +24,8 @@ def reference(entropy, width, rule):
     with np.errstate(divide="ignore"):
         weight = {"P1": heights.max() - heights + 1, "P2": np.full(len(heights), 1 / len(heights)), "P3": 1 / heights}
     mass = np.where(heights > 0, weight[rule], 0.0)
-    each = (mass / mass.sum())[bins] / heights[bins]
-    return edges, heights, each / each.sum()
+    probabilities = (mass / mass.sum())[bins] / heights[bins]
+    return edges, heights, probabilities / probabilities.sum()
 
 
 @pytest.fixture(scope="module")
@@ -35,31 +35,33 @@ def entropies():
 
 @pytest.fixture
 def published(shared):
-    return entropy_file.read(shared("proxy_nas", "entropy_list", "cifar10_resnet20_index_entropy_class.txt"))
+    return entropy_file.read_entropy_list(
+        shared("proxy_nas", "entropy_list", "cifar10_resnet20_index_entropy_class.txt")
+    )
 
 
 @pytest.mark.parametrize("width", [0.5, 0.25, 0.2])
 @pytest.mark.parametrize("rule", RULES)
-def test_bins_and_probabilities_are_the_released_samplers(entropies, width, rule):
-    edges, heights, each = reference(entropies, width, rule)
-    found = histogram(entropies, width)
-    np.testing.assert_allclose(found.edges, edges, atol=1e-13)
-    np.testing.assert_array_equal(found.heights, heights)
-    np.testing.assert_allclose(histogram_probabilities(entropies, rule, width), each, rtol=1e-12)
+def test_bins_and_probabilities_are_those_of_the_released_sampler(entropies, width, rule):
+    edges, heights, probabilities = reference(entropies, width, rule)
+    result = histogram(entropies, width)
+    np.testing.assert_allclose(result.edges, edges, atol=1e-13)
+    np.testing.assert_array_equal(result.heights, heights)
+    np.testing.assert_allclose(histogram_probabilities(entropies, rule, width), probabilities, rtol=1e-12)
 
 
 @pytest.mark.slow
 def test_the_published_list_has_the_golden_histogram(published, shared):
     golden = json.loads(shared("proxy_nas", "golden_histograms.json").read_text())["cifar10_resnet20"]
-    found = histogram(published.entropy, 0.5)
-    np.testing.assert_array_equal(found.edges, np.arange(golden["lo"], golden["hi"] + 0.5, 0.5))
-    assert np.asarray(found.heights).tolist() == golden["hist"]
-    assert (len(found.heights), np.count_nonzero(found.heights)) == (golden["nbins"], golden["nonempty"])
+    result = histogram(published.entropy, 0.5)
+    np.testing.assert_array_equal(result.edges, np.arange(golden["lo"], golden["hi"] + 0.5, 0.5))
+    assert np.asarray(result.heights).tolist() == golden["hist"]
+    assert (len(result.heights), np.count_nonzero(result.heights)) == (golden["nbins"], golden["nonempty"])
     for rule in RULES:
-        each = np.asarray(histogram_probabilities(published.entropy, rule, 0.5))
-        mass = np.bincount(found.bins, each, golden["nbins"])
+        probabilities = np.asarray(histogram_probabilities(published.entropy, rule, 0.5))
+        mass = np.bincount(result.bins, probabilities, golden["nbins"])
         np.testing.assert_allclose(mass, golden[f"{rule}_bin_mass"], atol=5.01e-7)
-        np.testing.assert_allclose(each, reference(published.entropy, 0.5, rule)[2], rtol=1e-12)
+        np.testing.assert_allclose(probabilities, reference(published.entropy, 0.5, rule)[2], rtol=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -67,15 +69,15 @@ def test_the_published_list_has_the_golden_histogram(published, shared):
     [(-16.60, 0.5012, 0.25, -17, 1.0, 72), (-5.80, 0.3437, 0.2, -6.0, 0.4, 32), (-20.77, 0.2076, 0.5, -21, 0.5, 43)],
 )
 def test_edges_of_the_other_published_ranges(least, greatest, width, low, high, bins):
-    found = histogram(10 ** np.array([least, greatest]), width)
-    assert len(found.heights) == bins
-    np.testing.assert_allclose(found.edges[jnp.array([0, -1])], [low, high], atol=1e-12)
+    result = histogram(10 ** np.array([least, greatest]), width)
+    assert len(result.heights) == bins
+    np.testing.assert_allclose(result.edges[jnp.array([0, -1])], [low, high], atol=1e-12)
 
 
-def test_a_point_on_an_edge_belongs_to_the_bin_above_and_the_last_edge_to_the_last_bin():
-    found = histogram(np.array([1e-2, 1e-1, 10**-0.5, 1.0]), 0.5)
-    np.testing.assert_array_equal(found.edges, [-2, -1.5, -1, -0.5, 0])
-    np.testing.assert_array_equal(found.bins, [0, 2, 3, 3])
+def test_a_point_on_an_edge_belongs_to_the_bin_above():
+    result = histogram(np.array([1e-2, 1e-1, 10**-0.5, 1.0]), 0.5)
+    np.testing.assert_array_equal(result.edges, [-2, -1.5, -1, -0.5, 0])
+    np.testing.assert_array_equal(result.bins, [0, 2, 3, 3])
     assert len(histogram(np.array([1.0, 1.0]), 0.5).heights) == 1
 
 

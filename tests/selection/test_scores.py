@@ -1,4 +1,4 @@
-"""Scores of a trained network, of its gradients, of its training: uncertainty, difficulty, dynamics."""
+"""Scores of uncertainty, difficulty and training dynamics."""
 
 import jax
 import jax.numpy as jnp
@@ -15,29 +15,29 @@ def logits():
 
 
 def test_entropy_is_that_of_the_softmax(logits):
-    wanted = stats.entropy(special.softmax(logits.astype(np.float64), axis=-1), axis=-1)
-    np.testing.assert_allclose(uncertainty.entropy(logits), wanted, rtol=2e-4, atol=1e-6)
+    expected = stats.entropy(special.softmax(logits.astype(np.float64), axis=-1), axis=-1)
+    np.testing.assert_allclose(uncertainty.entropy(logits), expected, rtol=2e-4, atol=1e-6)
 
 
-def test_entropy_of_a_sure_network_still_has_a_logarithm():
-    found = np.asarray(uncertainty.entropy(jnp.array([[200.0, 0.0, -300.0], [1e4, 0.0, 0.0], [0.0, 0.0, 0.0]])))
-    assert (found > 0).all()
-    assert np.isfinite(np.log10(found)).all()
-    np.testing.assert_allclose(found[2], np.log(3), rtol=1e-6)
+def test_entropy_of_a_certain_network_has_a_logarithm():
+    entropies = np.asarray(uncertainty.entropy(jnp.array([[200.0, 0.0, -300.0], [1e4, 0.0, 0.0], [0.0, 0.0, 0.0]])))
+    assert (entropies > 0).all()
+    assert np.isfinite(np.log10(entropies)).all()
+    np.testing.assert_allclose(entropies[2], np.log(3), rtol=1e-6)
 
 
 def test_margin_and_least_confidence(logits):
-    ordered = np.sort(special.softmax(logits, axis=-1))
-    np.testing.assert_allclose(uncertainty.margin(logits), ordered[:, -1] - ordered[:, -2], atol=1e-6)
-    np.testing.assert_allclose(uncertainty.least_confidence(logits), 1 - ordered[:, -1], atol=1e-6)
+    probabilities = np.sort(special.softmax(logits, axis=-1))
+    np.testing.assert_allclose(uncertainty.margin(logits), probabilities[:, -1] - probabilities[:, -2], atol=1e-6)
+    np.testing.assert_allclose(uncertainty.least_confidence(logits), 1 - probabilities[:, -1], atol=1e-6)
 
 
 @pytest.mark.slow
 def test_el2n_is_the_mean_norm_of_the_error(logits):
     labels = np.arange(50) % 10
     both = np.stack([logits, logits[::-1]])
-    wanted = np.linalg.norm(special.softmax(both, axis=-1) - np.eye(10)[labels], axis=-1).mean(0)
-    np.testing.assert_allclose(difficulty.el2n(both, labels), wanted, rtol=1e-5)
+    expected = np.linalg.norm(special.softmax(both, axis=-1) - np.eye(10)[labels], axis=-1).mean(0)
+    np.testing.assert_allclose(difficulty.el2n(both, labels), expected, rtol=1e-5)
     assert difficulty.el2n(jnp.array([[100.0, -100.0]]), jnp.array([1]))[0] == pytest.approx(np.sqrt(2))
 
 
@@ -49,46 +49,46 @@ def test_grand_of_a_linear_network_has_a_closed_form():
     labels = np.arange(13) % 10
     loss = lambda w, x, y: -jax.nn.log_softmax(w @ x)[y]
     error = special.softmax(images @ weight.T, axis=-1) - np.eye(10)[labels]
-    wanted = np.linalg.norm(error, axis=1) * np.linalg.norm(images, axis=1)
-    np.testing.assert_allclose(difficulty.grand(loss, weight, images, labels, block=4), wanted, rtol=1e-5)
+    expected = np.linalg.norm(error, axis=1) * np.linalg.norm(images, axis=1)
+    np.testing.assert_allclose(difficulty.grand(loss, weight, images, labels, block=4), expected, rtol=1e-5)
     swept = jax.vmap(lambda w: difficulty.grand(loss, w, images, labels))(np.stack([weight, 2 * weight]))
-    np.testing.assert_allclose(swept[0], wanted, rtol=1e-5)
+    np.testing.assert_allclose(swept[0], expected, rtol=1e-5)
     with pytest.raises(ValueError, match="block must be a whole number of at least 1"):
         difficulty.grand(loss, weight, images, labels, block=0)
     with pytest.raises(ValueError, match="13 images need as many labels, got 12"):
         difficulty.grand(loss, weight, images, labels[:12])
 
 
-def test_forgetting_and_margins_are_counted_as_a_plain_loop_does():
+def test_forgetting_and_margins_equal_a_plain_loop():
     rng = np.random.default_rng(0)
     count, labels = 12, np.arange(12) % 3
     state = dynamics.init(count)
-    right, events, learned, margins = (
+    correct, events, learned, margins = (
         np.zeros(count, bool),
         np.zeros(count),
         np.zeros(count, bool),
         [[] for _ in labels],
     )
     update = jax.jit(dynamics.update)
-    seen = rng.normal(size=(9, count, 3)).astype(np.float32)
-    seen[:, 5, labels[5]] = -9  # never learned
-    looks = np.stack([rng.permutation(count)[:8] for _ in seen])
-    for logits, some in zip(seen, looks, strict=True):
-        state = update(state, some, logits[some], labels[some])
-        for i in some:
+    logits_of_all = rng.normal(size=(9, count, 3)).astype(np.float32)
+    logits_of_all[:, 5, labels[5]] = -9  # never learned
+    rows = np.stack([rng.permutation(count)[:8] for _ in logits_of_all])
+    for logits, points in zip(logits_of_all, rows, strict=True):
+        state = update(state, points, logits[points], labels[points])
+        for i in points:
             margin = logits[i, labels[i]] - np.delete(logits[i], labels[i]).max()
-            events[i] += right[i] and margin <= 0
-            right[i] = margin > 0
+            events[i] += correct[i] and margin <= 0
+            correct[i] = margin > 0
             learned[i] |= margin > 0
             margins[i].append(margin)
-    wanted = [events[i] if learned[i] else len(margins[i]) + 1 for i in range(count)]
-    np.testing.assert_array_equal(dynamics.forgetting(state), wanted)
+    expected = [events[i] if learned[i] else len(margins[i]) + 1 for i in range(count)]
+    np.testing.assert_array_equal(dynamics.forgetting(state), expected)
     assert not learned[5]
     np.testing.assert_allclose(dynamics.aum(state), [np.mean(m) if m else 0 for m in margins], atol=1e-5)
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "message"),
     [
         ({"indices": [0, 1, 9]}, "the index at place 2 is 9; indices are 0 to 4"),
         ({"indices": [0, -1, 2]}, "the index at place 1 is -1; indices are 0 to 4"),
@@ -100,8 +100,8 @@ def test_forgetting_and_margins_are_counted_as_a_plain_loop_does():
         ({"logits": np.zeros(3)}, r"logits must be \[B, classes\], got shape \(3,\)"),
     ],
 )
-def test_a_look_at_what_is_no_point_is_refused(changes, said):
-    look = {"indices": [0, 1, 4], "logits": np.zeros((3, 4)), "labels": [0, 1, 2]}
-    dynamics.update(dynamics.init(5), **look)
-    with pytest.raises(ValueError, match=said):
-        dynamics.update(dynamics.init(5), **look | changes)
+def test_invalid_evaluations_are_refused(changes, message):
+    evaluation = {"indices": [0, 1, 4], "logits": np.zeros((3, 4)), "labels": [0, 1, 2]}
+    dynamics.update(dynamics.init(5), **evaluation)
+    with pytest.raises(ValueError, match=message):
+        dynamics.update(dynamics.init(5), **evaluation | changes)

@@ -42,13 +42,14 @@ def attack(config: ConfigDict, run: runs.Run, name: str, apply, test, key) -> di
             else:
                 options = proxies.COMPILE[config.compile]
                 scores = attacks.evaluate(
-                    key, rules[attack_name](), apply, *test, batch=batch, options=options
+                    key, apply, *test, rules[attack_name](), batch=batch, options=options
                 ).accuracy
                 accuracy |= {"clean": scores["clean"], attack_name: list(scores.values())[-1]}
-    lines = list(dict.fromkeys(f"{name}: {warning.message}" for warning in caught if warning.category is attacks.Doubt))
+    masked = [warning for warning in caught if warning.category is attacks.GradientMaskingWarning]
+    lines = list(dict.fromkeys(f"{name}: {warning.message}" for warning in masked))
     files.write_json(run.file(f"warnings/{name}.json"), {"warnings": lines})
     for line in lines:
-        warnings.warn(line, attacks.Doubt, stacklevel=2)
+        warnings.warn(line, attacks.GradientMaskingWarning, stacklevel=2)
     files.write_json(run.file(f"robustness/{name}.json"), accuracy)
     return accuracy
 

@@ -124,7 +124,7 @@ def train(
     fixed = (jnp.asarray(part.images), jnp.asarray(part.labels))
     memory = 8 * part.images.nbytes
     rows, steps = single_rows(phase, seed), _steps(config.training, len(part.labels))
-    params = runs.drive(
+    params = runs.run_steps(
         run, phase, trainer.step, state, fixed, steps, CHUNK, rows, memory=memory, split=TOGETHER
     ).params
     logits = jax.jit(lambda images: snn.forward(layers, params, unit_interval(images, part.maximum), unit)[0])
@@ -206,7 +206,7 @@ def train_by_surrogate(
     step = lambda states, fixed: jax.vmap(trainer.step, in_axes=(0, None))(states, fixed)
     rows = batch_rows(phase, seeds)
     fixed = (jnp.asarray(part.images[:count]), jnp.asarray(part.labels[:count]))
-    params = runs.drive(run, phase, step, states, fixed, _steps(settings, count), CHUNK, rows, split=Split()).params
+    params = runs.run_steps(run, phase, step, states, fixed, _steps(settings, count), CHUNK, rows, split=Split()).params
     fan = np.array([*settings.hidden[1:], classes], np.float32)
 
     @jax.jit

@@ -96,7 +96,7 @@ def _solve(run: runs.Run, phase: str, problems: list[causal.Problem], learner: c
     size = len(problems[0].covariance)
     memory = causal.memory(int(problems[0].samples), size, learner, len(problems))
     fixed, split = (batch, learner), devices.Split(fixed=(0, None))
-    states = runs.drive(run, phase, _step, states, fixed, learner.steps, CHUNK, rows, memory=memory, split=split)
+    states = runs.run_steps(run, phase, _step, states, fixed, learner.steps, CHUNK, rows, memory=memory, split=split)
     results = _finish(states, batch, learner)
     if np.any(results.status):
         raise ValueError(f"{phase}: {causal.STATUS[int(np.max(results.status))]}")

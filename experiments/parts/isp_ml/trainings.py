@@ -187,7 +187,7 @@ def curves(config: ConfigDict, run: runs.Run, image_pages: Pages, name: str, cha
 
     step = _look(name, channels, per_look, config.rules, devices)
     split = TOGETHER if devices == jax.device_count() else None
-    final = runs.drive(run, phase, step, initial, fixed, looks, max(looks // 8, 1), rows, split=split)
+    final = runs.run_steps(run, phase, step, initial, fixed, looks, max(looks // 8, 1), rows, split=split)
     shape = (len(SEEN), len(all_periods), len(config.rates), len(seeds), looks)
     history = np.asarray(final[-1]).transpose(1, 3, 2, 0).reshape(shape)
     time, joules = {}, {}

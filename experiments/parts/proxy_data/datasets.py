@@ -35,7 +35,9 @@ def prepare(config: ConfigDict, run: runs.Run, name: str) -> Prepared:
         "grand" in needed,
         proxies.COMPILE[config.compile],
     )
-    rows = zip(entropy_file.indices_of(train.ids).tolist(), traits.entropy.tolist(), train.labels.tolist(), strict=True)
+    rows = zip(
+        entropy_file.parse_indices(train.ids).tolist(), traits.entropy.tolist(), train.labels.tolist(), strict=True
+    )
     run.save_csv(f"entropy-{whole.name}.csv", ("index", "entropy", "class"), sorted(rows))
     return Prepared(whole, test, traits)
 

@@ -116,13 +116,13 @@ def image_set(settings: ConfigDict, split: str, count: int = 0) -> data.ImageSet
 def choose(rule: str, key, size: int, traits: Traits, balanced: bool = False, bin_width: float = 0.5) -> np.ndarray:
     """Chooses rows by the name of a rule."""
     options = selection.Options(bin_width=bin_width)
-    return np.asarray(selection.choose(rule, key, size, traits, balanced, options))
+    return np.asarray(selection.select(key, rule, traits, size, balanced=balanced, options=options))
 
 
 def read_entropies(path: str, images: data.ImageSet) -> np.ndarray:
     """Reads the entropy of each image from a file, by the indices of the data set."""
-    rows = entropy_file.indices_of(images.ids)
-    listing = entropy_file.read(path)
+    rows = entropy_file.parse_indices(images.ids)
+    listing = entropy_file.read_entropy_list(path)
     if rows.max() >= len(listing.entropy):
         raise ValueError(f"{path}: {len(listing.entropy):,} entropies, but an image has the index {rows.max():,}")
     if (listing.classes[rows] != images.labels).any():
@@ -218,5 +218,5 @@ def _train(base: ConfigDict, run: runs.Run, images: data.ImageSet, seed: int, ph
     state = _Progress(trained, dynamics.init(count), jnp.zeros(count), jnp.zeros((), jnp.int32))
     arrays = (jnp.asarray(images.images), jnp.asarray(images.labels))
     rows = single_rows(phase, seed)
-    state = runs.drive(run, phase, epoch, state, arrays, base.epochs, 1, rows, options=options, split=TOGETHER)
+    state = runs.run_steps(run, phase, epoch, state, arrays, base.epochs, 1, rows, options=options, split=TOGETHER)
     return state.training.params, state.history, state.el2n

@@ -66,7 +66,7 @@ def score_tasks(
 ) -> np.ndarray:
     """Accuracies of `count` trainings: [count]."""
     row = lambda number, accuracy: {"step": number + 1, "seed": seed, "phase": phase, "accuracy": float(accuracy)}
-    return runs.tasks(run, phase, task, count, fixed, row, options=options)
+    return runs.run_tasks(run, phase, task, count, fixed, row, options=options)
 
 
 def draw_architectures(key, count: int) -> list[space.Architecture]:

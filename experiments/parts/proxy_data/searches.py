@@ -54,8 +54,10 @@ def search(
     states = jax.jit(lambda *states: jax.tree.map(lambda *leaves: jnp.stack(leaves), *states))(*start)
     rows_of = batch_rows(phase, range(seed, seed + len(parts)))
     steps, split = bilevel.steps_of(config, half), Split(fixed=0)
-    alphas = runs.drive(run, phase, step, states, datasets, steps, CHUNK, rows_of, options=options, split=split).alphas
-    return [darts.genotype(jax.tree.map(lambda leaf, i=i: leaf[i], alphas)) for i in range(len(parts))]
+    alphas = runs.run_steps(
+        run, phase, step, states, datasets, steps, CHUNK, rows_of, options=options, split=split
+    ).alphas
+    return [darts.derive_genotype(jax.tree.map(lambda leaf, i=i: leaf[i], alphas)) for i in range(len(parts))]
 
 
 @functools.cache

@@ -11,10 +11,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from framework.causal import graphs, inputs
+from framework.causal import frames, graphs, inputs
 from framework.causal.config import SCORES
 from framework.causal.discrete import equivalence, orientation
-from framework.causal.io import frames
 from framework.causal.learn import mlp, moments
 from framework.causal.learner import STATUS, Result
 from framework.core.files import parse_json, read_arrays, write_bytes

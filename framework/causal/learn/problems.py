@@ -52,7 +52,7 @@ def problem(
       RuntimeError: if 64 bits are switched off.
     """
     if not x64_enabled():
-        raise RuntimeError("causal computes in float64: drive its steps inside `with x64():`")
+        raise RuntimeError("causal computes in float64: run its steps inside `with jax.enable_x64(True):`")
     x = jnp.asarray(x, jnp.float64)
     table = moments.transformed(x, config.transform, counts)
     size = x.shape[-1]

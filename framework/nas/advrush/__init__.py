@@ -4,12 +4,20 @@ Reference: Mok, Na, Choe and Yoon, "AdvRush: Searching for Adversarially Robust 
 arXiv 2108.01289, and the authors' program (nutellamok/advrush, a15b26a).
 """
 
-from framework.nas.advrush.regularizer import OuterLoss, Regulariser, official_code, paper, regularize
+from framework.nas.advrush.regularizer import (
+    Regulariser,
+    official_code,
+    official_search,
+    paper,
+    paper_search,
+    regularize,
+)
 
 __all__ = [
-    "OuterLoss",
     "Regulariser",
     "official_code",
+    "official_search",
     "paper",
+    "paper_search",
     "regularize",
 ]

@@ -12,18 +12,19 @@ arXiv 2108.01289, and the authors' program (nutellamok/advrush, a15b26a).
 """
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
+from framework.core import checks
 from framework.core.types import Params
+from framework.nas import darts
 from framework.nas.advrush import curvature
 from framework.nas.advrush.curvature import KINDS, TINY, Kind
+from framework.nas.regularization import OuterLoss, SummedLoss
 
-OuterLoss = Callable[[Params, Params, jax.Array, jax.Array], tuple[jax.Array, Any]]
 RAMP = (0.0, 0.3, 0.6, 0.9, 1.2, 1.5)
 
 
@@ -64,13 +65,50 @@ class Regulariser:
             raise ValueError(
                 f"gamma and scale must be finite, and tiny, got {self.gamma}, {self.scale} and {self.tiny}"
             )
-        if self.kind not in KINDS:
-            raise ValueError(f"the kind of curvature must be one of {', '.join(KINDS)}, got {self.kind!r}")
+        checks.one_of("the kind of curvature", self.kind, KINDS)
 
     def step_at(self, epoch: jax.Array) -> jax.Array:
         """h in an epoch, counted from 0."""
         hs = jnp.array([*self.ramp, self.h])
         return hs[jnp.minimum(epoch, len(self.ramp))]
+
+    def penalty(
+        self,
+        loss: SummedLoss,
+        params: Params,
+        images: jax.Array,
+        epoch: jax.Array,
+        differentiate_all: bool = False,
+    ) -> jax.Array:
+        """R in an epoch, as `framework.nas.regularization` asks for it."""
+        h = self.step_at(epoch)
+        return self.scale * curvature.penalty(
+            loss, params, images, h, self.squared, self.kind, self.tiny, differentiate_all
+        )
+
+
+def paper_search(**changes: Any) -> darts.Config:
+    """AdvRush's search as its paper states it.
+
+    Args:
+      **changes: fields of `darts.Config` with other values.
+
+    Returns:
+      The configuration of 60 epochs of batches of 32 augmented images under `paper()`.
+    """
+    return darts.Config(**{"epochs": 60, "batch": 32, "augment": True, "regulariser": paper()} | changes)
+
+
+def official_search(**changes: Any) -> darts.Config:
+    """AdvRush's search as its authors' program runs; pass all training images twice.
+
+    Args:
+      **changes: fields of `darts.Config` with other values.
+
+    Returns:
+      That of `paper_search`, but images in their order, norms frozen after the warm-up, and `official_code()`.
+    """
+    return paper_search(**{"shuffled": False, "frozen_norms": True, "regulariser": official_code()} | changes)
 
 
 def paper() -> Regulariser:

@@ -1,10 +1,10 @@
 """AutoSNN: the search for spiking architectures that are accurate and fire little.
 
-    space = autosnn.space(channels=16, image=(32, 32, 3), classes=10)
+    space = autosnn.search_space(channels=16, image=(32, 32, 3), classes=10)
     state = autosnn.train_supernet(key, images, labels, space, autosnn.Config(epochs=100))
     scores = autosnn.enumerate(state, images, labels)
     best = autosnn.evolve(key, state, images, labels, lambda_=-0.08)
-    net = autosnn.network(space, best.architecture)
+    net = autosnn.build_network(space, best.architecture)
 
 Reference: Na et al., "AutoSNN: towards energy-efficient spiking neural networks", ICML 2022, arXiv 2201.12738.
 """
@@ -22,9 +22,9 @@ from framework.nas.autosnn.meters import Costs, costs
 from framework.nas.autosnn.network import Dynamics, Network, Outputs
 from framework.nas.autosnn.space import (
     Space,
+    build_network,
     check,
-    network,
-    space,
+    search_space,
 )
 from framework.nas.autosnn.supernet import Supernet, inherit
 from framework.nas.autosnn.training import (
@@ -45,6 +45,7 @@ __all__ = [
     "SearchConfig",
     "Space",
     "Supernet",
+    "build_network",
     "check",
     "costs",
     "enumerate",
@@ -53,9 +54,8 @@ __all__ = [
     "fitness",
     "from_table",
     "inherit",
-    "network",
     "search",
-    "space",
+    "search_space",
     "squared_error",
     "train_network",
     "train_supernet",

@@ -92,7 +92,7 @@ class Space:
         return tuple(self.candidates[choice] for choice in check(self, architecture))
 
 
-def space(
+def search_space(
     channels: int = 16,
     image: tuple[int, int, int] = (32, 32, 3),
     classes: int = 10,
@@ -121,7 +121,7 @@ def space(
 
     Example:
       >>> from framework.nas import autosnn
-      >>> space = autosnn.space(channels=4, image=(16, 16, 1))
+      >>> space = autosnn.search_space(channels=4, image=(16, 16, 1))
       >>> space.slots, space.size
       (5, 3125)
       >>> space.named([0, 1, 2, 3, 4])
@@ -144,11 +144,11 @@ def space(
     places = [*_stem(stem, channels, dynamics), *_body(macro, channels, tuple(candidates), dynamics)]
     places += _head(macro, places, image, classes, dynamics)
     found = Space(tuple(places), tuple(candidates), image, classes, dynamics)
-    network(found, [0] * found.slots).shapes()
+    build_network(found, [0] * found.slots).shapes()
     return found
 
 
-def network(of: Space, architecture: Any) -> Network:
+def build_network(of: Space, architecture: Any) -> Network:
     """One architecture as a network of its own.
 
     Args:

@@ -20,15 +20,15 @@ import optax
 from jax import lax
 
 from framework.core import keys
-from framework.core.chunks import advance
+from framework.core.chunked_scan import advance
 from framework.core.tracing import is_traced
 from framework.core.types import Key, Metrics, Params
 from framework.models import training
-from framework.nas.advrush import Regulariser, curvature
 from framework.nas.autosnn import supernet as spiking_supernet
 from framework.nas.autosnn.network import Network, Outputs
 from framework.nas.autosnn.space import Space
 from framework.nas.autosnn.supernet import Supernet
+from framework.nas.regularization import Regularizer
 
 ADAM = optax.adam(1e-3)  # the paper's
 Answer = Callable[..., tuple[Outputs, Params]]  # (params, state, images, key, pinned, train)
@@ -51,7 +51,7 @@ class Config:
     epochs: int = 600
     batch: int = 96
     paths: int = 1
-    regulariser: Regulariser | None = None
+    regulariser: Regularizer | None = None
 
     def __post_init__(self):
         counts = self.epochs, self.batch, self.paths
@@ -223,10 +223,9 @@ def _trainer(
 
 
 def _curvature(
-    of: Regulariser, still: Callable, params: Params, images: jax.Array, labels: jax.Array, epoch: jax.Array
+    of: Regularizer, still: Callable, params: Params, images: jax.Array, labels: jax.Array, epoch: jax.Array
 ) -> jax.Array:
     """R of the loss of single images, so with norms on running statistics; 0 while it warms up."""
     summed = lambda params, images: len(images) * squared_error(still(params, images), labels)
-    h, how = of.step_at(epoch), (of.squared, of.kind, of.tiny)
-    penalty = lambda: of.scale * curvature.penalty(summed, params, images, h, *how, everything=True)
+    penalty = lambda: of.penalty(summed, params, images, epoch, differentiate_all=True)
     return lax.cond(epoch >= of.warmup, penalty, lambda: jnp.zeros(()))

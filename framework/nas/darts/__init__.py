@@ -1,14 +1,13 @@
 """DARTS: search by gradient in a supernet whose edges are weighted sums of operations.
 
-    net = darts.supernet(channels=16, cells=8, classes=10)
+    net = darts.Supernet(channels=16, cells=8, classes=10)
     state = darts.search(key, net, (images, labels), (valid_images, valid_labels), darts.Config())
-    found = darts.genotype(state.alphas)
+    found = darts.derive_genotype(state.alphas)
     darts.to_json(found)
 
 Reference: Liu, Simonyan and Yang, "DARTS: Differentiable Architecture Search", ICLR 2019, arXiv 1806.09055.
 """
 
-from framework.nas.darts import network
 from framework.nas.darts.bilevel import (
     Config,
     Data,
@@ -23,12 +22,13 @@ from framework.nas.darts.genotype import (
     Genotype,
     Health,
     check,
+    derive_genotype,
     from_json,
-    genotype,
     health,
     to_json,
     to_networkx,
 )
+from framework.nas.darts.network import build_network
 from framework.nas.darts.space import (
     EDGES,
     OPERATIONS,
@@ -40,7 +40,6 @@ from framework.nas.darts.supernet import (
     apply,
     init,
     parameter_count,
-    supernet,
 )
 
 __all__ = [
@@ -55,19 +54,18 @@ __all__ = [
     "State",
     "Supernet",
     "apply",
+    "build_network",
     "check",
+    "derive_genotype",
     "from_json",
-    "genotype",
     "health",
     "init",
     "init_alphas",
-    "network",
     "parameter_count",
     "search",
     "searcher",
     "several",
     "steps_of",
-    "supernet",
     "to_json",
     "to_networkx",
 ]

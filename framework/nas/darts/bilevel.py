@@ -24,15 +24,14 @@ import jax.numpy as jnp
 import optax
 from jax import lax
 
-from framework.core import keys
+from framework.core import checks, keys
 from framework.core.devices import over_batch
 from framework.core.types import Key, Metrics, Params
 from framework.models import training
-from framework.nas import advrush
-from framework.nas.advrush import Regulariser, curvature
 from framework.nas.darts import augmentation, space, supernet
 from framework.nas.darts.space import Alphas
 from framework.nas.darts.supernet import Supernet
+from framework.nas.regularization import OuterLoss, Regularizer
 
 FAR = 0.01  # the length of the step of the reference's difference, in units of 1 / ||v||
 Mixed = Literal["exact", "difference"]
@@ -54,7 +53,7 @@ class Config:
       clip: the largest norm of their gradient.
       alpha_rate, alpha_decay: of Adam on the alphas.
       augment: images shifted by up to 4 places and mirrored.
-      regulariser: what is added to the validation loss, of `advrush`.
+      regulariser: a term of the validation loss, such as `advrush.paper()`.
       shuffled: False is the authors' AdvRush: training images in their order, one validation batch for all steps.
       frozen_norms: weights train on running statistics once the regulariser is on; the authors' AdvRush as well.
 
@@ -74,7 +73,7 @@ class Config:
     alpha_rate: float = 3e-4
     alpha_decay: float = 1e-3
     augment: bool = False
-    regulariser: Regulariser | None = None
+    regulariser: Regularizer | None = None
     shuffled: bool = True
     frozen_norms: bool = False
 
@@ -90,17 +89,6 @@ class Config:
             raise ValueError(f"order must be 1 or 2, got {self.order}")
         if self.mixed not in MIXED:
             raise ValueError(f"mixed must be one of {', '.join(MIXED)}, got {self.mixed!r}")
-
-    @classmethod
-    def paper(cls, **changes: Any) -> "Config":
-        """AdvRush as its paper states it."""
-        return cls(**{"epochs": 60, "batch": 32, "augment": True, "regulariser": advrush.paper()} | changes)
-
-    @classmethod
-    def official_code(cls, **changes: Any) -> "Config":
-        """AdvRush as its authors' program runs; hand in all training images twice."""
-        bugs = {"shuffled": False, "frozen_norms": True, "regulariser": advrush.official_code()}
-        return cls.paper(**bugs | changes)
 
 
 class Data(NamedTuple):
@@ -211,7 +199,7 @@ def check(net: Supernet, config: Config, data: Data) -> None:
         if len(images) != len(labels) or len(images) < config.batch:
             got = f"{len(images)} images and {len(labels)} labels"
             raise ValueError(f"the {name} part must hold {config.batch} images, a batch, and their labels, got {got}")
-        training.require_classes(labels, net.classes)
+        checks.labels("labels", labels, net.classes)
 
 
 def _step(net: Supernet, config: Config) -> Callable[[State, Data], tuple[State, Metrics]]:
@@ -250,7 +238,7 @@ def _step(net: Supernet, config: Config) -> Callable[[State, Data], tuple[State,
     return step
 
 
-def loss_of(net: Supernet, train: bool) -> advrush.OuterLoss:
+def loss_of(net: Supernet, train: bool) -> OuterLoss:
     """(alphas, params, images, labels) -> (mean cross entropy, (parameters with statistics moved, accuracy))."""
 
     def loss(alphas, params, images, labels):
@@ -269,8 +257,7 @@ def _curvature(net: Supernet, config: Config) -> Callable:
     def slopes(alphas, params, epoch, images, labels):
         def penalty(alphas, params):
             summed = lambda a, x: len(x) * curved(a, params, x, labels)[0]
-            h = of.step_at(epoch)
-            return of.scale * curvature.penalty(summed, alphas, images, h, of.squared, of.kind, of.tiny, whole)
+            return of.penalty(summed, alphas, images, epoch, whole)
 
         return jax.value_and_grad(penalty, (0, 1) if whole else (0,))(alphas, params)
 

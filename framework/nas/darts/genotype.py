@@ -36,7 +36,7 @@ class Genotype(NamedTuple):
     reduce_concat: tuple[int, ...]
 
 
-def genotype(alphas: Alphas) -> Genotype:
+def derive_genotype(alphas: Alphas) -> Genotype:
     """The cells that alphas stand for.
 
     Of the edges into a node the two stay whose largest weight, `none` aside, is greatest; of an edge its operation of
@@ -51,7 +51,7 @@ def genotype(alphas: Alphas) -> Genotype:
     Example:
       >>> from framework.nas import darts
       >>> alphas = darts.init_alphas(jax.random.key(0))._replace(reduce=np.zeros((14, 8)))
-      >>> found = darts.genotype(alphas)
+      >>> found = darts.derive_genotype(alphas)
       >>> found.reduce[:2]
       (('max_pool_3x3', 0), ('max_pool_3x3', 1))
       >>> darts.from_json(darts.to_json(found)) == found
@@ -165,4 +165,4 @@ def health(alphas: Alphas) -> Health:
     weights = np.exp(logits - logits.max(1, keepdims=True))
     weights /= weights.sum(1, keepdims=True)
     entropy = -(weights * np.log(np.maximum(weights, 1e-300))).sum(1).mean() / math.log(len(OPERATIONS))
-    return Health(sum(operation == "skip_connect" for operation, _ in genotype(alphas).normal), float(entropy))
+    return Health(sum(operation == "skip_connect" for operation, _ in derive_genotype(alphas).normal), float(entropy))

@@ -55,7 +55,7 @@ class Network:
         return cell in (supernet.thirds(self.cells) if self.reductions is None else self.reductions)
 
 
-def network(
+def build_network(
     found: Genotype | Sequence[Genotype], channels: int = 36, cells: int = 20, classes: int = 10, **options
 ) -> Network:
     """The shape of the network of a genotype, or of those of several.

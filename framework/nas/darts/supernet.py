@@ -72,21 +72,6 @@ def thirds(count: int) -> tuple[int, ...]:
     return count // 3, 2 * count // 3
 
 
-def supernet(channels: int = 16, cells: int = 8, classes: int = 10, **options) -> Supernet:
-    """A supernet of the DARTS space.
-
-    Args:
-      channels: of a node of the first cell; doubled by each reduction.
-      cells: how many; those at a third and at two thirds reduce.
-      classes: of the classifier.
-      **options: `form`, `remat`, `dtype`, `reductions`, see `Supernet`.
-
-    Raises:
-      ValueError: for sizes that make no network.
-    """
-    return Supernet(channels, cells, classes, **options)
-
-
 def init(key: Key, net: Supernet, colours: int = 3) -> Params:
     """The weights of a supernet and its running statistics (leaves `mean` and `var`); alphas are apart.
 

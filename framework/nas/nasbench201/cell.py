@@ -23,7 +23,7 @@ from framework.core import keys
 from framework.core.convolutions import convolve
 from framework.core.tracing import is_traced
 from framework.core.types import Key, Params
-from framework.models import batch_norm, initial
+from framework.models import batch_norm, initializers
 from framework.nas.darts.supernet import require_images
 
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
@@ -148,7 +148,7 @@ def init(key: Key, config: Config) -> Params:
         "norm": batch_norm.init(widths[-1]),
         "head": {"kernel": kernel, "bias": jnp.zeros(config.classes)},
     }
-    return initial.he_normal(keys.named(key, "kernels"), tree)
+    return initializers.he_normal(keys.named(key, "kernels"), tree)
 
 
 def forward(

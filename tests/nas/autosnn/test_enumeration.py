@@ -39,7 +39,7 @@ def test_a_network_of_its_own_with_inherited_weights_has_the_supernets_scores(ta
     images, labels = halves
     architecture = np.array([1, 2])
     index = supernet.space.index(architecture)
-    net = autosnn.network(supernet.space, architecture)
+    net = autosnn.build_network(supernet.space, architecture)
     outputs, _ = jax.jit(net.apply)(*autosnn.inherit(supernet, architecture), images)
     assert np.mean(np.argmax(outputs.votes, -1) == labels) == pytest.approx(float(table.accuracy[index]))
     assert np.sum(outputs.spikes) / len(images) == pytest.approx(float(table.spikes[index]), rel=1e-6)

@@ -16,7 +16,7 @@ SEEDS = 12
 
 @pytest.fixture(scope="module")
 def space():
-    return autosnn.space(4, (8, 8, 1))
+    return autosnn.search_space(4, (8, 8, 1))
 
 
 @pytest.fixture(scope="module")
@@ -172,7 +172,7 @@ def test_a_search_that_cannot_be_is_refused(wrong, message):
 
 
 def test_a_space_without_a_choice_is_refused():
-    space = autosnn.space(4, (8, 8, 1), candidates=("SCB_k3",))
+    space = autosnn.search_space(4, (8, 8, 1), candidates=("SCB_k3",))
     with pytest.raises(ValueError, match="at least 2 candidates"):
         evolution.init(jax.random.key(0), space, autosnn.SearchConfig())
 

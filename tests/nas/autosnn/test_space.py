@@ -26,14 +26,14 @@ def by_hand(channels, architecture, image=(32, 32, 3), classes=10):
 
 @pytest.mark.parametrize(("channels", "count"), [(16, 417_626), (32, 1_462_954), (64, 5_436_746), (128, 20_916_874)])
 def test_the_published_network_has_its_parameters(channels, count):
-    assert autosnn.network(autosnn.space(channels), FOUND).parameters() == count
+    assert autosnn.build_network(autosnn.search_space(channels), FOUND).parameters() == count
 
 
 @pytest.mark.parametrize("index", [0, 1, 777, 1562, 3124])
 def test_every_architecture_has_the_parameters_counted_by_hand(index):
-    space = autosnn.space(8, (28, 28, 1), 7)
+    space = autosnn.search_space(8, (28, 28, 1), 7)
     architecture = np.asarray(space.architecture(index)).tolist()
-    assert autosnn.network(space, architecture).parameters() == by_hand(8, architecture, (28, 28, 1), 7)
+    assert autosnn.build_network(space, architecture).parameters() == by_hand(8, architecture, (28, 28, 1), 7)
 
 
 @pytest.mark.parametrize(
@@ -41,11 +41,13 @@ def test_every_architecture_has_the_parameters_counted_by_hand(index):
     [([4, 4, 4, 2, 4], 0.565), ([4, 4, 0, 4, 4], 0.516), ([0, 4, 0, 2, 4], 0.501)],
 )
 def test_the_networks_found_with_other_lambdas_have_their_parameters(blocks, millions):
-    assert autosnn.network(autosnn.space(16), blocks).parameters() / 1e6 == pytest.approx(millions, abs=5e-4)
+    assert autosnn.build_network(autosnn.search_space(16), blocks).parameters() / 1e6 == pytest.approx(
+        millions, abs=5e-4
+    )
 
 
 def test_indices_count_from_the_first_slot_on():
-    space = autosnn.space()
+    space = autosnn.search_space()
     assert space.size == 3125
     architectures = space.architecture(np.arange(space.size))
     np.testing.assert_array_equal(architectures[:6], [[i % 5, i // 5, 0, 0, 0] for i in range(6)])
@@ -58,8 +60,8 @@ def test_indices_count_from_the_first_slot_on():
     [("SNN_1", (4, 4, 64), 5), ("SNN_2", (1, 1, 64), 5), ("SNN_3", (4, 4, 128), 8), ("SNN_4", (4, 4, 64), 5)],
 )
 def test_the_backbones_end_where_the_paper_says(macro, before_the_votes, slots):
-    space = autosnn.space(16, macro=macro)
-    net = autosnn.network(space, [0] * slots)
+    space = autosnn.search_space(16, macro=macro)
+    net = autosnn.build_network(space, [0] * slots)
     assert net.shapes()[-2] == before_the_votes
     assert space.slots == slots
 
@@ -68,7 +70,7 @@ def test_the_backbones_end_where_the_paper_says(macro, before_the_votes, slots):
     ("image", "pools"), [((32, 32, 3), 3), ((64, 64, 3), 4), ((128, 128, 2), 5), ((8, 8, 1), 3), ((28, 28, 1), 3)]
 )
 def test_larger_images_have_a_stem_that_halves_them(image, pools):
-    net = autosnn.network(autosnn.space(4, image), [0] * 5)
+    net = autosnn.build_network(autosnn.search_space(4, image), [0] * 5)
     assert sum("pool" in block.name for block in net.blocks) == pools
     assert net.shapes()[-2] == (image[0] >> pools, image[1] >> pools, 16)
 
@@ -76,8 +78,10 @@ def test_larger_images_have_a_stem_that_halves_them(image, pools):
 def test_further_candidates_have_their_parameters():
     """SCB and SRB of k = 7; the bottleneck's middle convolution is a full one."""
     count = lambda name: (
-        autosnn.network(autosnn.space(4, (8, 8, 1), candidates=("skip_connect", name)), [1, 0, 0, 0, 0]).parameters()
-        - autosnn.network(autosnn.space(4, (8, 8, 1)), [0] * 5).parameters()
+        autosnn.build_network(
+            autosnn.search_space(4, (8, 8, 1), candidates=("skip_connect", name)), [1, 0, 0, 0, 0]
+        ).parameters()
+        - autosnn.build_network(autosnn.search_space(4, (8, 8, 1)), [0] * 5).parameters()
     )
     assert count("SCB_k7") == count("SRB_k7") == 2 * (49 * 16 + 9)
     assert count("SIB_k3_e6") == (4 * 24 + 49) + (9 * 24 * 24 + 49) + (24 * 4 + 9)
@@ -94,7 +98,7 @@ def test_further_candidates_have_their_parameters():
 )
 def test_an_architecture_outside_the_space_is_refused(architecture, said):
     with pytest.raises(ValueError, match="an architecture of this space is") as caught:
-        autosnn.network(autosnn.space(), architecture)
+        autosnn.build_network(autosnn.search_space(), architecture)
     assert said in str(caught.value)
 
 
@@ -113,7 +117,7 @@ def test_an_architecture_outside_the_space_is_refused(architecture, said):
 )
 def test_a_space_that_cannot_be_is_refused(wrong, message):
     with pytest.raises(ValueError, match=message):
-        autosnn.space(**wrong)
+        autosnn.search_space(**wrong)
 
 
 @pytest.mark.parametrize(

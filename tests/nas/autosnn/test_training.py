@@ -5,7 +5,7 @@ import optax
 import pytest
 
 from framework import data
-from framework.core.chunks import advance
+from framework.core.chunked_scan import advance
 from framework.nas import advrush, autosnn
 from framework.nas.autosnn import blocks, training
 from framework.nas.autosnn import supernet as spiking_supernet
@@ -115,7 +115,7 @@ def test_the_regulariser_is_the_curvature_of_each_images_own_loss(one_slot, halv
 
     state, _ = advance(trainer.step, state, data, 1)  # the statistics have moved, the weights have not
     tree = state.inner.params
-    net = autosnn.network(one_slot, (1,))
+    net = autosnn.build_network(one_slot, (1,))
     given = autosnn.inherit(training.supernet(state, one_slot), (1,))
     assert all(jax.tree.leaves(jax.tree.map(np.array_equal, tree["params"], start["params"])))
     assert not all(jax.tree.leaves(jax.tree.map(np.array_equal, tree["state"], start["state"])))

@@ -11,7 +11,7 @@ from framework.nas.darts import bilevel
 pytestmark = pytest.mark.slow
 
 QUICK = {"xla_backend_optimization_level": 0}
-NET = darts.supernet(2, 1, 4, reductions=())
+NET = darts.Supernet(2, 1, 4, reductions=())
 CONFIG = darts.Config(epochs=4, batch=8, alpha_rate=0.02)
 COUNT = 24
 
@@ -46,8 +46,8 @@ def test_a_search_learns_its_images(run):
     _, states, seen = run
     assert len(states) == 1 + 4 * 3
     assert np.mean([each["loss"] for each in seen[-3:]]) < 0.9 * np.mean([each["loss"] for each in seen[:3]])
-    assert darts.check(darts.genotype(states[-1].alphas))
-    assert "none" not in str(darts.genotype(states[-1].alphas))
+    assert darts.check(darts.derive_genotype(states[-1].alphas))
+    assert "none" not in str(darts.derive_genotype(states[-1].alphas))
 
 
 def test_of_adam_the_first_step_of_each_alpha_is_as_long_as_its_rate(run):
@@ -88,7 +88,7 @@ def test_an_epoch_sees_each_image_once_and_the_authors_program_one_validation_ba
     held = [set(np.asarray(images).ravel().tolist()) for _, (images, _) in drawn]
     assert all(len(each) == 8 for each in held)
     assert len(set(map(frozenset, held))) > 1
-    code = darts.Config.official_code(epochs=4, batch=8, augment=False)
+    code = advrush.official_search(epochs=4, batch=8, augment=False)
     drawn = [bilevel._batches(code, state, index, state.step // 3) for state in states[:6]]
     assert [batch[0][0, 0] for batch, _ in drawn] == [0, 8, 16, 0, 8, 16]
     assert all(np.array_equal(images.ravel(), range(8)) for _, (images, _) in drawn)
@@ -108,7 +108,7 @@ def test_the_mixed_derivative_is_that_of_the_closed_form():
 
 
 def test_the_presets_are_the_papers_and_the_programs():
-    paper, code = darts.Config.paper(), darts.Config.official_code()
+    paper, code = advrush.paper_search(), advrush.official_search()
     assert (paper.epochs, paper.batch, paper.regulariser) == (60, 32, advrush.paper())
     assert paper.shuffled
     assert not paper.frozen_norms

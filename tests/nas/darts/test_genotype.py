@@ -48,7 +48,7 @@ coarse = st.sampled_from([-2.0, -0.5, 0.0, 0.5, 3.0])  # so that ties are common
 
 @given(arrays.arrays(np.float64, (2, 14, 8), elements=coarse))
 def test_the_rule_is_that_of_the_published_program_ties_included(alphas):
-    found = darts.genotype(Alphas(*alphas))
+    found = darts.derive_genotype(Alphas(*alphas))
     assert found.normal == plain_parse(alphas[0])
     assert found.reduce == plain_parse(alphas[1])
     assert "none" not in {operation for operation, _ in found.normal + found.reduce}
@@ -56,7 +56,7 @@ def test_the_rule_is_that_of_the_published_program_ties_included(alphas):
 
 
 def test_a_seed_is_no_key():
-    for draw in (darts.init_alphas, lambda key: darts.init(key, darts.supernet(2, 1, 3))):
+    for draw in (darts.init_alphas, lambda key: darts.init(key, darts.Supernet(2, 1, 3))):
         with pytest.raises(ValueError, match="a random key is wanted"):
             draw(0)
 
@@ -66,7 +66,7 @@ def test_alphas_are_rows_of_edges_node_after_node():
     alphas = np.zeros((14, 8))
     alphas[EDGES.index((4, 5)), OPERATIONS.index("dil_conv_5x5")] = 1
     alphas[EDGES.index((3, 5)), OPERATIONS.index("none")] = 9  # which takes weight from what stands beside it
-    assert darts.genotype(Alphas(alphas, alphas)).normal[6] == ("dil_conv_5x5", 4)
+    assert darts.derive_genotype(Alphas(alphas, alphas)).normal[6] == ("dil_conv_5x5", 4)
 
 
 def test_a_genotype_survives_json_and_other_programs_named_tuples_are_read():
@@ -111,7 +111,7 @@ def test_what_is_no_genotype_is_refused(text, what):
 )
 def test_what_are_no_alphas_is_refused(alphas, what):
     with pytest.raises(ValueError, match=what):
-        darts.genotype(Alphas(alphas, alphas))
+        darts.derive_genotype(Alphas(alphas, alphas))
 
 
 def test_the_graph_of_a_cell_has_its_edges():

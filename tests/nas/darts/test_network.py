@@ -50,15 +50,15 @@ def count(net):
 @pytest.mark.slow
 def test_the_published_network_of_advrush_has_4158046_parameters():
     found = darts.from_json(ADVRUSH)
-    assert count(network.network(found)) == 4_158_046
-    helped = count(network.network(found, auxiliary=True)) - 4_158_046
+    assert count(network.build_network(found)) == 4_158_046
+    helped = count(network.build_network(found, auxiliary=True)) - 4_158_046
     assert helped == 4 * 144 * 128 + 2 * 128 + 128 * 768 * 4 + 2 * 768 + 7690
 
 
 @pytest.fixture(scope="module")
 def together():
     """A shape that holds two genotypes, and the weights of a network of each."""
-    net = network.network(FOUND, 2, 1, 4, reductions=(0,))
+    net = network.build_network(FOUND, 2, 1, 4, reductions=(0,))
     params = [network.init(jax.random.key(1), net, 1, found) for found in FOUND]
     images = np.random.default_rng(0).random((3, 8, 8, 1)).astype(np.float32)
     outputs = jax.jit(lambda params: network.apply(net, params, images, True), compiler_options=QUICK)
@@ -69,7 +69,7 @@ def together():
 def test_a_network_in_a_shape_of_several_is_its_own(together):
     net, params, images, outputs = together
     assert len(net.reduce) == 10
-    own = network.network(FOUND[0], 2, 1, 4, reductions=(0,))
+    own = network.build_network(FOUND[0], 2, 1, 4, reductions=(0,))
     places = [net.reduce.index(edge) for edge in own.reduce]
     alone = {name: leaf for name, leaf in params[0].items() if name != "chosen"}
     cell = alone["cells"][0] | {"edges": [alone["cells"][0]["edges"][place] for place in places]}
@@ -94,7 +94,7 @@ def test_what_says_which_edges_are_there_is_never_trained(together):
 def test_drop_path_takes_all_operations_but_identities(together):
     """Dropped for certain, what is left is the network of the identities alone."""
     _, _, images, _ = together
-    net = network.network(FOUND[0], 2, 1, 4, reductions=())
+    net = network.build_network(FOUND[0], 2, 1, 4, reductions=())
     params = network.init(jax.random.key(1), net, 1, FOUND[0])
     identities = jnp.array([operation == "skip_connect" for *_, operation in net.normal], jnp.float32)
     alone = params | {"chosen": [{"mask": identities}, params["chosen"][1]]}
@@ -131,12 +131,15 @@ def test_drop_path_keeps_the_mean_and_drops_whole_samples():
 @pytest.mark.parametrize(
     ("made", "what"),
     [
-        (lambda: network.network(FOUND[0], channels=3), "even number of channels"),
-        (lambda: network.network(FOUND[0], form="dense"), "form must be one of matrices, grouped, got 'dense'"),
-        (lambda: network.network(FOUND[0], reductions=(20,)), "reductions must be a tuple of cells"),
-        (lambda: network.network([FOUND[0], FOUND[1]._replace(normal_concat=(2,))]), "concatenate the same nodes"),
-        (lambda: network.chosen(network.network(FOUND[0]), FOUND[1]), "the network has no edge"),
-        (lambda: network.network(FOUND[0]._replace(normal=CELL[1:])), "normal must have 8 edges"),
+        (lambda: network.build_network(FOUND[0], channels=3), "even number of channels"),
+        (lambda: network.build_network(FOUND[0], form="dense"), "form must be one of matrices, grouped, got 'dense'"),
+        (lambda: network.build_network(FOUND[0], reductions=(20,)), "reductions must be a tuple of cells"),
+        (
+            lambda: network.build_network([FOUND[0], FOUND[1]._replace(normal_concat=(2,))]),
+            "concatenate the same nodes",
+        ),
+        (lambda: network.chosen(network.build_network(FOUND[0]), FOUND[1]), "the network has no edge"),
+        (lambda: network.build_network(FOUND[0]._replace(normal=CELL[1:])), "normal must have 8 edges"),
         (lambda: network.helped({}, jnp.zeros((4, 1, 4, 4)), True), "needs 8x8 places"),
     ],
 )

@@ -66,7 +66,7 @@ def test_a_plain_pytorch_double_backward_finds_the_same_curvature_and_slope(fixe
 
 
 def test_the_published_supernet_has_1930618_parameters():
-    shapes = jax.eval_shape(lambda key: supernet.init(key, supernet.supernet(channels=16, cells=8)), jax.random.key(0))
+    shapes = jax.eval_shape(lambda key: supernet.init(key, supernet.Supernet(channels=16, cells=8)), jax.random.key(0))
     assert supernet.parameter_count(shapes) == 1_930_618
 
 
@@ -90,7 +90,7 @@ def test_cells_at_a_third_and_at_two_thirds_reduce():
 )
 def test_shapes_that_make_no_network_are_refused(settings, what):
     with pytest.raises(ValueError, match=what):
-        supernet.supernet(**settings)
+        supernet.Supernet(**settings)
 
 
 def test_images_that_two_reductions_do_not_divide_are_refused():
@@ -107,7 +107,7 @@ def test_every_form_of_a_cell_is_the_same_function(options):
     alphas = space.init_alphas(jax.random.key(1))
     images = np.random.default_rng(0).random((8, 8, 8, 1)).astype(np.float32)
     found = []
-    for net in (plain, supernet.supernet(2, 1, 4, reductions=(0,), **options)):
+    for net in (plain, supernet.Supernet(2, 1, 4, reductions=(0,), **options)):
         slope = jax.value_and_grad(
             lambda a, net=net: bilevel.loss_of(net, True)(a, params, images, np.arange(8) % 4)[0]
         )

@@ -8,7 +8,7 @@ import pytest
 import scipy.sparse
 
 from framework import causal, data
-from framework.causal.io import frames
+from framework.causal import frames
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ LONG = 10.0  # seconds from which on work is long
 SAMPLE = 1.0  # seconds of work that tell its rate
 
 
-def drive(
+def run_steps(
     run: Run,
     phase: str,
     step: Step,

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from framework.core import advance
-from framework.runs import checkpoints, drive, open_run
+from framework.runs import checkpoints, open_run, run_steps
 
 
 def step(state, scale):
@@ -38,7 +38,7 @@ def driven(path, start, until=None):
         return rows(done, metrics)
 
     with open_run(path, {"seed": 0}) as run:
-        return drive(run, "walk", step, start, 0.1, 40, 5, counted, save_every=0.0)[0], seen
+        return run_steps(run, "walk", step, start, 0.1, 40, 5, counted, save_every=0.0)[0], seen
 
 
 @pytest.mark.slow
@@ -79,7 +79,7 @@ def two_phases(path, start):
 
     with open_run(path, {"seed": 0}) as run:
         for phase in seen:
-            drive(run, phase, step, start, 0.1, 40, 5, of(phase), save_every=0.0)
+            run_steps(run, phase, step, start, 0.1, 40, 5, of(phase), save_every=0.0)
     return (path / "metrics.jsonl").read_text(), seen
 
 
@@ -119,18 +119,18 @@ def test_a_beginning_that_cannot_be_read_is_refused(tmp_path, start):
 def test_a_directory_that_is_moved_away_is_not_made_anew(tmp_path, start):
     moved = lambda done, metrics: (tmp_path / "a").exists() and (tmp_path / "a").rename(tmp_path / "b") and []
     with pytest.raises(FileNotFoundError, match="was moved or removed"), open_run(tmp_path / "a" / "run", {}) as run:
-        drive(run, "walk", step, start, 0.1, 40, 5, moved, save_every=0.0)
+        run_steps(run, "walk", step, start, 0.1, 40, 5, moved, save_every=0.0)
     assert [path.name for path in tmp_path.iterdir()] == ["b"]
 
 
 def test_a_finished_phase_leaves_the_rows_of_later_ones_alone(tmp_path, start):
     with open_run(tmp_path, {}) as run:
         for phase in ("first", "second", "first"):
-            drive(run, phase, step, start, 0.1, 10, 5, rows)
+            run_steps(run, phase, step, start, 0.1, 10, 5, rows)
     assert len((tmp_path / "metrics.jsonl").read_text().splitlines()) == 4
 
 
 def test_the_last_step_has_a_checkpoint_however_rare_they_are(tmp_path, start):
     with open_run(tmp_path, {}) as run:
-        drive(run, "walk", step, start, 0.1, 10, 5, rows, save_every=1e9)
+        run_steps(run, "walk", step, start, 0.1, 10, 5, rows, save_every=1e9)
     assert checkpoints.restore_latest(tmp_path / "checkpoints/walk", start).step == 10
