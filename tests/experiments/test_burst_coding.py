@@ -109,8 +109,8 @@ def test_the_paper_preset_takes_two_real_steps():
     for _ in range(2):
         gradient, new_params = jax.grad(loss, has_aux=True)(params)
         params = jax.tree.map(lambda p, g: p - 1e-3 * g, new_params, gradient)
-    before, behind = coding.pair("phase-burst")
-    spiking = snn.convert(layers, params, images, input_code=before, hidden_code=behind)
+    input_code, hidden_code = coding.pair("phase-burst")
+    spiking = snn.convert(layers, params, images, input_code=input_code, hidden_code=hidden_code)
     outputs = snn.run(spiking, images, 2)
     assert outputs.spikes.shape == (2, 2, 15)
     assert np.isfinite(outputs.logits).all()
