@@ -1,11 +1,11 @@
-"""Attacks beside PyTorch's libraries: same network, weights and images, same process, in one run.
+"""Attacks compared with PyTorch's libraries: same network, weights and images, same process, in one run.
 
     pip install torch==2.13.0 && pip install -e '.[bench]'
     pip install --no-deps torchattacks==3.5.1  # it asks for torchvision
     python benchmarks/attacks.py --output=benchmarks/results/attacks.md
 
-    autoattack   AutoAttack's standard version: verdicts and time beside pyautoattack
-    single       every attack by itself beside pyautoattack, torchattacks and foolbox
+    autoattack   AutoAttack's standard version: verdicts and time compared with pyautoattack
+    single       every attack by itself compared with pyautoattack, torchattacks and foolbox
 
 The docstring of a part stands under its table. Sections of the output file whose parts do not run stay as they are.
 """
@@ -192,7 +192,7 @@ def main(argv: list[str]) -> None:
     torch.set_num_threads(THREADS.value)
     warnings.simplefilter("ignore")
     sides = f", PyTorch on {THREADS.value} threads"
-    tables.run(PARTS, "Attacks beside PyTorch's libraries", CHOSEN.value, OUTPUT.value, sides)
+    tables.run(PARTS, "Attacks compared with PyTorch's libraries", CHOSEN.value, OUTPUT.value, sides)
 
 
 if __name__ == "__main__":

@@ -5,10 +5,10 @@
     parameters   the published network and the hand-made ones
     scores       all 3,125 networks by shared beginnings, and one by one
     search       evolution and random search against the exact table, over lambda
-    tau          supernet scores beside those of networks trained from scratch
+    tau          supernet scores compared with those of networks trained from scratch
     digits       the published cell on the test images
     mnist        the same on MNIST, three epochs
-    step         a training step beside SpikingJelly (pip install torch==2.13.0; pip install --no-deps spikingjelly)
+    step         a training step vs SpikingJelly (pip install torch==2.13.0; pip install --no-deps spikingjelly)
 
 The supernet of the middle parts is trained first. The docstring of a part stands under its table. For one thread a side
 in `step`: `NPROC=1 OMP_NUM_THREADS=1 python benchmarks/autosnn.py --parts=step`.
@@ -211,7 +211,7 @@ def tau() -> Iterator[Row]:
         low, high = np.nanquantile([kendalltau(shared[s], alone[s]).statistic for s in samples], [0.025, 0.975])
         cells = {"score": name, "tau": correlation, "95 % interval": f"{low:.2f} .. {high:.2f}"}
         cells |= {"mean of the supernet": float(shared.mean()), "from scratch": float(alone.mean())}
-        yield Row(cells, {"wanted: at least .4": at_least(correlation, 0.4)} if name == "accuracy" else {})
+        yield Row(cells, {"goal: at least .4": at_least(correlation, 0.4)} if name == "accuracy" else {})
 
 
 def digits() -> Iterator[Row]:

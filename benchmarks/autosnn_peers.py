@@ -59,7 +59,7 @@ class _Network(nn.Module):
 
 
 class _Block(nn.Module):
-    """Units over all steps, `[T, B, channels, height, width]`; an image without time is repeated behind its norm."""
+    """Units over all steps, `[T, B, channels, height, width]`; an image without time is repeated after its norm."""
 
     def __init__(self, block: Block, params: Params, shape: tuple[int, ...], dynamics: Any):
         super().__init__()

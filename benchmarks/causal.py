@@ -1,14 +1,14 @@
-"""The causal learner beside its peers: same tables, same process, one thread each, in one run.
+"""The causal learner and its peers: same tables, same process, one thread each, in one run.
 
     pip install torch==2.13.0 && pip install -e '.[bench]'
     python benchmarks/causal.py --parts=raw --nodes=10,20,50,100 --output=benchmarks/results/causal.md
 
-    raw            raw data of equal noise variance, beside DAGMA and NOTEARS: SHD and time
+    raw            raw data of equal noise variance, compared with DAGMA and NOTEARS: SHD and time
     scale          500 columns, this learner alone
-    standardised   data whose scale tells nothing, beside GES and sorting: distance of equivalence classes
-    prior          good, bad and reversed priors, beside no prior and the prior alone
-    bootstrap      64 resamples in one call, beside DAGMA on some of them
-    search         the search over orders beside the one over edges
+    standardised   data whose scale tells nothing, compared with GES and sorting: distance of equivalence classes
+    prior          good, bad and reversed priors, compared with no prior and the prior alone
+    bootstrap      64 resamples in one call, compared with DAGMA on some of them
+    search         the search over orders compared with the one over edges
 
 Noise is Gaussian and weights are uniform on +-[.5, 2]. The docstring of a part stands under its table. Sections of the
 output file whose parts do not run stay as they are.
@@ -278,7 +278,7 @@ def main(argv: list[str]) -> None:
     configs = {"standardised": causal.Config.standardized(), "few_rows": for_few_rows()}
     configs = {name: describe_changes(config) for name, config in configs.items()}
     tables.run(
-        PARTS, "The causal learner beside its peers", CHOSEN.value, OUTPUT.value, ", one thread each side", **configs
+        PARTS, "The causal learner and its peers", CHOSEN.value, OUTPUT.value, ", one thread each side", **configs
     )
 
 

@@ -1,4 +1,4 @@
-"""The inner step of each system beside the least that the machine could take for it.
+"""The inner step of each system compared with the least that the machine could take for it.
 
     python benchmarks/floors.py --output=benchmarks/results/floors.md
 

@@ -1,4 +1,4 @@
-"""The DARTS supernet beside a plain PyTorch one of the same weights: same process, same threads, in one run.
+"""The DARTS supernet compared with a plain PyTorch one of the same weights: same process, same threads, in one run.
 
     pip install torch==2.13.0
     python benchmarks/nas.py --output=benchmarks/results/nas.md
@@ -293,7 +293,7 @@ PARTS = {
 
 def main(argv: list[str]) -> None:
     logging.disable(logging.INFO)
-    tables.run(PARTS, "The DARTS supernet beside PyTorch", CHOSEN.value, OUTPUT.value, threads=THREADS)
+    tables.run(PARTS, "The DARTS supernet compared with PyTorch", CHOSEN.value, OUTPUT.value, threads=THREADS)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Other programs' learners behind one signature: a table `[n, d]` in, a matrix `[d, d]` of edges or weights out.
+"""Other programs' learners with one signature: a table `[n, d]` in, a matrix `[d, d]` of edges or weights out.
 
 Each gets a copy of the table, since some change their input in place. They are imported where they are called.
 """

@@ -1,11 +1,11 @@
-"""Selection of data beside plain NumPy and Python, in one run.
+"""Selection of data compared with plain NumPy and Python, in one run.
 
     python benchmarks/selection.py --output=benchmarks/results/selection.md
 
     entropy      the published entropy list from the published weights and 4,000 lossless images
-    histogram    bins, masses and draws on the published list, beside NumPy's
-    sampling     a P1 selection of 10 %, beside the sampler as a plain Python loop; a thousand at once
-    k_center     beside a plain NumPy loop
+    histogram    bins, masses and draws on the published list, compared with NumPy's
+    sampling     a P1 selection of 10 %, compared with the sampler as a plain Python loop; a thousand at once
+    k_center     compared with a plain NumPy loop
     search       DARTS on a tenth of the images, and on all
 
 All but `k_center` read the shared data. The docstring of a part stands under its
@@ -35,7 +35,7 @@ from framework.selection import coverage, entropy_file, histogram, uncertainty
 
 CHOSEN = flags.DEFINE_list("parts", ["entropy", "histogram", "sampling", "k_center", "search"], "what to run")
 OUTPUT = flags.DEFINE_string("output", None, "a Markdown file for the sections")
-REPEATS = flags.DEFINE_integer("repeats", 5, "timed calls, of which the median is told")
+REPEATS = flags.DEFINE_integer("repeats", 5, "timed calls, whose median is shown")
 
 LIST = ("proxy_nas", "entropy_list", "cifar10_resnet20_index_entropy_class.txt")
 SEEDS, DRAWN = 1000, 5000
@@ -49,7 +49,7 @@ def read_reference() -> np.ndarray:
 
 def entropy() -> Iterator[Row]:
     """The list that was published with arXiv 2106.04784, lines 0 to 3,999, against those of the ResNet-20 on the same
-    images: float32, highest precision. The second row is a control: a checkpoint that is not behind the list.
+    images: float32, highest precision. The second row is a control: a checkpoint other than that of the list.
     """
     with np.load(data.shared_path("cifar10", "train_lossless_first4000.npz")) as arrays:
         images = arrays["images"]
@@ -60,7 +60,7 @@ def entropy() -> Iterator[Row]:
         with jax.default_matmul_precision("highest"):
             return uncertainty.entropy(resnet.forward(params, resnet.normalise(images))[0])
 
-    for name, behind in (("cifar10_resnet20_akamaster_12fca82f", True), ("cifar10_resnet20", False)):
+    for name, is_source in (("cifar10_resnet20_akamaster_12fca82f", True), ("cifar10_resnet20", False)):
         params = resnet_weights.read_torch(data.shared_path("proxy_nas", "resnet_ckpt", f"{name}.npz"))
         blocks = [block(params, images[i : i + 200]) for i in range(0, len(images), 200)]
         ours = np.concatenate(blocks).astype(np.float64)
@@ -79,7 +79,7 @@ def entropy() -> Iterator[Row]:
             "absolute error": f"{'met' if absolute <= 2e-5 else 'missed'}: {absolute:.2g} to 2e-05",
             "correlation": f"{'met' if correlation >= 0.9999 else 'missed'}: {correlation:.6f} to 0.9999",
         }
-        yield Row(cells, goals if behind else {})
+        yield Row(cells, goals if is_source else {})
 
 
 def masses(edges: np.ndarray, logarithms: np.ndarray, rule: str) -> tuple[np.ndarray, np.ndarray]:
@@ -171,7 +171,7 @@ def sampling() -> Iterator[Row]:
     """From entropies to the indices of a tenth of them, histogram included: the published list, and 1.28 million
     entropies drawn from it with noise. `plain` is the published sampler written as a plain Python loop over bins and
     points; medians of {repeats} calls, of the plain loop of 3. A thousand proxies: one call of `selection.sample_many`,
-    blocks of 8; its memory is what the compiled program needs beside its result.
+    blocks of 8; its memory is what the compiled program needs in addition to its result.
     """
     values = read_reference()
     rng = np.random.default_rng(0)
@@ -205,7 +205,7 @@ def plain_k_center(features: np.ndarray, size: int) -> list[int]:
 
 def k_center() -> Iterator[Row]:
     """50,000 normal points of 64 features, 500 centres; both sides in float64, one call each after one that compiles.
-    Memory: what the compiled program needs beside the features, which are 24.4 MiB.
+    Memory: what the compiled program needs in addition to the features, which are 24.4 MiB.
     """
     features = np.random.default_rng(0).normal(size=(50_000, 64))
     run = lambda: selection.k_center_greedy(features, 500)

@@ -3,8 +3,8 @@
     pip install torch==2.13.0  # for `epoch`
     python benchmarks/sgd.py --output=benchmarks/results/sgd.md
 
-    together   a step of 16 workers beside 16 steps of one
-    epoch      a pass of softmax regression beside PyTorch
+    together   a step of 16 workers compared with 16 steps of one
+    epoch      a pass of softmax regression compared with PyTorch
     designs    10,000 devices, each to its time-to-accuracy, and their Pareto front
     grid       the grid of the experiment on all images: rules, channels, periods, rates, seeds
 
@@ -93,7 +93,7 @@ def together() -> Iterator[Row]:
             cells = {"images, rule": f"{name}, {rule}", "ms a step": 10 * seconds[rule]}
             cells |= {f"ms in turn, {way}": 10 * seconds[way] for way in ("calls", "one program")}
             goals = {"at least 3 times as fast as 16 calls": at_least(seconds["calls"] / seconds[rule], 3)}
-            yield Row(cells, goals | {"beside one program": f"{seconds['one program'] / seconds[rule]:.2f} times"})
+            yield Row(cells, goals | {"times one program": f"{seconds['one program'] / seconds[rule]:.2f}"})
 
 
 def programs_of(rules: dict[str, sgd.Rule], batches: tuple[jax.Array, jax.Array]) -> dict[str, Callable[[], Any]]:

@@ -1,4 +1,4 @@
-"""Spiking networks beside their peers: same networks, weights and data, same process, one thread each, in one run.
+"""Spiking networks and their peers: same networks, weights and data, same process, one thread each, in one run.
 
     pip install torch==2.13.0 && pip install -e '.[bench]'
     pip install --no-deps norse==1.1.0 nirtorch==2.6 spikingjelly==2.0.0  # they ask for torchvision
@@ -6,7 +6,7 @@
 
     mlp          a training step of 784-512-10 over 25 steps of time, batch 128
     conv         a training step of two convolutions over 16 steps of time, batch 64
-    inference    a step of time of a converted network, beside the DNN's forward pass
+    inference    a step of time of a converted network, compared with the DNN's forward pass
 
 The docstring of a part stands under its table. Sections of the output file whose parts do not run stay as they are.
 """
@@ -42,7 +42,7 @@ from framework.snn.neurons import coding, models, surrogate
 CHOSEN = flags.DEFINE_list("parts", ["mlp", "conv", "inference"], "what to run")
 OUTPUT = flags.DEFINE_string("output", None, "a Markdown file for the sections")
 REPEATS = flags.DEFINE_integer("repeats", 20, "mlp, conv, inference: timed calls of each program, taken in turns")
-PEERS = flags.DEFINE_list("peers", list(snn_peers.PEERS), "mlp, conv: beside whom")
+PEERS = flags.DEFINE_list("peers", list(snn_peers.PEERS), "mlp, conv: compared with which")
 
 MLP = (layer.dense(512), layer.dense(10))
 CONV = (
@@ -171,7 +171,7 @@ def goals(task: Task, measured: dict[str, Measured], floor: float) -> dict[str, 
         least = 1.3 if task.layers is MLP else 1.0
         cells[f"at least {least} times the fastest of PyTorch's programs"] = at_least(min(torch) / mine, least)
     if task.layers is CONV and torch:
-        cells["wanted: 1.5 times"] = at_least(min(torch) / mine, 1.5)
+        cells["goal: 1.5 times"] = at_least(min(torch) / mine, 1.5)
     if "spyx" in measured:
         cells["at least as fast as spyx"] = at_least(measured["spyx"].median / mine, 1.0)
     return cells
@@ -208,8 +208,8 @@ def inference() -> Iterator[Row]:
     steps = 64
     runs = {"DNN": partial(forward, params, images)}
     for pair in pairs:
-        before, behind = coding.pair(pair)
-        spiking = snn.convert(MNIST, params, images, input_code=before, hidden_code=behind)
+        input_code, hidden_code = coding.pair(pair)
+        spiking = snn.convert(MNIST, params, images, input_code=input_code, hidden_code=hidden_code)
         runs[pair] = partial(snn.run, spiking, images, steps)
     first = {name: time_call(run)[1] for name, run in runs.items()}
     seconds = {name: [] for name in runs}
@@ -245,7 +245,7 @@ def main(argv: list[str]) -> None:
 
         torch.set_num_threads(1)
     logging.disable(logging.INFO)
-    tables.run(PARTS, "Spiking networks beside their peers", CHOSEN.value, OUTPUT.value, ", one thread each side")
+    tables.run(PARTS, "Spiking networks and their peers", CHOSEN.value, OUTPUT.value, ", one thread each side")
 
 
 if __name__ == "__main__":

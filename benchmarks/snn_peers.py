@@ -1,4 +1,4 @@
-"""Other programs' spiking networks behind one signature: a task in, a training step out.
+"""Other programs' spiking networks with one signature: a task in, a training step out.
 
 All have the task's weights, inputs and labels, a leaky neuron that keeps .9 of its membrane, a threshold of 1 and a
 reset by subtraction, the cross entropy of the last layer's mean current, and Adam. They differ in this: snnTorch resets
@@ -111,7 +111,7 @@ def spyx(task: Task) -> Trainer:
     built = []
     for spec, layer_params, stage_shape in zip(task.layers, task.params, shapes, strict=False):
         built += _nnx(spec, layer_params, stage_shape, spyx)
-    graph, weights = nnx.split(spyx.nn.Sequential(*built[:-1]), nnx.Param)  # no unit behind the last layer
+    graph, weights = nnx.split(spyx.nn.Sequential(*built[:-1]), nnx.Param)  # no unit after the last layer
     adam = optax.adam(1e-3)
     state = {"weights": weights, "adam": adam.init(weights)}
     inputs, labels = jnp.asarray(task.inputs), jnp.asarray(task.labels)
@@ -149,7 +149,7 @@ def update(adam: optax.GradientTransformation, value_and_grad: Callable) -> Call
 
 
 def _nnx(spec: layer.Layer, layer_params: dict[str, Any], shape: tuple[int, ...], spyx: Any) -> list:
-    """A layer of ours in flax, with a unit behind it if it has weights."""
+    """A layer of ours in flax, with a unit after it if it has weights."""
     from flax import nnx
 
     if isinstance(spec, layer.Flatten):

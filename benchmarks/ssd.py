@@ -1,11 +1,11 @@
-"""The SSD simulator beside its oracles: a heap event simulation, MQSim's stored figures, closed forms; and its speed.
+"""The SSD simulator and its oracles: a heap event simulation, MQSim's stored figures, closed forms; and its speed.
 
     python benchmarks/ssd.py --output=benchmarks/results/ssd.md
 
     identity       random devices and loads against the event simulation of the tests, to the nanosecond
-    mqsim          latencies and throughput beside MQSim's
+    mqsim          latencies and throughput compared with MQSim's
     laws           unloaded latencies, saturation, M/D/1, Little
-    amplification  write amplification beside the Lambert-W law
+    amplification  write amplification compared with the Lambert-W law
     traces         MQSim's two traces
     speed          requests a second, compile apart
     sweep          many designs under one load
@@ -236,8 +236,8 @@ def speed() -> Iterator[Row]:
                 row[name] = designs * len(load) / timed.seconds / 1e6
                 row[f"{name}, a CPU second"] = designs * len(load) / timed.cpu / 1e6
                 row["s compiling"] = timed.compiling
-            judged = {f"back end, goal {goal:g}": at_least(row["back end"], goal)} if goal else {}
-            yield Row(row, judged)
+            row_goals = {f"back end, goal {goal:g}": at_least(row["back end"], goal)} if goal else {}
+            yield Row(row, row_goals)
     yield _full()
 
 
@@ -257,7 +257,7 @@ def _full() -> Row:
     rate = len(load) / timed.seconds / 1e6
     row = {"what": "full, 1 design", "back end": "", "back end, a CPU second": "", "s compiling": timed.compiling}
     row |= {"all": rate, "all, a CPU second": len(load) / timed.cpu / 1e6}
-    return Row(row, {"full, goal .25": at_least(rate, 0.25), "wanted: 1": at_least(rate, 1.0)})
+    return Row(row, {"full, goal .25": at_least(rate, 0.25), "goal: 1": at_least(rate, 1.0)})
 
 
 class Timed(NamedTuple):
@@ -313,7 +313,7 @@ PARTS = {
 
 
 def main(argv: list[str]) -> None:
-    tables.run(PARTS, "The SSD simulator beside its oracles", CHOSEN.value, OUTPUT.value)
+    tables.run(PARTS, "The SSD simulator and its oracles", CHOSEN.value, OUTPUT.value)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Markdown tables whose rows are printed as they come, with goals judged from their numbers, a section a part."""
+"""Markdown tables whose rows are printed as they come, with goals evaluated from their numbers, a section a part."""
 
 import os
 import platform
@@ -20,7 +20,7 @@ class Part(NamedTuple):
 
     title: str
     rows: Callable[[], Iterable["Row"]]
-    packages: tuple[str, ...] = ()  # whose versions count, beside jax
+    packages: tuple[str, ...] = ()  # whose versions count, in addition to jax
 
 
 class Row(NamedTuple):
@@ -55,12 +55,12 @@ def grow(rows: Iterable[Row]) -> tuple[str, str]:
         print("\n".join(new if done else lines), flush=True)
         done.append(row)
     names = list(dict.fromkeys(name for row in done for name in row.goals))
-    judged = [
+    goal_rows = [
         _line([next(iter(row.cells.values())), *(row.goals.get(name, "") for name in names)])
         for row in done
         if row.goals
     ]
-    goals = "\n".join(_head(["goal", *names]) + judged) if names else ""
+    goals = "\n".join(_head(["goal", *names]) + goal_rows) if names else ""
     print(f"\n{goals}\n" if goals else "", flush=True)
     return "\n".join(lines), goals
 
@@ -96,8 +96,8 @@ def run(
       title: of the file.
       chosen: names; none for all.
       path: of a Markdown file whose other sections stay as they are, or None.
-      sides: what is said of the machine beyond its cores and load.
-      notes: what docstrings of parts name in braces, beside the flags.
+      sides: a text about the machine beyond its cores and load.
+      notes: values for names in braces in the docstrings of parts, in addition to the flags.
 
     Raises:
       app.UsageError: for a part that is not there.

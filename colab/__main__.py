@@ -1,4 +1,4 @@
-"""Makes the notebooks from the scripts beside them: `python -m colab`, after any change of a script.
+"""Makes the notebooks from the scripts next to them: `python -m colab`, after any change of a script.
 
 Cells get their ids by number, so that a notebook changes only where its script does. Where the repository lies stands
 in pyproject.toml, `[tool.sextant]`, and comes from there into scripts, notebooks and the README.

@@ -159,7 +159,7 @@ for path in outcome.sections[0].figures:
     display(Image(path, width=720))
 
 # %% [markdown]
-# The column beside `measured` is what this project found over other seeds, with its spread. From here:
+# The column next to `measured` holds the numbers of this project over other seeds, with its spread. From here:
 #
 # - the other notebooks: `causal`, `spiking`, `robust_search`, `storage`;
 # - `!python launch.py --list` names all experiments, `!python launch.py` runs the tour;

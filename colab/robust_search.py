@@ -162,8 +162,8 @@ right = classifiers["standard"](test_images).argmax(-1) == test.labels
 fooled = np.flatnonzero(~evaluations["standard"].robust & right)[:10]
 figure, axes = plt.subplots(2, 10, figsize=(10, 2.3), layout="constrained")
 for row, shown in zip(axes, (test_images, evaluations["standard"].images), strict=True):
-    said = classifiers["standard"](shown[fooled]).argmax(-1)
-    for axis, image, label in zip(row, shown[fooled], said, strict=True):
+    predictions = classifiers["standard"](shown[fooled]).argmax(-1)
+    for axis, image, label in zip(row, shown[fooled], predictions, strict=True):
         axis.imshow(image[..., 0], cmap="gray_r", vmin=0, vmax=1)
         axis.set_title(int(label), fontsize=10)
         axis.set_axis_off()

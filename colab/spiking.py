@@ -162,6 +162,6 @@ plt.show()
 
 # %% [markdown]
 # The weights are shared and the training is short, so that accuracies are low: in the full experiment the result is
-# trained from scratch and judged on test images (`python launch.py --config=experiments/autosnn.py`, 3,125 networks). A
-# converted or trained network leaves as a NIR file for other programs (`snn.to_nir`), and recordings of event cameras
-# come in by `data.read_events`.
+# trained from scratch and evaluated on test images (`python launch.py --config=experiments/autosnn.py`, 3,125
+# networks). A converted or trained network leaves as a NIR file for other programs (`snn.to_nir`), and recordings of
+# event cameras come in by `data.read_events`.

@@ -167,8 +167,8 @@ plt.show()
 # Synchronous SGD always meets at every step and is the same on both sides. Downpour pushes sums of eight gradients from
 # eight workers, which is too long a step for these rates; elastic averaging draws the workers together instead. These
 # are single runs of a tiny problem: what differs by a point or two here says nothing. `experiments/isp_ml.py` runs
-# several seeds and a wider grid on MNIST, beside a host with a page cache; there rare exchange ruins Downpour and
-# costs elastic averaging far less.
+# several seeds and a wider grid on MNIST, compared with a host with a page cache; there rare exchange ruins Downpour
+# and costs elastic averaging far less.
 #
 # The device is a pytree all the way: try `ssd.presets.enterprise_tlc()`, writes (`read_ratio=0.7`), or a recorded trace
 # (`ssd.load.read_trace`).

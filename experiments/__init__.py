@@ -1,1 +1,1 @@
-"""Studies: what to run, with which data, and what it shows. `python launch.py --list` names them."""
+"""Experiments: programs, data and claims of a run, one experiment a file. `python launch.py --list` names them."""

@@ -39,7 +39,7 @@ from experiments.parts.shared.rows import single_rows
 from experiments.parts.shared.settings import dataset_folder, require_effect, require_files
 from framework import runs
 from framework.attacks import adversarial_training, score
-from framework.core import keys
+from framework.core import checks, keys
 from framework.core.devices import TOGETHER
 from framework.models import training
 from framework.nas import advrush, darts
@@ -166,17 +166,14 @@ def check(config: ConfigDict) -> None:
     unknown = [name for name in config.attacks if name not in attack_evaluation.ATTACKS]
     if unknown or not config.attacks:
         raise ValueError(f"attacks must be some of {', '.join(attack_evaluation.ATTACKS)}, got {list(config.attacks)}")
-    if config.compile not in proxies.COMPILE:
-        raise ValueError(f"compile must be one of {', '.join(proxies.COMPILE)}, got {config.compile!r}")
+    checks.one_of("compile", config.compile, proxies.COMPILE)
     if not config.search.warmup < config.search.epochs:
         got = f"{config.search.warmup} of {config.search.epochs}"
         raise ValueError(f"search.warmup must end before search.epochs do, or AdvRush's search is DARTS's; got {got}")
-    if config.training.kind not in TRAININGS:
-        raise ValueError(f"training.kind must be one of {', '.join(TRAININGS)}, got {config.training.kind!r}")
+    checks.one_of("training.kind", config.training.kind, TRAININGS)
     for name in ("epsilon", "training.epsilon", "training.step_size"):
         value = config[name] if "." not in name else config.training[name.partition(".")[2]]
-        if not value > 0:
-            raise ValueError(f"{name} must be above 0, got {value}")
+        checks.positive(name, value)
 
 
 def sets(config: ConfigDict) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:

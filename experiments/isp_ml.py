@@ -34,7 +34,7 @@ from experiments.parts.shared.intervals import ENOUGH, mark_comparisons, standar
 from experiments.parts.shared.presets import build_config, count_seeds
 from experiments.parts.shared.settings import dataset_folder, require_effect
 from framework import runs, ssd
-from framework.core import keys
+from framework.core import checks, keys
 from framework.core.precision import x64
 from framework.ssd.isp import controllers, in_host
 
@@ -177,8 +177,7 @@ NOTE = (
 def _select(config: ConfigDict) -> tuple[tuple[str, ...], tuple[int, ...]]:
     names = tuple(config.studied) if config.rule is None else (config.rule,)
     for name in names:
-        if name not in training.RULES:
-            raise ValueError(f"rule must be one of {', '.join(training.RULES)}, got {name!r}")
+        checks.one_of("rule", name, training.RULES)
     counts = tuple(config.ssd.studied) if config.ssd.channels is None else (config.ssd.channels,)
     if not names or not counts:
         raise ValueError(f"studied and ssd.studied must name at least 1 rule and 1 number, got {names} and {counts}")
@@ -209,8 +208,7 @@ def _check(config: ConfigDict) -> None:
     if min(config.epochs, config.looks, config.data.amplify) < 1:
         counts = f"{config.epochs}, {config.looks} and {config.data.amplify}"
         raise ValueError(f"epochs, looks and data.amplify must be at least 1, got {counts}")
-    if config.host.policy not in in_host.POLICIES:
-        raise ValueError(f"host.policy must be one of {', '.join(in_host.POLICIES)}, got {config.host.policy!r}")
+    checks.one_of("host.policy", config.host.policy, in_host.POLICIES)
     if config.host.passes < 2:
         raise ValueError(f"host.passes must be at least 2, since the first fills the memory, got {config.host.passes}")
     if not config.host.gflops > 0 or not config.host.data_gb >= 0.01 or config.host.queue_depth < 1:

@@ -33,7 +33,7 @@ from experiments.parts.shared.intervals import mark_comparisons
 from experiments.parts.shared.presets import build_config
 from experiments.parts.shared.settings import dataset_folder, require_effect, require_files
 from framework import data, runs, selection
-from framework.core import keys
+from framework.core import checks, keys
 from framework.nas import darts, nasbench201
 from framework.selection import Traits, histogram
 
@@ -134,8 +134,7 @@ def main(config: ConfigDict, run: runs.Run) -> dict[str, Any]:
 
 def _check(config: ConfigDict) -> None:
     proxies.check(config.proxy)
-    if config.compile not in proxies.COMPILE:
-        raise ValueError(f"compile must be one of {', '.join(proxies.COMPILE)}, got {config.compile!r}")
+    checks.one_of("compile", config.compile, proxies.COMPILE)
     if unknown := set(config.search.rules) - set(selection.METHODS):
         raise ValueError(f"search.rules: {sorted(unknown)[0]!r} is none of {', '.join(selection.METHODS)}")
     if "random" not in config.search.rules:

@@ -36,6 +36,7 @@ BEGUN = 0.5  # seconds of processors after which Python itself has begun
 # Every phase of each study, in the smallest size that keeps the paths of the code.
 SMALL = {
     "causal_prior": ("bootstrap=10", "seeds=3"),
+    "causal_table": ("bootstrap=5",),
     "causal_answers": ("data.systems=('pendulum','heat_flow')", "seeds=3"),
     "burst_coding": ("pairs=('real-rate','phase-burst')", "trained.steps=(2,)", "training.epochs=5"),
     "autosnn": ("search.lambdas=(-0.08,)", "training.epochs=4", "retrain.epochs=4"),

@@ -142,6 +142,7 @@ def test_experiments_are_listed_a_line_each(launch):
         "burst_coding",
         "causal_answers",
         "causal_prior",
+        "causal_table",
         "isp_ml",
         "proxy_data",
         "ssd_trace",

@@ -15,7 +15,7 @@ from framework.runs.reporting import report
 
 
 @pytest.mark.long
-def test_the_smoke_study_searches_trains_and_attacks(experiment, launch, stays, tmp_path):
+def test_smoke_searches_trains_and_attacks(experiment, launch, stays, tmp_path):
     code, output, errors = launch(experiment, "--workdir=run")
     assert code == 0, errors
     run = tmp_path / "run"
@@ -69,7 +69,7 @@ def test_a_proxy_of_a_tenth_takes_a_tenth_of_the_steps(experiment, launch, tmp_p
         ("data.side", 6, "multiples of 4"),
         ("attacks", ("cw",), "attacks must be some of fgsm, pgd-20"),
         ("training.kind", "free", "training.kind must be one of adversarial, trades, standard"),
-        ("epsilon", 0.0, "epsilon must be above 0, got 0.0"),
+        ("epsilon", 0.0, "epsilon must be above 0 and finite, got 0.0"),
         ("compile", "slow", "compile must be one of fast, well"),
         ("seeds", 0, "seeds must be"),
         ("search.order", 3, "order must be 1 or 2, got 3"),
@@ -107,7 +107,7 @@ def test_the_difference_of_too_few_seeds_has_no_interval(seeds, words):
     assert "gain" not in numbers
     assert "gain_interval" not in numbers
     shown = report.Section("s", "", report.scalars(numbers), {}, (), no_interval=numbers["no_interval"])
-    few = {name: said for name, *_, said in report.rows(shown)}
+    few = {name: words for name, *_, words in report.rows(shown)}
     assert few.pop("seeds") == ""
     assert set(few.values()) == {words}
 
@@ -123,10 +123,10 @@ def test_the_caption_names_the_training_and_the_error_bars(figure_of):
     run, caption = figure_of
     figures = _advrush_figures
     figures.draw_robustness(run, numbers_over(1)[1], "standard")
-    said = "Accuracy of the networks found, after {} training, clean and under attack."
-    assert caption("robustness") == said.format("standard") + " One seed, no interval."
+    text = "Accuracy of the networks found, after {} training, clean and under attack."
+    assert caption("robustness") == text.format("standard") + " One seed, no interval."
     figures.draw_robustness(run, numbers_over(3)[1], "trades")
-    assert caption("robustness") == said.format("TRADES") + " Means over 3 seeds, bars: standard errors."
+    assert caption("robustness") == text.format("TRADES") + " Means over 3 seeds, bars: standard errors."
 
 
 def test_the_first_images_are_taken_as_small_as_asked():

@@ -19,7 +19,7 @@ def small(**settings):
 
 
 @pytest.mark.long
-def test_the_smoke_study_shows_the_claim_and_is_not_run_twice(experiment, launch, stays, tmp_path):
+def test_smoke_shows_the_claim_and_is_not_run_twice(experiment, launch, stays, tmp_path):
     code, _, errors = launch(experiment, "--workdir=run")
     assert code == 0, errors
     run = tmp_path / "run"
@@ -109,8 +109,8 @@ def test_the_paper_preset_takes_two_real_steps():
     for _ in range(2):
         gradient, new_params = jax.grad(loss, has_aux=True)(params)
         params = jax.tree.map(lambda p, g: p - 1e-3 * g, new_params, gradient)
-    before, behind = coding.pair("phase-burst")
-    spiking = snn.convert(layers, params, images, input_code=before, hidden_code=behind)
+    input_code, hidden_code = coding.pair("phase-burst")
+    spiking = snn.convert(layers, params, images, input_code=input_code, hidden_code=hidden_code)
     outputs = snn.run(spiking, images, 2)
     assert outputs.spikes.shape == (2, 2, 15)
     assert np.isfinite(outputs.logits).all()

@@ -39,13 +39,13 @@ def change(path, rows):
     path.write_text(json.dumps(content))
 
 
-def judged(config):
+def score(config):
     subjects = [causal_answers._subject(config, system) for system in causal_answers._systems(config)]
     return scores.numbers(subjects, causal_answers._samples(subjects))
 
 
 @pytest.mark.long
-def test_the_smoke_study_shows_the_claim_and_is_not_run_twice(experiment, launch, stays, tmp_path):
+def test_smoke_shows_the_claim_and_is_not_run_twice(experiment, launch, stays, tmp_path):
     code, _, errors = launch(experiment, "--workdir=run")
     assert code == 0, errors
     run = tmp_path / "run"
@@ -72,17 +72,17 @@ def test_the_smoke_study_shows_the_claim_and_is_not_run_twice(experiment, launch
 
 
 @pytest.mark.parametrize("sample", range(5))
-def test_the_judgement_of_a_wording_is_that_of_a_plain_count(sample):
-    numbers = judged(small())["by_wording"][sample]
+def test_scores_of_a_wording_equal_a_plain_count(sample):
+    numbers = score(small())["by_wording"][sample]
     assert numbers["sample"] == sample
     truth = {("length", "period"), ("gravity", "period")}
     # in the permuted file each column is called by the name of the next
     renamed = dict(zip(("gravity", "mass", "period", "length"), ("length", "gravity", "mass", "period"), strict=True))
     for variant, column in (("real", lambda name: name), ("permuted", renamed.get)):
         rows = json.loads(recorded("pendulum" if variant == "real" else "pendulum__permuted").read_text())["answers"]
-        said = [row for row in rows if row["sample"] == sample]
-        claims = {(column(r["a"]), column(r["b"])) for r in said if r["answer"] == "a->b"}
-        claims |= {(column(r["b"]), column(r["a"])) for r in said if r["answer"] == "b->a"}
+        wording_rows = [row for row in rows if row["sample"] == sample]
+        claims = {(column(r["a"]), column(r["b"])) for r in wording_rows if r["answer"] == "a->b"}
+        claims |= {(column(r["b"]), column(r["a"])) for r in wording_rows if r["answer"] == "b->a"}
         right = len(claims & truth)
         assert numbers["claims"][variant] == len(claims)
         assert numbers["precision"][variant] == pytest.approx(right / len(claims))
@@ -92,7 +92,7 @@ def test_the_judgement_of_a_wording_is_that_of_a_plain_count(sample):
 
 def test_without_unknown_the_model_denies_edges_of_hidden_names():
     """And the vote without "unknown" takes that for certainty."""
-    numbers = judged(causal_answers.get_config("default"))
+    numbers = score(causal_answers.get_config("default"))
     assert [row["unknown"]["anonymous"] for row in numbers["by_wording"]] == [1, 1, 1, 1, 0]
     assert numbers["answers"]["confidence"]["anonymous"] == 0
     assert numbers["committed"]["confidence"]["anonymous"] == 1
@@ -100,20 +100,20 @@ def test_without_unknown_the_model_denies_edges_of_hidden_names():
 
 
 def test_the_precision_of_no_claim_is_left_out(answer_files):
-    numbers = judged(small(**{"answers.dir": str(answer_files)}))["answers"]
+    numbers = score(small(**{"answers.dir": str(answer_files)}))["answers"]
     assert numbers["precision"]["anonymous"] is None
     assert numbers["f1"]["anonymous"] == numbers["recall"]["anonymous"] == 0
     assert scores.mean([None, 0.5, 1.0]) == 0.75
 
 
 def test_your_own_answers_replace_the_packaged_ones(answer_files):
-    assert judged(small(**{"answers.dir": str(answer_files)})) == judged(small())
+    assert score(small(**{"answers.dir": str(answer_files)})) == score(small())
     turned = {"a->b": "b->a", "b->a": "a->b"}
     change(
         answer_files / "pendulum.json",
         lambda rows: [r | {"answer": turned.get(r["answer"], r["answer"])} for r in rows],
     )
-    assert judged(small(**{"answers.dir": str(answer_files)}))["answers"]["f1"]["real"] == 0
+    assert score(small(**{"answers.dir": str(answer_files)}))["answers"]["f1"]["real"] == 0
 
 
 def test_files_of_different_samples_are_refused(answer_files, tmp_path):
@@ -230,7 +230,7 @@ def test_the_paper_preset_takes_two_real_steps():
 
 
 @pytest.mark.long
-def test_the_default_study_meets_its_expected_numbers(tmp_path):
+def test_the_default_preset_meets_its_expected_numbers(tmp_path):
     outcome = runs.execute(causal_answers, causal_answers.get_config("default"), tmp_path)
     for name, (value, spread) in causal_answers.EXPECTED["default"].items():
         kind, which, variant = name.split(".")

@@ -28,9 +28,9 @@ def written(tmp_path):
 
 
 def test_a_table_comes_with_warnings_that_name_its_file(written):
-    table, doubts = assumptions.read_table(str(written(WALKS)), causal.Config())
+    table, messages = assumptions.read_table(str(written(WALKS)), causal.Config())
     assert table.names == ("x", "y", "z")
-    assert [doubt.startswith("table.csv: the rows are not in random order") for doubt in doubts] == [True]
+    assert [message.startswith("table.csv: the rows are not in random order") for message in messages] == [True]
     assert assumptions.read_table(str(written(ROWS)), causal.Config())[1] == []
 
 
@@ -49,8 +49,8 @@ def test_warnings_are_issued_and_noted():
     assert assumptions.compose_note("", []) == ""
 
 
-def odd(doubts, fails):
-    with assumptions.record_warnings(doubts):
+def warn_oddly(messages, fails):
+    with assumptions.record_warnings(messages):
         warnings.warn("odd", UserWarning, stacklevel=1)
         if fails:
             raise LookupError
@@ -58,10 +58,10 @@ def odd(doubts, fails):
 
 @pytest.mark.parametrize("fails", [False, True])
 def test_recorded_warnings_are_issued_again_after_any_end(fails):
-    doubts = []
+    messages = []
     with pytest.warns(UserWarning, match="odd") as caught, contextlib.suppress(LookupError):
-        odd(doubts, fails)
-    assert doubts == [str(warning.message) for warning in caught] == ["odd"]
+        warn_oddly(messages, fails)
+    assert messages == [str(warning.message) for warning in caught] == ["odd"]
 
 
 def network(tmp_path, text):
@@ -70,8 +70,8 @@ def network(tmp_path, text):
 
 
 def test_a_warning_names_variables_of_many_states(tmp_path):
-    (doubt,) = assumptions.network_warnings(network(tmp_path, RAIN))
-    assert doubt.startswith("1 of 2 variables of the network have more than two states (rain): ")
+    (message,) = assumptions.network_warnings(network(tmp_path, RAIN))
+    assert message.startswith("1 of 2 variables of the network have more than two states (rain): ")
     two = RAIN.replace("[ 3 ] { none, some, much }", "[ 2 ] { none, much }").replace("0.5, 0.3, 0.2", "0.5, 0.5")
     assert assumptions.network_warnings(network(tmp_path, two.replace("(some) 0.3, 0.7; ", ""))) == []
     assert isinstance(assumptions.network_warnings(network(tmp_path, WET)), list)
@@ -80,7 +80,7 @@ def test_a_warning_names_variables_of_many_states(tmp_path):
 def answers(tmp_path, *rows):
     path = tmp_path / "answers.json"
     listed = [
-        {"sample": i, "a": "x", "b": "y", "answer": said, "unreadable": bad} for i, (said, bad) in enumerate(rows)
+        {"sample": i, "a": "x", "b": "y", "answer": answer, "unreadable": bad} for i, (answer, bad) in enumerate(rows)
     ]
     path.write_text(json.dumps({"domain": "d", "variables": ["x", "y", "z"], "answers": listed}))
     return causal.read_answers(path), path
@@ -96,7 +96,7 @@ def answers(tmp_path, *rows):
     ],
 )
 def test_unreadable_replies_and_empty_priors_are_warned_of(tmp_path, rows, counts, what):
-    said, path = answers(tmp_path, *rows)
+    recorded, path = answers(tmp_path, *rows)
     assert assumptions.count_unreadable(path) == counts
-    doubts = assumptions.answer_warnings(said, path)
-    assert [doubt.startswith(begin) for doubt, begin in zip(doubts, what, strict=True)] == [True] * len(what)
+    messages = assumptions.answer_warnings(recorded, path)
+    assert [message.startswith(begin) for message, begin in zip(messages, what, strict=True)] == [True] * len(what)

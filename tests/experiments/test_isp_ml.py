@@ -112,7 +112,7 @@ def test_images_that_do_not_fit_a_page_are_refused_at_once():
 
 
 @pytest.mark.slow
-def test_what_does_not_reach_the_target_or_diverges_is_said(tmp_path):
+def test_runs_that_miss_the_target_or_diverge_are_reported(tmp_path):
     config = small(rule="downpour", period=2, seeds=2, rates=(0.1, 1e38), target=0.97)
     outcome = runs.execute(isp_ml, config, tmp_path / "run")
     note = outcome.result["note"]

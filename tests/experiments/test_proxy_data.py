@@ -77,7 +77,7 @@ def test_the_paper_preset_takes_two_real_steps(run):
 
 
 @pytest.mark.parametrize(
-    ("part", "change", "said"),
+    ("part", "change", "reason"),
     [
         ("proxy", {"fraction": 0.0}, r"proxy\.fraction must lie in \(0, 1\]"),
         ("proxy", {"rule": "P4"}, r"proxy\.rule must be one of random, P1"),
@@ -94,10 +94,10 @@ def test_the_paper_preset_takes_two_real_steps(run):
         ("search", {"retrain_epochs": 0}, r"search\.retrain_epochs must be at least 1, got 0"),
     ],
 )
-def test_bad_settings_are_refused_before_any_training(part, change, said):
+def test_bad_settings_are_refused_before_any_training(part, change, reason):
     config = proxy_data.get_config("smoke")
     config[part].update(change)
-    with pytest.raises(ValueError, match=said):
+    with pytest.raises(ValueError, match=reason):
         proxy_data._check(config)
 
 

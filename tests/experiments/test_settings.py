@@ -91,9 +91,9 @@ UNUSED = [
 ]
 
 
-@pytest.mark.parametrize(("experiment", "changes", "said"), UNUSED)
-def test_what_nothing_would_read_is_refused(experiment, changes, said):
-    with pytest.raises(ValueError, match=said):
+@pytest.mark.parametrize(("experiment", "changes", "reason"), UNUSED)
+def test_settings_without_effect_are_refused(experiment, changes, reason):
+    with pytest.raises(ValueError, match=reason):
         experiment.check_settings(changed(experiment, **changes))
 
 
@@ -110,7 +110,7 @@ USED = [
 
 
 @pytest.mark.parametrize(("experiment", "changes"), USED)
-def test_what_is_read_may_be_changed(experiment, changes):
+def test_settings_with_effect_may_be_changed(experiment, changes):
     experiment.check_settings(changed(experiment, **changes))
 
 
@@ -118,7 +118,7 @@ def test_what_is_read_may_be_changed(experiment, changes):
 @pytest.mark.parametrize(
     "experiment", [advrush, autosnn, burst_coding, causal_answers, causal_prior, causal_table, isp_ml, ssd_trace]
 )
-def test_every_preset_is_as_it_should_be(experiment, preset):
+def test_every_preset_passes_its_own_checks(experiment, preset):
     experiment.check_settings(experiment.get_config(preset))
 
 

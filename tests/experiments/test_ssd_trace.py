@@ -22,7 +22,7 @@ def small(**settings):
 
 
 @pytest.mark.long
-def test_the_smoke_study_shows_the_claim_and_is_not_run_twice(experiment, launch, stays, tmp_path):
+def test_smoke_shows_the_claim_and_is_not_run_twice(experiment, launch, stays, tmp_path):
     code, _, errors = launch(experiment, "--workdir=run", "--config.requests_csv=true")
     assert code == 0, errors
     run = tmp_path / "run"
@@ -136,14 +136,14 @@ def test_a_trace_that_is_given_is_served_by_the_smoke_too(tmp_path):
     assert outcome.result["reads"]["requests"] == outcome.result["writes"]["requests"] == 1500
     assert outcome.result["overloaded"] == 1
     shown, page = runs.summary(outcome), (tmp_path / "run" / "report.html").read_text()
-    for said in (
+    for text in (
         "The load is a.gz, at its own times",
         "1 requests without data, such as flushes, were passed over",
         "an open load beyond capacity",
         "ideal mapping: no garbage collection",
     ):
-        assert said in shown
-        assert said in page
+        assert text in shown
+        assert text in page
 
 
 @pytest.mark.slow
@@ -153,9 +153,9 @@ def test_a_closed_replay_keeps_the_number_of_requests_in_flight(tmp_path):
     settings = {"load.trace": str(tmp_path / "a.trace"), "load.replay": "closed", "load.queue_depth": 1}
     outcome = runs.execute(ssd_trace, small(**settings, **{"load.requests": 30}), tmp_path / "run")
     assert outcome.result["mean_us"] == pytest.approx(102.392)
-    for said in ("with 1 requests in flight", "Only its first 30 requests", "Warning: .*30 requests within 29 ns"):
-        assert re.search(said, runs.summary(outcome))
-        assert re.search(said, (tmp_path / "run" / "report.html").read_text())
+    for text in ("with 1 requests in flight", "Only its first 30 requests", "Warning: .*30 requests within 29 ns"):
+        assert re.search(text, runs.summary(outcome))
+        assert re.search(text, (tmp_path / "run" / "report.html").read_text())
 
 
 @pytest.mark.slow
@@ -166,7 +166,7 @@ def test_a_closed_replay_keeps_the_number_of_requests_in_flight(tmp_path):
         ({}, "8,0 1 1 0.0 697 Q D 64 + 16 [x]"),
     ],
 )
-def test_a_load_of_which_nothing_reaches_flash_is_told(tmp_path, settings, line):
+def test_a_load_that_never_reaches_flash_is_reported(tmp_path, settings, line):
     (tmp_path / "a.txt").write_text(line)
     trace = {"load.trace": str(tmp_path / "a.txt"), "load.format": "blkparse", "requests_csv": True}
     outcome = runs.execute(ssd_trace, small(**settings, **trace), tmp_path / "run")
@@ -187,7 +187,7 @@ def test_a_bad_trace_is_one_line_on_the_terminal(experiment, refused, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_trace_past_the_end_is_wrapped_and_that_is_said(tmp_path):
+def test_a_trace_past_the_end_is_wrapped_and_reported(tmp_path):
     (tmp_path / "a.trace").write_text("1 0 0 8 1\n2000 0 99999999 8 1\n")
     config = small(**{"load.kind": "trace", "load.trace": str(tmp_path / "a.trace"), "load.requests": 0})
     with pytest.raises(ValueError, match="line 2: the request ends at byte"):

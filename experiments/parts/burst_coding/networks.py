@@ -12,7 +12,7 @@ from ml_collections import ConfigDict
 
 from experiments.parts.shared.rows import batch_rows, single_rows
 from framework import data, runs, snn
-from framework.core import devices, keys
+from framework.core import checks, devices, keys
 from framework.core.devices import TOGETHER, Split
 from framework.models import training
 from framework.snn import architectures
@@ -62,18 +62,15 @@ def sets(config: ConfigDict) -> Sets:
 
 
 def layers_of(config: ConfigDict, classes: int) -> tuple[Layer, ...]:
-    if config.network not in NETWORKS:
-        raise ValueError(f"network must be one of {', '.join(NETWORKS)}, got {config.network!r}")
+    checks.one_of("network", config.network, NETWORKS)
     return NETWORKS[config.network](classes)
 
 
 def check(config: ConfigDict, image_sets: Sets) -> None:
     """Refuses what would fail only after the first training."""
     scales = tuple(name for name in normalization.SCALES if name != "ceiling")
-    if config.scale not in scales:
-        raise ValueError(f"scale must be one of {', '.join(scales)}, got {config.scale!r}")
-    if not 0 < config.percentile <= 100:
-        raise ValueError(f"percentile must lie in (0, 100], got {config.percentile}")
+    checks.one_of("scale", config.scale, scales)
+    checks.in_interval("percentile", config.percentile, "(0, 100]")
     if min(config.steps, min(config.trained.steps, default=0)) < 1:
         raise ValueError(f"steps must be at least 1 step, got {config.steps} and {config.trained.steps}")
     if min(config.trained.hidden, default=0) < 1:

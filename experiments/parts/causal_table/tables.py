@@ -15,7 +15,7 @@ from framework.causal import graphs
 from framework.causal.prior import elicitation, endpoint
 from framework.causal.prior.answers import recorded
 from framework.causal.synthetic import physics
-from framework.core import keys
+from framework.core import checks, keys
 from framework.core.files import parse_json
 
 FILES = ("data.csv", "data.truth", "prior.answers", "prior.elicit.descriptions", "knowledge")
@@ -76,8 +76,7 @@ def _read_csv(config: ConfigDict, learner: causal.Config) -> tuple[Task, list[st
 
 def draw_example(config: ConfigDict) -> Task:
     """Draws tables of a physics system, one a seed, without a prior."""
-    if config.data.example not in physics.SYSTEMS:
-        raise ValueError(f"data.example must be one of {', '.join(physics.SYSTEMS)}, got {config.data.example!r}")
+    checks.one_of("data.example", config.data.example, physics.SYSTEMS)
     if config.data.samples < 3:
         raise ValueError(f"data.samples must be at least 3 rows, got {config.data.samples}")
     system = physics.SYSTEMS[config.data.example]

@@ -16,7 +16,7 @@ from ml_collections import ConfigDict
 
 from experiments.parts.shared.rows import single_rows
 from framework import data, runs, selection
-from framework.core import keys
+from framework.core import checks, keys
 from framework.core.devices import TOGETHER
 from framework.models import resnet, training
 from framework.selection import Traits, difficulty, dynamics, entropy_file, histogram, uncertainty
@@ -69,8 +69,7 @@ def check(proxy: ConfigDict) -> None:
     """Refuses what would fail only after a training."""
     if not 0 < proxy.fraction <= 1:
         raise ValueError(f"proxy.fraction must lie in (0, 1], 1 for all images; got {proxy.fraction}")
-    if proxy.rule not in selection.METHODS:
-        raise ValueError(f"proxy.rule must be one of {', '.join(selection.METHODS)}; got {proxy.rule!r}")
+    checks.one_of("proxy.rule", proxy.rule, selection.METHODS)
     if min(proxy.base.epochs, proxy.base.batch) < 1:
         raise ValueError(f"proxy.base needs 1 epoch and 1 image a batch, got {proxy.base.epochs}, {proxy.base.batch}")
 

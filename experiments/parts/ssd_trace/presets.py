@@ -9,7 +9,7 @@ from ml_collections import ConfigDict
 
 from experiments.parts.shared.settings import require_effect
 from framework import ssd
-from framework.core import keys
+from framework.core import checks, keys
 from framework.ssd.device import presets
 from framework.ssd.workload import generators
 
@@ -21,8 +21,7 @@ _ERASES = ("erase_us", "erase_uj", "suspend_erase_us", "margin_erase_us")
 
 def design_of(config: ConfigDict) -> ssd.Design:
     """The device, with the fields that the config sets."""
-    if config.device not in presets.NAMES:
-        raise ValueError(f"device must be one of {', '.join(presets.NAMES)}, got {config.device!r}")
+    checks.one_of("device", config.device, presets.NAMES)
     overrides = {name: value for name, value in config.design.items() if value is not None}
     return presets.NAMES[config.device](**overrides)
 
@@ -85,10 +84,8 @@ def check(config: ConfigDict, preset: ConfigDict, design: ssd.Design) -> None:
       ValueError: naming the setting.
     """
     settings, kind = config.load, kind_of(config, preset)
-    if kind not in KINDS:
-        raise ValueError(f"load.kind must be one of {', '.join(KINDS)}, got {kind!r}")
-    if settings.replay not in REPLAYS:
-        raise ValueError(f"load.replay must be one of {', '.join(REPLAYS)}, got {settings.replay!r}")
+    checks.one_of("load.kind", kind, KINDS)
+    checks.one_of("load.replay", settings.replay, REPLAYS)
     if kind == "trace" and not settings.trace:
         raise ValueError("load.kind=trace wants a file: --config.load.trace=FILE")
     if settings.requests < 0 or (settings.requests == 0 and kind != "trace"):
