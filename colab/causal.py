@@ -92,7 +92,7 @@ picture(alone, "from the data alone")
 # edge and a confidence.
 
 # %%
-answers = causal.read_answers(causal.recorded(system.name), names)
+answers = causal.read_answers(causal.answer_file(system.name), names)
 print(answers.wordings[0])
 for (a, b), choice in list(zip(answers.pairs, answers.choices, strict=True))[:5]:
     print(f"{names[a]}, {names[b]}: {causal_answers.CHOICES[choice]}")
@@ -116,7 +116,7 @@ priors = []
 for variant in physics.VARIANTS:
     own = physics.names(system, variant)
     domain = system.name if variant == "real" else f"{system.name}__{variant}"
-    priors.append(causal.vote(causal.read_answers(causal.recorded(domain), own)).align(own))
+    priors.append(causal.vote(causal.read_answers(causal.answer_file(domain), own)).align(own))
 stacked = causal.Knowledge(np.stack([p.edges for p in priors]), np.stack([p.confidence for p in priors]))
 
 

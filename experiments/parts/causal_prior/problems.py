@@ -198,7 +198,7 @@ def _elicited(config: ConfigDict, names: tuple[str, ...], run: runs.Run) -> Path
         "temperature": None if settings.temperature < 0 else settings.temperature,
     }
     source = endpoint.source(**server)
-    left = len(elicitation.remaining(asked, path, source))
+    left = len(elicitation.remaining_questions(asked, path, source))
     if not left:
         elicitation.elicit(asked, lambda prompt: "", path, source=source)  # keeps what can be read by now
         return path

@@ -1,1 +1,1 @@
-"""Tables of other programs in, edges and fitted results out."""
+"""Readers of data frames, edge lists and files of fitted results."""

@@ -1,1 +1,1 @@
-"""How close an estimated graph is to the true one."""
+"""Measures of an estimated graph against the true one."""

@@ -1,1 +1,1 @@
-"""Generated problems: random graphs, structural equations, physics, published discrete networks."""
+"""Synthetic data: random graphs, structural equations, physics systems and discrete Bayesian networks."""

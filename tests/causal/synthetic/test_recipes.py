@@ -29,7 +29,7 @@ def label(recipe):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("recipe", EVERY, ids=label)
-def test_every_recipe_draws_a_dag_and_a_finite_table_of_the_asked_size(recipe):
+def test_every_recipe_samples_a_dag_and_a_finite_table(recipe):
     graph, table = recipes.draw(KEY, recipe, 5, 20)
     assert type(graph) is type(table) is np.ndarray
     assert (graph.shape, graph.dtype) == ((5, 5), bool)
@@ -55,11 +55,11 @@ def test_a_linear_table_is_that_of_its_parts():
 
 
 @pytest.mark.slow
-def test_the_standardised_equations_take_the_weights_of_the_linear_ones():
+def test_iscm_takes_the_weights_of_the_linear_equations():
     with jax.enable_x64(True):
         truth = np.asarray(random_graphs.scale_free(keys.named(KEY, "graph"), 6, 3))
         weights = linear.edge_weights(keys.named(KEY, "weights"), truth)
-        law = noise.scaled(noise.gumbel(), noise.unequal_scales(keys.named(KEY, "scales"), 6))
+        law = noise.rescale(noise.gumbel(), noise.unequal_scales(keys.named(KEY, "scales"), 6))
         by_hand = np.asarray(nonlinear.iscm(keys.named(KEY, "noise"), weights, 30, law))
     graph, table = recipes.draw(KEY, Recipe("sf", 3, "iscm", "gumbel", "unequal"), 6, 30)
     np.testing.assert_array_equal(graph, truth)
