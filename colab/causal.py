@@ -49,7 +49,7 @@ from framework.runs.reporting import figures
 
 system = physics.SYSTEMS["free_fall"]
 names, truth = system.columns, physics.graph(system)
-draw = lambda key: np.asarray(physics.draw(key, system, 200, 0.1))
+draw = lambda key: np.asarray(physics.sample(key, system, 200, 0.1))
 tables = np.stack([draw(key) for key in keys.for_seeds(0, 12)])
 table = tables[3]
 print(*(f"{name:>13}" for name in names))

@@ -101,7 +101,7 @@ SIZES = {
 }
 LEARNED = ("no_prior", "prior", "fixed")  # prior: trusted as far as the data bear it out; fixed: with l_sim = l1
 ARMS = (*LEARNED, "prior_only", "empty")
-_TABLE = jax.jit(physics.draw, static_argnums=(1, 2))
+_TABLE = jax.jit(physics.sample, static_argnums=(1, 2))
 
 
 def get_config(preset: str = "default") -> ConfigDict:

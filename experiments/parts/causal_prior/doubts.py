@@ -24,7 +24,7 @@ def read(path: str, learner: causal.Config) -> tuple[data.Table, list[str]]:
     return table, [f"{Path(path).name}: {warning.message}" for warning in caught]
 
 
-def doubts_of_states(network: bif.Network) -> list[str]:
+def doubts_of_states(network: bif.BayesianNetwork) -> list[str]:
     """What a linear learner makes of a network's states: amounts in the order in which the file lists them."""
     several = [name for name, states in zip(network.names, network.states, strict=True) if len(states) > 2]
     if not several:

@@ -28,7 +28,7 @@ _TOLERANCE = 1e-3  # some files of the repository are rounded
 _LARGEST = 2**26  # bytes of a text; a compressed file of 64 KiB can claim as many
 
 
-class Network(NamedTuple):
+class BayesianNetwork(NamedTuple):
     """A Bayesian network of d discrete variables."""
 
     names: tuple[str, ...]
@@ -46,7 +46,7 @@ class _Block(NamedTuple):
     rows: list[tuple[int, tuple[str, ...], list[str]]]  # line, the parents' states, the numbers
 
 
-def read_network(path: str | os.PathLike) -> Network:
+def read_network(path: str | os.PathLike) -> BayesianNetwork:
     """Reads a BIF file, plain or compressed by gzip.
 
     Understood are `network`, `variable` of `type discrete`, and `probability` with a `table` or with one row for each
@@ -81,7 +81,7 @@ def read_network(path: str | os.PathLike) -> Network:
         raise ValueError(f"{path}, {error}") from None
 
 
-def sample(network: Network, key: Key, samples: int) -> np.ndarray:
+def sample(network: BayesianNetwork, key: Key, samples: int) -> np.ndarray:
     """Independent draws from a network, each variable after its parents.
 
     The numbers are codes: a learner of amounts (`fit` with any of its scores) takes the order of the states in the file
@@ -114,7 +114,7 @@ def sample(network: Network, key: Key, samples: int) -> np.ndarray:
     return values
 
 
-def _network(text: str) -> Network:
+def _network(text: str) -> BayesianNetwork:
     odd = _CONTROL.search(text)
     if odd:
         raise ValueError(f"line {text.count(chr(10), 0, odd.start()) + 1}: not a text file ({odd[0]!r} stands in it)")
@@ -139,7 +139,7 @@ def _network(text: str) -> Network:
         table = _table(blocks[name], levels)
         columns = [index[parent] for parent in blocks[name].parents]
         tables.append(table.transpose(*np.argsort(columns, kind="stable"), len(columns)))
-    return Network(names, tuple(levels.values()), graph, tuple(tables))
+    return BayesianNetwork(names, tuple(levels.values()), graph, tuple(tables))
 
 
 def _statements(text: str) -> Iterator[tuple[int, list[str], str]]:

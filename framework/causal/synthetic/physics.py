@@ -132,8 +132,8 @@ _ALL = (
 SYSTEMS = {system.name: system for system in _ALL}
 
 
-def draw(key: Key, system: System, samples: int, noise: float | jax.Array = 0.0) -> jax.Array:
-    """Draws a table of a system.
+def sample(key: Key, system: System, samples: int, noise: float | jax.Array = 0.0) -> jax.Array:
+    """Samples a table of a system.
 
     Each derived column is f + noise * std(f) * e, with f its formula at its causes as they stand in the table, noise of
     theirs included, std(f) the standard deviation of f over the drawn rows and e standard normal. With `noise` of 0 the

@@ -74,8 +74,8 @@ class Recipe:
             raise ValueError(f"recipe: degree must be a whole number for a scale-free graph (sf), got {degree!r}")
 
 
-def draw(key: Key, recipe: Recipe, nodes: int, samples: int) -> tuple[np.ndarray, np.ndarray]:
-    """Draws a graph and a table from it; in float64 whatever the caller's setting.
+def sample(key: Key, recipe: Recipe, nodes: int, samples: int) -> tuple[np.ndarray, np.ndarray]:
+    """Samples a graph and a table from it; in float64 whatever the caller's setting.
 
     Args:
       key: a typed key.

@@ -177,7 +177,7 @@ def test_a_state_of_probability_zero_is_never_drawn(asia):
 
 
 def test_zeros_at_both_ends_of_a_row_are_never_drawn():
-    sure = bif.Network(("a",), (tuple("pqrs"),), np.zeros((1, 1), bool), (np.array([0, 0.9, 0.1, 0]),))
+    sure = bif.BayesianNetwork(("a",), (tuple("pqrs"),), np.zeros((1, 1), bool), (np.array([0, 0.9, 0.1, 0]),))
     assert set(bif.sample(sure, jax.random.key(0), 5000)[:, 0]) == {1, 2}
 
 

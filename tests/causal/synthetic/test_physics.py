@@ -13,7 +13,7 @@ from framework.causal.synthetic import physics
 KEY = jax.random.key(0)
 NAMES = tuple(physics.SYSTEMS)
 ROWS = 300
-DRAW = jax.jit(physics.draw, static_argnums=(1, 2))
+DRAW = jax.jit(physics.sample, static_argnums=(1, 2))
 GAS_CONSTANT = 6.02214076e23 * 1.380649e-23  # Avogadro's number times Boltzmann's constant, both exact by definition
 
 # the textbook, one expression a derived column
@@ -150,7 +150,7 @@ def test_a_draw_is_the_same_with_and_without_transformations():
     system = physics.SYSTEMS["pendulum"]
     keys, levels = jax.random.split(KEY, 3), jnp.array([0.0, 0.1, 0.5])
     single = [DRAW(key, system, ROWS, level) for key, level in zip(keys, levels, strict=True)]
-    plain = physics.draw(keys[2], system, ROWS, levels[2])
+    plain = physics.sample(keys[2], system, ROWS, levels[2])
     assert plain.shape == (ROWS, 4)
     assert plain.dtype == jnp.float32
     np.testing.assert_allclose(plain, single[2], rtol=1e-4)
@@ -161,7 +161,7 @@ def test_a_draw_is_the_same_with_and_without_transformations():
 @pytest.mark.parametrize("noise", [-0.1, np.nan])
 def test_noise_that_is_none_is_refused(noise):
     with pytest.raises(ValueError, match="noise must be finite and at least 0"):
-        physics.draw(KEY, physics.SYSTEMS["spring"], 5, noise)
+        physics.sample(KEY, physics.SYSTEMS["spring"], 5, noise)
 
 
 def test_another_variant_is_refused():
