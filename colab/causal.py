@@ -49,7 +49,7 @@ from framework.runs.reporting import figures
 
 system = physics.SYSTEMS["free_fall"]
 names, truth = system.columns, physics.graph(system)
-draw = lambda key: np.asarray(physics.draw(key, system, 200, 0.1))
+draw = lambda key: np.asarray(physics.sample(key, system, 200, 0.1))
 tables = np.stack([draw(key) for key in keys.for_seeds(0, 12)])
 table = tables[3]
 print(*(f"{name:>13}" for name in names))
@@ -92,7 +92,7 @@ picture(alone, "from the data alone")
 # edge and a confidence.
 
 # %%
-answers = causal.read_answers(causal.recorded(system.name), names)
+answers = causal.read_answers(causal.answer_file(system.name), names)
 print(answers.wordings[0])
 for (a, b), choice in list(zip(answers.pairs, answers.choices, strict=True))[:5]:
     print(f"{names[a]}, {names[b]}: {causal_answers.CHOICES[choice]}")
@@ -116,7 +116,7 @@ priors = []
 for variant in physics.VARIANTS:
     shown_names = physics.names(system, variant)
     domain = system.name if variant == "real" else f"{system.name}__{variant}"
-    priors.append(causal.vote(causal.read_answers(causal.recorded(domain), shown_names)).align(shown_names))
+    priors.append(causal.vote(causal.read_answers(causal.answer_file(domain), shown_names)).align(shown_names))
 stacked = causal.Knowledge(np.stack([p.edges for p in priors]), np.stack([p.confidence for p in priors]))
 
 

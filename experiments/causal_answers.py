@@ -44,7 +44,7 @@ from framework import causal, runs
 from framework.causal import knowledge
 from framework.causal.discrete import equivalence
 from framework.causal.metrics import graph_distance, sortability
-from framework.causal.prior.answers import recorded
+from framework.causal.prior.answers import answer_file
 from framework.causal.synthetic import physics
 from framework.core import devices, keys
 from framework.core.precision import x64
@@ -101,7 +101,7 @@ PRESETS = {  # seeds: tables of each system
 }
 LEARNED = ("no_prior", "prior", "fixed")  # prior: weighted by the data; fixed: with l_sim = l1
 ARMS = (*LEARNED, "prior_only", "empty")
-_TABLE = jax.jit(physics.draw, static_argnums=(1, 2))
+_TABLE = jax.jit(physics.sample, static_argnums=(1, 2))
 
 
 def get_config(preset: str = "default") -> ConfigDict:
@@ -167,7 +167,7 @@ def _subject(config: ConfigDict, system: physics.System) -> Subject:
     for variant in physics.VARIANTS:
         domain = system.name if variant == "real" else f"{system.name}__{variant}"
         folder = config.answers.dir
-        path = Path(folder) / f"{domain}.json" if folder else recorded(domain)
+        path = Path(folder) / f"{domain}.json" if folder else answer_file(domain)
         answers[variant] = causal.read_answers(path, physics.names(system, variant))
     return Subject(system, physics.graph(system), answers)
 

@@ -33,7 +33,7 @@ def served(requests: int) -> ssd.Report:
 if __name__ == "__main__":
     x, e = np.random.default_rng(0).normal(size=(2, 200))
     print(framework.__file__)
-    print(len(causal.read_answers(causal.recorded("asia")).names))
+    print(len(causal.read_answers(causal.answer_file("asia")).names))
     print(np.argwhere(learned(np.stack([x, x**3 + e], axis=1)).graph).tolist())
     print(served(20).latency.shape, bool((served(20).latency > 0).all()))
 """

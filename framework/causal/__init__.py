@@ -15,7 +15,7 @@ from framework.causal.knowledge import Knowledge
 from framework.causal.learn.objective import dag, objective
 from framework.causal.learn.problems import Problem, memory, problem
 from framework.causal.learner import STATUS, Result, State, finish, fit, init, step
-from framework.causal.prior.answers import Answers, domains, read_answers, recorded, select, vote
+from framework.causal.prior.answers import Answers, answer_file, domains, read_answers, select, vote
 from framework.causal.tuning import Choice, choose
 
 __all__ = [
@@ -31,6 +31,7 @@ __all__ = [
     "Problem",
     "Result",
     "State",
+    "answer_file",
     "bootstrap",
     "choose",
     "dag",
@@ -45,7 +46,6 @@ __all__ = [
     "predict",
     "problem",
     "read_answers",
-    "recorded",
     "save",
     "select",
     "step",

@@ -1,6 +1,6 @@
-"""Tables as other programs hold them (pandas, polars and pyarrow frames, arrays of any kind) as plain numbers.
+"""Conversion of data frames (pandas, polars, pyarrow) and arrays to plain float64 numbers.
 
-A cell that is no number is never turned into one: not the code of a category, not a date, not a text of digits.
+A cell that is not a number is never converted to one: not the code of a category, not a date, not a text of digits.
 """
 
 import decimal
@@ -28,21 +28,24 @@ def is_frame(x: Any) -> bool:
 
 
 def from_frame(frame: Any, names: Sequence[str] | None = None) -> tuple[np.ndarray, Names]:
-    """Reads the values of a frame, `[n, d]` float64, NaN where one is missing, and the names of its columns.
+    """Reads the values and the column names of a data frame.
 
-    Taken are pandas and polars DataFrames, pyarrow Tables and the tables of `framework.data`, with columns of numbers
-    and of truth values (1 and 0), nullable ones included.
+    Accepted are pandas and polars DataFrames, pyarrow Tables and the tables of `framework.data`, with columns of
+    numbers and of truth values (1 and 0), nullable ones included.
 
     Args:
       frame: the frame.
-      names: the columns that are wanted, in this order; by default all of them.
+      names: the columns to read, in this order; by default all.
+
+    Returns:
+      The values, `[n, d]` float64 with NaN for missing cells, and the names of the columns.
 
     Raises:
-      ValueError: if two columns have one name, a wanted one is missing, or columns hold something other than real
+      ValueError: if two columns have one name, a selected one is missing, or columns hold something other than real
         numbers: all of them are named, with what they hold and what to do.
     """
     if _is_named_table(frame):
-        columns = [Column(name, *each) for name, each in zip(frame.names, _plain(frame.values.T), strict=True)]
+        columns = [Column(name, *column) for name, column in zip(frame.names, _plain(frame.values.T), strict=True)]
     else:
         columns = list(_columns(frame))
     labels = [column.name for column in columns]
@@ -51,7 +54,7 @@ def from_frame(frame: Any, names: Sequence[str] | None = None) -> tuple[np.ndarr
     if missing := [name for name in names or () if name not in labels]:
         raise ValueError(f"the rows lack the columns {', '.join(missing)} of the fitted table")
     chosen = columns if names is None else [columns[labels.index(name)] for name in names]
-    values = _in_numbers(chosen, "column {!r} of the table holds something other than numbers")
+    values = _to_floats(chosen, "column {!r} of the table holds something other than numbers")
     return (np.stack(values, axis=1) if values else np.zeros((len(frame), 0))), tuple(column.name for column in chosen)
 
 
@@ -67,20 +70,20 @@ def from_array(x: Any) -> np.ndarray:
     if isinstance(x, dict | set | str) or (hasattr(x, "collect") and not hasattr(x, "__array__")):
         raise ValueError(f"a table is an array [rows, columns] or a DataFrame, got {type(x).__name__}")
     try:
-        found = np.ma.asarray(x) if isinstance(x, np.ma.MaskedArray) else np.asarray(x)
+        array = np.ma.asarray(x) if isinstance(x, np.ma.MaskedArray) else np.asarray(x)
     except ValueError as error:
         raise ValueError(
             f"a table is an array [rows, columns] or a DataFrame, got {type(x).__name__}: {error}"
         ) from None
-    if found.dtype.kind == "O" and found.ndim == 2:
-        filled = np.ma.filled(found, None) if isinstance(found, np.ma.MaskedArray) else found
+    if array.dtype.kind == "O" and array.ndim == 2:
+        filled = np.ma.filled(array, None) if isinstance(array, np.ma.MaskedArray) else array
         columns = [Column(f"column {j}", column, False) for j, column in enumerate(filled.T)]
-        values = _in_numbers(columns, "{} of the table holds something other than numbers")
-        return np.stack(values, axis=1) if values else np.zeros(found.shape)
-    if found.dtype.kind not in "biuf" and not _is_float(found.dtype):
-        raise ValueError(f"a table of real numbers is wanted, got {found.dtype}")
-    numbered = found.astype(np.float64, copy=False)
-    return np.ma.filled(numbered, np.nan) if isinstance(found, np.ma.MaskedArray) else numbered
+        values = _to_floats(columns, "{} of the table holds something other than numbers")
+        return np.stack(values, axis=1) if values else np.zeros(array.shape)
+    if array.dtype.kind not in "biuf" and not _is_float(array.dtype):
+        raise ValueError(f"a table of real numbers is wanted, got {array.dtype}")
+    floats = array.astype(np.float64, copy=False)
+    return np.ma.filled(floats, np.nan) if isinstance(array, np.ma.MaskedArray) else floats
 
 
 def _is_named_table(x: Any) -> bool:
@@ -103,7 +106,7 @@ def _columns(frame: Any) -> Iterator[Column]:
             column = frame.iloc[:, position]
             categorical = str(column.dtype).startswith(("category", "dictionary"))
             plain = getattr(column.dtype, "kind", "O") in "biuf" and not categorical
-            values = column.to_numpy(dtype=np.float64, na_value=np.nan) if plain else _unboxed(column)
+            values = column.to_numpy(dtype=np.float64, na_value=np.nan) if plain else _cell_values(column)
             yield Column(str(name), values, categorical)
     elif hasattr(frame, "get_columns"):  # polars
         for column in frame.get_columns():
@@ -119,25 +122,25 @@ def _columns(frame: Any) -> Iterator[Column]:
         )
 
 
-def _unboxed(column: Any) -> np.ndarray:
-    """What a pandas column of no numbers holds; where its type already says so, without looking at each cell."""
+def _cell_values(column: Any) -> np.ndarray:
+    """The cells of a non-numeric pandas column; a temporal column is recognised by its type alone."""
     kind = getattr(column.dtype, "kind", "O")
     return np.zeros(len(column), f"{kind}8[ns]") if kind in "mM" else column.to_numpy()
 
 
-def _in_numbers(columns: Sequence[Column], wanted: str) -> list[np.ndarray]:
-    """The columns as float64; `wanted` is what an error says about the name of one that is none."""
+def _to_floats(columns: Sequence[Column], message: str) -> list[np.ndarray]:
+    """The columns as float64; `message` is formatted with the name of a column that is not numeric."""
     faults = {column.name: fault for column in columns if (fault := _fault(column))}
     if faults:
         first, *others = faults
         more = "".join(f"; so does {name!r}: {faults[name]}" for name in others[:20])
         more += f"; and {len(others) - 20} others" if len(others) > 20 else ""
-        raise ValueError(f"{wanted.format(first)}: {faults[first]}{more}")
+        raise ValueError(f"{message.format(first)}: {faults[first]}{more}")
     return [_floats(column.values) for column in columns]
 
 
 def _fault(column: Column) -> str:
-    """What a column holds in place of real numbers, and what to do; nothing where it holds them."""
+    """Describes the non-numeric content of a column, with advice; empty if all cells are real numbers."""
     values = column.values
     if column.categorical:
         levels = len(set(values.tolist()))

@@ -7,6 +7,7 @@ import numbers
 from collections.abc import Iterable
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 
 from framework.core.tracing import is_traced
@@ -151,7 +152,7 @@ def _require(name: str, value: Any, holds: Any, wanted: str, verb: str = "be") -
     if is_traced(value):
         return
     array = np.asarray(value)
-    if array.dtype.kind not in "iuf":
+    if not (jnp.issubdtype(array.dtype, jnp.integer) or jnp.issubdtype(array.dtype, jnp.floating)):
         raise ValueError(f"{name} must {verb} {wanted}, got {value!r}")
     wrong = ~np.asarray(holds(array))
     if wrong.any():

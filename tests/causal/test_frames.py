@@ -67,13 +67,13 @@ MAKERS = {
 
 @pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
 def test_a_frame_of_each_program_is_taken_with_its_names(x, make):
-    found = causal.fit(make(x))
-    assert found.names == ("a", "b", "c")
-    np.testing.assert_array_equal(found.weights, causal.fit(x).weights)
+    result = causal.fit(make(x))
+    assert result.names == ("a", "b", "c")
+    np.testing.assert_array_equal(result.weights, causal.fit(x).weights)
 
 
 @pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
-def test_columns_that_are_wanted_come_in_that_order_and_missing_ones_are_named(x, make):
+def test_selected_columns_keep_order_and_missing_are_named(x, make):
     values, names = frames.from_frame(make(x), ("c", "a"))
     assert names == ("c", "a")
     np.testing.assert_array_equal(values, x[:, [2, 0]])
@@ -81,7 +81,7 @@ def test_columns_that_are_wanted_come_in_that_order_and_missing_ones_are_named(x
         frames.from_frame(make(x), ("a", "d", "e"))
 
 
-def test_rows_of_a_frame_are_predicted_by_name_whatever_else_stands_beside_them(x, extra):
+def test_predict_matches_frame_columns_by_name(x, extra):
     result = causal.fit(arrow_table(x))
     frame = extra("pandas").DataFrame(x, columns=list("abc")).assign(when="today")[["when", "c", "a", "b"]]
     np.testing.assert_array_equal(causal.predict(result, frame), causal.predict(result, x))
@@ -113,7 +113,7 @@ def odd_columns(pandas):
     }
 
 
-def test_every_column_without_numbers_is_named_with_what_it_holds(x, extra):
+def test_all_non_numeric_columns_are_named_with_their_content(x, extra):
     pandas = extra("pandas")
     odd = odd_columns(pandas)
     for name, (values, what) in odd.items():
@@ -152,7 +152,7 @@ def test_missing_cells_are_counted_by_column(extra):
         causal.fit(frame)
 
 
-def test_dictionaries_of_pyarrow_and_categories_of_polars_are_no_amounts(x):
+def test_pyarrow_and_polars_categories_are_refused(x):
     import pyarrow
 
     codes = pyarrow.array(GROUPS).dictionary_encode()

@@ -66,6 +66,12 @@ def test_positive_accepts_infinity_only_where_it_is_meant():
         checks.positive("clip", 0, finite=False)
 
 
+def test_half_precision_numbers_are_numbers():
+    checks.positive("x", jnp.bfloat16(1))
+    with pytest.raises(ValueError, match="x must be above 0 and finite, got -1"):
+        checks.positive("x", jnp.asarray([1, -1], jnp.bfloat16))
+
+
 def test_the_first_wrong_entry_is_named():
     with pytest.raises(ValueError, match=r"got -3\.0$"):
         checks.non_negative("dt", [1.0, -3.0, -4.0])

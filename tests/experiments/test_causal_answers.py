@@ -10,7 +10,7 @@ from experiments.parts.causal_answers import scores
 from framework import causal, runs
 from framework.causal import knowledge
 from framework.causal.metrics import graph_distance, sortability
-from framework.causal.prior.answers import recorded
+from framework.causal.prior.answers import answer_file
 from framework.causal.synthetic import physics
 from framework.core import keys
 
@@ -29,7 +29,7 @@ def answer_files(tmp_path):
     folder = tmp_path / "answers"
     folder.mkdir()
     for variant in ("", "__anonymous", "__permuted"):
-        shutil.copy(recorded(f"pendulum{variant}"), folder)
+        shutil.copy(answer_file(f"pendulum{variant}"), folder)
     return folder
 
 
@@ -79,7 +79,7 @@ def test_scores_of_a_wording_equal_a_plain_count(sample):
     # in the permuted file each column is called by the name of the next
     renamed = dict(zip(("gravity", "mass", "period", "length"), ("length", "gravity", "mass", "period"), strict=True))
     for variant, column in (("real", lambda name: name), ("permuted", renamed.get)):
-        rows = json.loads(recorded("pendulum" if variant == "real" else "pendulum__permuted").read_text())["answers"]
+        rows = json.loads(answer_file("pendulum" if variant == "real" else "pendulum__permuted").read_text())["answers"]
         wording_rows = [row for row in rows if row["sample"] == sample]
         claims = {(column(r["a"]), column(r["b"])) for r in wording_rows if r["answer"] == "a->b"}
         claims |= {(column(r["b"]), column(r["a"])) for r in wording_rows if r["answer"] == "b->a"}

@@ -39,7 +39,7 @@ def test_a_network_of_bnlearn_is_sampled_with_its_answers(shared, tmp_path):
     config.update({"seeds": 2, "bootstrap": 1})
     config.data.update({"bif": str(shared("causal", "bif", "asia.bif.gz")), "raw_samples": 0})
     config.data.standardised_samples = 500
-    config.prior.answers = str(answers.recorded("asia"))
+    config.prior.answers = str(answers.answer_file("asia"))
     result = runs.execute(causal_prior, config, tmp_path / "run").result
     assert result["columns"] == 8
     assert result["standardised"]["shd"]["empty"] == 8

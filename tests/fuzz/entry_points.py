@@ -211,7 +211,7 @@ def causal() -> list[Call]:
         Call("noise.unequal_scales", noise.unequal_scales, {"key": KEY, "nodes": 3, "low": 1.0, "high": 2.0}),
         Call(
             "synthetic.draw",
-            lambda key, nodes, samples: recipes.draw(key, recipes.Recipe(), nodes, samples),
+            lambda key, nodes, samples: recipes.sample(key, recipes.Recipe(), nodes, samples),
             {"key": KEY, "nodes": 3, "samples": 5},
         ),
         Call(
@@ -221,7 +221,7 @@ def causal() -> list[Call]:
         ),
         Call(
             "physics.draw",
-            lambda key, samples, noise: physics.draw(key, physics.SYSTEMS["pendulum"], samples, noise),
+            lambda key, samples, noise: physics.sample(key, physics.SYSTEMS["pendulum"], samples, noise),
             {"key": KEY, "samples": 5, "noise": 0.1},
         ),
         Call("sortability.varsortability", sortability.varsortability, {"x": x, "graph": truth}),

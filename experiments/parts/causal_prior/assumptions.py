@@ -35,7 +35,7 @@ def read_table(path: str, learner: causal.Config) -> tuple[data.Table, list[str]
     return table, [f"{Path(path).name}: {warning.message}" for warning in caught]
 
 
-def network_warnings(network: bif.Network) -> list[str]:
+def network_warnings(network: bif.BayesianNetwork) -> list[str]:
     """Warns that a linear learner reads a network's states as amounts, in the order in which the file lists them."""
     several = [name for name, states in zip(network.names, network.states, strict=True) if len(states) > 2]
     if not several:

@@ -71,12 +71,12 @@ def draw_priors(
     return [knowledge.imperfect(keys.named(key, "prior"), truth, precision, recall) for key, truth in pairs]
 
 
-def _draw(config: ConfigDict, network: bif.Network | None, key, nodes: int, samples: int):
+def _draw(config: ConfigDict, network: bif.BayesianNetwork | None, key, nodes: int, samples: int):
     """A true graph and a table."""
     if network:
         return network.graph, bif.sample(network, keys.named(key, "noise"), samples).astype(float)
     recipe = recipes.Recipe(**{name: config.data[name] for name in RECIPE})
-    return recipes.draw(key, recipe, nodes, samples)
+    return recipes.sample(key, recipe, nodes, samples)
 
 
 def make_prior(prior: causal.Knowledge | None, task: Task) -> causal.Knowledge:

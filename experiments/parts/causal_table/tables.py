@@ -13,7 +13,7 @@ from experiments.parts.causal_prior.tasks import Task, add_answers, add_knowledg
 from framework import causal, runs
 from framework.causal import graphs
 from framework.causal.prior import elicitation, endpoint
-from framework.causal.prior.answers import recorded
+from framework.causal.prior.answers import answer_file
 from framework.causal.synthetic import physics
 from framework.core import checks, keys
 from framework.core.files import parse_json
@@ -55,7 +55,7 @@ def read_task(config: ConfigDict, learner: causal.Config, run: runs.Run) -> Task
     task, messages = _read_csv(config, learner) if config.data.csv else (draw_example(config), [])
     answers = prior.answers
     if not (config.data.csv or answers or prior.elicit.model):
-        answers = str(recorded(config.data.example))
+        answers = str(answer_file(config.data.example))
     task = add_warnings(add_knowledge(task, answers, config.knowledge), messages)
     if not prior.elicit.model:
         return task
@@ -83,7 +83,7 @@ def draw_example(config: ConfigDict) -> Task:
     count = 1 if config.seeds is None else config.seeds
     runs.require_memory(8 * len(system.columns) * config.data.samples * count, f"a table of {config.data.samples} rows")
     names = [keys.named(key, system.name) for key in keys.for_seeds(config.seed, count)]
-    tables = [np.asarray(physics.draw(key, system, config.data.samples, 0.1)) for key in names]
+    tables = [np.asarray(physics.sample(key, system, config.data.samples, 0.1)) for key in names]
     seeds = list(range(config.seed, config.seed + count))
     return Task(system.columns, seeds, tables, [physics.graph(system)] * count, [])
 
@@ -121,7 +121,7 @@ def _elicit(config: ConfigDict, names: tuple[str, ...], run: runs.Run) -> Path:
         "temperature": None if settings.temperature < 0 else settings.temperature,
     }
     source = endpoint.source(**server)
-    left = len(elicitation.remaining(questions, path, source))
+    left = len(elicitation.remaining_questions(questions, path, source))
     if not left:
         elicitation.elicit(questions, lambda prompt: "", path, source=source)  # keeps what can be read by now
         return path

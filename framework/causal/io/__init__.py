@@ -1,1 +1,1 @@
-"""Tables of other programs in, edges and fitted results out."""
+"""Results as edge lists, as files, and as predictions."""

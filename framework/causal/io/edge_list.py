@@ -1,4 +1,4 @@
-"""The edges of a fitted result, and what each owes its direction to: as a list, as text and as a networkx graph."""
+"""The edges of a fitted result and the origin of their directions, as a list, as text or as a networkx graph."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -21,11 +21,14 @@ class Edge(NamedTuple):
 
 
 def edges(result: Any, names: Sequence | None = None) -> list[Edge]:
-    """The edges of a result, those of greatest weight first.
+    """Lists the edges of a result, largest absolute weight first.
 
     Args:
       result: what `fit` returned.
-      names: one a column; by default the result's own, or 0 .. d - 1 where it has none.
+      names: one a column; by default the names of the result, or 0 .. d - 1 if it has none.
+
+    Returns:
+      The edges as `Edge` tuples.
 
     Raises:
       ValueError: if the names are not one a column, each once, or the result is a batch.
@@ -48,7 +51,14 @@ def edges(result: Any, names: Sequence | None = None) -> list[Edge]:
 
 
 def columns(result: Any, names: Sequence | None = None) -> list:
-    """The names of a result's columns: those given, its own, or 0 .. d - 1.
+    """Returns labels for the columns of a result.
+
+    Args:
+      result: what `fit` returned.
+      names: one a column; by default the names of the result, or 0 .. d - 1 if it has none.
+
+    Returns:
+      The labels, one a column.
 
     Raises:
       ValueError: if they are not one a column, each once.
@@ -62,7 +72,7 @@ def columns(result: Any, names: Sequence | None = None) -> list:
 
 
 def to_networkx(result, names: Sequence[str] | None = None, truth: Any = None) -> nx.DiGraph:
-    """A fitted result as a `networkx.DiGraph` with the attributes `weight` and `direction` on each edge.
+    """Converts a fitted result to a `networkx.DiGraph` with the attributes `weight` and `direction` on each edge.
 
     `direction` is one of `DIRECTIONS`; an edge whose direction is `open` stands there one way, and might as well stand
     the other way. Compared with a true graph each edge also has its `kind`: `correct`, `reversed`, `extra`, or `open`
@@ -71,8 +81,11 @@ def to_networkx(result, names: Sequence[str] | None = None, truth: Any = None) -
 
     Args:
       result: what `fit` returned.
-      names: one a column; by default the result's own, or 0 .. d - 1 where it has none.
+      names: one a column; by default the names of the result, or 0 .. d - 1 if it has none.
       truth: `[d, d]` bool, in the order of the columns.
+
+    Returns:
+      The graph, whose nodes are the labels of the columns.
 
     Raises:
       ValueError: if the number of names, or the size of the truth, is not the number of columns.

@@ -1,4 +1,4 @@
-"""A fitted result on disk, and its use on rows that it has not seen."""
+"""Saving, loading and prediction with a fitted result."""
 
 import dataclasses
 import io
@@ -23,7 +23,11 @@ _STATIC = ("names", "transform", "score")
 
 
 def save(result: Result, path: str | os.PathLike) -> None:
-    """Writes a result to an `.npz` file, names included; the file is whole or absent.
+    """Writes a result to an `.npz` file atomically, names included.
+
+    Args:
+      result: one result of `fit`.
+      path: the file, which must end in `.npz`.
 
     Raises:
       ValueError: if the path does not end in `.npz`, or the result is a batch.
@@ -44,10 +48,16 @@ def save(result: Result, path: str | os.PathLike) -> None:
 
 
 def load(path: str | os.PathLike) -> Result:
-    """Reads what `save` wrote; nothing in the file is executed.
+    """Reads a file that `save` wrote; nothing in the file is executed.
 
-    Of a file without directions, as they were saved before there were any, every direction that the graph's equivalence
-    class leaves open is `open`: what knowledge, a prior or an assumption told is not known any more.
+    Old files have no directions. Their edges are then `compelled` or `open` by the graph's equivalence class;
+    directions that came from knowledge, a prior or an assumption are lost.
+
+    Args:
+      path: the file.
+
+    Returns:
+      The result.
 
     Raises:
       FileNotFoundError: if there is no such file.
@@ -73,7 +83,7 @@ def load(path: str | os.PathLike) -> Result:
 
 
 def predict(result: Result, x: Any) -> np.ndarray:
-    """What each column is expected to be, given its parents in the graph, `[n, d]` in the units of x.
+    """Predicts each column from its parents in the graph.
 
     A column without parents is predicted by its mean in the table that was fitted. After `log_standardize` the
     expectation is taken of the logarithm; with the logistic score it is the probability of a 1.
@@ -81,6 +91,9 @@ def predict(result: Result, x: Any) -> np.ndarray:
     Args:
       result: what `fit` returned, or `load`.
       x: rows of the same columns, `[n, d]`, or a DataFrame, whose columns are then matched by name.
+
+    Returns:
+      The expected values, `[n, d]` float64 in the units of x.
 
     Raises:
       ValueError: if x has other columns, is not finite, or has no logarithm where one is taken.
@@ -92,10 +105,10 @@ def predict(result: Result, x: Any) -> np.ndarray:
         raise ValueError("rows to predict must be finite")
     inputs.check_logarithms(x, result.transform, result.names or inputs.unnamed(x.shape[1]))
     with x64():
-        return np.asarray(_predicted(result, jnp.asarray(x)))
+        return np.asarray(_predict(result, jnp.asarray(x)))
 
 
-def _predicted(result: Result, x: jax.Array) -> jax.Array:
+def _predict(result: Result, x: jax.Array) -> jax.Array:
     values = (moments.logged(x, result.transform) - result.location) / np.where(result.scale == 0, np.inf, result.scale)
     if result.score == "mlp":
         network = result.network._replace(first=result.network.first * result.graph[:, :, None])
@@ -109,14 +122,14 @@ def _predicted(result: Result, x: jax.Array) -> jax.Array:
 
 
 def _directions(graph: np.ndarray) -> np.ndarray:
-    """The directions that a graph alone tells."""
+    """The directions that follow from the equivalence class of the graph."""
     graphs.require_square(graph=graph)
     compelled = np.asarray(equivalence.compelled(graph))
     return np.where(compelled, orientation.COMPELLED, np.where(graph, orientation.OPEN, orientation.NONE))
 
 
 def _check(result: Result) -> None:
-    """Whether the parts of a result go together."""
+    """Refuses a result whose parts are inconsistent."""
     size, names = np.shape(result.graph)[-1], result.names
     shapes = dict.fromkeys(("weights", "graph", "direction", "uncut"), (size, size)) | dict.fromkeys(
         ("location", "scale"), (size,)
@@ -126,14 +139,16 @@ def _check(result: Result) -> None:
         raise ValueError(f"the score {result.score!r} and the network do not go together")
     if result.network is not None:
         hidden = np.shape(result.network.first)[-1]
-        wanted = ((size, size, hidden), (size, hidden), (size, hidden), (size,))
-        parts |= {f"network.{k}": part for k, *part in zip(mlp.Network._fields, result.network, wanted, strict=True)}
+        layer_shapes = ((size, size, hidden), (size, hidden), (size, hidden), (size,))
+        parts |= {
+            f"network.{k}": part for k, *part in zip(mlp.Network._fields, result.network, layer_shapes, strict=True)
+        }
     for name, (value, shape) in parts.items():
         kinds = {"graph": "b", "direction": "i", "status": "iu"}.get(name, "f")
         if value.shape != shape or value.dtype.kind not in kinds or not np.isfinite(value).all():
             raise ValueError(f"{name} must be finite numbers {shape}, got {value.dtype}{value.shape}")
-    known = (result.direction >= 0) & (result.direction < len(orientation.DIRECTIONS))
-    if not known.all() or ((result.direction != orientation.NONE) != result.graph).any():
+    valid = (result.direction >= 0) & (result.direction < len(orientation.DIRECTIONS))
+    if not valid.all() or ((result.direction != orientation.NONE) != result.graph).any():
         raise ValueError("its edges and their directions do not go together")
     if names is not None and (len(set(names)) != size or not all(isinstance(name, str) for name in names)):
         raise ValueError(f"{size} columns have other names than one each")

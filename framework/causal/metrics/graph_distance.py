@@ -1,4 +1,4 @@
-"""How far an estimated graph is from the true one."""
+"""Structural Hamming distance and the rates of correct edges."""
 
 import jax
 import jax.numpy as jnp
@@ -9,10 +9,10 @@ Scores = dict[str, jax.Array]
 
 
 def compare(true_graph: jax.Array, estimated_graph: jax.Array) -> Scores:
-    """Counts and rates of right and wrong edges.
+    """Computes counts and rates of correct and wrong edges.
 
-    With `reversed` the estimated edges that stand the other way round in the truth, and `extra` those between columns
-    that the truth does not join:
+    With `reversed` the estimated edges whose direction the true graph reverses, and `extra` those between columns that
+    are not adjacent in the true graph:
 
         shd = extra + missing + reversed          a reversal counts once
         fdr = (reversed + extra) / edges          1 - precision

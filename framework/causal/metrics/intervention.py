@@ -1,4 +1,4 @@
-"""How far the effects of interventions that an estimated graph implies are from the true ones."""
+"""Structural intervention distance between an estimated graph and the true one."""
 
 import jax
 import jax.numpy as jnp
@@ -9,7 +9,7 @@ from framework.causal import graphs
 
 @jax.jit
 def sid(true_graph: jax.Array, estimated_graph: jax.Array) -> jax.Array:
-    """The structural intervention distance: how many effects of one column on another come out wrong.
+    """Computes the structural intervention distance: the number of wrong effects of one column on another.
 
     An ordered pair (i, j) counts where adjusting for Z, the estimate's parents of i, does not give the true graph's
     p(x_j | do(x_i)). Where j is itself in Z, the estimate says that i has no effect on j; that is wrong if j descends
@@ -41,7 +41,7 @@ def sid(true_graph: jax.Array, estimated_graph: jax.Array) -> jax.Array:
 
 
 def _open_backwards(graph: jax.Array, adjusted: jax.Array, upstream: jax.Array) -> jax.Array:
-    """Whether a path that is not directed leads from i to j and is open given row i of `adjusted`, `[d, d]` bool.
+    """True where a path that is not directed leads from i to j and is open given row i of `adjusted`, `[d, d]` bool.
 
     Walks stand for paths: they may visit a node again, but not i. The two differ only for a walk i -> w -> .. that
     turns back at a collider above Z and then shortens to a directed path from i through w to j, and such a j is

@@ -1,4 +1,4 @@
-"""Scores that need no threshold on the weights."""
+"""Area under the precision-recall curve of edge weights, which needs no threshold."""
 
 import jax
 import jax.numpy as jnp
@@ -9,7 +9,7 @@ from framework.causal import graphs
 
 @jax.jit
 def auprc(true_graph: jax.Array, weights: jax.Array) -> jax.Array:
-    """The area under the precision-recall curve of |W| off the diagonal, as average precision.
+    """Computes the area under the precision-recall curve of |W| off the diagonal, as average precision.
 
     Over the distinct values of |W| from the largest on, with R_n and P_n recall and precision of all entries that are
     at least as large as the n-th:
@@ -31,7 +31,7 @@ def auprc(true_graph: jax.Array, weights: jax.Array) -> jax.Array:
     sizes = -jnp.abs(weights[off_diagonal])
     edges = jnp.asarray(true_graph, bool)[off_diagonal].astype(jnp.int32)
     sizes, edges = jax.lax.sort((sizes, edges), num_keys=1)
-    taken = jnp.searchsorted(sizes, sizes, side="right")  # entries at least as large as each one
-    found = jnp.concatenate([jnp.zeros(1, jnp.int32), jnp.cumsum(edges, dtype=jnp.int32)])[taken]
-    precision = found.astype(jnp.result_type(weights, float)) / jnp.maximum(taken, 1)
+    counts = jnp.searchsorted(sizes, sizes, side="right")  # entries at least as large as each one
+    hits = jnp.concatenate([jnp.zeros(1, jnp.int32), jnp.cumsum(edges, dtype=jnp.int32)])[counts]
+    precision = hits.astype(jnp.result_type(weights, float)) / jnp.maximum(counts, 1)
     return jnp.sum(edges * precision) / jnp.maximum(edges.sum(), 1)

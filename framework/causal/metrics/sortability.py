@@ -1,7 +1,7 @@
-"""Can a graph be read off the scale of the data? Measures of it, and the baselines that do just that.
+"""Sortability of simulated data, and the sort-and-regress baselines that exploit it.
 
-Data from simulated linear models tend to vary the more the further down the causal order a column stands. A learner
-that beats neither of the baselines here has learned no more than that.
+In data from simulated linear models the variance tends to grow along the causal order. A learner that beats none of
+the baselines here has learned no more than this order.
 
 Reference: Reisach, Seiler and Weichwald, "Beware of the simulated DAG!", arXiv 2102.13647; Reisach et al., "A
 scale-invariant sorting criterion to find a causal order in additive noise models", arXiv 2303.18211.
@@ -24,7 +24,7 @@ ROUNDINGS = 16  # columns of one variance up to so many roundings of the table's
 
 
 def varsortability(x: Any, graph: Any) -> jax.Array:
-    """The share of causal paths along which the variance grows.
+    """Computes the share of causal paths along which the variance grows.
 
     For each length k = 1 .. d - 1 a pair counts once if a path of exactly k edges leads from i to j: 1 if
     Var_i < Var_j, 1/2 if the two are equal up to a relative 1e-9 (for a float32 table 16 roundings, 2e-6). Computes in
@@ -67,11 +67,11 @@ def r2_sortability(x: Any, graph: Any) -> jax.Array:
     tolerance = _tolerance(x)
     _check_shapes(x, graph)
     with x64():
-        score = _r_squared(jnp.asarray(x, jnp.float64))
+        score = _r2_scores(jnp.asarray(x, jnp.float64))
         return inputs.on_host(_agreement(jnp.asarray(graph) != 0, score, tolerance))
 
 
-def r_squared(x: Any) -> jax.Array:
+def r2_scores(x: Any) -> jax.Array:
     """The share of each column's variance that a linear regression on all others explains, 1 - 1 / (C^-1)_jj.
 
     C is the correlation matrix, its eigenvalues held above rounding: a column that others determine has 1, and a
@@ -88,7 +88,7 @@ def r_squared(x: Any) -> jax.Array:
     """
     _check_table(x)
     with x64():
-        return inputs.on_host(_r_squared(jnp.asarray(x, jnp.float64)))
+        return inputs.on_host(_r2_scores(jnp.asarray(x, jnp.float64)))
 
 
 def sort_regress(x: Any, criterion: Any) -> np.ndarray:
@@ -129,11 +129,19 @@ def var_sort_regress(x: Any) -> np.ndarray:
 
 def r2_sort_regress(x: Any) -> np.ndarray:
     """`sort_regress` by the share of variance that other columns explain: weights, `[d, d]`, of a table `[n, d]`."""
-    return sort_regress(x, r_squared(np.asarray(x, np.float64)))
+    return sort_regress(x, r2_scores(np.asarray(x, np.float64)))
 
 
 def random_sort_regress(key: Key, x: Any) -> np.ndarray:
-    """`sort_regress` in a random order: weights, `[d, d]`, of a table `[n, d]`."""
+    """Applies `sort_regress` in a random order.
+
+    Args:
+      key: a typed key.
+      x: the table, `[n, d]` with n > d.
+
+    Returns:
+      Weights, `[d, d]` float64, (i, j) for i -> j: always a DAG.
+    """
     keys.check(key)
     return sort_regress(x, jax.random.permutation(key, np.shape(x)[1]))
 
@@ -160,7 +168,7 @@ def _check_shapes(x: Any, graph: Any) -> None:
 
 
 @jax.jit
-def _r_squared(x: jax.Array) -> jax.Array:
+def _r2_scores(x: jax.Array) -> jax.Array:
     centred = x - x.mean(0)
     scale = jnp.sqrt(jnp.mean(centred**2, axis=0))
     standard = centred / jnp.where(scale > 0, scale, 1)

@@ -1,6 +1,6 @@
-"""Recorded answers of a language model to pairwise causal questions, and the vote that makes a prior of them.
+"""Recorded answers of a language model to pairwise causal questions, and a prior by their vote.
 
-Some come with the package, in `priors/`: what is recorded there of a domain needs neither a model nor a network.
+The files in `priors/` come with the package; they need neither a model nor a network.
 """
 
 import difflib
@@ -23,7 +23,7 @@ _FORWARD, _BACKWARD, _NONE, _UNKNOWN = range(4)
 
 
 class Answers(NamedTuple):
-    """A file of answers: who was asked about what, and what was said."""
+    """The content of an answer file."""
 
     domain: str
     names: tuple[str, ...]  # the columns asked about
@@ -35,12 +35,18 @@ class Answers(NamedTuple):
 
 
 def domains() -> tuple[str, ...]:
-    """What answers that come with the package are about: `pendulum`, `pendulum__anonymous`, `sachs` and so on."""
+    """Lists the domains of the answers that come with the package: `pendulum`, `pendulum__anonymous`, `sachs` etc."""
     return tuple(sorted(path.stem for path in _PRIORS.glob("*.json")))
 
 
-def recorded(domain: str) -> Path:
-    """The file of answers about a domain that comes with the package.
+def answer_file(domain: str) -> Path:
+    """Returns the path of a domain's answer file in the package.
+
+    Args:
+      domain: one of `domains`.
+
+    Returns:
+      The path.
 
     Raises:
       ValueError: if the domain is not one of `domains`.
@@ -53,13 +59,16 @@ def recorded(domain: str) -> Path:
 def read_answers(path: str | os.PathLike, names: Sequence[str] | None = None) -> Answers:
     """Reads a JSON file with the fields `domain`, `variables` and `answers` (rows `sample, a, b, answer`).
 
-    The fields `wordings`, of which sample k takes the k-th, and `caveat` may be missing; `context`, `source` and
-    `unreadable`, and the `reply` of a row and whether it was `unreadable`, are what `elicitation.elicit` adds. Any
-    other field is refused: it could say something about an answer (a probability, a retraction) that would be lost.
+    The fields `wordings` (sample k takes the k-th) and `caveat` are optional. `elicitation.elicit` adds `context`,
+    `source` and `unreadable` to the file, and `reply` and `unreadable` to each row. Any other field is refused: it
+    could qualify an answer (a probability, a retraction) and would be lost.
 
     Args:
       path: the file.
-      names: the columns of the data, if they are to be those that the answers are about, in any order.
+      names: the columns of the data in any order, to check that the answers are about them.
+
+    Returns:
+      The `Answers`, in the order of the file.
 
     Raises:
       FileNotFoundError: if there is no such file.
@@ -72,17 +81,17 @@ def read_answers(path: str | os.PathLike, names: Sequence[str] | None = None) ->
         raise ValueError(
             f"{path}: the answers are about other columns ({', '.join(columns)}) than the data ({', '.join(names)})"
         )
-    seen = set()
+    questions = set()
     for a, b, choice, sample in rows:
-        if choice not in CHOICES or a not in columns or b not in columns or a == b or not _numbered(sample, wordings):
+        if choice not in CHOICES or a not in columns or b not in columns or a == b or not _is_sample(sample, wordings):
             count = f"from 0 to {len(wordings) - 1}, as many as there are wordings" if wordings else "from 0 on"
             raise ValueError(
                 f"{path}: cannot read the answer {choice!r} about {a!r} and {b!r} in sample {sample!r}; wanted is one "
                 f"of {', '.join(CHOICES)} about two of {', '.join(columns)}, with samples numbered {count}"
             )
-        if (question := (sample, *sorted((a, b)))) in seen:
+        if (question := (sample, *sorted((a, b)))) in questions:
             raise ValueError(f"{path}: the question about {a!r} and {b!r} in sample {sample} is answered twice")
-        seen.add(question)
+        questions.add(question)
     return Answers(
         domain=domain,
         names=columns,
@@ -95,23 +104,26 @@ def read_answers(path: str | os.PathLike, names: Sequence[str] | None = None) ->
 
 
 def select(answers: Answers, *, samples: Sequence[int] | None = None, unknown: bool = True) -> Answers:
-    """Some of the answers.
+    """Selects answers by sample and by choice.
 
     Args:
       answers: all of them.
-      samples: the samples to keep; by default every one.
-      unknown: False drops the answers "unknown", so that a vote is over those that committed themselves.
+      samples: the samples to keep; by default all.
+      unknown: False drops the answers "unknown", so that a vote counts committed answers only.
+
+    Returns:
+      The selected answers, in their order.
 
     Raises:
-      ValueError: if there are no answers of a wanted sample.
+      ValueError: if a selected sample has no answers.
     """
     kept = np.ones(len(answers.samples), bool)
     if samples is not None:
         present = np.unique(answers.samples)
         for sample in samples:
             if sample not in present:
-                found = ", ".join(map(str, present)) or "none"
-                raise ValueError(f"no answers about {answers.domain} in sample {sample!r}: the samples are {found}")
+                available = ", ".join(map(str, present)) or "none"
+                raise ValueError(f"no answers about {answers.domain} in sample {sample!r}: the samples are {available}")
         kept &= np.isin(answers.samples, list(samples))
     if not unknown:
         kept &= answers.choices != _UNKNOWN
@@ -119,10 +131,16 @@ def select(answers: Answers, *, samples: Sequence[int] | None = None, unknown: b
 
 
 def vote(answers: Answers) -> Knowledge:
-    """A prior by vote: of the m answers about a pair, K_ij is the share that says i -> j.
+    """Computes a prior by vote: of the m answers about a pair, K_ij is the share for i -> j.
 
-    The confidence is C = 1 - H / log 3, with H the entropy of the answers over {i -> j, j -> i, none}; it is 0 where
-    "unknown" was said most often, or where the pair was never asked about.
+    The confidence is C = 1 - H / log 3, with H the entropy of the answers over {i -> j, j -> i, none}. It is 0 if
+    "unknown" is the most frequent answer, or if there is no question about the pair.
+
+    Args:
+      answers: the answers to count.
+
+    Returns:
+      Knowledge with beliefs K and confidence C, `[d, d]`.
     """
     size = len(answers.names)
     counts = np.zeros((size, size, len(CHOICES)))
@@ -138,10 +156,10 @@ def vote(answers: Answers) -> Knowledge:
     return Knowledge(counts[..., _FORWARD] / np.maximum(asked, 1), confidence, answers.names)
 
 
-def _numbered(sample: Any, wordings: Sequence[str]) -> bool:
-    """Whether something is the number of a sample; of one with a wording, where there are any."""
-    whole = isinstance(sample, int) and not isinstance(sample, bool)
-    return whole and 0 <= sample < (len(wordings) or _MOST)
+def _is_sample(sample: Any, wordings: Sequence[str]) -> bool:
+    """True for a valid sample number; with wordings, for the number of one of them."""
+    is_integer = isinstance(sample, int) and not isinstance(sample, bool)
+    return is_integer and 0 <= sample < (len(wordings) or _MOST)
 
 
 def _parts(path: str | os.PathLike) -> tuple[str, tuple[str, ...], tuple[str, ...], list[tuple], str]:
@@ -154,8 +172,8 @@ def _parts(path: str | os.PathLike) -> tuple[str, tuple[str, ...], tuple[str, ..
     except ValueError as error:
         raise ValueError(f"{path}, {error}") from None
     except (KeyError, TypeError) as error:
-        wanted = "fields domain, variables and answers, with rows of sample, a, b and answer"
-        raise ValueError(f"{path}: not an answer file ({error}); wanted are the {wanted}") from None
+        expected = "fields domain, variables and answers, with rows of sample, a, b and answer"
+        raise ValueError(f"{path}: not an answer file ({error}); wanted are the {expected}") from None
     if unknown:
         raise ValueError(f"{path}: not an answer file; it has {unknown}")
     columns = tuple(variables) if isinstance(variables, dict | list) else ()
@@ -169,15 +187,17 @@ def _parts(path: str | os.PathLike) -> tuple[str, tuple[str, ...], tuple[str, ..
 
 
 def _unknown_fields(content: dict[str, Any]) -> str:
-    """The fields of a file, and of its answers, that nobody reads, in words; nothing where there are none."""
-    said = []
+    """Describes the unknown fields of a file and of its rows; empty if there are none."""
+    descriptions = []
     others = {"": set(content) - set(FIELDS), "of an answer ": {f for row in content["answers"] for f in row}}
     others["of an answer "] -= set(ROW_FIELDS)
-    for place, names in others.items():
+    for prefix, names in others.items():
         for name in sorted(names):
-            near = difflib.get_close_matches(name, ROW_FIELDS if place else FIELDS, 1)
-            said.append(f"the unknown field {place}{name[:80]!r}" + (f" (is {near[0]!r} meant?)" if near else ""))
-    return " and ".join(said[:5])
+            near = difflib.get_close_matches(name, ROW_FIELDS if prefix else FIELDS, 1)
+            descriptions.append(
+                f"the unknown field {prefix}{name[:80]!r}" + (f" (is {near[0]!r} meant?)" if near else "")
+            )
+    return " and ".join(descriptions[:5])
 
 
 def _texts(values: Sequence) -> bool:

@@ -1,9 +1,9 @@
-"""Elicitation of a prior: a language model is asked about every pair of columns, in several wordings.
+"""Elicitation of a prior: asks a language model about every pair of columns, in several wordings.
 
-A questionnaire is made of the columns' names and descriptions, put to anyone who answers a prompt with a text
-(`endpoint.chat` is one), and its replies end in a file that `read_answers` reads and `vote` turns into knowledge. The
-file keeps each reply as it came, so that a killed run takes up where it stopped and a finished one asks nobody but for
-what could not be read.
+A questionnaire is built from the names and descriptions of the columns. Any function from a prompt to a reply can
+answer it, such as `endpoint.chat`. The replies are written to a file that `read_answers` reads and `vote` turns into
+knowledge. The file keeps each reply verbatim, so that an interrupted run resumes where it stopped, and a finished run
+asks again only the questions whose replies could not be read.
 """
 
 import json
@@ -70,11 +70,11 @@ def questionnaire(
     samples: int | None = None,
     seed: int = 0,
 ) -> Questionnaire:
-    """Asks about every unordered pair of columns, once a sample.
+    """Builds the questions about every unordered pair of columns, one question a pair and sample.
 
-    Sample k takes wording k, from the first again where there are more samples. A pair's order turns round from one
-    sample to the next; within a sample each column stands first as often as second, up to one, so that a model that
-    likes what is named first favours no column.
+    Sample k takes wording k; the wordings repeat if there are more samples. The order of a pair is reversed from one
+    sample to the next. Within a sample each column is named first as often as second, up to a difference of one, so
+    that a model with a preference for the first name favours no column.
 
     Args:
       domain: a short name of the system.
@@ -82,8 +82,11 @@ def questionnaire(
       variables: column -> description, which may be empty; the model reads both, of all columns.
       wordings: texts with `{a}` and `{b}` and the options "A: ", "B: ", "C: " and perhaps "D: ", which mean a -> b,
         b -> a, neither, and that it cannot be known.
-      samples: how often each pair is asked about; by default once a wording.
-      seed: of the order in which the names stand.
+      samples: questions about each pair; by default the number of wordings.
+      seed: of the order in which the names are shown.
+
+    Returns:
+      A `Questionnaire` with `samples * d * (d - 1) / 2` questions for d columns.
 
     Raises:
       ValueError: if there are less than two columns, no sample, or a wording is not of that form.
@@ -96,29 +99,51 @@ def questionnaire(
         )
     used = tuple(wordings[sample % len(wordings)] for sample in range(samples))
     parts = [_parts(wording) for wording in used]
-    opening = "\n".join([context, "", "The quantities:", *map(_listed, variables.items()), ""])
-    ordered = list(_ordered_pairs(list(variables), seed))
+    opening = "\n".join([context, "", "The quantities:", *map(_bullet, variables.items()), ""])
+    pairs = list(_pairs_in_order(list(variables), seed))
     questions = tuple(
         _question(sample, *(pair[::-1] if sample % 2 else pair), opening, parts[sample])
         for sample in range(samples)
-        for pair in ordered
+        for pair in pairs
     )
     return Questionnaire(domain, context, dict(variables), used, questions)
 
 
 def read_reply(question: Question, reply: str) -> str | None:
-    """Reads what a reply says, as one of `CHOICES`; None where it cannot be read. See `replies.read`."""
+    """Reads a reply as one of `CHOICES`.
+
+    Args:
+      question: the question that was asked.
+      reply: the text of the reply.
+
+    Returns:
+      One of `CHOICES`, or None if the reply cannot be read; see `replies.read`.
+    """
     letter = replies.read(question.options, reply, (question.a, question.b))
     return None if letter is None else CHOICES[LETTERS.index(letter)]
 
 
-def remaining(asked: Questionnaire, cache: str | os.PathLike, source: str | None = None) -> list[Question]:
-    """The questions that a cache does not answer, or with a reply that cannot be read; raises as `elicit` does."""
-    return _unanswered(asked, _rows(asked, _cached(asked, cache, source)))
+def remaining_questions(
+    questionnaire: Questionnaire, cache: str | os.PathLike, source: str | None = None
+) -> list[Question]:
+    """Lists the questions that have no readable reply in a cache.
+
+    Args:
+      questionnaire: all questions.
+      cache: path of the answer file, which need not exist.
+      source: who answers, in words; by default the source that the cache names.
+
+    Returns:
+      The questions that `elicit` would ask, in their order.
+
+    Raises:
+      ValueError: if the cache is not an answer file, or answers another questionnaire or comes from another source.
+    """
+    return _open_questions(questionnaire, _rows(questionnaire, _read_cache(questionnaire, cache, source)))
 
 
 def elicit(
-    asked: Questionnaire,
+    questionnaire: Questionnaire,
     ask: Ask,
     cache: str | os.PathLike | None = None,
     *,
@@ -127,23 +152,23 @@ def elicit(
     max_unreadable: float = 1.0,
     on_answer: Callable[[int, int], None] = lambda done, total: None,
 ) -> Content:
-    """Asks what has not been answered yet, or was answered by a reply that cannot be read.
+    """Asks the questions that have no readable reply yet.
 
-    Replies in the cache that could not be read when they came are read again first: nobody is asked where this version
-    can read them. A reply that cannot be read counts as "unknown".
+    Unreadable replies in the cache are parsed again first; questions whose replies this version can read are not asked
+    again. A reply that cannot be read counts as "unknown".
 
     Args:
-      asked: the questionnaire.
-      ask: prompt -> reply; what it raises ends the elicitation, and the answers until then are kept.
-      cache: the answer file: read if it is there, written whole after every answer.
-      source: who answers, in words; by default whom the cache names.
-      workers: how many questions are asked at once; the result does not depend on it.
-      max_unreadable: the share of all replies that may be unreadable, in [0, 1].
+      questionnaire: the questions to ask.
+      ask: prompt -> reply; an exception in it ends the elicitation, and earlier answers are kept.
+      cache: path of the answer file; read if it exists, rewritten after every answer.
+      source: who answers, in words; by default the source that the cache names.
+      workers: number of concurrent questions; the result does not depend on it.
+      max_unreadable: the largest allowed share of unreadable replies, in [0, 1].
       on_answer: (questions answered, questions) -> None, called after every answer.
 
     Returns:
-      The content of the answer file, as `read_answers` wants it; its rows have the `reply` and whether it was
-      `unreadable`, and beside them stands how many were.
+      The content of the answer file, in the form that `read_answers` reads. Each row also has the `reply` and the flag
+      `unreadable`; the field `unreadable` of the file is their number.
 
     Raises:
       ValueError: if the cache is not an answer file, or answers another questionnaire or from another source; if the
@@ -152,42 +177,48 @@ def elicit(
     """
     if not 0 <= max_unreadable <= 1:
         raise ValueError(f"max_unreadable must be a share in [0, 1], got {max_unreadable}")
-    start = _cached(asked, cache, source)
+    start = _read_cache(questionnaire, cache, source)
     source = source or (start or {}).get("source", "a language model")
-    rows = _rows(asked, start)
-    waiting = _unanswered(asked, rows)
+    rows = _rows(questionnaire, start)
+    waiting = _open_questions(questionnaire, rows)
     replies_read: list[bool] = []
-    write = lambda: cache is not None and write_answers(cache, _content(asked, rows, source))
+    write = lambda: cache is not None and write_answers(cache, _content(questionnaire, rows, source))
     if start is not None and list(rows.values()) != start["answers"]:
         write()
 
     def record(question: Question, reply: str) -> ValueError | None:
-        """Keeps a reply; returns an error where it is not worth going on."""
+        """Stores a reply; returns an error if no reply so far could be read."""
         row = rows[_key(*question[:3])] = _row(question, reply)
         replies_read.append(not row["unreadable"])
         write()
-        on_answer(len(asked.questions) - len(waiting) + len(replies_read), len(asked.questions))
+        on_answer(len(questionnaire.questions) - len(waiting) + len(replies_read), len(questionnaire.questions))
         if len(replies_read) == GIVE_UP_AFTER and not any(replies_read):
-            return ValueError(f"none of the first {GIVE_UP_AFTER} replies could be read: {_excuse(asked, rows, cache)}")
+            excerpt = _describe_unreadable(questionnaire, rows, cache)
+            return ValueError(f"none of the first {GIVE_UP_AFTER} replies could be read: {excerpt}")
         return None
 
     _ask_all(waiting, ask, workers, record)
-    content = _content(asked, rows, source)
-    if content["unreadable"] > max_unreadable * len(asked.questions):
+    content = _content(questionnaire, rows, source)
+    if content["unreadable"] > max_unreadable * len(questionnaire.questions):
         raise ValueError(
-            f"{content['unreadable']} of {len(asked.questions)} replies could not be read, where a share of "
-            f"{max_unreadable:g} is allowed: {_excuse(asked, rows, cache)}"
+            f"{content['unreadable']} of {len(questionnaire.questions)} replies could not be read, where a share of "
+            f"{max_unreadable:g} is allowed: {_describe_unreadable(questionnaire, rows, cache)}"
         )
     return content
 
 
 def write_answers(path: str | os.PathLike, content: Content) -> None:
-    """Writes an answer file; a run that takes up a killed one finds it whole or not at all."""
+    """Writes an answer file atomically.
+
+    Args:
+      path: the file.
+      content: what `elicit` returned.
+    """
     write_bytes(Path(path), (json.dumps(content, indent=1) + "\n").encode())
 
 
-def _ordered_pairs(names: list[str], seed: int) -> Iterator[tuple[str, str]]:
-    """Each unordered pair once: the columns sit at a round table, and each comes before the half that follows it."""
+def _pairs_in_order(names: list[str], seed: int) -> Iterator[tuple[str, str]]:
+    """Yields each unordered pair once: on a random circle, each column is first to the half that follows it."""
     size = len(names)
     seats = np.random.default_rng(seed).permutation(size)
     for i, j in combinations(range(size), 2):
@@ -207,7 +238,7 @@ def _parts(wording: str) -> list[str]:
     return [question, *options[1::2]]
 
 
-def _listed(variable: tuple[str, str]) -> str:
+def _bullet(variable: tuple[str, str]) -> str:
     name, description = variable
     return f"- {name}: {description}" if description else f"- {name}"
 
@@ -222,74 +253,77 @@ def _question(sample: int, a: str, b: str, opening: str, parts: list[str]) -> Qu
 
 
 def _key(sample: Any, a: str, b: str) -> tuple[str, str, str]:
-    """By which an answer finds its question; whatever stands in a file can be a sample."""
+    """The key of a question and its answer; a file may hold any value as a sample."""
     return str(sample), a, b
 
 
 def _row(question: Question, reply: str) -> dict[str, Any]:
-    said = read_reply(question, reply)
-    answer = {"sample": question.sample, "a": question.a, "b": question.b, "answer": said or "unknown"}
-    return {**answer, "reply": reply, "unreadable": said is None}
+    choice = read_reply(question, reply)
+    answer = {"sample": question.sample, "a": question.a, "b": question.b, "answer": choice or "unknown"}
+    return {**answer, "reply": reply, "unreadable": choice is None}
 
 
-def _excuse(asked: Questionnaire, rows: Mapping[Any, dict[str, Any]], cache: str | os.PathLike | None) -> str:
-    """What an unreadable reply looks like, and what can be done."""
-    first = next(q for q in asked.questions if rows.get(_key(*q[:3]), {}).get("unreadable"))
+def _describe_unreadable(
+    questionnaire: Questionnaire, rows: Mapping[Any, dict[str, Any]], cache: str | os.PathLike | None
+) -> str:
+    """An excerpt of an unreadable reply, and advice."""
+    first = next(q for q in questionnaire.questions if rows.get(_key(*q[:3]), {}).get("unreadable"))
     reply = " ".join(str(rows[_key(*first[:3])].get("reply", "")).split())
-    kept = f" They are kept in {cache};" if cache is not None else ""
-    said = repr(reply[:_EXCERPT]) if reply else "an empty text, as of a model that was cut short while thinking"
-    return f"one is {said}.{kept} launched again, their questions are asked again; another model may answer as asked"
+    location = f" They are kept in {cache};" if cache is not None else ""
+    excerpt = repr(reply[:_EXCERPT]) if reply else "an empty text, as of a model that was cut short while thinking"
+    advice = "launched again, their questions are asked again; another model may answer as asked"
+    return f"one is {excerpt}.{location} {advice}"
 
 
-def _rows(asked: Questionnaire, content: Content | None) -> dict[tuple[str, str, str], dict[str, Any]]:
-    """The answers of a file by their questions; replies that could not be read when they came are read again."""
+def _rows(questionnaire: Questionnaire, content: Content | None) -> dict[tuple[str, str, str], dict[str, Any]]:
+    """The answers of a file by their questions; unreadable replies are parsed again."""
     rows = {_key(row.get("sample"), row["a"], row["b"]): row for row in (content or {}).get("answers", [])}
-    for question in asked.questions:
+    for question in questionnaire.questions:
         row = rows.get(_key(*question[:3]), {})
         if row.get("unreadable") and isinstance(row.get("reply"), str):
             rows[_key(*question[:3])] = _row(question, row["reply"])
     return rows
 
 
-def _unanswered(asked: Questionnaire, rows: Mapping[Any, dict[str, Any]]) -> list[Question]:
-    return [q for q in asked.questions if rows.get(_key(*q[:3]), {"unreadable": True}).get("unreadable")]
+def _open_questions(questionnaire: Questionnaire, rows: Mapping[Any, dict[str, Any]]) -> list[Question]:
+    return [q for q in questionnaire.questions if rows.get(_key(*q[:3]), {"unreadable": True}).get("unreadable")]
 
 
-def _cached(asked: Questionnaire, cache: str | os.PathLike | None, source: str | None) -> Content | None:
+def _read_cache(questionnaire: Questionnaire, cache: str | os.PathLike | None, source: str | None) -> Content | None:
     """The content of a cache that belongs to this questionnaire; None where there is no file yet."""
     if cache is None or not Path(cache).exists():
         return None
     read_answers(cache)  # refuses what is not an answer file
     content = parse_json(Path(cache).read_bytes())
-    wanted = _content(asked, {}, source or content.get("source"))
+    expected_content = _content(questionnaire, {}, source or content.get("source"))
     for field in ("domain", "context", "variables", "wordings", "source"):
         # as text, since the order of the columns counts too
-        found, expected = json.dumps(content.get(field)), json.dumps(wanted[field])
-        if found != expected:
-            raise _foreign(cache, f"its {field} is {found[:80]}, not {expected[:80]}")
-    questions = {_key(*question[:3]) for question in asked.questions}
-    for sample, a, b in _rows(asked, content):
+        actual, expected = json.dumps(content.get(field)), json.dumps(expected_content[field])
+        if actual != expected:
+            raise _mismatch(cache, f"its {field} is {actual[:80]}, not {expected[:80]}")
+    questions = {_key(*question[:3]) for question in questionnaire.questions}
+    for sample, a, b in _rows(questionnaire, content):
         if (sample, a, b) not in questions:
-            raise _foreign(cache, f"it was asked about {a} and {b} in this order in sample {sample} (another seed?)")
+            raise _mismatch(cache, f"it was asked about {a} and {b} in this order in sample {sample} (another seed?)")
     return content
 
 
-def _foreign(cache: str | os.PathLike, why: str) -> ValueError:
+def _mismatch(cache: str | os.PathLike, why: str) -> ValueError:
     return ValueError(f"{cache}: answers to another questionnaire: {why}; name another file, or remove this one")
 
 
-def _content(asked: Questionnaire, rows: Mapping[Any, dict[str, Any]], source: str | None) -> Content:
+def _content(questionnaire: Questionnaire, rows: Mapping[Any, dict[str, Any]], source: str | None) -> Content:
     """The content of the answer file, with its rows in the questions' order."""
-    answers = [rows[key] for question in asked.questions if (key := _key(*question[:3])) in rows]
+    answers = [rows[key] for question in questionnaire.questions if (key := _key(*question[:3])) in rows]
     unreadable = sum(bool(row.get("unreadable")) for row in answers)
     caveat = f"{unreadable} of {len(answers)} replies could not be read and count as unknown"
-    if len(answers) < len(asked.questions):
-        caveat = f"incomplete: {len(answers)} of {len(asked.questions)} questions are answered; {caveat}"
+    if len(answers) < len(questionnaire.questions):
+        caveat = f"incomplete: {len(answers)} of {len(questionnaire.questions)} questions are answered; {caveat}"
     return {
-        "domain": asked.domain,
-        "context": asked.context,
-        "variables": asked.variables,
-        "wordings": list(asked.wordings),
+        "domain": questionnaire.domain,
+        "context": questionnaire.context,
+        "variables": questionnaire.variables,
+        "wordings": list(questionnaire.wordings),
         "source": source,
         "caveat": caveat,
         "unreadable": unreadable,
@@ -303,7 +337,7 @@ def _ask_all(
     workers: int,
     record: Callable[[Question, str], ValueError | None],
 ) -> None:
-    """Records each reply when it comes; after a failure nothing new is asked, but what was under way is kept."""
+    """Records each reply on arrival; after a failure no question is asked, but pending replies are recorded."""
     if workers <= 1:
         for question in waiting:
             if (failure := record(question, ask(question.prompt))) is not None:

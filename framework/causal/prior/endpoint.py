@@ -1,4 +1,4 @@
-"""An endpoint that speaks the OpenAI protocol (a company's, or a server of one's own) as one who answers prompts."""
+"""Chat with a language model through the OpenAI protocol, on a hosted service or your own server."""
 
 import math
 import os
@@ -15,15 +15,24 @@ _LONGEST = 300  # characters of a server's words that an error repeats
 
 
 class SamplingWarning(UserWarning):
-    """A server draws its answers otherwise than it was asked to."""
+    """The server refused a sampling parameter and uses its own."""
 
 
-class _RefusalInside(Exception):
-    """An error in the place of a completion, in a response that says that all is well."""
+class _ErrorInResponse(Exception):
+    """An error in a response with status 200."""
 
 
 def source(base_url: str | None = None, model: str | None = None, temperature: float | None = 0.0) -> str | None:
-    """Who answers, in the words of an answer file; None where neither arguments nor environment say it."""
+    """Describes the model and its server, for the field `source` of an answer file.
+
+    Args:
+      base_url: as for `chat`.
+      model: as for `chat`.
+      temperature: as for `chat`.
+
+    Returns:
+      The description, or None if neither the arguments nor the environment name the server and the model.
+    """
     base_url, model = _url(base_url), _model(model)
     if not base_url or not model:
         return None
@@ -42,18 +51,21 @@ def chat(
 ) -> Iterator[Callable[[str], str]]:
     """Opens an endpoint: `with chat(...) as ask`, then `ask(prompt)` is the model's reply, from any thread.
 
-    Where the server is too busy (429), fails (5xx), is too slow or cannot be reached, it is asked again, after the time
-    that its Retry-After names or else after longer and longer pauses. Where it refuses a setting of the sampling by
-    name (some models take no temperature but their own), it is asked once more without it, and never with it again.
-    The key is said to the server and to nobody else.
+    A request is retried if the server is busy (429), fails (5xx), is too slow or cannot be reached: after the delay in
+    its Retry-After header, or else with exponential backoff. If the server refuses a sampling parameter by name (some
+    models accept only their own temperature), the request and all later ones are sent without it. The key is sent to
+    the server only.
 
     Args:
       base_url: where the protocol begins, as in "http://localhost:8000/v1"; by default the variable OPENAI_BASE_URL.
       model: by default the variable OPENAI_MODEL.
       key: by default the variable OPENAI_API_KEY; a server that wants none takes any.
-      timeout: seconds that the server may stay silent.
-      retries: how often one prompt is asked again.
+      timeout: seconds without a response before a retry.
+      retries: the largest number of retries of one prompt.
       temperature: of the sampling, at least 0; None leaves it to the server, as some models demand.
+
+    Returns:
+      A context manager for the function `ask`.
 
     Raises:
       ValueError: if the package `openai` or a setting is missing or wrong, or the server refuses the request or answers
@@ -86,7 +98,7 @@ def chat(
                 )
                 for name in refused:
                     if sampling.pop(name, None) is not None:  # another thread may have been first
-                        _warn_refused(url, name, tried[name])
+                        _warn_of_refusal(url, name, tried[name])
                 return completion
 
         def ask(prompt: str) -> str:
@@ -99,7 +111,7 @@ def chat(
                 raise ConnectionError(f"{url}: cannot be reached, tried {retries + 1} times: {why}") from None
             except openai.APIStatusError as error:
                 raise _refusal(url, error, key) from None
-            except _RefusalInside as error:
+            except _ErrorInResponse as error:
                 raise ConnectionError(
                     f"{url}: the server said: {_one_line(error, key)}; ask again later, what was answered is kept"
                 ) from None
@@ -161,7 +173,7 @@ def _reply(completion: Any) -> str:
     """
     error = getattr(completion, "error", None)
     if error and not getattr(completion, "choices", None):
-        raise _RefusalInside(error.get("message", error) if isinstance(error, dict) else error)
+        raise _ErrorInResponse(error.get("message", error) if isinstance(error, dict) else error)
     message = completion.choices[0].message
     reply = message.content or message.refusal or ""
     if isinstance(reply, list):
@@ -174,11 +186,11 @@ def _reply(completion: Any) -> str:
 def _names(error: Any, parameter: str) -> bool:
     """True if a server refuses a request for the sake of this parameter."""
     body = error.body if isinstance(error.body, dict) else {"message": error.body}
-    said = f"{body.get('param', '')} {body.get('message', body)}"
-    return re.search(rf"(?<![\w.]){re.escape(parameter)}(?!\w)", said, re.I) is not None
+    message = f"{body.get('param', '')} {body.get('message', body)}"
+    return re.search(rf"(?<![\w.]){re.escape(parameter)}(?!\w)", message, re.I) is not None
 
 
-def _warn_refused(url: str, parameter: str, value: Any) -> None:
+def _warn_of_refusal(url: str, parameter: str, value: Any) -> None:
     warnings.warn(
         f"{url}: the server takes no {parameter} of {value:g}: asked without it, answers are drawn with its own, and "
         f"the same question may be answered otherwise; {_FLAG}.{parameter}=-1 leaves it to the server at once",
@@ -190,14 +202,14 @@ def _warn_refused(url: str, parameter: str, value: Any) -> None:
 def _refusal(url: str, error: Any, key: str) -> Exception:
     """The error for a status that is none of success, with the server's own words."""
     body = error.body.get("message", error.body) if isinstance(error.body, dict) else error.body
-    said = f"{url}: the server said {error.status_code}: {_one_line(body or 'nothing more', key)}"
+    message = f"{url}: the server said {error.status_code}: {_one_line(body or 'nothing more', key)}"
     if error.status_code in (401, 403):
-        return ValueError(f"{said}; the key is that of OPENAI_API_KEY")
+        return ValueError(f"{message}; the key is that of OPENAI_API_KEY")
     if error.status_code == 404:
-        return ValueError(f"{said}; look at the address ({_FLAG}.base_url) and the model ({_FLAG}.model)")
+        return ValueError(f"{message}; look at the address ({_FLAG}.base_url) and the model ({_FLAG}.model)")
     if error.status_code in (408, 409, 429) or error.status_code >= 500:
-        return ConnectionError(f"{said}; ask again later, what was answered is kept")
-    return ValueError(said)
+        return ConnectionError(f"{message}; ask again later, what was answered is kept")
+    return ValueError(message)
 
 
 def _one_line(text: Any, key: str) -> str:

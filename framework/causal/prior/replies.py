@@ -1,6 +1,6 @@
-"""Reading a language model's reply to a question of several options: the one letter that it names, or nothing.
+"""Parser for the replies of a language model to multiple-choice questions.
 
-A reply that could mean two things is not read: a wrong answer costs more than a lost one.
+An ambiguous reply is not read: a wrong answer costs more than a lost one.
 """
 
 import json
@@ -71,7 +71,7 @@ _NO_NOUN = re.compile(
 
 
 def read(options: Sequence[str], reply: str, names: Sequence[str] = ()) -> str | None:
-    """The letter that a reply names, out of those of the options; None where it cannot be read.
+    """Reads the letter of the option that a reply names.
 
     Read is a letter by itself, decorated or not ("**A**", "(a)", "Answer: A."), perhaps with its own option's words, a
     reason ("B, because ..", "B. The second ..") or prose below it; a last line or sentence "The answer is B."; one in
@@ -86,6 +86,9 @@ def read(options: Sequence[str], reply: str, names: Sequence[str] = ()) -> str |
       options: what the letters stand for, in their order.
       reply: the text.
       names: the two columns that the question is about.
+
+    Returns:
+      One of `LETTERS`, or None.
     """
     text = _plain_text(_after_thoughts(reply))
     for letter, option in zip(LETTERS, options, strict=False):
@@ -94,18 +97,18 @@ def read(options: Sequence[str], reply: str, names: Sequence[str] = ()) -> str |
     marks = list(_marks(text))
     if marks:
         texts = [content.translate(_DECORATION).strip() if isinstance(content, str) else "" for _, content in marks]
-        letters = {_stated(options, content, names) for content in texts}
+        letters = {_read_statement(options, content, names) for content in texts}
         letter = letters.pop() if len(letters) == 1 else None
         for (begin, end), _ in reversed(marks):
             text = text[:begin] + " " + text[end:]
     else:
         text = text.translate(_DECORATION)
-        letter = _stated(options, text, names) or _stated_at_the_end(options, text, names)
-    return letter if letter and _named(text, names) <= {letter} else None
+        letter = _read_statement(options, text, names) or _read_last_statement(options, text, names)
+    return letter if letter and _option_letters(text, names) <= {letter} else None
 
 
 def _after_thoughts(reply: str) -> str:
-    """What a reply says when the model has stopped to think; nothing where it never did."""
+    """The reply after the reasoning; empty if the reasoning never ends."""
     if _CHANNEL in reply:
         reply = reply.rpartition(_FINAL)[2].partition("<|")[0] if _FINAL in reply else ""
     tags = list(_THOUGHTS.finditer(reply))
@@ -130,11 +133,11 @@ def _words(text: str) -> str:
 
 
 def _marks(text: str) -> Iterator[tuple[tuple[int, int], object]]:
-    """The answers that stand in a mark of their own, each with its place; in order."""
-    found: list[tuple[tuple[int, int], object]] = [(match.span(), match[1]) for match in _BOXED.finditer(text)]
-    found += [(match.span(), match[2]) for match in _TAGGED.finditer(text)]
-    found += _objects(text)
-    return iter(sorted(found, key=lambda mark: mark[0]))
+    """The answers in explicit marks, each with its span, in order."""
+    marks: list[tuple[tuple[int, int], object]] = [(match.span(), match[1]) for match in _BOXED.finditer(text)]
+    marks += [(match.span(), match[2]) for match in _TAGGED.finditer(text)]
+    marks += _objects(text)
+    return iter(sorted(marks, key=lambda mark: mark[0]))
 
 
 def _objects(text: str) -> Iterator[tuple[tuple[int, int], object]]:
@@ -160,51 +163,53 @@ def _objects(text: str) -> Iterator[tuple[tuple[int, int], object]]:
         begin = end
 
 
-def _stated(options: Sequence[str], text: str, names: Sequence[str], lead_wanted: bool = False) -> str | None:
+def _read_statement(options: Sequence[str], text: str, names: Sequence[str], needs_lead: bool = False) -> str | None:
     """The letter of an offered option that a text states, with nothing after it that would say otherwise."""
     match = _STATED.fullmatch(text)
-    if match is None or (lead_wanted and not match["lead"]):
+    if match is None or (needs_lead and not match["lead"]):
         return None
     letter, rest = match["letter"].upper(), match["rest"]
     if letter not in LETTERS[: len(options)]:
         return None
-    own = options[LETTERS.index(letter)]
-    behind = re.sub(r"\A(?:[.:)]|\s[-=\u2013\u2014])?\s+", "", rest)
-    if re.fullmatch(r"[.:!)\]]*\s*", rest) or _words(behind) == _words(own):
+    option = options[LETTERS.index(letter)]
+    rest_text = re.sub(r"\A(?:[.:)]|\s[-=\u2013\u2014])?\s+", "", rest)
+    if re.fullmatch(r"[.:!)\]]*\s*", rest) or _words(rest_text) == _words(option):
         return letter
     explicit = match["lead"] or match["letter"].isupper()
     ended = _BREAK.match(rest) and (explicit or "\n" in rest[:3])
     reasoned = _BECAUSE.match(rest) and explicit
     clause = _CLAUSE.match(rest) and explicit and not all(name in rest for name in names or ("",))
     article = letter == "A" and rest.startswith(" (") and not (match["lead"] and match["letter"].isupper())
-    if not (ended or reasoned or clause) or article or _contradicted(letter, rest, options):
+    if not (ended or reasoned or clause) or article or _contradicts(letter, rest, options):
         return None
     return letter
 
 
-def _contradicted(letter: str, rest: str, options: Sequence[str]) -> bool:
+def _contradicts(letter: str, rest: str, options: Sequence[str]) -> bool:
     """True if what follows a letter denies it, takes it back, or gives another option's words."""
-    place = LETTERS.index(letter)
-    others = [_words(option) for k, option in enumerate(options) if k != place]
-    said = _words(rest)
+    index = LETTERS.index(letter)
+    others = [_words(option) for k, option in enumerate(options) if k != index]
+    rest_words = _words(rest)
     return bool(
         _NEGATION.match(rest)
         or _RETRACTION.search(rest)
-        or (place != 3 and _UNKNOWN.search(rest))
-        or (place != 2 and _NEITHER.search(rest))
-        or any(words and words in said for words in others)
+        or (index != 3 and _UNKNOWN.search(rest))
+        or (index != 2 and _NEITHER.search(rest))
+        or any(words and words in rest_words for words in others)
     )
 
 
-def _stated_at_the_end(options: Sequence[str], text: str, names: Sequence[str]) -> str | None:
+def _read_last_statement(options: Sequence[str], text: str, names: Sequence[str]) -> str | None:
     """The letter, if the last line or the last sentence states it in so many words."""
     lines = text.splitlines()
     last = lines[-1] if lines else ""
     sentence = re.split(r"(?<=[.!]) ", last)[-1]
-    return _stated(options, last, names, lead_wanted=True) or _stated(options, sentence, names, lead_wanted=True)
+    return _read_statement(options, last, names, needs_lead=True) or _read_statement(
+        options, sentence, names, needs_lead=True
+    )
 
 
-def _named(text: str, names: Sequence[str]) -> set[str]:
+def _option_letters(text: str, names: Sequence[str]) -> set[str]:
     """The options that a text names by their letters."""
     for name in names:
         text = text.replace(name, "it") if len(name) > 1 else text

@@ -28,7 +28,7 @@ _TOLERANCE = 1e-3  # some files of the repository are rounded
 _LARGEST = 2**26  # bytes of a text; a compressed file of 64 KiB can claim as many
 
 
-class Network(NamedTuple):
+class BayesianNetwork(NamedTuple):
     """A Bayesian network of d discrete variables."""
 
     names: tuple[str, ...]
@@ -46,7 +46,7 @@ class _Block(NamedTuple):
     rows: list[tuple[int, tuple[str, ...], list[str]]]  # line, the parents' states, the numbers
 
 
-def read_network(path: str | os.PathLike) -> Network:
+def read_network(path: str | os.PathLike) -> BayesianNetwork:
     """Reads a BIF file, plain or compressed by gzip.
 
     Understood are `network`, `variable` of `type discrete`, and `probability` with a `table` or with one row for each
@@ -81,7 +81,7 @@ def read_network(path: str | os.PathLike) -> Network:
         raise ValueError(f"{path}, {error}") from None
 
 
-def sample(network: Network, key: Key, samples: int) -> np.ndarray:
+def sample(network: BayesianNetwork, key: Key, samples: int) -> np.ndarray:
     """Independent draws from a network, each variable after its parents.
 
     The numbers are codes: a learner of amounts (`fit` with any of its scores) takes the order of the states in the file
@@ -105,16 +105,16 @@ def sample(network: Network, key: Key, samples: int) -> np.ndarray:
         raise ValueError(f"samples must be a whole number of at least 0, got {samples!r}")
     size = len(network.names)
     uniform = np.asarray(jax.random.uniform(key, (samples, size), jnp.float32))
-    drawn = np.zeros((samples, size), np.int32)
+    values = np.zeros((samples, size), np.int32)
     order = nx.topological_sort(nx.from_numpy_array(network.graph.astype(int), create_using=nx.DiGraph))
     for j in order:
         parents = np.flatnonzero(network.graph[:, j])
-        cumulative = network.tables[j].cumsum(-1)[tuple(drawn[:, parents].T)]  # [samples, states], or [states]
-        drawn[:, j] = np.sum(uniform[:, j, None] >= cumulative / cumulative[..., -1:], axis=-1)
-    return drawn
+        cumulative = network.tables[j].cumsum(-1)[tuple(values[:, parents].T)]  # [samples, states], or [states]
+        values[:, j] = np.sum(uniform[:, j, None] >= cumulative / cumulative[..., -1:], axis=-1)
+    return values
 
 
-def _network(text: str) -> Network:
+def _network(text: str) -> BayesianNetwork:
     odd = _CONTROL.search(text)
     if odd:
         raise ValueError(f"line {text.count(chr(10), 0, odd.start()) + 1}: not a text file ({odd[0]!r} stands in it)")
@@ -139,7 +139,7 @@ def _network(text: str) -> Network:
         table = _table(blocks[name], levels)
         columns = [index[parent] for parent in blocks[name].parents]
         tables.append(table.transpose(*np.argsort(columns, kind="stable"), len(columns)))
-    return Network(names, tuple(levels.values()), graph, tuple(tables))
+    return BayesianNetwork(names, tuple(levels.values()), graph, tuple(tables))
 
 
 def _statements(text: str) -> Iterator[tuple[int, list[str], str]]:
@@ -165,7 +165,7 @@ def _blocks(text: str) -> tuple[dict[str, tuple[int, tuple[str, ...]]], dict[str
         case _, ["network", _], "{":
             _close(statements)
         case line, words, end:
-            raise _unexpected(line, words, end, "network NAME {")
+            raise _syntax_error(line, words, end, "network NAME {")
     for line, words, end in statements:
         match words, end:
             case ["variable", name], "{":
@@ -180,7 +180,7 @@ def _blocks(text: str) -> tuple[dict[str, tuple[int, tuple[str, ...]]], dict[str
             case [], "" if states:
                 break
             case _:
-                raise _unexpected(line, words, end, "variable NAME { or probability ( NAME | PARENTS ) {")
+                raise _syntax_error(line, words, end, "variable NAME { or probability ( NAME | PARENTS ) {")
     return states, blocks
 
 
@@ -190,9 +190,9 @@ def _states(statements: Iterator) -> tuple[str, ...]:
         case ["type", "discrete", "[", count, "]"], "{":
             line, words, end = next(statements)
         case _:
-            raise _unexpected(line, words, end, "type discrete [ COUNT ] {")
+            raise _syntax_error(line, words, end, "type discrete [ COUNT ] {")
     if end != "}":
-        raise _unexpected(line, words, end, "STATES }")
+        raise _syntax_error(line, words, end, "STATES }")
     states = _list(line, words)
     if count != str(len(states)):
         raise ValueError(f"line {line}: {count!r} states are announced, {len(states)} listed")
@@ -200,7 +200,7 @@ def _states(statements: Iterator) -> tuple[str, ...]:
         raise ValueError(f"line {line}: a state stands twice in {', '.join(states)}")
     line, words, end = next(statements)
     if words or end != ";":
-        raise _unexpected(line, words, end, "; after the states")
+        raise _syntax_error(line, words, end, "; after the states")
     _close(statements)
     return tuple(states)
 
@@ -212,7 +212,7 @@ def _family(line: int, words: list[str]) -> tuple[str, tuple[str, ...]]:
         case [name, "|", *rest]:
             parents = _list(line, rest)
         case _:
-            raise _unexpected(line, words, "", "NAME or NAME | PARENTS")
+            raise _syntax_error(line, words, "", "NAME or NAME | PARENTS")
     if len(set(parents)) < len(parents):
         raise ValueError(f"line {line}: a parent of {name!r} stands twice in {', '.join(parents)}")
     return name, tuple(parents)
@@ -232,7 +232,7 @@ def _rows(statements: Iterator) -> list[tuple[int, tuple[str, ...], list[str]]]:
             case [], "}":
                 break
             case _:
-                raise _unexpected(line, words, end, "table NUMBERS; or (STATES) NUMBERS; or }")
+                raise _syntax_error(line, words, end, "table NUMBERS; or (STATES) NUMBERS; or }")
     return rows
 
 
@@ -245,14 +245,14 @@ def _close(statements: Iterator) -> None:
             case [], "}":
                 break
             case _:
-                raise _unexpected(line, words, end, "}")
+                raise _syntax_error(line, words, end, "}")
 
 
 def _list(line: int, words: list[str]) -> list[str]:
     """The items of a list with commas between them."""
     items, commas = words[::2], words[1::2]
     if len(words) % 2 == 0 or set(commas) - {","} or not _MARKS.isdisjoint(items):
-        raise _unexpected(line, words, "", "a list with commas")
+        raise _syntax_error(line, words, "", "a list with commas")
     return items
 
 
@@ -264,15 +264,19 @@ def _table(block: _Block, states: dict[str, tuple[str, ...]]) -> np.ndarray:
             f"line {block.line}: {len(block.rows)} rows of probabilities for {block.name!r}, but its parents have "
             f"{math.prod(shape[:-1])} states"
         )
-    places = [{state: i for i, state in enumerate(states[parent])} for parent in block.parents]
-    rows = [(line, given, _probabilities(line, numbers, shape[-1])) for line, given, numbers in block.rows]
+    state_indices = [{state: i for i, state in enumerate(states[parent])} for parent in block.parents]
+    rows = [
+        (line, parent_states, _probabilities(line, numbers, shape[-1])) for line, parent_states, numbers in block.rows
+    ]
     table = np.full(shape, np.nan)
-    for line, given, values in rows:
-        if len(given) != len(places) or any(state not in place for state, place in zip(given, places, strict=True)):
-            raise ValueError(f"line {line}: ({', '.join(given)}) is no state of ({', '.join(block.parents)})")
-        row = tuple(place[state] for state, place in zip(given, places, strict=True))
+    for line, parent_states, values in rows:
+        if len(parent_states) != len(state_indices) or any(
+            state not in index for state, index in zip(parent_states, state_indices, strict=True)
+        ):
+            raise ValueError(f"line {line}: ({', '.join(parent_states)}) is no state of ({', '.join(block.parents)})")
+        row = tuple(index[state] for state, index in zip(parent_states, state_indices, strict=True))
         if not np.isnan(table[row][0]):
-            raise ValueError(f"line {line}: the row ({', '.join(given)}) of {block.name!r} stands twice")
+            raise ValueError(f"line {line}: the row ({', '.join(parent_states)}) of {block.name!r} stands twice")
         table[row] = values
     return table
 
@@ -285,19 +289,19 @@ def _probabilities(line: int, numbers: Sequence[str], size: int) -> np.ndarray:
     except ValueError:
         values = None
     if values is None:
-        raise ValueError(f"line {line}: not all numbers: {_shown(numbers)}")
+        raise ValueError(f"line {line}: not all numbers: {_excerpt(numbers)}")
     total = values.sum()
     if values.min() < 0 or not abs(total - 1) <= _TOLERANCE:
-        raise ValueError(f"line {line}: probabilities must not be negative and must sum to 1, got {_shown(numbers)}")
+        raise ValueError(f"line {line}: probabilities must not be negative and must sum to 1, got {_excerpt(numbers)}")
     return values / total
 
 
-def _unexpected(line: int, words: Sequence[str], end: str, wanted: str) -> ValueError:
+def _syntax_error(line: int, words: Sequence[str], end: str, expected: str) -> ValueError:
     if not words and not end:
-        return ValueError(f"line {line}: the file ends where {wanted!r} should stand")
-    return ValueError(f"line {line}: expected {wanted!r}, got {_shown([*words, end] if end else words)}")
+        return ValueError(f"line {line}: the file ends where {expected!r} should stand")
+    return ValueError(f"line {line}: expected {expected!r}, got {_excerpt([*words, end] if end else words)}")
 
 
-def _shown(words: Sequence[str]) -> str:
+def _excerpt(words: Sequence[str]) -> str:
     text = " ".join(words)
     return repr(text if len(text) <= 60 else text[:57] + "...")

@@ -1,4 +1,4 @@
-"""Structural equations to draw data from: a known graph, weights on its edges, noise at its nodes."""
+"""Linear structural equations: weights on the edges of a known graph, noise at its nodes."""
 
 import jax
 import jax.numpy as jnp
@@ -33,12 +33,12 @@ def linear(key: Key, weights: jax.Array, samples: int, noise: Noise) -> jax.Arra
       key: a typed key.
       weights: W of a DAG, `[d, d]`.
       samples: n, rows to draw.
-      noise: E, such as `noise.gaussian()`, or `noise.scaled(noise.gaussian(), scales)` for unequal variances.
+      noise: E, such as `noise.gaussian()`, or `noise.rescale(noise.gaussian(), scales)` for unequal variances.
 
     Returns:
       X, `[samples, d]`.
     """
     keys.check(key, samples=samples)
     size = weights.shape[-1]
-    drawn = noise(key, (samples, size)).astype(weights.dtype)
-    return jnp.linalg.solve((jnp.eye(size, dtype=weights.dtype) - weights).T, drawn.T).T
+    errors = noise(key, (samples, size)).astype(weights.dtype)
+    return jnp.linalg.solve((jnp.eye(size, dtype=weights.dtype) - weights).T, errors.T).T

@@ -42,8 +42,16 @@ def uniform(standardized: bool = False) -> Noise:
     return _law(draw, 0.0, 1 / np.sqrt(3), standardized)
 
 
-def scaled(noise: Noise, scale: float | jax.Array) -> Noise:
-    """Another noise times `scale`, `[]` or one a column, `[d]`."""
+def rescale(noise: Noise, scale: float | jax.Array) -> Noise:
+    """Multiplies a noise by a scale.
+
+    Args:
+      noise: (key, shape) -> array of that shape.
+      scale: `[]`, or one a column, `[d]`.
+
+    Returns:
+      The product, as a noise.
+    """
     return lambda key, shape: scale * noise(key, shape)
 
 

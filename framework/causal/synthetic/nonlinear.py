@@ -1,4 +1,4 @@
-"""Structural equations that are not linear, and linear ones that standardise as they go, in causal order.
+"""Nonlinear structural equations, and linear ones with internal standardisation, in causal order.
 
 Each draws x_j = f_j(parents of j) + noise_j node by node; a node without parents is its noise alone. All work under
 `jit` and under `vmap` over keys, graphs and weights, with the number of samples static.
@@ -102,7 +102,17 @@ def _mlp(key: Key, graph: jax.Array, order: jax.Array, noise: jax.Array, hidden:
 
 
 def mlp_weights(key: Key, graph: jax.Array, node: int | jax.Array, hidden: int = 100) -> tuple[jax.Array, jax.Array]:
-    """The random layers of a node of `mlp`: `[d, hidden]`, 0 in the rows of all but its parents, and `[hidden]`."""
+    """Samples the random layers of one node of `mlp`.
+
+    Args:
+      key: a typed key.
+      graph: a DAG, `[d, d]` bool.
+      node: the node, from 0 to d - 1; may be traced.
+      hidden: units of the layer.
+
+    Returns:
+      The first layer `[d, hidden]`, 0 in the rows of all nodes but its parents, and the second `[hidden]`.
+    """
     first_key, second_key = jax.random.split(jax.random.fold_in(key, node))
     parents = jnp.broadcast_to(jnp.asarray(graph)[:, node, None], (len(graph), hidden))
     return linear.edge_weights(first_key, parents), linear.edge_weights(second_key, jnp.ones(hidden, bool))
@@ -143,9 +153,9 @@ def gaussian_process(
     keys.check(key, samples=samples)
     order = causal_order(graph)
     noise_key, function_key = jax.random.split(key)
-    drawn = noise(noise_key, (samples, len(order)))
-    jitter = 10 * samples * float(jnp.finfo(drawn.dtype).eps) if jitter is None else jitter
-    return _gaussian_process(function_key, jnp.asarray(graph) != 0, order, drawn, length_scale, jitter)
+    errors = noise(noise_key, (samples, len(order)))
+    jitter = 10 * samples * float(jnp.finfo(errors.dtype).eps) if jitter is None else jitter
+    return _gaussian_process(function_key, jnp.asarray(graph) != 0, order, errors, length_scale, jitter)
 
 
 @jax.jit

@@ -1,8 +1,8 @@
-"""Seven small physics systems with known causes, to try a prior on that was asked of column names.
+"""Seven small physics systems with known causes, to test priors that come from column names.
 
-Their names can be shown as they are, hidden, or put on the wrong columns, so that what a language model knows of them
-is right, absent or wrong. Inputs are independent and log-uniform; a derived column follows from its causes by formula.
-All quantities are in SI units, angles in radians; gravity reaches from the Moon's to Jupiter's.
+The names can be presented as they are, hidden, or permuted over the columns, so that a language model's knowledge of
+them is right, absent or wrong. Inputs are independent and log-uniform; a derived column follows from its causes by
+formula. All quantities are in SI units, angles in radians; gravity reaches from the Moon's to Jupiter's.
 """
 
 from collections.abc import Callable
@@ -132,8 +132,8 @@ _ALL = (
 SYSTEMS = {system.name: system for system in _ALL}
 
 
-def draw(key: Key, system: System, samples: int, noise: float | jax.Array = 0.0) -> jax.Array:
-    """Draws a table of a system.
+def sample(key: Key, system: System, samples: int, noise: float | jax.Array = 0.0) -> jax.Array:
+    """Samples a table of a system.
 
     Each derived column is f + noise * std(f) * e, with f its formula at its causes as they stand in the table, noise of
     theirs included, std(f) the standard deviation of f over the drawn rows and e standard normal. With `noise` of 0 the
@@ -154,11 +154,11 @@ def draw(key: Key, system: System, samples: int, noise: float | jax.Array = 0.0)
     keys.check(key, samples=samples)
     inputs.check_numbers(noise=noise)
     input_key, noise_key = jax.random.split(key)
-    places = jax.random.uniform(input_key, (len(system.inputs), samples))
+    fractions = jax.random.uniform(input_key, (len(system.inputs), samples))
     errors = jax.random.normal(noise_key, (len(system.formulas), samples))
     values = {}
-    for (name, (low, high)), place in zip(system.inputs, places, strict=True):
-        values[name] = low * (high / low) ** place
+    for (name, (low, high)), fraction in zip(system.inputs, fractions, strict=True):
+        values[name] = low * (high / low) ** fraction
     for (name, formula), error in zip(system.formulas, errors, strict=True):
         exact = formula(**{cause: values[cause] for cause, effect in system.edges if effect == name})
         values[name] = exact + noise * jnp.std(exact) * error
@@ -171,12 +171,15 @@ def graph(system: System) -> np.ndarray:
 
 
 def names(system: System, variant: str = "real") -> tuple[str, ...]:
-    """What the columns of a table of `draw` are called, in its order.
+    """Returns the presented column names of a table, in its order.
 
     Args:
       system: one of `SYSTEMS`.
       variant: `real`; `anonymous`, X1 .. Xd; or `permuted`, each column called by the name of the next, the last by
-        that of the first, so that what is known of the names is wrong of the columns.
+        that of the first, so that knowledge of the names is wrong for the columns.
+
+    Returns:
+      One name a column.
 
     Raises:
       ValueError: for another variant.

@@ -1,4 +1,4 @@
-"""Random graphs whose nodes are not alike: a few of them draw most of the edges."""
+"""Random scale-free graphs, in which a few hubs have most of the edges."""
 
 import numbers
 from functools import partial

@@ -1,4 +1,4 @@
-"""Generated problems by name: a random graph, equations on it, noise at its nodes, and a table drawn from all that.
+"""Synthetic problems by name: a random graph, equations on it, noise at its nodes, and a sampled table.
 
 key -> named "graph"      the graph
     -> named "weights"    of linear equations
@@ -74,8 +74,8 @@ class Recipe:
             raise ValueError(f"recipe: degree must be a whole number for a scale-free graph (sf), got {degree!r}")
 
 
-def draw(key: Key, recipe: Recipe, nodes: int, samples: int) -> tuple[np.ndarray, np.ndarray]:
-    """Draws a graph and a table from it; in float64 whatever the caller's setting.
+def sample(key: Key, recipe: Recipe, nodes: int, samples: int) -> tuple[np.ndarray, np.ndarray]:
+    """Samples a graph and a table from it; in float64 whatever the caller's setting.
 
     Args:
       key: a typed key.
@@ -102,16 +102,16 @@ def _graph(key: Key, recipe: Recipe, nodes: int) -> np.ndarray:
 
 
 def _table(key: Key, recipe: Recipe, graph: np.ndarray, samples: int) -> jax.Array:
-    law, drawn = _noise(key, recipe, len(graph)), keys.named(key, "noise")
+    law, noise_key = _noise(key, recipe, len(graph)), keys.named(key, "noise")
     if recipe.equations in ("mlp", "gaussian_process"):
-        return getattr(nonlinear, recipe.equations)(drawn, graph, samples, law)
+        return getattr(nonlinear, recipe.equations)(noise_key, graph, samples, law)
     weights = linear.edge_weights(keys.named(key, "weights"), graph)
     equations = nonlinear.iscm if recipe.equations == "iscm" else linear.linear
-    return equations(drawn, weights, samples, law)
+    return equations(noise_key, weights, samples, law)
 
 
 def _noise(key: Key, recipe: Recipe, nodes: int) -> noise.Noise:
     law = NOISES[recipe.noise]()
     if recipe.variances == "equal":
         return law
-    return noise.scaled(law, noise.unequal_scales(keys.named(key, "scales"), nodes))
+    return noise.rescale(law, noise.unequal_scales(keys.named(key, "scales"), nodes))

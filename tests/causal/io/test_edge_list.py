@@ -33,11 +33,11 @@ def test_a_result_becomes_a_networkx_graph_with_its_names():
         causal.to_networkx(result, ["x", "y"])
 
 
-def test_beside_the_truth_each_edge_has_its_kind_and_missing_ones_join():
-    found = jnp.zeros((4, 4)).at[0, 1].set(1.0).at[1, 2].set(2.0).at[0, 3].set(-3.0)
+def test_edges_have_a_kind_when_compared_with_the_truth():
+    weights = jnp.zeros((4, 4)).at[0, 1].set(1.0).at[1, 2].set(2.0).at[0, 3].set(-3.0)
     truth = np.zeros((4, 4), bool)
     truth[[0, 2, 2], [1, 1, 3]] = True
-    result = fitted(found, tuple("abcd"))
+    result = fitted(weights, tuple("abcd"))
     drawn = causal.to_networkx(result, truth=truth)
     kinds = {("a", "b"): "correct", ("b", "c"): "reversed", ("a", "d"): "extra", ("c", "d"): "missing"}
     assert {edge[:2]: edge[2] for edge in drawn.edges(data="kind")} == kinds
@@ -49,7 +49,7 @@ def test_beside_the_truth_each_edge_has_its_kind_and_missing_ones_join():
         causal.to_networkx(result, truth=truth[:3, :3])
 
 
-def test_an_array_of_names_will_do_and_a_name_given_twice_will_not():
+def test_names_may_be_an_array_and_must_be_unique():
     weights = jnp.zeros((2, 2)).at[0, 1].set(1.0)
     result = fitted(weights)
     assert list(causal.to_networkx(result, np.array(["x", "y"])).edges) == [("x", "y")]
@@ -75,7 +75,7 @@ def test_edges_are_listed_by_weight_with_their_directions():
         causal.edges(fitted(jnp.zeros((2, 3, 3))))
 
 
-def test_a_printed_result_draws_no_arrow_where_the_direction_is_open():
+def test_text_has_no_arrow_for_open_directions():
     weights = jnp.zeros((3, 3)).at[0, 1].set(0.5)
     lines = str(fitted(weights, NAMES)).splitlines()
     assert lines == ["1 edge between 3 columns", "a -> b  0.5  compelled"]

@@ -57,7 +57,7 @@ def test_columns_of_a_frame_are_matched_by_name(x, extra):
 
 
 @pytest.mark.slow
-def test_columns_that_are_numbered_are_matched_too_and_others_are_passed_over(x, extra):
+def test_predict_matches_numbered_columns_and_ignores_others(x, extra):
     frame = extra("pandas").DataFrame(x)
     result = causal.fit(frame, None, CONFIGS["center"])
     mixed = frame.assign(who="somebody")[["who", 2, 0, 1]]

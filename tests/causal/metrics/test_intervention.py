@@ -38,8 +38,8 @@ def gaussian(dag, rng):
 
 def wrong_effects(effects, covariance, i, adjusted):
     """`[d]` bool: where regressing on x_i and the adjustment set misses the effect of x_i; 0 within that set."""
-    given = [i, *adjusted]
-    implied = np.linalg.solve(covariance[np.ix_(given, given)], covariance[given])[0]
+    regressors = [i, *adjusted]
+    implied = np.linalg.solve(covariance[np.ix_(regressors, regressors)], covariance[regressors])[0]
     implied[list(adjusted)] = 0
     return np.abs(implied - effects[i]) > 1e-8
 
@@ -52,7 +52,7 @@ def sid_by_regression(true, estimated, rng):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("nodes", [1, 2, 3, 4])
-def test_the_distance_of_any_two_dags_is_that_of_regressions_in_a_gaussian_model(nodes):
+def test_sid_equals_regressions_in_a_gaussian_model(nodes):
     """All pairs of all DAGs: 625 of three nodes, 294849 of four."""
     every, rng = every_dag(nodes), np.random.default_rng(nodes)
     sets = list(itertools.product([False, True], repeat=nodes))
@@ -71,8 +71,8 @@ def test_the_distance_of_any_two_dags_is_that_of_regressions_in_a_gaussian_model
 def test_larger_graphs_agree_with_regressions_too(degree, degree_found):
     rng = np.random.default_rng(degree)
     for seed in range(10):
-        true, found = random_dag(seed, 9, degree), random_dag(100 + seed, 9, degree_found)
-        assert int(sid(true, found)) == sid_by_regression(true, found, rng)
+        true, estimated = random_dag(seed, 9, degree), random_dag(100 + seed, 9, degree_found)
+        assert int(sid(true, estimated)) == sid_by_regression(true, estimated, rng)
 
 
 def test_the_example_of_the_paper():
@@ -86,17 +86,17 @@ def test_the_example_of_the_paper():
     assert int(sid(true, turned)) == 8
 
 
-def test_a_graph_is_at_no_distance_from_itself_and_from_what_adds_edges_to_it():
+def test_sid_is_zero_for_the_graph_and_its_supergraphs():
     for seed in range(5):
         dag = random_dag(seed, 9)
         order = list(nx.topological_sort(nx.from_numpy_array(dag.astype(int), create_using=nx.DiGraph)))
         full = np.zeros((9, 9), bool)
         full[np.ix_(order, order)] = np.triu(np.ones((9, 9), bool), 1)
         some = dag | (full & (np.random.default_rng(seed).uniform(size=(9, 9)) < 0.3))
-        assert [int(sid(dag, found)) for found in (dag, some, full)] == [0, 0, 0]
+        assert [int(sid(dag, estimated)) for estimated in (dag, some, full)] == [0, 0, 0]
 
 
-def test_against_the_empty_graph_it_counts_the_pairs_that_are_confounded_or_the_other_way_round():
+def test_sid_to_the_empty_graph_counts_confounded_pairs():
     """The oracle: x_j given x_i is not x_j under do(x_i) where some cause of i leads to j around i, or is j."""
     for seed in range(8):
         graph = nx.from_numpy_array(random_dag(seed, 9).astype(int), create_using=nx.DiGraph)
@@ -114,16 +114,16 @@ def test_a_full_graph_turned_round_is_wrong_about_everything():
 
 
 def test_it_does_not_depend_on_the_order_of_the_columns():
-    true, found, order = random_dag(0, 9), random_dag(1, 9), np.random.default_rng(0).permutation(9)
-    assert int(sid(true[order][:, order], found[order][:, order])) == int(sid(true, found)) > 0
+    true, estimated, order = random_dag(0, 9), random_dag(1, 9), np.random.default_rng(0).permutation(9)
+    assert int(sid(true[order][:, order], estimated[order][:, order])) == int(sid(true, estimated)) > 0
 
 
 @pytest.mark.slow
-def test_many_at_once_and_compiled_give_what_one_at_a_time_gives_uncompiled():
+def test_vmap_and_jit_equal_single_uncompiled_calls():
     true = np.stack([random_dag(seed, 9) for seed in range(3)])
-    found = np.stack([random_dag(50 + seed, 9) for seed in range(3)])
+    estimated = np.stack([random_dag(50 + seed, 9) for seed in range(3)])
     with jax.disable_jit():
-        alone = [int(sid(a, b)) for a, b in zip(true, found, strict=True)]
-    assert [int(sid(a, b)) for a, b in zip(true, found, strict=True)] == alone
-    assert jax.vmap(sid)(true, found).tolist() == alone
-    assert jax.jit(jax.vmap(sid))(true, found.astype(np.float32)).tolist() == alone
+        alone = [int(sid(a, b)) for a, b in zip(true, estimated, strict=True)]
+    assert [int(sid(a, b)) for a, b in zip(true, estimated, strict=True)] == alone
+    assert jax.vmap(sid)(true, estimated).tolist() == alone
+    assert jax.jit(jax.vmap(sid))(true, estimated.astype(np.float32)).tolist() == alone

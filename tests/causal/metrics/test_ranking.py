@@ -32,7 +32,7 @@ def test_it_is_the_average_precision_of_scikit_learn(seed, nodes, digits):
     assert float(auprc(true, weights)) == pytest.approx(by_sklearn(true, weights), abs=1e-5)
 
 
-def test_a_perfect_ranking_scores_one_and_none_at_all_the_share_of_edges():
+def test_perfect_ranking_is_one_and_no_ranking_edge_share():
     true = np.eye(6, k=1, dtype=bool)
     assert float(auprc(true, true * -0.01)) == 1
     assert float(auprc(true, np.ones((6, 6)))) == pytest.approx(5 / 30)
@@ -58,7 +58,7 @@ def test_a_truth_without_edges_scores_zero(nodes):
 
 
 @pytest.mark.slow
-def test_many_at_once_and_compiled_give_what_one_at_a_time_gives_uncompiled():
+def test_vmap_and_jit_equal_single_uncompiled_calls():
     true, weights = (np.stack(parts) for parts in zip(*(case(seed, 6, 1) for seed in range(5)), strict=True))
     with jax.disable_jit():
         alone = [float(auprc(a, b)) for a, b in zip(true, weights, strict=True)]

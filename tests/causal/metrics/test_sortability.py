@@ -55,15 +55,15 @@ def test_varsortability_is_the_share_that_a_plain_loop_counts(seed, nodes, densi
 @pytest.mark.slow
 @given(seed=st.integers(0, 10**6), nodes=st.sampled_from([2, 6]), density=st.floats(0, 1))
 @settings(max_examples=40, deadline=None)
-def test_r2_sortability_is_the_share_that_regressions_and_a_plain_loop_give(seed, nodes, density):
+def test_r2_sortability_equals_regressions_and_a_plain_loop(seed, nodes, density):
     x, graph = problem(seed, nodes, density)
     explained = explained_by_others(x)
-    np.testing.assert_allclose(sortability.r_squared(x), explained, atol=1e-10)
+    np.testing.assert_allclose(sortability.r2_scores(x), explained, atol=1e-10)
     by_hand = agreement_by_hand(graph, explained, lambda a, b: abs(a - b) <= 1e-9)
     np.testing.assert_allclose(sortability.r2_sortability(x, graph), by_hand, atol=1e-12)
 
 
-def test_a_pair_joined_by_paths_of_two_lengths_counts_twice_and_by_two_of_one_length_once():
+def test_a_pair_counts_once_for_each_path_length():
     scale = np.sqrt([1.0, 4.0, 9.0, 2.0])
     x = np.concatenate([np.diag(scale), -np.diag(scale)])
     triangle = np.zeros((4, 4), bool)
@@ -74,7 +74,7 @@ def test_a_pair_joined_by_paths_of_two_lengths_counts_twice_and_by_two_of_one_le
     assert sortability.varsortability(x, diamond) == 3 / 5
 
 
-def test_an_order_by_the_criterion_gives_1_against_it_0_and_no_edges_a_half():
+def test_sortability_is_1_along_0_against_and_half_without_edges():
     chain = np.eye(6, k=1, dtype=bool)
     x = np.random.default_rng(0).normal(size=(50, 6)) * np.arange(1, 7) ** 2
     assert sortability.varsortability(x, chain) == 1
@@ -97,11 +97,11 @@ def test_scales_do_not_change_r2_sortability():
     assert sortability.r2_sortability(x * np.arange(1, 7), graph) == sortability.r2_sortability(x, graph)
 
 
-def test_a_column_that_others_determine_is_explained_and_one_that_never_varies_is_not():
+def test_r2_of_determined_and_constant_columns():
     rng = np.random.default_rng(0)
     x = rng.normal(size=(100, 6))
     x[:, 2], x[:, 4] = x[:, 0] + x[:, 1], 7.0
-    explained = sortability.r_squared(x)
+    explained = sortability.r2_scores(x)
     np.testing.assert_allclose(explained[:3], 1, atol=1e-12)
     assert explained[4] == 0
     kept = x[:, [0, 1, 3, 5]]
@@ -121,7 +121,7 @@ def test_a_measure_is_the_same_with_and_without_transformations(measure):
 def test_shapes_that_do_not_fit_are_refused():
     with pytest.raises(ValueError, match=r"got shapes \(5, 3\) and \(2, 2\)"):
         sortability.varsortability(np.ones((5, 3)), np.ones((2, 2)))
-    for measure in (sortability.r_squared, lambda x: sortability.varsortability(x, np.ones((3, 3)))):
+    for measure in (sortability.r2_scores, lambda x: sortability.varsortability(x, np.ones((3, 3)))):
         with pytest.raises(ValueError, match=r"a table \[n, d\] is wanted, got shape \(3,\)"):
             measure(np.ones(3))
         with pytest.raises(ValueError, match="must be finite"):

@@ -47,12 +47,12 @@ def test_votes_become_shares_and_confidence(file):
         (["a->b", "a->b", "unknown"], 1),
     ],
 )
-def test_confidence_falls_with_disagreement_and_where_unknown_wins(file, said, confidence):
+def test_confidence_falls_with_disagreement_and_unknowns(file, said, confidence):
     prior = causal.vote(causal.read_answers(file([("x", "y", answer) for answer in said])))
     assert prior.confidence[0, 1] == pytest.approx(confidence, abs=1e-12)
 
 
-def test_the_recorded_answers_about_sachs_are_those_of_a_plain_count(shared):
+def test_recorded_sachs_answers_equal_a_plain_count(shared):
     path = shared("priors", "sachs.json")
     prior = causal.vote(causal.read_answers(path))
     rows = json.loads(path.read_text())["answers"]
@@ -128,7 +128,7 @@ def test_a_file_that_is_not_json_is_refused(tmp_path):
 
 @pytest.mark.parametrize("domain", recorded_answers.domains())
 def test_what_comes_with_the_package_can_be_read_and_voted_on(domain):
-    answers = causal.read_answers(recorded_answers.recorded(domain))
+    answers = causal.read_answers(recorded_answers.answer_file(domain))
     assert sorted(set(answers.samples)) == [0, 1, 2, 3, 4]
     assert len(answers.wordings) == 5
     assert answers.caveat
@@ -140,13 +140,13 @@ def test_what_comes_with_the_package_is_what_was_recorded(shared):
     files = sorted(shared("priors").glob("*.json"))
     assert tuple(path.stem for path in files) == recorded_answers.domains()
     for path in files:
-        assert recorded_answers.recorded(path.stem).read_bytes() == path.read_bytes()
+        assert recorded_answers.answer_file(path.stem).read_bytes() == path.read_bytes()
 
 
 @pytest.mark.parametrize("variant", physics.VARIANTS)
 @pytest.mark.parametrize("name", physics.SYSTEMS)
-def test_answers_about_a_physics_system_are_about_its_names_in_each_variant(name, variant):
-    path = recorded_answers.recorded(name if variant == "real" else f"{name}__{variant}")
+def test_recorded_physics_answers_use_the_names_of_the_variant(name, variant):
+    path = recorded_answers.answer_file(name if variant == "real" else f"{name}__{variant}")
     assert set(causal.read_answers(path).names) == set(physics.names(physics.SYSTEMS[name], variant))
 
 
@@ -155,7 +155,7 @@ def test_a_domain_that_does_not_come_with_the_package_is_refused(domain):
     with pytest.raises(
         ValueError, match=r"no answers about .* take one of asia, child, free_fall, free_fall__anonymous"
     ):
-        recorded_answers.recorded(domain)
+        recorded_answers.answer_file(domain)
 
 
 SAID = [("x", "y", "a->b"), ("x", "y", "unknown"), ("y", "z", "unknown"), ("x", "z", "none")]  # samples 0 to 3
@@ -170,7 +170,7 @@ def test_the_chosen_samples_are_kept_in_their_order(file):
     assert some._replace(pairs=0, choices=0, samples=0) == answers._replace(pairs=0, choices=0, samples=0)
 
 
-def test_without_unknown_the_vote_is_over_those_that_committed_themselves(file):
+def test_vote_without_unknown_counts_committed_answers_only(file):
     answers = causal.read_answers(file(SAID))
     assert causal.vote(answers).edges[0, 1] == 0.5
     prior = causal.vote(recorded_answers.select(answers, unknown=False))
@@ -180,15 +180,15 @@ def test_without_unknown_the_vote_is_over_those_that_committed_themselves(file):
 
 def test_all_answers_are_kept_where_nothing_is_chosen(file):
     answers = causal.read_answers(file(SAID))
-    for kept, given in zip(recorded_answers.select(answers), answers, strict=True):
-        np.testing.assert_array_equal(kept, given)
+    for kept, original in zip(recorded_answers.select(answers), answers, strict=True):
+        np.testing.assert_array_equal(kept, original)
 
 
 def test_the_votes_of_the_samples_make_the_vote_of_all(file):
     """Each pair is asked once a sample: the share is the mean of what the samples say."""
-    answers = causal.read_answers(recorded_answers.recorded("projectile"))
-    each = [causal.vote(recorded_answers.select(answers, samples=[sample])).edges for sample in range(5)]
-    np.testing.assert_allclose(np.mean(each, axis=0), causal.vote(answers).edges)
+    answers = causal.read_answers(recorded_answers.answer_file("projectile"))
+    beliefs = [causal.vote(recorded_answers.select(answers, samples=[sample])).edges for sample in range(5)]
+    np.testing.assert_allclose(np.mean(beliefs, axis=0), causal.vote(answers).edges)
 
 
 def test_a_sample_that_nobody_answered_is_refused(file):
@@ -196,7 +196,7 @@ def test_a_sample_that_nobody_answered_is_refused(file):
         recorded_answers.select(causal.read_answers(file(SAID)), samples=[0, 7])
 
 
-def test_a_question_answered_twice_is_refused_whichever_way_round(tmp_path):
+def test_a_question_answered_twice_is_refused_in_any_order(tmp_path):
     said = [("x", "y", "a->b"), ("y", "x", "a->b")]
     rows = [{"sample": 0, "a": a, "b": b, "answer": answer} for a, b, answer in said]
     with pytest.raises(ValueError, match="the question about 'y' and 'x' in sample 0 is answered twice"):

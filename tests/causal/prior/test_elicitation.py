@@ -24,8 +24,8 @@ EDGES = {("voltage", "current"), ("resistance", "current"), ("current", "power")
 
 
 def circuit(**changes):
-    given = {"domain": "circuit", "context": "A physics laboratory.", "variables": CIRCUIT} | changes
-    return elicitation.questionnaire(**given)
+    arguments = {"domain": "circuit", "context": "A physics laboratory.", "variables": CIRCUIT} | changes
+    return elicitation.questionnaire(**arguments)
 
 
 def truthful(asked):
@@ -44,15 +44,15 @@ def scripted(replies):
 
 def counted(ask, fail_at=None, error=KeyboardInterrupt):
     """Notes every prompt, and fails like a kill at one of them."""
-    seen = []
+    prompts = []
 
     def noting(prompt):
-        seen.append(prompt)
-        if len(seen) == fail_at:
+        prompts.append(prompt)
+        if len(prompts) == fail_at:
             raise error
         return ask(prompt)
 
-    return noting, seen
+    return noting, prompts
 
 
 columns = st.integers(2, 9).map(lambda size: {f"x{i}": "" for i in range(size)})
@@ -63,8 +63,8 @@ columns = st.integers(2, 9).map(lambda size: {f"x{i}": "" for i in range(size)})
 def test_every_unordered_pair_is_asked_once_a_sample(variables, samples, seed):
     asked = circuit(variables=variables, samples=samples, seed=seed)
     times = Counter((question.sample, frozenset((question.a, question.b))) for question in asked.questions)
-    wanted = {(sample, frozenset(pair)) for sample in range(samples) for pair in combinations(variables, 2)}
-    assert times == Counter(wanted)
+    expected = {(sample, frozenset(pair)) for sample in range(samples) for pair in combinations(variables, 2)}
+    assert times == Counter(expected)
 
 
 @given(columns, st.integers(1, 7), st.integers(0, 9))
@@ -78,7 +78,7 @@ def test_each_column_stands_first_as_often_as_second_up_to_one(variables, sample
             assert abs(surplus) <= 1
 
 
-def test_a_pair_is_turned_round_from_sample_to_sample_and_the_seed_decides_how_it_begins():
+def test_pair_order_alternates_and_the_seed_decides_the_first():
     order = {(q.sample, frozenset((q.a, q.b))): (q.a, q.b) for q in circuit().questions}
     for (sample, pair), named in order.items():
         assert named == order.get((sample + 1, pair), named[::-1])[::-1]
@@ -107,7 +107,7 @@ def test_each_wording_names_a_as_the_cause_under_a_and_b_under_b():
         assert (other[1], other[0], *other[2:]) == question.options
 
 
-def test_names_that_look_like_slots_or_options_are_shown_as_they_are():
+def test_names_like_slots_or_options_are_shown_verbatim():
     asked = circuit(variables={"{b}": "", "x A: y": ""}, wordings=elicitation.WORDINGS[-1:])
     assert set(asked.questions[0].options[:2]) == {
         "{b} has an influence on x A: y.",
@@ -154,7 +154,7 @@ def test_a_letter_is_read_in_every_form_in_which_it_stands_alone(question, form)
 
 
 @pytest.mark.parametrize("form", ["{}: {}", "({}) {}", "**{}.** {}", "Answer: {}. {}", "{} {}"])
-def test_a_letter_may_be_followed_by_its_own_words_and_by_no_others(form):
+def test_a_letter_may_be_followed_only_by_its_option_text(form):
     for letter, choice, words in zip("ABCD", CHOICES, FOUR.options, strict=True):
         assert elicitation.read_reply(FOUR, form.format(letter, words)) == choice
         assert elicitation.read_reply(FOUR, form.format(letter, words.upper().rstrip("."))) == choice
@@ -243,7 +243,7 @@ def test_the_written_file_votes_as_counted_by_hand(tmp_path):
     assert json.loads(file.read_text()) == content
 
 
-def test_replies_are_kept_as_they_came_and_the_unreadable_ones_are_counted():
+def test_replies_are_kept_verbatim_and_unreadable_ones_counted():
     asked = circuit(wordings=elicitation.WORDINGS[:1])
     replies = iter(["A", "**b**", "either", "D", "\ud800", ""])
     content = elicitation.elicit(asked, lambda prompt: next(replies), source="a test")
@@ -255,7 +255,7 @@ def test_replies_are_kept_as_they_came_and_the_unreadable_ones_are_counted():
     assert "3 of 6 replies could not be read" in content["caveat"]
 
 
-def test_a_file_has_the_fields_of_the_recorded_ones_and_asks_their_wordings_too(shared, tmp_path):
+def test_file_has_the_fields_and_wordings_of_recorded_ones(shared, tmp_path):
     recorded = json.loads(shared("priors", "ohm_joule.json").read_text())
     asked = circuit(variables=recorded["variables"], wordings=recorded["wordings"])
     content = elicitation.elicit(asked, scripted("ABC"))
@@ -266,18 +266,18 @@ def test_a_file_has_the_fields_of_the_recorded_ones_and_asks_their_wordings_too(
 
 @pytest.mark.parametrize("workers", [1, 4])
 @pytest.mark.parametrize("fail_at", [1, 2, 17, 30])
-def test_cut_short_it_asks_only_what_is_left_and_ends_with_the_same_file(tmp_path, workers, fail_at):
+def test_interrupted_elicitation_resumes_to_the_same_file(tmp_path, workers, fail_at):
     asked, replies = circuit(), scripted(["A", "B", "C", "**b**"])
     elicitation.elicit(asked, replies, tmp_path / "whole.json", source="a test")
     cut = tmp_path / "cut.json"
     with pytest.raises(KeyboardInterrupt):
         elicitation.elicit(asked, counted(replies, fail_at)[0], cut, source="a test", workers=workers)
-    left = elicitation.remaining(asked, cut, "a test")
+    left = elicitation.remaining_questions(asked, cut, "a test")
     kept = len(asked.questions) - len(left)
     assert kept == fail_at - 1 if workers == 1 else fail_at - 1 <= kept < 30
-    ask, seen = counted(replies)
+    ask, prompts = counted(replies)
     elicitation.elicit(asked, ask, cut, source="a test", workers=workers)
-    assert Counter(seen) == Counter(question.prompt for question in left)
+    assert Counter(prompts) == Counter(question.prompt for question in left)
     assert cut.read_bytes() == (tmp_path / "whole.json").read_bytes()
     assert not list(tmp_path.glob(".*"))
 
@@ -300,7 +300,7 @@ def test_killed_for_real_all_answers_until_then_are_there(tmp_path):
     killed = subprocess.run([sys.executable, "-c", KILLED, file], cwd=ROOT, check=False)
     assert killed.returncode == -signal.SIGKILL
     asked = elicitation.questionnaire("circuit", "", {"u": "", "v": "", "w": ""})
-    assert elicitation.remaining(asked, file) == list(asked.questions[8:])
+    assert elicitation.remaining_questions(asked, file) == list(asked.questions[8:])
     assert read_answers(file).caveat.startswith("incomplete: 8 of 15 questions are answered")
 
 
@@ -308,10 +308,10 @@ def test_a_finished_file_needs_nobody_to_ask_and_stays_as_it_is(tmp_path):
     asked, file = circuit(), tmp_path / "answers.json"
     first = elicitation.elicit(asked, truthful(asked), file, source="a test")
     before = file.stat()
-    ask, seen = counted(truthful(asked))
-    assert elicitation.remaining(asked, file) == []
+    ask, prompts = counted(truthful(asked))
+    assert elicitation.remaining_questions(asked, file) == []
     assert elicitation.elicit(asked, ask, file) == first
-    assert seen == []
+    assert prompts == []
     assert (file.stat().st_ino, file.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
 
 
@@ -329,7 +329,7 @@ def test_at_once_or_one_after_another_the_result_is_the_same():
     assert heard == [(done + 1, 30) for done in range(30)]
 
 
-def test_after_a_failure_what_was_under_way_is_kept_and_nothing_new_is_asked(tmp_path):
+def test_a_failure_keeps_pending_replies_and_asks_no_more(tmp_path):
     asked, file = circuit(), tmp_path / "answers.json"
     others, failed = threading.Event(), threading.Event()
 
@@ -360,7 +360,7 @@ def test_after_a_failure_what_was_under_way_is_kept_and_nothing_new_is_asked(tmp
         ({"seed": 1}, "in this order in sample"),
     ],
 )
-def test_a_cache_of_another_questionnaire_is_refused_and_left_alone(tmp_path, changes, what):
+def test_a_cache_of_another_questionnaire_is_refused_unchanged(tmp_path, changes, what):
     file = tmp_path / "answers.json"
     elicitation.elicit(circuit(), scripted("A"), file)
     before = file.read_bytes()
@@ -394,10 +394,10 @@ def test_a_sample_of_whatever_kind_in_a_cache_is_no_question(tmp_path):
     content["answers"][3]["sample"] = [0]
     elicitation.write_answers(file, content)
     with pytest.raises(ValueError, match=r"in sample \[0\]"):
-        elicitation.remaining(circuit(), file)
+        elicitation.remaining_questions(circuit(), file)
 
 
-def test_a_file_that_cannot_be_replaced_is_kept_and_nothing_lies_beside_it(tmp_path, monkeypatch):
+def test_an_unwritable_file_is_kept_without_temporary_files(tmp_path, monkeypatch):
     file = tmp_path / "answers.json"
     elicitation.write_answers(file, {"old": 1})
 
@@ -440,18 +440,18 @@ def test_what_could_not_be_read_is_asked_again_and_nothing_else(tmp_path, worker
     asked, file = circuit(), tmp_path / "answers.json"
     first = elicitation.elicit(asked, few_words(asked), file)
     assert first["unreadable"] == 6
-    assert elicitation.remaining(asked, file) == list(asked.questions[::5])
+    assert elicitation.remaining_questions(asked, file) == list(asked.questions[::5])
     heard = []
-    ask, seen = counted(scripted("B"))
+    ask, prompts = counted(scripted("B"))
     again = elicitation.elicit(asked, ask, file, workers=workers, on_answer=lambda *numbers: heard.append(numbers))
-    assert Counter(seen) == Counter(question.prompt for question in asked.questions[::5])
+    assert Counter(prompts) == Counter(question.prompt for question in asked.questions[::5])
     assert heard == [(done, 30) for done in range(25, 31)]
     assert [row["answer"] for row in again["answers"]] == ["b->a" if i % 5 == 0 else "a->b" for i in range(30)]
     assert json.loads(file.read_text()) == again
     assert again["unreadable"] == 0
 
 
-def test_a_kept_reply_that_can_be_read_by_now_is_read_and_not_paid_again(tmp_path):
+def test_a_reply_that_became_readable_is_not_asked_again(tmp_path):
     asked, file = circuit(), tmp_path / "answers.json"
     content = elicitation.elicit(asked, truthful(asked), file)
     letters = {"a->b": "A", "b->a": "B", "none": "C"}
@@ -460,10 +460,10 @@ def test_a_kept_reply_that_can_be_read_by_now_is_read_and_not_paid_again(tmp_pat
             {"reply": f"The answer is \\boxed{{{letters[row['answer']]}}}.", "answer": "unknown", "unreadable": True}
         )
     elicitation.write_answers(file, content | {"unreadable": 10})
-    assert elicitation.remaining(asked, file) == []
-    ask, seen = counted(truthful(asked))
+    assert elicitation.remaining_questions(asked, file) == []
+    ask, prompts = counted(truthful(asked))
     again = elicitation.elicit(asked, ask, file)
-    assert (seen, again["unreadable"]) == ([], 0)
+    assert (prompts, again["unreadable"]) == ([], 0)
     answers = read_answers(file)
     np.testing.assert_array_equal(vote(answers).edges, vote(read_answers(file)).edges)
     assert (answers.choices != CHOICES.index("unknown")).all()
@@ -475,22 +475,22 @@ def test_an_answer_that_was_corrected_by_hand_stays(tmp_path):
     for row in content["answers"][::5]:
         row.update({"answer": "none", "unreadable": False})
     elicitation.write_answers(file, content)
-    assert elicitation.remaining(asked, file) == []
+    assert elicitation.remaining_questions(asked, file) == []
     assert [row["answer"] for row in elicitation.elicit(asked, scripted("A"), file)["answers"][::5]] == ["none"] * 6
 
 
 @pytest.mark.parametrize("workers", [1, 4])
-def test_where_no_reply_can_be_read_it_stops_after_a_few_and_shows_one(tmp_path, workers):
+def test_elicitation_stops_when_no_reply_can_be_read(tmp_path, workers):
     asked, file = circuit(), tmp_path / "answers.json"
-    ask, seen = counted(scripted(["It depends\non much."]))
+    ask, prompts = counted(scripted(["It depends\non much."]))
     with pytest.raises(
         ValueError, match="none of the first 10 replies could be read: one is 'It depends on much"
     ) as caught:
         elicitation.elicit(asked, ask, file, workers=workers)
     assert "\n" not in str(caught.value)
-    assert 10 <= len(seen) < 10 + workers
-    assert len(read_answers(file).choices) == len(seen)
-    assert len(elicitation.remaining(asked, file)) == 30
+    assert 10 <= len(prompts) < 10 + workers
+    assert len(read_answers(file).choices) == len(prompts)
+    assert len(elicitation.remaining_questions(asked, file)) == 30
 
 
 def test_an_empty_reply_is_called_one():
@@ -499,7 +499,7 @@ def test_an_empty_reply_is_called_one():
 
 
 @pytest.mark.parametrize(("allowed", "passes"), [(0.1, False), (0.19, False), (0.2, True), (1.0, True)])
-def test_more_unreadable_replies_than_are_allowed_end_in_an_error_that_keeps_the_answers(tmp_path, allowed, passes):
+def test_too_many_unreadable_replies_raise_and_keep_the_answers(tmp_path, allowed, passes):
     asked, file = circuit(), tmp_path / "answers.json"
     if passes:
         assert elicitation.elicit(asked, few_words(asked), file, max_unreadable=allowed)["unreadable"] == 6

@@ -118,7 +118,7 @@ def open_chat(server, **settings):
 
 
 @pytest.mark.slow
-def test_a_prompt_goes_out_as_the_protocol_says_and_the_reply_comes_back(server):
+def test_prompt_and_reply_follow_the_protocol(server):
     server.script = [Said(completion("**B**"))]
     with open_chat(server) as ask:
         assert ask("Which one?") == "**B**"
@@ -151,7 +151,7 @@ def test_settings_come_from_the_environment_where_none_are_given(server, monkeyp
     assert endpoint.source() == f"from-there at {server.url}, temperature 0"
 
 
-def test_the_source_is_unknown_without_a_model_and_never_names_the_key(monkeypatch):
+def test_source_is_none_without_a_model_and_hides_the_key(monkeypatch):
     for name in VARIABLES:
         monkeypatch.delenv(name, raising=False)
     assert endpoint.source("http://host/v1") is None
@@ -160,7 +160,7 @@ def test_the_source_is_unknown_without_a_model_and_never_names_the_key(monkeypat
 
 
 @pytest.mark.parametrize(
-    ("given", "what"),
+    ("arguments", "what"),
     [
         ((None, "parrot", KEY), "give --config.prior.elicit.base_url or the variable OPENAI_BASE_URL"),
         (("", "parrot", KEY), "give --config.prior.elicit.base_url or the variable OPENAI_BASE_URL"),
@@ -175,10 +175,10 @@ def test_the_source_is_unknown_without_a_model_and_never_names_the_key(monkeypat
         ((f"http://host/v1?key={KEY}", "parrot", KEY), "without a name or a key in it"),
     ],
 )
-def test_a_missing_or_wrong_setting_is_refused_with_what_would_give_it(monkeypatch, given, what):
+def test_a_missing_or_wrong_setting_is_refused_with_advice(monkeypatch, arguments, what):
     for name in VARIABLES:
         monkeypatch.delenv(name, raising=False)
-    with refusal(ValueError, what), endpoint.chat(*given):
+    with refusal(ValueError, what), endpoint.chat(*arguments):
         pass
 
 
@@ -197,7 +197,7 @@ def test_without_the_package_it_is_said_how_to_get_it(monkeypatch):
         pass
 
 
-def test_too_many_requests_are_asked_again_after_the_time_that_the_server_names(server, slept):
+def test_too_many_requests_are_retried_after_the_server_delay(server, slept):
     server.script = [Said(failure("slow down"), 429, {"Retry-After": "7"})] * 2 + [Said(completion("C"))]
     with open_chat(server, retries=2) as ask:
         assert ask("Which one?") == "C"
@@ -206,7 +206,7 @@ def test_too_many_requests_are_asked_again_after_the_time_that_the_server_names(
 
 
 @pytest.mark.parametrize("status", [429, 500, 503])
-def test_a_failure_that_lasts_ends_in_an_error_with_the_servers_words(server, slept, status):
+def test_a_lasting_failure_raises_with_the_server_message(server, slept, status):
     server.script = [Said(failure(f"no room\nfor {KEY} today"), status)]
     what = f"{server.url}: the server said {status}: no room for (the key) today; ask again later"
     with open_chat(server, retries=3) as ask, refusal(ConnectionError, what):
@@ -274,7 +274,7 @@ def test_what_is_no_chat_completion_is_refused(server, slept, said):
     assert len(server.requests) == 1
 
 
-def test_no_text_is_an_empty_reply_and_a_refusal_of_the_model_is_a_text(server):
+def test_no_text_is_an_empty_reply_and_a_refusal_is_a_text(server):
     server.script = [Said(completion(None)), Said(completion(None, refusal="I must not."))]
     with open_chat(server) as ask:
         assert [ask("Which one?"), ask("Which one?")] == ["", "I must not."]
@@ -296,7 +296,7 @@ UNSUPPORTED = [
 
 @pytest.mark.parametrize("body", UNSUPPORTED)
 @pytest.mark.parametrize("status", [400, 422])
-def test_a_model_that_takes_no_temperature_is_asked_without_one_and_it_is_said_once(server, slept, status, body):
+def test_a_refused_temperature_is_dropped_with_one_warning(server, slept, status, body):
     server.script = [Said(body, status), Said(completion("B"))]
     with (
         open_chat(server) as ask,
@@ -308,7 +308,7 @@ def test_a_model_that_takes_no_temperature_is_asked_without_one_and_it_is_said_o
     assert "--config.prior.elicit.temperature=-1" in str(caught[0].message)
 
 
-def test_a_server_that_refuses_without_the_temperature_too_is_reported(server, slept):
+def test_a_refusal_without_temperature_too_is_reported(server, slept):
     server.script = [Said(failure("temperature: no such field"), 400), Said(failure("no such model"), 400)]
     with open_chat(server) as ask, refusal(ValueError, f"{server.url}: the server said 400: no such model"):
         ask("Which one?")
@@ -335,13 +335,13 @@ def test_a_text_in_parts_is_read_without_its_thoughts(server):
         assert ask("Which one?") == "B"
 
 
-def test_an_error_in_the_place_of_an_answer_is_reported_in_the_servers_words(server, slept):
+def test_an_error_in_a_response_raises_the_server_message(server, slept):
     server.script = [Said({"error": {"message": f"Rate limit of {KEY} exceeded", "code": 429}})]
     with open_chat(server) as ask, refusal(ConnectionError, "the server said: Rate limit of (the key) exceeded; ask"):
         ask("Which one?")
 
 
-def test_a_server_that_stays_silent_is_asked_again_and_then_given_up(server, slept):
+def test_a_silent_server_is_retried_and_then_abandoned(server, slept):
     server.script = [Said(slow=True), Said(completion("B")), Said(slow=True)]
     with open_chat(server, timeout=0.3, retries=1) as ask:
         assert ask("Which one?") == "B"
@@ -359,13 +359,13 @@ def test_where_nobody_listens_it_is_said_at_which_address(server, slept):
 
 
 @pytest.mark.parametrize("workers", [1, 3])
-def test_an_elicitation_survives_a_refusal_and_its_file_holds_no_key(server, tmp_path, slept, workers):
+def test_elicitation_survives_a_refusal_without_key_in_file(server, tmp_path, slept, workers):
     asked = elicitation.questionnaire("circuit", "A physics laboratory.", {"voltage": "", "current": "", "power": ""})
     file, source = tmp_path / "answers.json", endpoint.source(server.url, "parrot")
     server.script = [*[Said(completion("A"))] * 6, Said(failure("no money left"), 401)]
     with open_chat(server) as ask, refusal(ValueError, "no money left"):
         elicitation.elicit(asked, ask, file, source=source, workers=workers)
-    assert len(elicitation.remaining(asked, file, source)) == len(asked.questions) - 6
+    assert len(elicitation.remaining_questions(asked, file, source)) == len(asked.questions) - 6
     server.script, server.requests = [Said(completion("A"))], []
     with open_chat(server) as ask:
         elicitation.elicit(asked, ask, file, source=source, workers=workers)

@@ -58,7 +58,7 @@ def test_letters_as_wide_as_ideographs_are_letters():
 
 
 @pytest.mark.parametrize("option", OPTIONS)
-def test_an_options_words_alone_are_its_answer_and_with_another_letter_none(option):
+def test_option_text_is_an_answer_unless_with_another_letter(option):
     letter = replies.LETTERS[OPTIONS.index(option)]
     assert read(option) == read(f'"{option.upper()}"') == read(f"{letter}) {option}") == letter
     assert read(f"{letter} - {option}") == letter
@@ -143,7 +143,7 @@ def test_what_may_mean_something_else_is_not_read(reply):
     assert read(reply) is None
 
 
-def test_words_of_not_knowing_and_of_neither_belong_to_their_own_options():
+def test_unknown_and_neither_belong_to_their_options():
     assert read("D, because it is unknown") == "D"
     assert read("C. Neither is near the other.") == "C"
     assert read("B, because it is unknown") is None
@@ -180,6 +180,6 @@ def test_an_option_that_is_not_offered_is_not_read():
         ]
     ],
 )
-def test_long_replies_are_read_in_time_that_grows_with_their_length(piece):
+def test_reading_time_grows_with_the_length_of_the_reply(piece):
     """With its square, this would take minutes."""
     assert read(piece * 30_000) in (None, "B")

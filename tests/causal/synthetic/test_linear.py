@@ -38,6 +38,6 @@ def test_the_covariance_is_the_one_that_the_weights_imply():
     with jax.enable_x64(True):
         weights = jnp.zeros((3, 3)).at[0, 1].set(1.0).at[1, 2].set(-0.8)
         scale = jnp.array([1.0, 2.0, 0.5])
-        drawn = linear.linear(jax.random.key(0), weights, 200_000, noise.scaled(GAUSSIAN, scale))
+        drawn = linear.linear(jax.random.key(0), weights, 200_000, noise.rescale(GAUSSIAN, scale))
         inverse = np.linalg.inv(np.eye(3) - np.asarray(weights))
         np.testing.assert_allclose(np.cov(drawn.T), inverse.T @ np.diag(scale**2) @ inverse, atol=0.1)

@@ -40,7 +40,7 @@ def test_standardized_noise_has_mean_0_and_deviation_1_in_law(name):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["gaussian", "standardized gumbel"])
-def test_noise_has_the_shape_that_is_asked_for_and_is_the_same_with_and_without_transformations(name):
+def test_noise_has_its_shape_and_is_equal_under_transformations(name):
     draw, _ = LAWS[name]
     keys = jax.random.split(jax.random.key(0), 3)
     single = [draw(key, (4, 2)) for key in keys]
@@ -53,7 +53,7 @@ def test_noise_has_the_shape_that_is_asked_for_and_is_the_same_with_and_without_
 def test_scaled_noise_is_the_same_noise_times_a_number_a_column():
     key, scale = jax.random.key(0), jnp.array([1.0, 2.0, 0.5])
     plain = noise.gumbel()(key, (5, 3))
-    np.testing.assert_array_equal(noise.scaled(noise.gumbel(), scale)(key, (5, 3)), scale * plain)
+    np.testing.assert_array_equal(noise.rescale(noise.gumbel(), scale)(key, (5, 3)), scale * plain)
 
 
 def test_unequal_scales_are_uniform_between_their_bounds():

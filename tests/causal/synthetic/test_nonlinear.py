@@ -47,8 +47,8 @@ def test_in_causal_order_every_edge_leads_forward(seed, nodes, density):
     graph = np.triu(rng.uniform(size=(nodes, nodes)) < density, 1)[shuffle][:, shuffle]
     order = np.asarray(nonlinear.causal_order(graph))
     assert sorted(order) == list(range(nodes))
-    place = np.argsort(order)
-    assert all(place[cause] < place[effect] for cause, effect in np.argwhere(graph))
+    position = np.argsort(order)
+    assert all(position[cause] < position[effect] for cause, effect in np.argwhere(graph))
 
 
 def test_the_causal_order_of_a_long_chain_is_found_under_vmap():
@@ -72,7 +72,7 @@ def test_the_mlp_is_its_equations_computed_node_by_node():
         np.testing.assert_allclose(drawn, plain, atol=1e-12)
 
 
-def test_the_weights_of_the_mlp_stand_on_parents_and_within_their_bounds():
+def test_mlp_weights_are_on_parents_and_within_bounds():
     with jax.enable_x64(True):
         (first, second), (_, other) = (jax.tree.map(np.asarray, LAYERS(KEY, GRAPH, node)) for node in (4, 1))
     np.testing.assert_array_equal((first != 0).any(1), GRAPH[:, 4])
@@ -85,7 +85,7 @@ def test_the_weights_of_the_mlp_stand_on_parents_and_within_their_bounds():
 
 
 @pytest.mark.slow
-def test_the_gaussian_process_is_its_equations_computed_node_by_node():
+def test_gaussian_process_equals_its_equations_node_by_node():
     with jax.enable_x64(True):
         draw, table = fixed(20)
         drawn = nonlinear.gaussian_process(KEY, GRAPH, 20, draw, length_scale=0.7, jitter=1e-6)
@@ -121,7 +121,7 @@ def test_the_iscm_is_its_equations_computed_node_by_node():
         np.testing.assert_allclose(drawn, plain, atol=1e-12)
 
 
-def test_every_column_of_the_iscm_is_standardised_and_none_can_be_sorted_by_variance():
+def test_iscm_columns_are_standardised_and_not_var_sortable():
     with jax.enable_x64(True):
         drawn = generators(20)["iscm"](KEY)
         np.testing.assert_allclose(drawn.mean(0), 0, atol=1e-12)
@@ -129,7 +129,7 @@ def test_every_column_of_the_iscm_is_standardised_and_none_can_be_sorted_by_vari
         assert sortability.varsortability(drawn, GRAPH) == 0.5
 
 
-def test_the_covariance_of_the_iscm_is_the_one_that_its_rescaled_weights_imply():
+def test_iscm_covariance_follows_from_its_rescaled_weights():
     with jax.enable_x64(True):
         weights = np.asarray(linear.edge_weights(jax.random.key(1), GRAPH))
         covariance = np.eye(5)

@@ -13,7 +13,7 @@ from framework.causal.synthetic import physics
 KEY = jax.random.key(0)
 NAMES = tuple(physics.SYSTEMS)
 ROWS = 300
-DRAW = jax.jit(physics.draw, static_argnums=(1, 2))
+DRAW = jax.jit(physics.sample, static_argnums=(1, 2))
 GAS_CONSTANT = 6.02214076e23 * 1.380649e-23  # Avogadro's number times Boltzmann's constant, both exact by definition
 
 # the textbook, one expression a derived column
@@ -79,7 +79,7 @@ def test_names_are_those_that_the_model_was_asked_about(shared, name, variant):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_column_called_by_the_next_name_really_holds_its_own_variable(name):
+def test_permuted_names_leave_the_variables_of_the_columns(name):
     system = physics.SYSTEMS[name]
     permuted = physics.names(system, "permuted")
     for position in range(len(system.columns)):
@@ -108,19 +108,19 @@ def test_without_noise_the_formulas_of_the_textbook_hold(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_inputs_are_log_uniform_between_their_bounds_and_noise_leaves_them_alone(name):
+def test_inputs_are_log_uniform_and_free_of_noise(name):
     drawn, noisy = columns(name), columns(name, 0.5)
     for column, (low, high) in physics.SYSTEMS[name].inputs:
-        place = np.log(drawn[column] / low) / np.log(high / low)
-        assert place.min() >= -1e-12
-        assert place.max() <= 1 + 1e-12
-        assert abs(place.mean() - 1 / 2) < 5 * np.sqrt(1 / 12 / ROWS)
-        assert abs((place**2).mean() - 1 / 3) < 5 * np.sqrt(4 / 45 / ROWS)
+        fraction = np.log(drawn[column] / low) / np.log(high / low)
+        assert fraction.min() >= -1e-12
+        assert fraction.max() <= 1 + 1e-12
+        assert abs(fraction.mean() - 1 / 2) < 5 * np.sqrt(1 / 12 / ROWS)
+        assert abs((fraction**2).mean() - 1 / 3) < 5 * np.sqrt(4 / 45 / ROWS)
         np.testing.assert_array_equal(noisy[column], drawn[column])
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_noise_is_added_at_every_equation_to_what_its_noisy_causes_give(name):
+def test_noise_is_added_at_every_equation(name):
     """The oracle: what is left after the formula, in units of its deviation, is the same whatever the level."""
     little, much = columns(name, 0.1), columns(name, 0.4)
     for column, formula in physics.SYSTEMS[name].formulas:
@@ -134,7 +134,7 @@ def test_noise_is_added_at_every_equation_to_what_its_noisy_causes_give(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_noise_of_a_column_is_independent_of_that_of_others_and_of_inputs(name):
+def test_noise_is_independent_between_columns_and_of_inputs(name):
     drawn = columns(name, 0.3)
     left = []
     for column, formula in physics.SYSTEMS[name].formulas:
@@ -150,7 +150,7 @@ def test_a_draw_is_the_same_with_and_without_transformations():
     system = physics.SYSTEMS["pendulum"]
     keys, levels = jax.random.split(KEY, 3), jnp.array([0.0, 0.1, 0.5])
     single = [DRAW(key, system, ROWS, level) for key, level in zip(keys, levels, strict=True)]
-    plain = physics.draw(keys[2], system, ROWS, levels[2])
+    plain = physics.sample(keys[2], system, ROWS, levels[2])
     assert plain.shape == (ROWS, 4)
     assert plain.dtype == jnp.float32
     np.testing.assert_allclose(plain, single[2], rtol=1e-4)
@@ -161,7 +161,7 @@ def test_a_draw_is_the_same_with_and_without_transformations():
 @pytest.mark.parametrize("noise", [-0.1, np.nan])
 def test_noise_that_is_none_is_refused(noise):
     with pytest.raises(ValueError, match="noise must be finite and at least 0"):
-        physics.draw(KEY, physics.SYSTEMS["spring"], 5, noise)
+        physics.sample(KEY, physics.SYSTEMS["spring"], 5, noise)
 
 
 def test_another_variant_is_refused():

@@ -19,7 +19,7 @@ def test_a_scale_free_graph_is_a_dag_of_just_so_many_edges(nodes, degree, edges)
         assert not graphs.find_cycle(graph, range(nodes))
 
 
-def test_each_new_node_is_joined_to_as_many_older_ones_as_there_are_up_to_the_degree():
+def test_each_new_node_joins_up_to_degree_older_nodes():
     for graph in draws(5, 20, 4):
         assert sorted(graph.sum(1)) == [0, 1, 2, 3] + 16 * [4]
 

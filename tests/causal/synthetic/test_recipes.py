@@ -29,8 +29,8 @@ def label(recipe):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("recipe", EVERY, ids=label)
-def test_every_recipe_draws_a_dag_and_a_finite_table_of_the_asked_size(recipe):
-    graph, table = recipes.draw(KEY, recipe, 5, 20)
+def test_every_recipe_samples_a_dag_and_a_finite_table(recipe):
+    graph, table = recipes.sample(KEY, recipe, 5, 20)
     assert type(graph) is type(table) is np.ndarray
     assert (graph.shape, graph.dtype) == ((5, 5), bool)
     assert (table.shape, table.dtype) == ((20, 5), np.float64)
@@ -49,19 +49,19 @@ def test_a_linear_table_is_that_of_its_parts():
         by_hand = np.asarray(linear.linear(keys.named(KEY, "noise"), weights, 30, noise.gaussian()))
     for x64 in (False, True):
         with jax.enable_x64(x64):
-            graph, table = recipes.draw(KEY, Recipe(degree=1.5), 8, 30)
+            graph, table = recipes.sample(KEY, Recipe(degree=1.5), 8, 30)
         np.testing.assert_array_equal(graph, truth)
         np.testing.assert_array_equal(table, by_hand)
 
 
 @pytest.mark.slow
-def test_the_standardised_equations_take_the_weights_of_the_linear_ones():
+def test_iscm_takes_the_weights_of_the_linear_equations():
     with jax.enable_x64(True):
         truth = np.asarray(random_graphs.scale_free(keys.named(KEY, "graph"), 6, 3))
         weights = linear.edge_weights(keys.named(KEY, "weights"), truth)
-        law = noise.scaled(noise.gumbel(), noise.unequal_scales(keys.named(KEY, "scales"), 6))
+        law = noise.rescale(noise.gumbel(), noise.unequal_scales(keys.named(KEY, "scales"), 6))
         by_hand = np.asarray(nonlinear.iscm(keys.named(KEY, "noise"), weights, 30, law))
-    graph, table = recipes.draw(KEY, Recipe("sf", 3, "iscm", "gumbel", "unequal"), 6, 30)
+    graph, table = recipes.sample(KEY, Recipe("sf", 3, "iscm", "gumbel", "unequal"), 6, 30)
     np.testing.assert_array_equal(graph, truth)
     np.testing.assert_array_equal(table, by_hand)
     np.testing.assert_allclose(table.std(axis=0), 1)
@@ -72,7 +72,7 @@ def test_other_equations_are_those_of_nonlinear(equations):
     with jax.enable_x64(True):
         truth = np.asarray(graphs.erdos_renyi(keys.named(KEY, "graph"), 5, 2))
         drawn = getattr(nonlinear, equations)(keys.named(KEY, "noise"), truth, 20, noise.uniform())
-    graph, table = recipes.draw(KEY, Recipe(equations=equations, noise="uniform"), 5, 20)
+    graph, table = recipes.sample(KEY, Recipe(equations=equations, noise="uniform"), 5, 20)
     np.testing.assert_array_equal(graph, truth)
     np.testing.assert_array_equal(table, np.asarray(drawn))
 
@@ -81,8 +81,8 @@ def test_other_equations_are_those_of_nonlinear(equations):
 @pytest.mark.parametrize("law", recipes.NOISES)
 def test_unequal_variances_scale_the_noise_of_each_node(law):
     """Without edges a table is its noise."""
-    _, equal = recipes.draw(KEY, Recipe(degree=0, noise=law), 6, 40)
-    _, unequal = recipes.draw(KEY, Recipe(degree=0, noise=law, variances="unequal"), 6, 40)
+    _, equal = recipes.sample(KEY, Recipe(degree=0, noise=law), 6, 40)
+    _, unequal = recipes.sample(KEY, Recipe(degree=0, noise=law, variances="unequal"), 6, 40)
     scales = unequal / equal
     np.testing.assert_allclose(scales, np.broadcast_to(scales[0], scales.shape))
     assert len(set(scales[0].round(6))) == 6
@@ -91,7 +91,7 @@ def test_unequal_variances_scale_the_noise_of_each_node(law):
 
 @pytest.mark.slow
 def test_laws_differ_and_keep_the_graph():
-    drawn = [recipes.draw(KEY, Recipe(noise=law), 6, 20) for law in recipes.NOISES]
+    drawn = [recipes.sample(KEY, Recipe(noise=law), 6, 20) for law in recipes.NOISES]
     for (first, table), (second, other) in itertools.combinations(drawn, 2):
         np.testing.assert_array_equal(first, second)
         assert not np.allclose(table, other)
@@ -123,12 +123,12 @@ def test_a_bad_recipe_is_refused(fields, what):
 )
 def test_a_table_of_nothing_is_refused(nodes, samples, what):
     with pytest.raises(ValueError, match=what):
-        recipes.draw(KEY, Recipe(), nodes, samples)
+        recipes.sample(KEY, Recipe(), nodes, samples)
 
 
 def test_a_whole_degree_may_come_as_a_float():
-    graph, _ = recipes.draw(KEY, Recipe("sf", 2.0), 5, 3)
-    np.testing.assert_array_equal(graph, recipes.draw(KEY, Recipe("sf", 2), 5, 3)[0])
+    graph, _ = recipes.sample(KEY, Recipe("sf", 2.0), 5, 3)
+    np.testing.assert_array_equal(graph, recipes.sample(KEY, Recipe("sf", 2), 5, 3)[0])
 
 
 def test_a_recipe_is_static_under_a_transformation():
