@@ -38,10 +38,10 @@ from experiments.parts.shared.intervals import (
     standard_error,
 )
 from experiments.parts.shared.settings import dataset_folder, refuse_unused, require_files
-from framework import runs, snn
+from framework import runs
 from framework.core import keys
 from framework.runs import files
-from framework.snn.conversion import activation, fidelity
+from framework.snn.conversion import activation, fidelity, simulation
 from framework.snn.meters import activity, energy, rasters
 from framework.snn.neurons import coding
 
@@ -195,7 +195,7 @@ def main(config: ConfigDict, run: runs.Run) -> dict[str, Any]:
     return numbers | compared(len(seeds), *SHOWN, "qcfs.loss", "trained")
 
 
-def _codes(config: ConfigDict, name: str) -> tuple[coding.Code, coding.Code]:
+def _codes(config: ConfigDict, name: str) -> tuple[coding.Neuron, coding.Neuron]:
     """The codes of a pair, with the thresholds of the config."""
     before, _, behind = name.partition("-")
     settings = config.codes
@@ -229,7 +229,7 @@ def _conversion_numbers(config: ConfigDict, accuracy: list[float], curves: dict[
         for chip, shares in CHIPS.items():
             against = (reference["spikes"], reference["latency"])
             record[f"energy_{chip}"] = float(
-                energy.normalised_energy(record["spikes"], record["latency"], *against, shares)
+                energy.relative_energy(record["spikes"], record["latency"], *against, shares)
             )
     shown = {column: {record["pair"]: record[column] for record in records} for column in SHOWN if column in records[0]}
     return shown | {"pairs": records}
@@ -256,8 +256,8 @@ def _looked_into(config: ConfigDict, run: runs.Run, given: Sets, layers, params)
     for name in (name for name in WATCHED if name in config.pairs):
         codes = _codes(config, name)
         spiking = networks.converted(given, layers, params, codes, scale=config.scale, percentile=config.percentile)
-        rows += [(name, *error) for error in snn.layer_errors(spiking, layers, params, images, config.steps)]
-        seen = snn.observe(spiking, images, config.steps, meter=rasters.together(TRAINS))[1]
+        rows += [(name, *error) for error in fidelity.layer_errors(spiking, layers, params, images, config.steps)]
+        seen = simulation.simulate_with_meter(spiking, images, config.steps, meter=rasters.combine(TRAINS))[1]
         trains[name] = {kind: _pooled(layer[kind] for layer in seen) for kind in TRAINS}
     run.save_csv("layers.csv", ("pair", *fidelity.LayerError._fields), rows)
     pictures.draw_trains(run, trains)
@@ -269,7 +269,7 @@ def _pooled(histograms: Iterable[jax.Array]) -> np.ndarray:
     return counts / max(counts.sum(), 1)
 
 
-def _clipped_codes(config: ConfigDict) -> dict[str, coding.Code]:
+def _clipped_codes(config: ConfigDict) -> dict[str, coding.Neuron]:
     """Rate and burst from half the threshold."""
     return {"rate": coding.rate(start=0.5), "burst": coding.burst(threshold=config.codes.burst, start=0.5)}
 

@@ -132,12 +132,12 @@ def trained(config: ConfigDict, run: runs.Run, given: Sets, layers: tuple[Layer,
     return params, training.accuracy(logits, given.test.images, given.test.labels, BATCH)
 
 
-def converted(given: Sets, layers, params, pair: tuple[coding.Code, coding.Code], **options) -> snn.Spiking:
+def converted(given: Sets, layers, params, pair: tuple[coding.Neuron, coding.Neuron], **options) -> snn.SpikingNetwork:
     calibration = unit_interval(given.train.images[:CALIBRATION], given.train.maximum)
     return snn.convert(layers, params, calibration, input_code=pair[0], hidden_code=pair[1], **options)
 
 
-def curve(spiking: snn.Spiking, part: data.ImageSet, steps: int, key) -> Curve:
+def curve(spiking: snn.SpikingNetwork, part: data.ImageSet, steps: int, key) -> Curve:
     """Accuracy, spikes and synaptic operations over time, on all images of a set."""
     count = len(part.labels)
     size = min(BATCH, count)
@@ -158,7 +158,7 @@ def _watched(size: int, steps: int):
     def batch(start, fixed):
         spiking, images, labels, maximum, key = fixed
         images, labels = (lax.dynamic_slice_in_dim(each, start, size) for each in (images, labels))
-        outputs = snn.run(spiking, unit_interval(images, maximum), steps, jax.random.fold_in(key, start))
+        outputs = snn.simulate(spiking, unit_interval(images, maximum), steps, jax.random.fold_in(key, start))
         return _summed(outputs, labels)
 
     return devices.spread(lambda starts, fixed: lax.map(lambda start: batch(start, fixed), starts), in_axes=(0, None))
