@@ -165,7 +165,7 @@ def pool(kind: str = "average", window: int | tuple[int, int] = 2) -> Pool:
 
 
 def norm(momentum: float = 0.9, epsilon: float = 1e-5, over: str = "time") -> Norm:
-    """Batch normalisation, over the axes that `over` names besides batch and space.
+    """Batch normalisation, over the axes that `over` names in addition to batch and space.
 
     Args:
       momentum: of the running statistics, in [0, 1): the share of them that is left after a step.

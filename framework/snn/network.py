@@ -9,9 +9,10 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jaxtyping import Float
 
 from framework.core import checks, keys
-from framework.core.types import Key, Params
+from framework.core.types import Array, Key, Params
 from framework.snn import operations
 from framework.snn.conversion.activation import Activation, relu
 from framework.snn.layers import Conv, Flatten, Layer, Norm, Pool, Stage, layer_name, network_stages
@@ -28,8 +29,8 @@ class Outputs(NamedTuple):
       spikes: `[T, B, layers with units]`.
     """
 
-    logits: jax.Array
-    spikes: jax.Array
+    logits: Float[Array, "steps batch classes"]
+    spikes: Float[Array, "steps batch layers"]
 
 
 def init(key: Key, layers: tuple[Layer, ...], shape: tuple[int, ...], unit: Neuron | None = None) -> Params:
@@ -91,10 +92,10 @@ def input_shapes(layers: tuple[Layer, ...], shape: tuple[int, ...]) -> list[tupl
 def forward(
     layers: tuple[Layer, ...],
     params: Params,
-    images: jax.Array,
+    images: Float[Array, "batch ..."],
     activation: Activation = relu(),
     train: bool = False,
-) -> tuple[jax.Array, Params]:
+) -> tuple[Float[Array, "batch classes"], Params]:
     """Runs the layers as a DNN.
 
     Args:
@@ -123,7 +124,7 @@ def forward(
 def unroll(
     layers: tuple[Layer, ...],
     params: Params,
-    inputs: jax.Array,
+    inputs: Array,
     unit: Neuron,
     steps: int | None = None,
     *,

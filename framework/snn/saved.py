@@ -102,7 +102,7 @@ def load(path: str | os.PathLike) -> SpikingNetwork | TrainedNetwork:
 
 
 def _structure(network: SpikingNetwork | TrainedNetwork) -> dict[str, Any]:
-    """All but the arrays, as JSON has it."""
+    """Structure of a network without its arrays, as JSON."""
     layers = [_layer_record(i, layer) for i, layer in enumerate(network.layers)]
     common = {"layers": layers, "shape": list(network.shape)}
     if isinstance(network, TrainedNetwork):

@@ -11,9 +11,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jaxtyping import Float
 
 from framework.core.tracing import is_traced
-from framework.core.types import Key
+from framework.core.types import Array, Key
 from framework.snn import operations
 from framework.snn.conversion.normalization import SpikingNetwork
 from framework.snn.layers import Layer, Pool, Stage, network_stages
@@ -36,11 +37,11 @@ class Outputs(NamedTuple):
       input_count: `[T, B]`, how often the input was sent so far: the value of a layer is its payload divided by it.
     """
 
-    logits: jax.Array
-    spikes: jax.Array
-    input_spikes: jax.Array
-    synops: jax.Array
-    input_count: jax.Array
+    logits: Float[Array, "steps batch classes"]
+    spikes: Float[Array, "steps batch layers"]
+    input_spikes: Float[Array, "steps batch"]
+    synops: Float[Array, "steps batch"]
+    input_count: Float[Array, "steps batch"]
 
 
 class State(NamedTuple):

@@ -15,7 +15,9 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Float, Int
 
+from framework.core.types import Array
 from framework.snn.neurons.surrogate import Number, Surrogate
 
 State = Any  # a NamedTuple of arrays
@@ -28,21 +30,21 @@ FLOOR = 2.0**-24  # of a burst's gain where beta < 1, so that the threshold stay
 class MembraneState(NamedTuple):
     """A neuron whose only memory is its membrane."""
 
-    membrane: jax.Array  # [batch, ...] potential after the reset, in the threshold's unit
+    membrane: Float[Array, "..."]  # [batch, ...] potential after the reset, in the threshold's unit
 
 
 class PhaseState(NamedTuple):
     """A neuron whose threshold follows a common clock."""
 
-    membrane: jax.Array  # [batch, ...] potential after the reset, in the threshold's unit
-    clock: jax.Array  # [] int32, steps taken
+    membrane: Float[Array, "..."]  # [batch, ...] potential after the reset, in the threshold's unit
+    clock: Int[Array, ""]  # [] int32, steps taken
 
 
 class BurstState(NamedTuple):
     """A neuron whose threshold grows along a burst."""
 
-    membrane: jax.Array  # [batch, ...] potential after the reset, in the threshold's unit
-    gain: jax.Array  # [batch, ...] theta / threshold of the next step, 1 outside a burst
+    membrane: Float[Array, "..."]  # [batch, ...] potential after the reset, in the threshold's unit
+    gain: Float[Array, "..."]  # [batch, ...] theta / threshold of the next step, 1 outside a burst
 
 
 def rate(threshold: Number, surrogate: Surrogate, start: Number, leak: Number) -> Dynamics:

@@ -14,8 +14,10 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Bool, Float, Int
 
 from framework.core.tracing import is_traced
+from framework.core.types import Array
 
 State = Any  # a NamedTuple of arrays
 
@@ -36,25 +38,25 @@ class Encoder(NamedTuple):
 class DrivenState(NamedTuple):
     """A neuron that integrates the image."""
 
-    image: jax.Array  # [batch, ...] the value to send
+    image: Float[Array, "batch ..."]  # the value to send
     neuron: State
 
 
 class StoredState(NamedTuple):
     """A neuron into whose membrane the image is loaded from time to time, and which drains."""
 
-    image: jax.Array  # [batch, ...] the value to send
+    image: Float[Array, "batch ..."]  # the value to send
     neuron: State  # arrays [batch, ...], and scalars where all samples are loaded together
-    reloaded: jax.Array  # [] or [batch] bool: the image is loaded before the next step
-    clock: jax.Array  # [] int32, steps taken
+    reloaded: Bool[Array, " *batch"]  # [] or [batch] bool: the image is loaded before the next step
+    clock: Int[Array, ""]  # [] int32, steps taken
 
 
 class IntervalState(NamedTuple):
     """Spike counts and intervals, fixed by the image."""
 
-    count: jax.Array  # [batch, ...] spikes of a burst
-    interval: jax.Array  # [batch, ...] steps from one spike to the next
-    clock: jax.Array  # [] int32, steps taken
+    count: Float[Array, "batch ..."]  # spikes of a burst
+    interval: Float[Array, "batch ..."]  # steps from one spike to the next
+    clock: Int[Array, ""]  # [] int32, steps taken
 
 
 def constant() -> Encoder:

@@ -23,8 +23,10 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Float
 
 from framework.core import checks
+from framework.core.types import Array
 from framework.snn.neurons.factories import record_options
 from framework.snn.neurons.membrane import (
     Fire,
@@ -50,21 +52,21 @@ ARCTAN = arctan(2.0)
 class MembraneState(NamedTuple):
     """A neuron whose only memory is its membrane."""
 
-    membrane: jax.Array  # [batch, ...] potential after the reset, in the threshold's unit
+    membrane: Float[Array, "..."]  # [batch, ...] potential after the reset, in the threshold's unit
 
 
 class AdaptiveState(NamedTuple):
     """A neuron whose threshold rises with each of its spikes."""
 
-    membrane: jax.Array  # [batch, ...] potential after the reset, in the threshold's unit
-    adaptation: jax.Array  # [batch, ...] running mean of the neuron's spikes, in [0, 1]
+    membrane: Float[Array, "..."]  # [batch, ...] potential after the reset, in the threshold's unit
+    adaptation: Float[Array, "..."]  # [batch, ...] running mean of the neuron's spikes, in [0, 1]
 
 
 class SynapticState(NamedTuple):
     """A neuron with a synapse that filters its input."""
 
-    membrane: jax.Array  # [batch, ...] potential after the reset, in the threshold's unit
-    current: jax.Array  # [batch, ...] synaptic current, in the threshold's unit per step
+    membrane: Float[Array, "..."]  # [batch, ...] potential after the reset, in the threshold's unit
+    current: Float[Array, "..."]  # [batch, ...] synaptic current, in the threshold's unit per step
 
 
 @record_options

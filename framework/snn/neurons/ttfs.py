@@ -15,16 +15,18 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Bool, Float, Int
 
+from framework.core.types import Array
 from framework.snn.neurons.surrogate import Number, Surrogate
 
 
 class TtfsState(NamedTuple):
     """A layer whose neurons fire once."""
 
-    membrane: jax.Array  # [batch, ...] potential after the reset, in the threshold's unit
-    has_fired: jax.Array  # [batch, ...] bool: refractory until the end
-    clock: jax.Array  # [] int32, steps since the layer's window opened; negative before
+    membrane: Float[Array, "..."]  # [batch, ...] potential after the reset, in the threshold's unit
+    has_fired: Bool[Array, "..."]  # [batch, ...] bool: refractory until the end
+    clock: Int[Array, ""]  # [] int32, steps since the layer's window opened; negative before
 
 
 def kernel(time: jax.Array, tau: Number, threshold: Number = 1.0, delay: Number = 0.0) -> jax.Array:

@@ -29,7 +29,7 @@ VGG_16 = (
 
 
 def response(layer_spec, image):
-    """What a layer with weights of 1 gives for [h, w, c]"""
+    """Response of a layer with weights of 1 to [h, w, c]."""
     kernel = jnp.ones((*layer_spec.kernel, image.shape[-1], layer_spec.features))
     names = ("NHWC", "HWIO", "NHWC")
     pads = [(k // 2, k // 2) for k in layer_spec.kernel] if layer_spec.padding == "HALF" else layer_spec.padding
