@@ -36,7 +36,7 @@ from tables import Part, Row, at_least, at_most
 
 from framework import snn
 from framework.snn import layers as layer
-from framework.snn import network
+from framework.snn import network, training
 from framework.snn.neurons import coding, models, surrogate
 
 CHOSEN = flags.DEFINE_list("parts", ["mlp", "conv", "inference"], "what to run")
@@ -86,7 +86,7 @@ def ours(task: Task) -> Trainer:
 
     def step(parts):
         if parts not in steps:
-            steps[parts] = jax.jit(snn_peers.update(adam, network.value_and_grad(loss, parts)))
+            steps[parts] = jax.jit(snn_peers.update(adam, training.value_and_grad(loss, parts)))
         state["params"], state["adam"], value = steps[parts](state["params"], state["adam"], inputs, labels)
         return float(value)
 
@@ -197,7 +197,7 @@ def conv() -> Iterator[Row]:
 
 def inference() -> Iterator[Row]:
     """A converted 12c5-2s-64c5-2s-10 with random weights on 128 images of 28 x 28, 64 steps of time: medians of
-    {repeats} calls of `snn.run`, divided by the steps, and of the DNN's forward pass, taken in turns. What the input
+    {repeats} calls of `snn.simulate`, divided by the steps, and of the DNN's forward pass, in turns. What the input
     brings is computed once (real), or once a step of its period (phase, 8).
     """
     rng = np.random.default_rng(0)
@@ -210,7 +210,7 @@ def inference() -> Iterator[Row]:
     for pair in pairs:
         input_code, hidden_code = coding.pair(pair)
         spiking = snn.convert(MNIST, params, images, input_code=input_code, hidden_code=hidden_code)
-        runs[pair] = partial(snn.run, spiking, images, steps)
+        runs[pair] = partial(snn.simulate, spiking, images, steps)
     first = {name: time_call(run)[1] for name, run in runs.items()}
     seconds = {name: [] for name in runs}
     for _ in range(REPEATS.value):

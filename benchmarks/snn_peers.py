@@ -17,7 +17,7 @@ import optax
 
 from framework.core.types import Params
 from framework.snn import layers as layer
-from framework.snn import network
+from framework.snn import network, training
 
 
 class Task(NamedTuple):
@@ -130,7 +130,7 @@ def spyx(task: Task) -> Trainer:
 
     def step(parts):
         if parts not in steps:
-            steps[parts] = jax.jit(update(adam, network.value_and_grad(loss, parts)))
+            steps[parts] = jax.jit(update(adam, training.value_and_grad(loss, parts)))
         state["weights"], state["adam"], value = steps[parts](state["weights"], state["adam"], inputs, labels)
         return float(value)
 

@@ -104,7 +104,7 @@ plt.show()
 # %%
 for name, code in {"rate": coding.rate(), "burst": coding.burst(threshold=0.125)}.items():
     spiking = snn.convert(layers, state.params, images[:500], hidden_code=code)
-    outputs = snn.run(spiking, test_images, steps=32)
+    outputs = snn.simulate(spiking, test_images, steps=32)
     accuracy = activity.accuracy_over_time(outputs.logits, test.labels)
     print(f"{name:5}", ", ".join(f"{float(accuracy[t - 1]):.1%} after {t} steps" for t in (2, 4, 8, 32)))
 

@@ -46,6 +46,7 @@ from framework.nas import autosnn
 from framework.nas.autosnn import evolution
 from framework.runs.reporting import figures
 from framework.snn import layers as layer
+from framework.snn.conversion import simulation
 from framework.snn.meters import activity, rasters
 from framework.snn.neurons import coding
 
@@ -72,7 +73,7 @@ STEPS = 48
 networks = {name: snn.convert(layers, params, images[:500], hidden_code=code) for name, code in CODES.items()}
 figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.8), sharey=True, layout="constrained")
 for colour, (name, network) in zip(figures.PALETTE, networks.items(), strict=False):
-    outputs = snn.run(network, test_images, STEPS)
+    outputs = snn.simulate(network, test_images, STEPS)
     accuracy = activity.accuracy_over_time(outputs.logits, test.labels)
     spikes = np.cumsum(outputs.spikes.sum(-1).mean(-1))
     left.plot(np.arange(1, STEPS + 1), 100 * accuracy, color=colour, label=name)
@@ -100,7 +101,8 @@ plt.show()
 # %%
 figure, axes = plt.subplots(1, 3, figsize=(11, 3.6), sharey=True, layout="constrained")
 for axis, colour, (name, network) in zip(axes, figures.PALETTE, networks.items(), strict=False):
-    sent = np.asarray(snn.observe(network, test_images[:1], STEPS, meter=rasters.raster(STEPS))[1][1])
+    meter = rasters.raster(STEPS)
+    sent = np.asarray(simulation.simulate_with_meter(network, test_images[:1], STEPS, meter=meter)[1][1])
     sent = sent.reshape(STEPS, -1)
     sent = sent[:, np.sort(np.argsort(-sent.sum(0))[:80:2])]
     time, neuron = np.nonzero(sent)

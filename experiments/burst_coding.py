@@ -39,10 +39,10 @@ from experiments.parts.shared.intervals import (
 )
 from experiments.parts.shared.presets import build_config, count_seeds
 from experiments.parts.shared.settings import dataset_folder, require_effect, require_files
-from framework import runs, snn
+from framework import runs
 from framework.core import keys
 from framework.runs import files
-from framework.snn.conversion import activation, fidelity
+from framework.snn.conversion import activation, fidelity, simulation
 from framework.snn.meters import activity, energy, rasters
 from framework.snn.neurons import coding
 
@@ -177,7 +177,7 @@ def main(config: ConfigDict, run: runs.Run) -> dict[str, Any]:
     return numbers | mark_comparisons(len(seeds), *SHOWN, "qcfs.loss", "trained")
 
 
-def _codes(config: ConfigDict, name: str) -> tuple[coding.Code, coding.Code]:
+def _codes(config: ConfigDict, name: str) -> tuple[coding.Neuron, coding.Neuron]:
     """The codes of a pair, with the thresholds of the config."""
     input_code, _, hidden_code = name.partition("-")
     settings = config.codes
@@ -213,7 +213,7 @@ def _conversion_numbers(config: ConfigDict, accuracy: list[float], curves: dict[
         for chip, shares in CHIPS.items():
             against = (reference["spikes"], reference["latency"])
             record[f"energy_{chip}"] = float(
-                energy.normalised_energy(record["spikes"], record["latency"], *against, shares)
+                energy.relative_energy(record["spikes"], record["latency"], *against, shares)
             )
     shown = {column: {record["pair"]: record[column] for record in records} for column in SHOWN if column in records[0]}
     return shown | {"pairs": records}
@@ -242,8 +242,8 @@ def _inspect(config: ConfigDict, run: runs.Run, sets: Sets, layers, params) -> N
     for name in (name for name in INSPECTED if name in config.pairs):
         codes = _codes(config, name)
         spiking = networks.convert(sets, layers, params, codes, scale=config.scale, percentile=config.percentile)
-        rows += [(name, *error) for error in snn.layer_errors(spiking, layers, params, images, config.steps)]
-        meters = snn.observe(spiking, images, config.steps, meter=rasters.together(TRAINS))[1]
+        rows += [(name, *error) for error in fidelity.layer_errors(spiking, layers, params, images, config.steps)]
+        meters = simulation.simulate_with_meter(spiking, images, config.steps, meter=rasters.combine(TRAINS))[1]
         trains[name] = {kind: _pool(layer[kind] for layer in meters) for kind in TRAINS}
     run.save_csv("layers.csv", ("pair", *fidelity.LayerError._fields), rows)
     figures.draw_trains(run, trains)
@@ -255,7 +255,7 @@ def _pool(histograms: Iterable[jax.Array]) -> np.ndarray:
     return counts / max(counts.sum(), 1)
 
 
-def _qcfs_codes(config: ConfigDict) -> dict[str, coding.Code]:
+def _qcfs_codes(config: ConfigDict) -> dict[str, coding.Neuron]:
     """Rate and burst from half the threshold."""
     return {"rate": coding.rate(start=0.5), "burst": coding.burst(threshold=config.codes.burst, start=0.5)}
 

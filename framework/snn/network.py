@@ -1,48 +1,46 @@
-"""A tuple of layers at work: as a DNN, and over time as a spiking network with a neuron or a neural code as its unit.
+"""Networks of a tuple of layers: as a DNN, and over time as a spiking network of neurons or neural codes.
 
 Parameters are a tuple of dicts, one a layer: `kernel` and `bias`; `scale`, `shift` and the running `mean` and `var` of
-a norm; what a unit learns stands as `unit` with the weighted layer before it.
+a norm. The learned values of a unit are stored as `unit` with the weighted layer before it.
 """
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jaxtyping import Float
 
-from framework.core import keys
-from framework.core.types import Key, Params
-from framework.snn import layers as described
+from framework.core import checks, keys
+from framework.core.types import Array, Key, Params
 from framework.snn import operations
 from framework.snn.conversion.activation import Activation, relu
-from framework.snn.layers import Layer, Stage, stages
-from framework.snn.neurons.coding import Code
+from framework.snn.layers import Conv, Flatten, Layer, Norm, Pool, Stage, layer_name, network_stages
+from framework.snn.neurons.neuron import Neuron
 
-Unit = Any  # a Neuron or a Code: init(shape) -> state; step(state, current, params) -> (state, output); params
 ORDERS = ("layer", "time")
 
 
 class Outputs(NamedTuple):
-    """What a spiking network gives, at every step.
+    """Outputs of a spiking network at every step.
 
     Args:
-      logits: `[T, B, classes]`, potential of the last layer, which does not fire: the sum of its currents so far.
+      logits: `[T, B, classes]`, membrane potential of the last layer, which does not fire: its summed currents so far.
       spikes: `[T, B, layers with units]`.
     """
 
-    logits: jax.Array
-    spikes: jax.Array
+    logits: Float[Array, "steps batch classes"]
+    spikes: Float[Array, "steps batch layers"]
 
 
-def init(key: Key, layers: tuple[Layer, ...], shape: tuple[int, ...], unit: Unit | None = None) -> Params:
-    """Parameters to begin with: kernels by He et al., biases 0, norms that change nothing.
+def init(key: Key, layers: tuple[Layer, ...], shape: tuple[int, ...], unit: Neuron | None = None) -> Params:
+    """Initial parameters: kernels by He et al., biases 0, norms with scale 1 and shift 0.
 
     Args:
       key: a typed key.
-      layers: of `snn.layer`.
+      layers: of `snn.layers`.
       shape: of one input, (height, width, channels) or (features,).
-      unit: a neuron, code or activation, whose learnable values each layer with a unit is to hold.
+      unit: a neuron, code or activation; each layer with a unit holds its learnable values.
 
     Returns:
       A tuple of dicts, one a layer: `kernel`, `bias`; `scale`, `shift`, `mean`, `var` of a norm; and perhaps `unit`.
@@ -51,106 +49,113 @@ def init(key: Key, layers: tuple[Layer, ...], shape: tuple[int, ...], unit: Unit
       ValueError: if the layers do not fit each other or the shape; names the layer.
     """
     shapes = input_shapes(layers, shape)
-    units = {stage.weighted for stage in stages(layers) if stage.unit}
+    units = {stage.weighted for stage in network_stages(layers) if stage.unit}
     params = []
-    for i, (each, size) in enumerate(zip(layers, shapes, strict=False)):
-        own = operations.initial(keys.named(key, f"layer {i}"), each, size)
+    for i, (layer, size) in enumerate(zip(layers, shapes, strict=False)):
+        layer_params = operations.init_params(keys.named(key, f"layer {i}"), layer, size)
         if i in units and unit is not None and unit.params:
-            own["unit"] = {name: jnp.asarray(value, float) for name, value in unit.params.items()}
-        params.append(own)
+            layer_params["unit"] = {name: jnp.asarray(value, float) for name, value in unit.params.items()}
+        params.append(layer_params)
     return tuple(params)
 
 
 def input_shapes(layers: tuple[Layer, ...], shape: tuple[int, ...]) -> list[tuple[int, ...]]:
-    """The shape that each layer is given, without a batch, and at the end that of the logits.
+    """Input shape of each layer, without a batch, followed by the shape of the logits.
+
+    Args:
+      layers: of `snn.layers`.
+      shape: of one input, (height, width, channels) or (features,).
+
+    Returns:
+      One shape more than there are layers.
 
     Raises:
-      ValueError: if a layer cannot take what the one before it gives.
+      ValueError: if a layer does not fit the output of the one before it.
     """
-    stages(layers)
+    network_stages(layers)
     shapes = [tuple(shape)]
-    for i, each in enumerate(layers):
-        images = isinstance(each, described.Conv | described.Pool)
-        if isinstance(each, described.Norm | described.Flatten):
+    for i, layer in enumerate(layers):
+        images = isinstance(layer, Conv | Pool)
+        if isinstance(layer, Norm | Flatten):
             pass
         elif images and len(shapes[-1]) != 3:
-            raise ValueError(f"layer {i} ({described.name(each)}) takes images (h, w, channels), got {shapes[-1]}")
+            raise ValueError(f"layer {i} ({layer_name(layer)}) takes images (h, w, channels), got {shapes[-1]}")
         elif not images and len(shapes[-1]) != 1:
-            raise ValueError(f"layer {i} ({described.name(each)}) takes vectors, got {shapes[-1]}: flatten them before")
-        after = operations.output_shape(each, shapes[-1])
-        if min(after) < 1:
-            raise ValueError(f"layer {i} ({described.name(each)}) leaves nothing of an input of {shapes[-1]}")
-        shapes.append(after)
+            raise ValueError(f"layer {i} ({layer_name(layer)}) takes vectors, got {shapes[-1]}: flatten them before")
+        output = operations.output_shape(layer, shapes[-1])
+        if min(output) < 1:
+            raise ValueError(f"layer {i} ({layer_name(layer)}) has an empty output for an input of {shapes[-1]}")
+        shapes.append(output)
     return shapes
 
 
 def forward(
     layers: tuple[Layer, ...],
     params: Params,
-    images: jax.Array,
+    images: Float[Array, "batch ..."],
     activation: Activation = relu(),
     train: bool = False,
-) -> tuple[jax.Array, Params]:
-    """The layers as a DNN.
+) -> tuple[Float[Array, "batch classes"], Params]:
+    """Runs the layers as a DNN.
 
     Args:
-      layers: of `snn.layer`.
+      layers: of `snn.layers`.
       params: of `init`.
       images: `[B, ...]`.
-      activation: of `snn.activation`.
-      train: whether norms take the statistics of the batch, and running ones move.
+      activation: of `conversion.activation`.
+      train: whether norms use the statistics of the batch and update their running statistics.
 
     Returns:
-      Logits `[B, classes]`, and the parameters with their running statistics moved.
+      Logits `[B, classes]`, and the parameters with updated running statistics.
 
     Raises:
-      ValueError: if the layers do not take such images, or the parameters hold what this activation does not learn.
+      ValueError: if the layers do not take such images, or the parameters hold a value that this activation does not
+        learn.
     """
     _check_use(layers, params, jnp.shape(images)[1:], activation, "images are [B, ...]")
-    x, moved = images, list(params)
-    for stage in stages(layers):
-        x, moved = current(layers, moved, stage, x, train)
+    x, updated = images, list(params)
+    for stage in network_stages(layers):
+        x, updated = current(layers, updated, stage, x, train)
         if stage.unit:
             x = activation.apply(x, params[stage.weighted].get("unit", {}))
-    return x, tuple(moved)
+    return x, tuple(updated)
 
 
 def unroll(
     layers: tuple[Layer, ...],
     params: Params,
-    inputs: jax.Array,
-    unit: Unit,
+    inputs: Array,
+    unit: Neuron,
     steps: int | None = None,
     *,
     order: str = "layer",
     train: bool = False,
 ) -> tuple[Outputs, Params]:
-    """The layers as a spiking network over time.
+    """Runs the layers as a spiking network over time.
 
-    Both orders give the same. `layer` takes one layer after the other through all steps, with time folded into the
-    batch of its product or convolution: faster to train, and more to remember. `time` takes one step after the other
-    through all layers.
+    Both orders compute the same. `layer` runs each layer through all steps before the next layer, with time folded into
+    the batch of its product or convolution: faster to train, with more memory. `time` runs each step through all layers
+    before the next step.
 
     Args:
-      layers: of `snn.layer`.
+      layers: of `snn.layers`.
       params: of `init` with this unit.
       inputs: `[T, B, ...]`; or `[B, ...]` with `steps`, for the same input at every step, whose currents are computed
         once.
       unit: a neuron or a code.
-      steps: T of an input that stays the same.
+      steps: T of a constant input.
       order: `layer` or `time`.
-      train: whether norms take the statistics of the batch, and running ones move.
+      train: whether norms use the statistics of the batch and update their running statistics.
 
     Returns:
       `network.Outputs` of every step, `logits` `[T, B, classes]` (the sum of the last layer's currents so far) and
-      `spikes` `[T, B, layers with units]`; and the parameters with their running statistics moved.
+      `spikes` `[T, B, layers with units]`; and the parameters with updated running statistics.
 
     Raises:
-      ValueError: for an unknown order, steps below 1, or statistics over time that the order `time` cannot know; if
-        the layers do not take such inputs, or the parameters hold what this unit does not learn.
+      ValueError: for an unknown order, steps below 1, or statistics over time with the order `time`; if the layers do
+        not take such inputs, or the parameters hold a value that this unit does not learn.
     """
-    if order not in ORDERS:
-        raise ValueError(f"order must be one of {', '.join(ORDERS)}, got {order!r}")
+    checks.one_of("order", order, ORDERS)
     if not hasattr(unit, "step"):
         raise ValueError(f"unit must be one neuron or code for all layers, got {type(unit).__name__}")
     if (count := len(inputs) if steps is None else steps) < 1 or count % 1:
@@ -161,159 +166,142 @@ def unroll(
 
 
 def _check_use(
-    layers: tuple[Layer, ...], params: Params, shape: tuple[int, ...], unit: Unit | Activation, what: str
+    layers: tuple[Layer, ...], params: Params, shape: tuple[int, ...], unit: Neuron | Activation, hint: str
 ) -> None:
-    """Whether layers, parameters, inputs of a shape and a unit go together."""
+    """Refuses layers, parameters, an input shape and a unit that do not fit together."""
     try:
         shapes = input_shapes(layers, shape)
-        for stage in stages(layers):
-            i, own = stage.weighted, params[stage.weighted]
-            if (takes := own["kernel"].shape[-2]) != shapes[i][-1]:
-                raise ValueError(f"layer {i} ({described.name(layers[i])}) has a kernel for {takes}, got {shapes[i]}")
+        for stage in network_stages(layers):
+            i, layer_params = stage.weighted, params[stage.weighted]
+            if (channels := layer_params["kernel"].shape[-2]) != shapes[i][-1]:
+                raise ValueError(f"layer {i} ({layer_name(layers[i])}) has a kernel for {channels}, got {shapes[i]}")
     except ValueError as error:
-        raise ValueError(f"{error}; {what}, got {tuple(shape)} behind the axes before") from None
-    check_learned(layers, params, unit)
+        raise ValueError(f"{error}; {hint}, got {tuple(shape)} after the leading axes") from None
+    check_unit_params(layers, params, unit)
 
 
-def check_learned(layers: tuple[Layer, ...], params: Params, unit: Unit | Activation) -> None:
-    """Refuses parameters that were trained with another unit or activation, as far as they show it.
+def check_unit_params(layers: tuple[Layer, ...], params: Params, unit: Neuron | Activation) -> None:
+    """Refuses parameters with learned values of another unit or activation.
+
+    Args:
+      layers: of `snn.layers`.
+      params: of the network.
+      unit: a neuron, code or activation.
 
     Raises:
       ValueError: if a layer holds a learned value that the unit does not know; names both.
     """
-    for stage in stages(layers):
+    for stage in network_stages(layers):
         if unknown := params[stage.weighted].get("unit", {}).keys() - unit.params.keys():
-            where = f"layer {stage.weighted} ({described.name(layers[stage.weighted])})"
-            by = unit.made[0] if unit.made else "this unit"
+            where = f"layer {stage.weighted} ({layer_name(layers[stage.weighted])})"
+            unit_name = unit.record[0] if unit.record else "this unit"
             raise ValueError(
-                f"{where} has learned {min(unknown)!r}, which {by} does not know: take that of the training"
+                f"{where} has learned {min(unknown)!r}, which {unit_name} does not learn: take the unit of the training"
             )
 
 
 def _by_layer(layers, params, inputs, unit, steps, train):
-    x, moved, counts = inputs, list(params), []
+    x, updated, counts = inputs, list(params), []
     constant = steps is not None
-    for stage in stages(layers):
-        x, moved = current(layers, moved, stage, x, train, timed=not constant, unit=unit)
+    for stage in network_stages(layers):
+        x, updated = current(layers, updated, stage, x, train, timed=not constant, unit=unit)
         if stage.unit:
-            state = _rest(unit, x.shape if constant else x.shape[1:], len(counts), x.dtype)
+            state = _init_state(unit, x.shape if constant else x.shape[1:], len(counts), x.dtype)
             x = fire(unit, state, params[stage.weighted], x, steps if constant else None)
             counts.append(spike_count(unit, x))
             constant = False
     x = jnp.broadcast_to(x, (steps, *x.shape)) if constant else x
     spikes = jnp.stack(counts, axis=-1) if counts else jnp.zeros((*x.shape[:2], 0), x.dtype)
-    return Outputs(jnp.cumsum(x, axis=0), spikes), tuple(moved)
+    return Outputs(jnp.cumsum(x, axis=0), spikes), tuple(updated)
 
 
-def _rest(unit: Unit, shape: tuple[int, ...], place: int, dtype: Any) -> Any:
-    """The state of the units of one layer before the first step; a code may look at the layer's place."""
-    return unit.init(shape, layer=place + 1, dtype=dtype) if isinstance(unit, Code) else unit.init(shape, dtype=dtype)
+def _init_state(unit: Neuron, shape: tuple[int, ...], stage: int, dtype: Any) -> Any:
+    """State of the units of one layer before the first step; `stage` counts layers with units from 0."""
+    return unit.init(shape, layer=stage + 1, dtype=dtype)
 
 
-def fire(unit: Unit, state: Any, own: dict[str, Any], currents: jax.Array, steps: int | None = None) -> jax.Array:
-    """A layer's units over all steps.
+def fire(
+    unit: Neuron, state: Any, layer_params: dict[str, Any], currents: jax.Array, steps: int | None = None
+) -> jax.Array:
+    """Runs the units of one layer over all steps.
 
     Args:
       unit: a neuron or a code.
       state: of `unit.init`.
-      own: the layer's parameters: `unit` and `recurrent` if there are such.
-      currents: `[T, B, ...]`; or `[B, ...]` with `steps`, for currents that stay the same.
-      steps: T of currents that stay the same.
+      layer_params: parameters of the layer: `unit` and `recurrent`, where it has them.
+      currents: `[T, B, ...]`; or `[B, ...]` with `steps`, for constant currents.
+      steps: T of constant currents.
 
     Returns:
-      What the units send, `[T, B, ...]`.
+      The payloads of the units, `[T, B, ...]`.
     """
-    feedback = own.get("recurrent")
+    feedback = layer_params.get("recurrent")
     last = None if feedback is None else jnp.zeros(currents.shape[0 if steps is not None else 1 :], currents.dtype)
 
     def step(carry, now):
         state, last = carry
         now = currents if steps is not None else now
-        state, output = unit.step(state, now if feedback is None else now + last @ feedback, own.get("unit"))
+        state, output = unit.step(state, now if feedback is None else now + last @ feedback, layer_params.get("unit"))
         return (state, None if feedback is None else output), output
 
     return lax.scan(step, (state, last), None if steps is not None else currents, length=steps)[1]
 
 
 def _by_time(layers, params, inputs, unit, steps, train):
-    walked, constant = stages(layers), steps is not None
-    if train and any(s.norm is not None and layers[s.norm].over != "step" for s in walked[constant:]):
+    stages, constant = network_stages(layers), steps is not None
+    if train and any(s.norm is not None and layers[s.norm].over != "step" for s in stages[constant:]):
         raise ValueError("a norm over all steps cannot be trained with order='time': take 'layer', or over='step'")
     batch = inputs if constant else inputs[0]
-    moved, first = list(params), None
+    updated, first = list(params), None
     if constant:
-        first, moved = current(layers, moved, walked[0], batch, train, unit=unit)
+        first, updated = current(layers, updated, stages[0], batch, train, unit=unit)
     shapes = input_shapes(layers, batch.shape[1:])
-    sizes = [(len(batch), *shapes[s.weighted + 1]) for s in walked if s.unit]
-    norms = [s.norm for s in walked if s.norm is not None]
+    sizes = [(len(batch), *shapes[s.weighted + 1]) for s in stages if s.unit]
+    norms = [s.norm for s in stages if s.norm is not None]
 
     def step(carry, x):
         states, last, potential, running = carry
-        own = [each | running.get(i, {}) for i, each in enumerate(params)]
-        reached, outputs = [], []
-        for place, stage in enumerate(walked):
-            if constant and place == 0:
+        step_params = [layer_params | running.get(i, {}) for i, layer_params in enumerate(params)]
+        next_states, outputs = [], []
+        for i, stage in enumerate(stages):
+            if constant and i == 0:
                 x = first
             else:
-                x, own = current(layers, own, stage, x, train, unit=unit)
+                x, step_params = current(layers, step_params, stage, x, train, unit=unit)
             if stage.unit:
                 weights = params[stage.weighted]
-                x = x + last[place] @ weights["recurrent"] if "recurrent" in weights else x
-                state, x = unit.step(states[place], x, weights.get("unit"))
-                reached.append(state)
+                x = x + last[i] @ weights["recurrent"] if "recurrent" in weights else x
+                state, x = unit.step(states[i], x, weights.get("unit"))
+                next_states.append(state)
                 outputs.append(x)
         potential = potential + x
-        counts = [spike_count(unit, each[None])[0] for each in outputs]
+        counts = [spike_count(unit, output[None])[0] for output in outputs]
         spikes = jnp.stack(counts, axis=-1) if counts else jnp.zeros((len(batch), 0), x.dtype)
-        return (reached, outputs, potential, _running(own, norms)), Outputs(potential, spikes)
+        return (next_states, outputs, potential, _running(step_params, norms)), Outputs(potential, spikes)
 
-    states = [_rest(unit, size, place, batch.dtype) for place, size in enumerate(sizes)]
+    states = [_init_state(unit, size, i, batch.dtype) for i, size in enumerate(sizes)]
     last = [jnp.zeros(size, batch.dtype) for size in sizes]
-    start = (states, last, jnp.zeros((len(batch), *shapes[-1]), batch.dtype), _running(moved, norms))
+    start = (states, last, jnp.zeros((len(batch), *shapes[-1]), batch.dtype), _running(updated, norms))
     carry, outputs = lax.scan(step, start, None if constant else inputs, length=steps)
-    return outputs, tuple(each | carry[-1].get(i, {}) for i, each in enumerate(params))
+    return outputs, tuple(layer_params | carry[-1].get(i, {}) for i, layer_params in enumerate(params))
 
 
 def _running(params: list[dict[str, Any]], norms: list[int]) -> dict[int, dict[str, jax.Array]]:
-    """The running statistics of the norms, by their places."""
+    """Running statistics of the norms, by the index of the norm."""
     return {i: {"mean": params[i]["mean"], "var": params[i]["var"]} for i in norms}
 
 
-def value_and_grad(loss: Callable[..., tuple[jax.Array, Any]], parts: int = 1) -> Callable[..., tuple[Any, Params]]:
-    """A loss and its gradient over a batch, one part of the batch after another.
-
-    What the backward pass wants remembered is that of a part, which fits the cache of a CPU: a convolutional network
-    is trained several times faster in parts of a few images. A norm takes the statistics of its part.
+def spike_count(unit: Neuron, outputs: jax.Array) -> jax.Array:
+    """Spikes of one layer at each step.
 
     Args:
-      loss: (params, inputs `[T, B, ...]`, labels `[B, ...]`) -> a mean over the batch, and a pytree of further means.
-      parts: how many, a divisor of B; with 1 this is `jax.value_and_grad(loss, has_aux=True)`.
+      unit: a neuron or a code.
+      outputs: payloads of the layer, `[T, B, ...]`.
 
     Returns:
-      (params, inputs, labels) -> ((mean, further means), gradient).
-
-    Raises:
-      ValueError: when called, if the batch does not divide.
+      `[T, B]`.
     """
-    one = jax.value_and_grad(loss, has_aux=True)
-
-    def all_parts(params: Params, inputs: jax.Array, labels: jax.Array):
-        steps, size = inputs.shape[:2]
-        if parts < 1 or size % parts:
-            raise ValueError(f"a batch of {size} does not divide into {parts} parts")
-        inputs = inputs.reshape(steps, parts, size // parts, *inputs.shape[2:]).swapaxes(0, 1)
-        labels = labels.reshape(parts, size // parts, *labels.shape[1:])
-        nothing = jax.tree.map(jnp.zeros_like, jax.eval_shape(one, params, inputs[0], labels[0]))
-        add = lambda total, part: (jax.tree.map(jnp.add, total, one(params, *part)), None)
-        return jax.tree.map(lambda leaf: leaf / parts, lax.scan(add, nothing, (inputs, labels))[0])
-
-    return one if parts == 1 else all_parts
-
-
-def spike_count(unit: Unit, outputs: jax.Array) -> jax.Array:
-    """Spikes of one layer at each step, `[T, B, ...] -> [T, B]`."""
-    spikes = unit.count(outputs) if isinstance(unit, Code) else outputs
-    return spikes.sum(axis=tuple(range(2, outputs.ndim)))
+    return unit.count(outputs).sum(axis=tuple(range(2, outputs.ndim)))
 
 
 def current(
@@ -323,24 +311,26 @@ def current(
     x: jax.Array,
     train: bool = False,
     timed: bool = False,
-    unit: Unit | None = None,
+    unit: Neuron | None = None,
 ) -> tuple[jax.Array, list[dict[str, Any]]]:
-    """What a stage's unit is driven with, and the parameters with its norm's running statistics moved.
+    """Current that drives the units of a stage.
 
     Args:
       layers, params: of the network.
-      stage: one of `layer.stages(layers)`.
-      train: whether its norm takes the statistics of the batch.
-      timed: whether x has an axis of time.
+      stage: one of `layers.network_stages(layers)`.
       x: `[B, ...]`, or with `timed` `[T, B, ...]`.
-      unit: whose threshold a norm over `threshold` takes; 1 without it.
+      train: whether its norm uses the statistics of the batch.
+      timed: whether x has an axis of time.
+      unit: the unit whose threshold a norm over `threshold` uses; 1 without it.
+
+    Returns:
+      The current, `[B, ...]` or `[T, B, ...]`, and the parameters with the updated running statistics of its norm.
     """
-    for i in stage.before:
-        x = operations.passed(layers[i], x, lead=2 if timed else 1)
+    for i in stage.preceding:
+        x = operations.pool_or_flatten(layers[i], x, lead=2 if timed else 1)
     x = operations.affine(layers[stage.weighted], params[stage.weighted], x)
     if stage.norm is None:
         return x, params
-    x, own = operations.normalised(
-        layers[stage.norm], params[stage.norm], x, train, timed, getattr(unit, "threshold", 1.0)
-    )
-    return x, [*params[: stage.norm], own, *params[stage.norm + 1 :]]
+    threshold = getattr(unit, "threshold", 1.0)
+    x, norm_params = operations.normalize(layers[stage.norm], params[stage.norm], x, train, timed, threshold)
+    return x, [*params[: stage.norm], norm_params, *params[stage.norm + 1 :]]

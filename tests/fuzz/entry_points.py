@@ -364,7 +364,7 @@ def snn() -> list[Call]:
     layers = (layer.flatten(), layer.dense(4), layer.dense(3))
     params = snn.init(KEY, layers, (4, 4, 1))
     spiking = snn.convert(layers, params, IMAGES, input_code=coding.real(), hidden_code=coding.rate())
-    of = snn.Trained(snn.init(KEY, layers, (4, 4, 1), models.lif()), layers, (4, 4, 1), models.lif(), 3)
+    of = snn.TrainedNetwork(snn.init(KEY, layers, (4, 4, 1), models.lif()), layers, (4, 4, 1), models.lif(), 3)
     spikes = (random(5, 2, 4) > 0).astype(np.float32)
     return [
         Call(
@@ -374,7 +374,7 @@ def snn() -> list[Call]:
             ),
             {"images": IMAGES},
         ),
-        Call("run", lambda images, steps: snn.run(spiking, images, steps), {"images": IMAGES, "steps": 3}),
+        Call("run", lambda images, steps: snn.simulate(spiking, images, steps), {"images": IMAGES, "steps": 3}),
         Call("predict", lambda images, steps: snn.predict(spiking, images, steps), {"images": IMAGES, "steps": 3}),
         Call("predict, trained", lambda images, steps: snn.predict(of, images, steps), {"images": IMAGES, "steps": 3}),
         Call("forward", lambda images: snn.forward(layers, params, images)[0], {"images": IMAGES}),
@@ -396,7 +396,7 @@ def snn() -> list[Call]:
         Call("coding.multispike", coding.multispike, {"levels": 5, "threshold": 1.0}),
         Call("coding.ttfs", coding.ttfs, {"window": 8, "tau": 2.0, "threshold": 1.0}),
         Call("coding.burst_isi", coding.burst_isi, {"spikes": 5, "shortest": 1, "longest": 4}),
-        Call("coding.named", coding.named, {"name": "rate"}),
+        Call("coding.make", coding.make, {"name": "rate"}),
         Call("coding.pair", coding.pair, {"name": "rate-rate"}),
         *(Call(f"surrogate.{name}", getattr(surrogate, name), {option: 2.0}) for name, option in SURROGATES.items()),
         Call("layer.conv", layer.conv, {"features": 3, "kernel": 3, "strides": 1, "padding": "SAME"}),

@@ -11,13 +11,13 @@ def test_the_small_network_is_that_of_the_program_for_mnist():
     assert network.input_shapes(layers, (28, 28, 1)) == [
         *((28, 28, 1), (24, 24, 12), (12, 12, 12), (8, 8, 64), (4, 4, 64), (1024,), (10,)),
     ]
-    assert [each.kind for each in architectures.cnn(10, pool="max") if isinstance(each, layer.Pool)] == ["max", "max"]
+    assert [item.kind for item in architectures.cnn(10, pool="max") if isinstance(item, layer.Pool)] == ["max", "max"]
 
 
-def test_vgg_16_has_its_known_multiplications_and_a_norm_behind_all_but_the_last_layer():
+def test_vgg_16_macs_and_norms():
     layers = architectures.vgg(10)
     assert synops.macs(layers, (32, 32, 3), padded=True).sum() == 313_725_952
-    stages = layer.stages(layers)
+    stages = layer.network_stages(layers)
     assert [stage.norm is not None for stage in stages] == [True] * 15 + [False]
     assert [layers[stage.weighted].bias for stage in stages] == [False] * 15 + [True]
 
@@ -26,5 +26,5 @@ def test_vgg_16_has_its_known_multiplications_and_a_norm_behind_all_but_the_last
 def test_a_vgg_takes_images_from_a_side_on(blocks, side):
     layers = architectures.vgg(3, blocks, dense=(4,))
     assert network.input_shapes(layers, (side, side, 1))[-1] == (3,)
-    with pytest.raises(ValueError, match="leaves nothing"):
+    with pytest.raises(ValueError, match="has an empty output"):
         network.input_shapes(layers, (side - 1, side - 1, 1))

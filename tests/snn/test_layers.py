@@ -8,7 +8,7 @@ CONV = layer.conv(4)
 
 def test_stages_join_a_weighted_layer_with_what_belongs_to_it():
     layers = (CONV, layer.norm(), layer.pool(), layer.conv(8), layer.flatten(), layer.dense(10))
-    assert layer.stages(layers) == (
+    assert layer.network_stages(layers) == (
         layer.Stage(0, 1, True, ()),
         layer.Stage(3, None, True, (2,)),
         layer.Stage(5, None, False, (4,)),
@@ -21,14 +21,14 @@ def test_stages_join_a_weighted_layer_with_what_belongs_to_it():
         ((), "at least one dense, conv or recurrent"),
         ((layer.norm(), CONV), r"layer 0 \(norm\) must directly follow"),
         ((CONV, layer.pool(), layer.norm(), CONV), r"layer 2 \(norm\) must directly follow"),
-        ((CONV, layer.pool()), r"layer 1 \(pool\) stands behind the last weighted layer"),
+        ((CONV, layer.pool()), r"layer 1 \(pool\) stands after the last weighted layer"),
         ((layer.recurrent(3),), r"layer 0 \(recurrent\) is the last"),
         ((CONV, "relu"), "layer 1, a str, has no spiking form"),
     ],
 )
 def test_layers_that_make_no_network_are_refused(layers, what):
     with pytest.raises(ValueError, match=what):
-        layer.stages(layers)
+        layer.network_stages(layers)
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from framework.snn import layers as layer
-from framework.snn import network
+from framework.snn import network, training
 from framework.snn.conversion import activation
 from framework.snn.neurons import models, surrogate
 
@@ -22,25 +22,32 @@ CNN = (
 NETWORKS = {"mlp": (MLP, (7,)), "cnn": (CNN, (8, 8, 2))}
 
 
-def drawn(layers, shape, steps=4, batch=3):
+def random_network(layers, shape, steps=4, batch=3):
     params = network.init(jax.random.key(0), layers, shape)
-    moved = [own | ({"mean": own["mean"] + 0.1, "var": own["var"] * 1.5} if "mean" in own else {}) for own in params]
-    return tuple(moved), 2 * jax.random.uniform(jax.random.key(1), (steps, batch, *shape))
+
+    def perturb(layer_params):
+        if "mean" not in layer_params:
+            return layer_params
+        return layer_params | {"mean": layer_params["mean"] + 0.1, "var": layer_params["var"] * 1.5}
+
+    return tuple(map(perturb, params)), 2 * jax.random.uniform(jax.random.key(1), (steps, batch, *shape))
 
 
-def by_hand(layers, params, inputs):
+def run_by_loop(layers, params, inputs):
     """Step after step, layer after layer, the neuron written out."""
-    stages, states = layer.stages(layers), {}
+    stages, states = layer.network_stages(layers), {}
     potential, counts = 0.0, []
     for x in np.asarray(inputs, np.float64):
         counts.append([])
         for stage in stages:
             x, _ = network.current(layers, list(params), stage, x)
             x = np.asarray(x, np.float64)
-            own = params[stage.weighted]
+            layer_params = params[stage.weighted]
             if stage.unit:
                 u, s = states.get(stage, (np.zeros(x.shape), np.zeros(x.shape)))
-                h = 0.9 * u + x + (s @ np.asarray(own["recurrent"], np.float64) if "recurrent" in own else 0)
+                h = 0.9 * u + x
+                if "recurrent" in layer_params:
+                    h = h + s @ np.asarray(layer_params["recurrent"], np.float64)
                 s = (h >= 1).astype(float)
                 states[stage] = h - s, s
                 x = s
@@ -54,9 +61,9 @@ def by_hand(layers, params, inputs):
 @pytest.mark.parametrize("order", network.ORDERS)
 def test_a_spiking_network_is_that_of_a_plain_loop(layers, shape, order):
     with jax.enable_x64(True):
-        params, inputs = drawn(layers, shape)
+        params, inputs = random_network(layers, shape)
         outputs, same = jax.jit(lambda p, x: network.unroll(layers, p, x, LIF, order=order))(params, inputs)
-        potential, spikes = by_hand(layers, params, inputs)
+        potential, spikes = run_by_loop(layers, params, inputs)
     np.testing.assert_allclose(outputs.logits[-1], potential, atol=1e-6)
     np.testing.assert_array_equal(outputs.spikes, spikes)
     assert spikes.sum() > 0
@@ -68,11 +75,11 @@ def test_a_spiking_network_is_that_of_a_plain_loop(layers, shape, order):
 def test_both_orders_train_alike(layers, shape):
     """Gradients and moved statistics, with statistics that each step has for itself."""
     with jax.enable_x64(True):
-        params, inputs = drawn(layers, shape)
+        params, inputs = random_network(layers, shape)
 
         def loss(params, order):
-            outputs, moved = network.unroll(layers, params, inputs, LIF, order=order, train=True)
-            return jnp.sum(outputs.logits[-1] ** 2), (outputs, moved)
+            outputs, updated = network.unroll(layers, params, inputs, LIF, order=order, train=True)
+            return jnp.sum(outputs.logits[-1] ** 2), (outputs, updated)
 
         grads, others = zip(*(jax.grad(loss, has_aux=True)(params, order) for order in network.ORDERS), strict=True)
     assert any(np.asarray(leaf).any() for leaf in jax.tree.leaves(grads[0]))
@@ -82,8 +89,8 @@ def test_both_orders_train_alike(layers, shape):
 
 @pytest.mark.long
 @pytest.mark.parametrize("order", network.ORDERS)
-def test_an_input_that_stays_the_same_is_that_input_at_every_step(order):
-    params, inputs = drawn(*NETWORKS["cnn"])
+def test_a_constant_input_equals_the_repeated_input(order):
+    params, inputs = random_network(*NETWORKS["cnn"])
     constant, _ = network.unroll(CNN, params, inputs[0], LIF, 5, order=order)
     repeated, _ = network.unroll(CNN, params, jnp.broadcast_to(inputs[0], (5, *inputs[0].shape)), LIF, order=order)
     np.testing.assert_allclose(constant.logits, repeated.logits, atol=1e-5)
@@ -91,19 +98,19 @@ def test_an_input_that_stays_the_same_is_that_input_at_every_step(order):
 
 
 @pytest.mark.slow
-def test_an_input_that_stays_the_same_moves_the_first_statistics_once():
-    params, inputs = drawn(*NETWORKS["cnn"])
-    moved = [network.unroll(CNN, params, inputs[0], LIF, 5, order=o, train=True)[1] for o in network.ORDERS]
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), *moved)
+def test_a_constant_input_updates_the_first_statistics_once():
+    params, inputs = random_network(*NETWORKS["cnn"])
+    updated = [network.unroll(CNN, params, inputs[0], LIF, 5, order=o, train=True)[1] for o in network.ORDERS]
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), *updated)
     _, once = network.forward(CNN, params, inputs[0], train=True)
-    np.testing.assert_allclose(moved[0][1]["mean"], once[1]["mean"], atol=1e-6)
+    np.testing.assert_allclose(updated[0][1]["mean"], once[1]["mean"], atol=1e-6)
 
 
 @pytest.mark.slow
 def test_a_norm_over_the_threshold_scales_by_that_of_the_unit():
     layers = (layer.dense(4), layer.norm(over="threshold"), layer.dense(2))
-    params, inputs = drawn(layers, (3,))
-    stage = layer.stages(layers)[0]
+    params, inputs = random_network(layers, (3,))
+    stage = layer.network_stages(layers)[0]
     currents = [network.current(layers, list(params), stage, inputs[0], unit=models.lif(0.9, v))[0] for v in (1.0, 0.5)]
     np.testing.assert_allclose(currents[1], 0.5 * currents[0], rtol=1e-6)
 
@@ -111,7 +118,7 @@ def test_a_norm_over_the_threshold_scales_by_that_of_the_unit():
 @pytest.mark.slow
 def test_a_network_without_units_sums_its_currents():
     layers = (layer.dense(2),)
-    params, inputs = drawn(layers, (3,))
+    params, inputs = random_network(layers, (3,))
     for order in network.ORDERS:
         outputs, _ = network.unroll(layers, params, inputs[0], LIF, 4, order=order)
         logits, _ = network.forward(layers, params, inputs[0])
@@ -151,19 +158,20 @@ def test_kernels_begin_by_he_et_al_each_with_draws_of_its_own():
 
 
 @pytest.mark.slow
-def test_training_a_dnn_moves_the_running_statistics_and_nothing_else():
-    params, inputs = drawn(*NETWORKS["cnn"])
-    _, moved = network.forward(CNN, params, inputs[0], train=True)
-    changed = {(i, name) for i, own in enumerate(params) for name in own if np.any(own[name] != moved[i][name])}
+def test_training_a_dnn_updates_only_running_statistics():
+    params, inputs = random_network(*NETWORKS["cnn"])
+    _, updated = network.forward(CNN, params, inputs[0], train=True)
+    names = [(i, name) for i, layer_params in enumerate(params) for name in layer_params]
+    changed = {(i, name) for i, name in names if np.any(params[i][name] != updated[i][name])}
     assert changed == {(1, "mean"), (1, "var")}
 
 
 @pytest.mark.slow
-def test_what_a_unit_learns_is_held_by_each_layer_and_has_a_gradient():
+def test_learned_values_of_a_unit_have_a_gradient_per_layer():
     unit = models.plif(2.0, surrogate=surrogate.arctan(2.0))
     layers = (layer.dense(20), layer.dense(20), layer.dense(3))
     params = network.init(jax.random.key(0), layers, (4,), unit)
-    assert ["unit" in own for own in params] == [True, True, False]
+    assert ["unit" in layer_params for layer_params in params] == [True, True, False]
     inputs = 5 * jax.random.uniform(jax.random.key(1), (3, 2, 4))
     loss = lambda p: jnp.sum(network.unroll(layers, p, inputs, unit)[0].logits[-1] ** 2)
     gradient = jax.grad(loss)(params)
@@ -192,36 +200,36 @@ def test_what_a_unit_learns_is_held_by_each_layer_and_has_a_gradient():
             "cannot be trained with order='time'",
         ),
         (lambda p, x: network.init(jax.random.key(0), CNN, (5,)), r"layer 0 \(conv\) takes images"),
-        (lambda p, x: network.init(jax.random.key(0), CNN, (1, 1, 2)), r"layer 2 \(pool\) leaves nothing"),
+        (lambda p, x: network.init(jax.random.key(0), CNN, (1, 1, 2)), r"layer 2 \(pool\) has an empty output"),
         (lambda p, x: network.init(jax.random.key(0), (layer.dense(2),), (4, 4, 1)), "flatten them before"),
     ],
 )
 def test_bad_calls_are_refused(call, what):
-    params, inputs = drawn(*NETWORKS["cnn"])
+    params, inputs = random_network(*NETWORKS["cnn"])
     with pytest.raises(ValueError, match=what):
         call(params, inputs)
 
 
 def test_what_another_unit_has_learned_is_refused():
     layers, x = (layer.dense(4), layer.dense(2)), jnp.ones((3, 2, 5))
-    made = lambda unit: network.init(jax.random.key(0), layers, (5,), unit)
-    with pytest.raises(ValueError, match=r"layer 0 \(dense\) has learned 'decay', which lif does not know"):
-        network.unroll(layers, made(models.plif()), x, LIF)
-    with pytest.raises(ValueError, match=r"layer 0 \(dense\) has learned 'log_ceiling', which relu does not know"):
-        network.forward(layers, made(activation.qcfs()), x[0])
-    network.forward(layers, made(activation.qcfs()), x[0], activation.qcfs())
+    init_params = lambda unit: network.init(jax.random.key(0), layers, (5,), unit)
+    with pytest.raises(ValueError, match=r"layer 0 \(dense\) has learned 'decay', which lif does not learn"):
+        network.unroll(layers, init_params(models.plif()), x, LIF)
+    with pytest.raises(ValueError, match=r"layer 0 \(dense\) has learned 'log_ceiling', which relu does not learn"):
+        network.forward(layers, init_params(activation.qcfs()), x[0])
+    network.forward(layers, init_params(activation.qcfs()), x[0], activation.qcfs())
 
 
 @pytest.mark.slow
 def test_the_gradient_in_parts_is_that_of_the_whole_batch():
-    params, inputs = drawn(*NETWORKS["cnn"], batch=6)
+    params, inputs = random_network(*NETWORKS["cnn"], batch=6)
     labels = jnp.arange(6) % 3
 
     def loss(params, inputs, labels):
         outputs, _ = network.unroll(CNN, params, inputs, LIF)
         return jnp.mean((outputs.logits[-1] - jax.nn.one_hot(labels, 3)) ** 2), outputs.spikes.mean((0, 1))
 
-    whole, parts = (jax.jit(network.value_and_grad(loss, n))(params, inputs, labels) for n in (1, 3))
+    whole, parts = (jax.jit(training.value_and_grad(loss, n))(params, inputs, labels) for n in (1, 3))
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5, rtol=1e-4), parts, whole)
     with pytest.raises(ValueError, match="6 does not divide into 4 parts"):
-        network.value_and_grad(loss, 4)(params, inputs, labels)
+        training.value_and_grad(loss, 4)(params, inputs, labels)

@@ -13,7 +13,7 @@ from framework.snn import network, saved
 from framework.snn.conversion import normalization, simulation
 from framework.snn.neurons import coding, models
 from framework.snn.saved import load, save
-from framework.snn.trained import Trained
+from framework.snn.trained import TrainedNetwork
 
 SHAPE = (5, 4, 2)
 LAYERS = (
@@ -36,13 +36,13 @@ PAIRS = {"real-burst": {}, "phase-phase": {"input_options": {"period": 4}}, "rat
 def trained(name="plif"):
     unit = UNITS[name]
     params = network.init(jax.random.key(0), LAYERS, SHAPE, unit)
-    moved = jax.tree.map(lambda leaf: leaf + 0.1 * jax.random.normal(jax.random.key(1), leaf.shape), params)
-    return Trained(moved, LAYERS, SHAPE, unit, steps=4)
+    updated = jax.tree.map(lambda leaf: leaf + 0.1 * jax.random.normal(jax.random.key(1), leaf.shape), params)
+    return TrainedNetwork(updated, LAYERS, SHAPE, unit, steps=4)
 
 
 def test_what_another_unit_has_learned_is_not_saved(tmp_path):
     other = dataclasses.replace(trained(), unit=models.lif())
-    with pytest.raises(ValueError, match=r"layer 0 \(conv\) has learned 'decay', which lif does not know"):
+    with pytest.raises(ValueError, match=r"layer 0 \(conv\) has learned 'decay', which lif does not learn"):
         save(other, tmp_path / "net")
     assert not list(tmp_path.iterdir())
 
@@ -68,7 +68,7 @@ def assert_same(left, right):
     for field in dataclasses.fields(left):
         one, other = getattr(left, field.name), getattr(right, field.name)
         if field.name in ("unit", "input_code", "hidden_code"):
-            assert one.made == other.made
+            assert one.record == other.record
         elif field.metadata.get("static"):
             assert one == other
 
@@ -76,12 +76,12 @@ def assert_same(left, right):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", UNITS)
 def test_a_trained_network_comes_back_and_predicts_the_same(tmp_path, name):
-    of = trained(name)
-    save(of, tmp_path / "net")
-    assert_same(load(tmp_path / "net"), of)
-    outputs, _ = jax.jit(lambda x: network.unroll(LAYERS, of.params, x, of.unit, 4))(images(5))
-    found = simulation.predict(load(tmp_path / "net"), images(5), batch=2)
-    np.testing.assert_array_equal(found, outputs.logits[-1].argmax(-1))
+    net = trained(name)
+    save(net, tmp_path / "net")
+    assert_same(load(tmp_path / "net"), net)
+    outputs, _ = jax.jit(lambda x: network.unroll(LAYERS, net.params, x, net.unit, 4))(images(5))
+    actual = simulation.predict(load(tmp_path / "net"), images(5), batch=2)
+    np.testing.assert_array_equal(actual, outputs.logits[-1].argmax(-1))
     assert os.listdir(tmp_path) == ["net"]
 
 
@@ -89,11 +89,11 @@ def test_a_trained_network_comes_back_and_predicts_the_same(tmp_path, name):
 @pytest.mark.parametrize("pair", PAIRS)
 @pytest.mark.filterwarnings("ignore:TTFS answers after")
 def test_a_converted_network_comes_back_and_predicts_the_same(tmp_path, pair):
-    of, key = converted(pair), jax.random.key(3)
-    save(of, tmp_path / "net")
-    assert_same(load(tmp_path / "net"), of)
-    wanted = simulation.predict(of, images(5), 12, key, batch=5)
-    np.testing.assert_array_equal(simulation.predict(load(tmp_path / "net"), images(5), 12, key, batch=5), wanted)
+    net, key = converted(pair), jax.random.key(3)
+    save(net, tmp_path / "net")
+    assert_same(load(tmp_path / "net"), net)
+    expected = simulation.predict(net, images(5), 12, key, batch=5)
+    np.testing.assert_array_equal(simulation.predict(load(tmp_path / "net"), images(5), 12, key, batch=5), expected)
 
 
 def test_a_saved_network_may_be_moved(tmp_path):
@@ -104,9 +104,9 @@ def test_a_saved_network_may_be_moved(tmp_path):
 
 @pytest.mark.slow
 def test_other_steps_may_be_asked_of_a_trained_network():
-    of = trained()
-    outputs, _ = jax.jit(lambda x: network.unroll(LAYERS, of.params, x, of.unit, 9))(images(6))
-    np.testing.assert_array_equal(simulation.predict(of, images(6), 9), outputs.logits[-1].argmax(-1))
+    net = trained()
+    outputs, _ = jax.jit(lambda x: network.unroll(LAYERS, net.params, x, net.unit, 9))(images(6))
+    np.testing.assert_array_equal(simulation.predict(net, images(6), 9), outputs.logits[-1].argmax(-1))
 
 
 def test_a_path_that_exists_is_refused_and_kept(tmp_path):
@@ -116,7 +116,7 @@ def test_a_path_that_exists_is_refused_and_kept(tmp_path):
     assert (tmp_path / "net").read_text() == "mine"
 
 
-def test_a_save_that_fails_leaves_nothing_and_one_that_was_cut_does_not_stand_in_the_way(tmp_path, monkeypatch):
+def test_an_interrupted_save_leaves_nothing_and_blocks_nothing(tmp_path, monkeypatch):
     (tmp_path / ".net.partial" / "arrays").mkdir(parents=True)
     with monkeypatch.context() as patched:
         patched.setattr(saved, "write_bytes", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
@@ -128,7 +128,7 @@ def test_a_save_that_fails_leaves_nothing_and_one_that_was_cut_does_not_stand_in
 
 
 def test_units_that_no_file_can_tell_are_refused(tmp_path):
-    for unit in (UNITS["plif"]._replace(made=None), models.lif(np.full(4, 0.5)), None):
+    for unit in (UNITS["plif"]._replace(record=None), models.lif(np.full(4, 0.5)), None):
         with pytest.raises(ValueError, match="unit has no record of how it was made"):
             save(dataclasses.replace(trained(), unit=unit), tmp_path / "net")
     with pytest.raises(ValueError, match="hidden_code has no record"):
@@ -137,39 +137,39 @@ def test_units_that_no_file_can_tell_are_refused(tmp_path):
 
 
 def test_networks_whose_parts_do_not_fit_are_refused(tmp_path):
-    of, spiking = trained(), converted()
+    net, spiking = trained(), converted()
     wrong = {
-        r"layer 0 \(conv\) takes {'kernel': \(3, 3, 1, 3\)}": dataclasses.replace(of, shape=(5, 4, 1)),
-        "6 layers want as many parameters, a dict each, got 5": dataclasses.replace(of, params=of.params[:5]),
-        "at least 1 step, got 0": dataclasses.replace(of, steps=0),
-        "the real code has no role in hidden layers": dataclasses.replace(of, unit=coding.real()),
+        r"layer 0 \(conv\) takes {'kernel': \(3, 3, 1, 3\)}": dataclasses.replace(net, shape=(5, 4, 1)),
+        "6 layers need as many parameters, a dict each, got 5": dataclasses.replace(net, params=net.params[:5]),
+        "at least 1 step, got 0": dataclasses.replace(net, steps=0),
+        "the real code has no role in hidden layers": dataclasses.replace(net, unit=coding.real()),
         "readout must be one of membrane": dataclasses.replace(spiking, readout="loudest"),
         "scales must have shape": dataclasses.replace(spiking, scales=spiking.scales[1:]),
     }
-    for message, each in wrong.items():
+    for message, item in wrong.items():
         with pytest.raises(ValueError, match=message):
-            save(each, tmp_path / "net")
+            save(item, tmp_path / "net")
 
 
 def files(path):
-    return [each for each in sorted(path.rglob("*")) if each.is_file()]
+    return [item for item in sorted(path.rglob("*")) if item.is_file()]
 
 
-def test_a_damaged_cut_or_missing_file_is_refused_whichever_it_is(tmp_path):
+def test_damaged_or_missing_files_are_refused(tmp_path):
     """Every seventh byte of the structure, and the middle one of each other file."""
     save(trained("burst"), tmp_path / "net")
-    for each in files(tmp_path / "net"):
-        whole = each.read_bytes()
-        places = range(0, len(whole), 7) if each.name == saved.STRUCTURE else [len(whole) // 2][: len(whole)]
-        damaged = [whole[:place] + bytes([whole[place] ^ 4]) + whole[place + 1 :] for place in places]
+    for item in files(tmp_path / "net"):
+        whole = item.read_bytes()
+        places = range(0, len(whole), 7) if item.name == saved.STRUCTURE else [len(whole) // 2][: len(whole)]
+        damaged = [whole[:index] + bytes([whole[index] ^ 4]) + whole[index + 1 :] for index in places]
         for content in [*damaged, whole[: len(whole) // 2]] if whole else []:
-            each.write_bytes(content)
-            with pytest.raises(ValueError, match="not a whole saved network"):
+            item.write_bytes(content)
+            with pytest.raises(ValueError, match="not a complete saved network"):
                 load(tmp_path / "net")
-        each.unlink()
-        with pytest.raises(ValueError, match="not a whole saved network"):
+        item.unlink()
+        with pytest.raises(ValueError, match="not a complete saved network"):
             load(tmp_path / "net")
-        each.write_bytes(whole)
+        item.write_bytes(whole)
     assert_same(load(tmp_path / "net"), trained("burst"))
 
 
@@ -187,7 +187,7 @@ def rewritten(path, change):
         (lambda net: net["layers"].__setitem__(0, ["system", {}]), "there is no 'system': known are dense"),
         (lambda net: net["unit"].__setitem__(0, "__import__"), "there is no '__import__'"),
         (lambda net: net["unit"][1].update(command="x"), "plif does not take"),
-        (lambda net: net["unit"][1].update(tau=0.5), "tau of plif must be above 1"),
+        (lambda net: net["unit"][1].update(tau=0.5), r"tau of plif must lie in \(1, inf\)"),
         (lambda net: net["layers"][0][1].update(features=10**9), r"layer 0 \(conv\) takes"),
         (lambda net: net.pop("shape"), "shape"),
     ],
@@ -206,25 +206,25 @@ def test_other_things_than_saved_networks_are_refused(tmp_path):
     (tmp_path / "folder").mkdir()
     for content in ("[]", "{}", "7", '{"format": "another"}', "[" * 10_000):
         (tmp_path / "folder" / saved.STRUCTURE).write_text(content)
-        with pytest.raises(ValueError, match="folder: not a whole saved network"):
+        with pytest.raises(ValueError, match="folder: not a complete saved network"):
             load(tmp_path / "folder")
-    with pytest.raises(ValueError, match="file: not a whole saved network"):
+    with pytest.raises(ValueError, match="file: not a complete saved network"):
         load(tmp_path / "file")
 
 
 def test_images_that_a_trained_network_cannot_take_are_refused():
-    of = trained()
+    net = trained()
     wrong = {
         r"images must be a batch of \(5, 4, 2\), as in the training": images(3)[:, 1:],
         "divide bytes by 255": (255 * images(3)).astype(np.uint8),
         "images must be finite": images(3) + np.nan,
     }
-    for message, each in wrong.items():
+    for message, item in wrong.items():
         with pytest.raises(ValueError, match=message):
-            simulation.predict(of, each)
+            simulation.predict(net, item)
     with pytest.raises(ValueError, match="at least 1 step"):
-        simulation.predict(of, images(3), 0)
-    with pytest.raises(ValueError, match="a converted network wants its steps"):
+        simulation.predict(net, images(3), 0)
+    with pytest.raises(ValueError, match="a converted network needs its steps"):
         simulation.predict(converted(), images(3))
 
 

@@ -131,12 +131,14 @@ def train(
     return params, training.accuracy(logits, image_sets.test.images, image_sets.test.labels, BATCH)
 
 
-def convert(image_sets: Sets, layers, params, pair: tuple[coding.Code, coding.Code], **options) -> snn.Spiking:
+def convert(
+    image_sets: Sets, layers, params, pair: tuple[coding.Neuron, coding.Neuron], **options
+) -> snn.SpikingNetwork:
     calibration = unit_interval(image_sets.train.images[:CALIBRATION], image_sets.train.maximum)
     return snn.convert(layers, params, calibration, input_code=pair[0], hidden_code=pair[1], **options)
 
 
-def curve(spiking: snn.Spiking, part: data.ImageSet, steps: int, key) -> Curve:
+def curve(spiking: snn.SpikingNetwork, part: data.ImageSet, steps: int, key) -> Curve:
     """Accuracy, spikes and synaptic operations over time, on all images of a set."""
     count = len(part.labels)
     size = min(BATCH, count)
@@ -157,7 +159,7 @@ def _curve_sums(size: int, steps: int):
     def batch(start, fixed):
         spiking, images, labels, maximum, key = fixed
         images, labels = (lax.dynamic_slice_in_dim(array, start, size) for array in (images, labels))
-        outputs = snn.run(spiking, unit_interval(images, maximum), steps, jax.random.fold_in(key, start))
+        outputs = snn.simulate(spiking, unit_interval(images, maximum), steps, jax.random.fold_in(key, start))
         return _sum_over_images(outputs, labels)
 
     return devices.spread(lambda starts, fixed: lax.map(lambda start: batch(start, fixed), starts), in_axes=(0, None))

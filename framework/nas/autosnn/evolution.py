@@ -17,13 +17,12 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from framework.core import extremes, keys
+from framework.core import checks, extremes, keys
 from framework.core.types import Key, Metrics
 from framework.nas.autosnn import enumeration
 from framework.nas.autosnn.enumeration import Scores
 from framework.nas.autosnn.space import Space
 from framework.nas.autosnn.supernet import Supernet
-from framework.snn.neurons.surrogate import require
 
 ALGORITHMS = ("evolution", "random")
 Evaluate = Callable[[jax.Array], Scores]  # [slots] -> accuracy and spikes, []
@@ -118,8 +117,8 @@ def fitness(accuracy: Any, spikes: Any, lambda_: Any, reference: Any) -> jax.Arr
 
     Reference: arXiv 2201.12738, equation 5.
     """
-    require(lambda value: value <= 0, "lambda_", lambda_, "at most 0")
-    require(lambda value: value > 0, "reference", reference, "a positive number of spikes an image")
+    checks.in_interval("lambda_", lambda_, "[-inf, 0]")
+    checks.positive("reference", reference, finite=False)  # spikes an image
     return accuracy * (jnp.maximum(spikes, 1.0) / reference) ** lambda_
 
 

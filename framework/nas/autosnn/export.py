@@ -80,6 +80,6 @@ def _branch(branch: Branch, own, running, shape: tuple[int, ...]) -> dict[str, N
             convolution = chain.as_convolution(each)
             kernel = np.asarray(chain.layer_params(each, own[i])["kernel"])
             norm = {name: np.asarray(leaf) for name, leaf in (own[i + 1] | running[i + 1]).items()}
-            weights = graph.folded(kernel, None, **norm, epsilon=branch.layers[i + 1].epsilon)
+            weights = graph.fold_norm(kernel, None, **norm, epsilon=branch.layers[i + 1].epsilon)
             found["conv"] = graph.conv(*weights, shape[:2], convolution.strides, convolution.padding)
     return found

@@ -244,7 +244,7 @@ def _initial(of: Layer | Reduce, shape: tuple[int, ...]) -> dict[str, Any]:
         size = (*getattr(of, "kernel", ()), shape[-1], of.features)
         fan_in = math.prod(size[:-1])
     else:
-        return operations.initial(None, of, shape)
+        return operations.init_params(None, of, shape)
     return {"kernel": Uniform(size, 1 / math.sqrt(fan_in))}
 
 
@@ -291,12 +291,12 @@ def _current(unit: Unit, own: dict[str, Any], running: dict[str, Any], outputs: 
         for each, weights, statistics in zip(branch.layers, params, state, strict=True):
             timed = x.ndim in (3, 5)
             if isinstance(each, described.Norm):
-                x, seen = operations.normalised(each, weights | statistics, x, train, timed, 1.0)
+                x, seen = operations.normalize(each, weights | statistics, x, train, timed, 1.0)
                 after.append({name: seen[name] for name in RUNNING})
                 continue
             after.append({})
             if isinstance(each, described.Pool | described.Flatten):
-                x = operations.passed(each, x, lead=2 if timed else 1)
+                x = operations.pool_or_flatten(each, x, lead=2 if timed else 1)
             else:
                 x = operations.affine(as_convolution(each), layer_params(each, weights), x)
         total = x if total is None else total + x

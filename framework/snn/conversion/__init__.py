@@ -1,1 +1,1 @@
-"""From a trained DNN to a spiking network, and its simulation."""
+"""Conversion of a trained DNN to a spiking network, and its simulation."""

@@ -1,4 +1,4 @@
-"""Activations of a DNN that is to become a spiking network."""
+"""Activations of a DNN that will be converted to a spiking network: ReLU and QCFS."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -6,35 +6,38 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from framework.snn.neurons.factories import Record, recorded
+from framework.snn.neurons.factories import Record, record_options
 
 
 class Activation(NamedTuple):
-    """What a unit of a DNN makes of its current, and what it learns."""
+    """Activation function of a DNN, with its learnable values."""
 
-    apply: Callable[[jax.Array, dict], jax.Array]  # (currents, what the layer learns) -> activations
+    apply: Callable[[jax.Array, dict], jax.Array]  # (currents, learned values of the layer) -> activations
     params: dict[str, float]  # learnable values at the start
-    made: Record | None = None  # its factory and options, for files; None where they are not plain
+    record: Record | None = None  # its factory and options, for files; None where they are not plain
 
 
-@recorded
+@record_options
 def relu() -> Activation:
-    """max(x, 0), the activation of most networks."""
+    """Rectified linear unit, max(x, 0)."""
     return Activation(lambda current, learned: jax.nn.relu(current), {})
 
 
-@recorded
+@record_options
 def qcfs(levels: int = 8, ceiling: float = 4.0) -> Activation:
-    """A clipped staircase: what a rate code that starts at half its threshold tells of x in `levels` steps.
+    """QCFS: a clipped staircase, the output of a rate code with start=.5 after `levels` steps.
 
         y = c floor(clip(x / c, 0, 1) levels + 1/2) / levels
 
-    The ceiling c is learned, as `log_ceiling`; it becomes the layer's scale in a conversion. The gradient takes the
-    floor as the identity: 1 between 0 and c.
+    The ceiling c is learned, as `log_ceiling`; it becomes the layer's scale in a conversion. The gradient treats
+    the floor as the identity: 1 between 0 and c.
 
     Args:
       levels: stairs, at least 1.
-      ceiling: c at the start, positive.
+      ceiling: initial value of c, positive.
+
+    Returns:
+      An `Activation`.
 
     Raises:
       ValueError: if a number is out of its range.

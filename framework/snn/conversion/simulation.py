@@ -1,6 +1,6 @@
-"""A converted network at work: one step of time after another, all layers in order within a step.
+"""Simulation of converted networks: step by step, with all layers in order within a step.
 
-What the input brings to the first layer is computed once, or once for each step of its period, where the code allows.
+The current of the first layer is computed once, or once for each step of the input period, where the code allows it.
 """
 
 import warnings
@@ -11,67 +11,66 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jaxtyping import Float
 
 from framework.core.tracing import is_traced
-from framework.core.types import Key
-from framework.snn import layers as described
+from framework.core.types import Array, Key
 from framework.snn import operations
-from framework.snn.conversion.normalization import Spiking
-from framework.snn.layers import stages
+from framework.snn.conversion.normalization import SpikingNetwork
+from framework.snn.layers import Layer, Pool, Stage, network_stages
 from framework.snn.meters import synops
 from framework.snn.meters.rasters import Meter
 from framework.snn.neurons import encoding, ttfs
-from framework.snn.neurons.coding import Code
-from framework.snn.trained import Trained
+from framework.snn.trained import TrainedNetwork
 from framework.snn.trained import logits as trained_logits
 
 
 class Outputs(NamedTuple):
-    """What a converted network gives, at every step.
+    """Outputs of a converted network at every step.
 
     Args:
-      logits: `[T, B, classes]`, by its readout; that of the membrane tends to the DNN's own logits.
+      logits: `[T, B, classes]`, by its readout; with the membrane they tend to the logits of the DNN.
       spikes: `[T, B, layers]`, of the layers that fire: hidden ones, and the last where spikes are read out.
       input_spikes: `[T, B]`, none for real input.
-      synops: `[T, B]`, synapses that the spikes of a step reach, those of the input included; before a max pool an
-        upper bound, see `synops.fan_outs`.
-      told: `[T, B]`, how often the input has been told so far: a layer's value is its payload divided by it.
+      synops: `[T, B]`, synaptic operations of a step, those of the input included; before a max pool an upper bound,
+        see `synops.fan_outs`.
+      input_count: `[T, B]`, how often the input was sent so far: the value of a layer is its payload divided by it.
     """
 
-    logits: jax.Array
-    spikes: jax.Array
-    input_spikes: jax.Array
-    synops: jax.Array
-    told: jax.Array
+    logits: Float[Array, "steps batch classes"]
+    spikes: Float[Array, "steps batch layers"]
+    input_spikes: Float[Array, "steps batch"]
+    synops: Float[Array, "steps batch"]
+    input_count: Float[Array, "steps batch"]
 
 
 class State(NamedTuple):
-    """Where a simulation stands."""
+    """State of a simulation."""
 
-    encoder: Any  # the input code's
+    encoder: Any  # of the input code
     units: tuple  # of each layer that fires
-    gates: dict[int, jax.Array]  # payload that each unit before a max pool has sent, by the pool's place
-    told: jax.Array  # [B], as in `Outputs`
-    potential: jax.Array  # [B, classes], of the last layer; its payload so far where it fires
-    first: jax.Array  # [B, classes], step of the first spike of the last layer, inf before
-    watched: tuple  # the meter's state of each layer that fires
+    pool_totals: dict[int, jax.Array]  # summed payload of each unit before a max pool, by the index of the pool
+    input_count: jax.Array  # [B], as in `Outputs`
+    potential: jax.Array  # [B, classes], of the last layer; its summed payload where it fires
+    first_spike: jax.Array  # [B, classes], step of the first spike of the last layer, inf before
+    meter_states: tuple  # of each layer that fires
 
 
-class Entering(NamedTuple):
-    """The input's spikes in one step."""
+class InputSpikes(NamedTuple):
+    """Spikes of the input in one step."""
 
     spikes: jax.Array  # [B]
-    synops: jax.Array  # [B], synapses that they reach
+    synops: jax.Array  # [B], their synaptic operations
 
 
 class Source(NamedTuple):
-    """What the first layer is driven with, apart from its bias."""
+    """Current of the first layer, without its bias."""
 
     init: Any  # images -> state
-    step: Any  # (state, t, key) -> (state, current, Entering, the encoder's fresh [B] or None)
+    step: Any  # (state, t, key) -> (state, current, InputSpikes, the encoder's reloaded [B] or None)
 
 
-def run(spiking: Spiking, images: Any, steps: int, key: Key | None = None) -> Outputs:
+def simulate(spiking: SpikingNetwork, images: Any, steps: int, key: Key | None = None) -> Outputs:
     """Simulates a batch of images.
 
     Args:
@@ -82,29 +81,29 @@ def run(spiking: Spiking, images: Any, steps: int, key: Key | None = None) -> Ou
 
     Returns:
       `simulation.Outputs` of every step: `logits` `[T, B, classes]`, `spikes` `[T, B, layers]`, `input_spikes`,
-      `synops` and `told`, `[T, B]`.
+      `synops` and `input_count`, `[T, B]`.
 
     Raises:
-      ValueError: if the images have another shape than those of the conversion, or the input code cannot carry them;
-        if steps is below 1, or a key is wanted and not given.
+      ValueError: if the images have another shape than those of the conversion, or the input code cannot encode
+        them; if steps is below 1, or the code needs a key and there is none.
     """
-    return observe(spiking, images, steps, key)[0]
+    return simulate_with_meter(spiking, images, steps, key)[0]
 
 
-def observe(
-    spiking: Spiking, images: Any, steps: int, key: Key | None = None, meter: Meter | None = None
+def simulate_with_meter(
+    spiking: SpikingNetwork, images: Any, steps: int, key: Key | None = None, meter: Meter | None = None
 ) -> tuple[Outputs, tuple]:
-    """As `run`, with a meter on each layer that fires.
+    """Simulates a batch of images with a meter on each layer that fires.
 
     Args:
-      spiking, images, steps, key: as of `run`.
-      meter: of `snn.rasters`; it sees payloads `[B, ...]` step by step, so that no raster need be kept.
+      spiking, images, steps, key: as in `simulate`.
+      meter: of `meters.rasters`; it takes payloads `[B, ...]` step by step, so that no raster is stored.
 
     Returns:
-      The outputs, and what the meter says of each layer.
+      The outputs, and the result of the meter for each layer.
 
     Raises:
-      ValueError: as in `run`.
+      ValueError: as in `simulate`.
     """
     if steps < 1 or steps % 1:
         raise ValueError(f"a spiking network takes at least 1 step, got {steps}")
@@ -113,182 +112,194 @@ def observe(
     if not is_traced(images):
         encoding.check(spiking.input_code, images)
     images = jnp.asarray(images, jnp.result_type(images, *jax.tree.leaves(spiking.params)))
-    return _observe(spiking, images, steps, key, meter)
+    return _simulate(spiking, images, steps, key, meter)
 
 
 def predict(
-    network: Spiking | Trained, images: Any, steps: int | None = None, key: Key | None = None, batch: int = 256
+    network: SpikingNetwork | TrainedNetwork,
+    images: Any,
+    steps: int | None = None,
+    key: Key | None = None,
+    batch: int = 256,
 ) -> np.ndarray:
-    """The class of each image after so many steps, `[N]` int; simulated in batches of one size.
+    """Predicts the class of each image, in batches of one size.
 
     Args:
-      network: of `snn.convert`, or a `Trained`; as made, or of `snn.load`.
+      network: of `snn.convert` or `snn.load`, or a `TrainedNetwork`.
       images: `[N, ...]`, floats.
-      steps: time steps; may be left out of a trained network, which knows its own.
+      steps: time steps; by default those of the training, where the network is a `TrainedNetwork`.
       key: for the Poisson code.
       batch: images that are simulated at a time.
 
+    Returns:
+      Classes, `[N]` int.
+
     Warns:
-      UserWarning: if a network of TTFS is given fewer steps than it takes to answer.
+      UserWarning: if a TTFS network runs for fewer steps than its latency.
 
     Raises:
-      ValueError: as in `run`; if the steps of a converted network are left out, or batch is below 1.
+      ValueError: as in `simulate`; if the steps of a converted network are left out, or batch is below 1.
     """
     if batch < 1 or batch % 1:
-        raise ValueError(f"a batch takes at least 1 image, got {batch}")
-    if steps is None and not isinstance(network, Trained):
-        raise ValueError("a converted network wants its steps: predict(network, images, steps)")
-    _warn_of_early_answers(network, steps)
-    images, found = np.asarray(images), []
+        raise ValueError(f"batch must be at least 1 image, got {batch}")
+    if steps is None and not isinstance(network, TrainedNetwork):
+        raise ValueError("a converted network needs its steps: predict(network, images, steps)")
+    _warn_below_latency(network, steps)
+    images, classes = np.asarray(images), []
     for start in range(0, len(images), batch):
         part = images[start : start + batch]
-        filled = np.concatenate([part, np.zeros((batch - len(part), *part.shape[1:]), part.dtype)])
-        own = None if key is None else jax.random.fold_in(key, start)
-        trained = isinstance(network, Trained)
-        logits = trained_logits(network, filled, steps) if trained else run(network, filled, steps, own).logits[-1]
-        found.append(np.asarray(logits.argmax(-1))[: len(part)])
-    return np.concatenate(found) if found else np.zeros(0, int)
+        padded = np.concatenate([part, np.zeros((batch - len(part), *part.shape[1:]), part.dtype)])
+        batch_key = None if key is None else jax.random.fold_in(key, start)
+        if isinstance(network, TrainedNetwork):
+            logits = trained_logits(network, padded, steps)
+        else:
+            logits = simulate(network, padded, steps, batch_key).logits[-1]
+        classes.append(np.asarray(logits.argmax(-1))[: len(part)])
+    return np.concatenate(classes) if classes else np.zeros(0, int)
 
 
-def _warn_of_early_answers(network: Spiking | Trained, steps: int | None) -> None:
-    code = network.unit if isinstance(network, Trained) else network.hidden_code
-    if not isinstance(code, Code) or code.name != "ttfs" or code.made is None:
+def _warn_below_latency(network: SpikingNetwork | TrainedNetwork, steps: int | None) -> None:
+    code = network.unit if isinstance(network, TrainedNetwork) else network.hidden_code
+    if code.name != "ttfs" or code.record is None:
         return
-    hidden = sum(stage.unit for stage in stages(network.layers))
-    needed = ttfs.latency(hidden, code.period, code.made[1]["early"])
+    hidden = sum(stage.unit for stage in network_stages(network.layers))
+    latency = ttfs.latency(hidden, code.period, code.record[1]["early"])
     steps = network.steps if steps is None else steps
-    if steps < needed:
+    if steps < latency:
         warnings.warn(
-            f"TTFS answers after {needed} steps of {hidden} hidden layers; {steps} are simulated", stacklevel=3
+            f"TTFS answers after {latency} steps of {hidden} hidden layers; {steps} are simulated", stacklevel=3
         )
 
 
 @partial(jax.jit, static_argnames=("steps", "meter"))
-def _observe(spiking, images, steps, key, meter):
-    walked = stages(spiking.layers)
-    reached = synops.fan_outs(spiking.layers, spiking.shape)
-    delivery = encoding.delivery(spiking.input_code, spiking.hidden_code, spiking.bias == "spread")
-    source = _source(spiking, images, delivery)
+def _simulate(spiking, images, steps, key, meter):
+    stages = network_stages(spiking.layers)
+    fan_outs = synops.fan_outs(spiking.layers, spiking.shape)
+    scaling = encoding.input_scaling(spiking.input_code, spiking.hidden_code, spiking.bias == "spread")
+    source = _source(spiking, images, scaling)
     code = spiking.hidden_code
-    biases = [spiking.params[stage.weighted].get("bias", 0.0) for stage in walked]
+    biases = [spiking.params[stage.weighted].get("bias", 0.0) for stage in stages]
 
     def step(state: State, t: jax.Array) -> tuple[State, Outputs]:
-        encoder, x, entering, fresh = source.step(state.encoder, t, key)
-        share = jnp.broadcast_to(delivery.bias(t, fresh), images.shape[:1]).astype(images.dtype)
-        units, watched, gates, spikes, reaching = [], [], dict(state.gates), [], entering.synops
-        for place, stage in enumerate(walked):
-            if place:
-                x, gates = _between(spiking, stage, x, gates)
+        encoder, x, input_spikes, reloaded = source.step(state.encoder, t, key)
+        bias_scale = jnp.broadcast_to(scaling.bias_scale(t, reloaded), images.shape[:1]).astype(images.dtype)
+        units, meter_states, pool_totals, spikes, step_synops = [], [], dict(state.pool_totals), [], input_spikes.synops
+        for i, stage in enumerate(stages):
+            if i:
+                x, pool_totals = _between(spiking, stage, x, pool_totals)
                 x = _product(spiking, stage, x)
-            x = x + biases[place] * share.reshape(-1, *[1] * (x.ndim - 1))
-            if place < len(state.units):
-                unit, x = code.step(state.units[place], x)
+            x = x + biases[i] * bias_scale.reshape(-1, *[1] * (x.ndim - 1))
+            if i < len(state.units):
+                unit, x = code.step(state.units[i], x)
                 units.append(unit)
                 count = code.count(x)
                 spikes.append(_total(count))
-                reaching += _total(count * reached[place + 1]) if stage.unit else 0
-                watched += [] if meter is None else [meter.step(state.watched[place], x)]
-        told, potential = state.told + share, state.potential + x
-        first = jnp.minimum(state.first, jnp.where(x > 0, t, jnp.inf))
-        state = State(encoder, tuple(units), gates, told, potential, first, tuple(watched))
-        fired = jnp.stack(spikes, -1) if spikes else jnp.zeros((len(images), 0), images.dtype)
-        return state, Outputs(_read(spiking, state), fired, entering.spikes, reaching, told)
+                step_synops += _total(count * fan_outs[i + 1]) if stage.unit else 0
+                meter_states += [] if meter is None else [meter.step(state.meter_states[i], x)]
+        input_count, potential = state.input_count + bias_scale, state.potential + x
+        first_spike = jnp.minimum(state.first_spike, jnp.where(x > 0, t, jnp.inf))
+        state = State(encoder, tuple(units), pool_totals, input_count, potential, first_spike, tuple(meter_states))
+        spike_counts = jnp.stack(spikes, -1) if spikes else jnp.zeros((len(images), 0), images.dtype)
+        return state, Outputs(_read(spiking, state), spike_counts, input_spikes.spikes, step_synops, input_count)
 
     state, outputs = lax.scan(step, _begin(spiking, images, source, meter), jnp.arange(steps))
-    return outputs, tuple(meter.finish(each) for each in state.watched) if meter else ()
+    return outputs, tuple(meter.finish(meter_state) for meter_state in state.meter_states) if meter else ()
 
 
-def _begin(spiking: Spiking, images: jax.Array, source: Source, meter: Meter | None) -> State:
-    """The state before the first step, of the shapes that a step gives."""
+def _begin(spiking: SpikingNetwork, images: jax.Array, source: Source, meter: Meter | None) -> State:
+    """State before the first step, with the shapes that a step returns."""
     encoder = source.init(images)
     x = jax.eval_shape(lambda: source.step(encoder, 0, jax.random.key(0))[1])
-    units, gates, shapes = [], {}, []
-    walked = stages(spiking.layers)
-    for place, stage in enumerate(walked):
-        if place:
-            for i in stage.before:
-                if _is_gate(spiking.layers[i]):
-                    gates[i] = jnp.zeros(x.shape, images.dtype)
-                x = jax.eval_shape(lambda y, i=i: operations.passed(spiking.layers[i], y, lead=1), x)
+    units, pool_totals, shapes = [], {}, []
+    stages = network_stages(spiking.layers)
+    for j, stage in enumerate(stages):
+        if j:
+            for i in stage.preceding:
+                if _is_max_pool(spiking.layers[i]):
+                    pool_totals[i] = jnp.zeros(x.shape, images.dtype)
+                x = jax.eval_shape(lambda y, i=i: operations.pool_or_flatten(spiking.layers[i], y, lead=1), x)
             x = jax.eval_shape(lambda y, stage=stage: _product(spiking, stage, y), x)
         if stage.unit or spiking.readout != "membrane":
-            units.append(spiking.hidden_code.init(x.shape, layer=place + 1, dtype=images.dtype))
+            units.append(spiking.hidden_code.init(x.shape, layer=j + 1, dtype=images.dtype))
             shapes.append(x.shape)
-    watched = tuple(meter.init(shape) for shape in shapes) if meter else ()
+    meter_states = tuple(meter.init(shape) for shape in shapes) if meter else ()
     logits = jnp.zeros(x.shape, images.dtype)
-    return State(encoder, tuple(units), gates, logits[:, 0], logits, jnp.full_like(logits, jnp.inf), watched)
+    return State(encoder, tuple(units), pool_totals, logits[:, 0], logits, jnp.full_like(logits, jnp.inf), meter_states)
 
 
-def _source(spiking: Spiking, images: jax.Array, delivery: encoding.Delivery) -> Source:
-    """The first layer's drive; computed before the simulation where the input repeats itself."""
-    encoder = spiking.input_code.encode
-    first = stages(spiking.layers)[0]
-    if any(_is_gate(spiking.layers[i]) for i in first.before):
+def _source(spiking: SpikingNetwork, images: jax.Array, scaling: encoding.InputScaling) -> Source:
+    """Current of the first layer; computed before the simulation where all periods of the input are the same."""
+    encoder = spiking.input_code.encoder
+    first = network_stages(spiking.layers)[0]
+    if any(_is_max_pool(spiking.layers[i]) for i in first.preceding):
         raise ValueError("max pooling of the input itself has no spiking form: pool the images beforehand")
 
-    def entered(payload: jax.Array) -> jax.Array:
-        for i in first.before:
-            payload = operations.passed(spiking.layers[i], payload, lead=1)
+    def drive(payload: jax.Array) -> jax.Array:
+        for i in first.preceding:
+            payload = operations.pool_or_flatten(spiking.layers[i], payload, lead=1)
         return _product(spiking, first, payload)
 
-    reached = synops.fan_outs(spiking.layers, spiking.shape)[0]
+    fan_out = synops.fan_outs(spiking.layers, spiking.shape)[0]
 
-    def counted(payload: jax.Array) -> Entering:
+    def count_spikes(payload: jax.Array) -> InputSpikes:
         spikes = spiking.input_code.count(payload) if encoder.spikes else jnp.zeros_like(payload)
-        return Entering(_total(spikes), _total(spikes * reached))
+        return InputSpikes(_total(spikes), _total(spikes * fan_out))
 
-    def live(state, t, key):
-        fresh = encoder.fresh(state) if encoder.fresh else None
+    def encode_step(state, t, key):
+        reloaded = encoder.reloaded(state) if encoder.reloaded else None
         state, payload = encoder.step(state, None if key is None else jax.random.fold_in(key, t))
-        return state, entered(payload * delivery.drive(t)), counted(payload), fresh
+        return state, drive(payload * scaling.input_scale(t)), count_spikes(payload), reloaded
 
     if not encoder.repeats:
-        return Source(encoder.init, live)
+        return Source(encoder.init, encode_step)
     payloads = lax.scan(lambda s, _: encoder.step(s), encoder.init(images), length=encoder.period)[1]
-    currents, counts = lax.map(lambda payload: (entered(payload), counted(payload)), payloads)
+    currents, counts = lax.map(lambda payload: (drive(payload), count_spikes(payload)), payloads)
 
-    def stored(state, t, key):
+    def replay(state, t, key):
         now = t % encoder.period
-        return state, currents[now] * delivery.drive(t), jax.tree.map(lambda each: each[now], counts), None
+        return state, currents[now] * scaling.input_scale(t), jax.tree.map(lambda leaf: leaf[now], counts), None
 
-    return Source(lambda images: (), stored)
+    return Source(lambda images: (), replay)
 
 
-def _between(spiking: Spiking, stage: described.Stage, x: jax.Array, gates: dict[int, jax.Array]):
-    """Pools and flattening between two layers; a max pool lets the unit through that has sent most so far."""
-    for i in stage.before:
-        of = spiking.layers[i]
-        if _is_gate(of):
-            gates[i] = gates[i] + x
-            x = gated(of, x, gates[i])
+def _between(spiking: SpikingNetwork, stage: Stage, x: jax.Array, pool_totals: dict[int, jax.Array]):
+    """Pools and flattens between two layers; a max pool passes the unit with the largest summed payload."""
+    for i in stage.preceding:
+        layer = spiking.layers[i]
+        if _is_max_pool(layer):
+            pool_totals[i] = pool_totals[i] + x
+            x = max_pool(layer, x, pool_totals[i])
         else:
-            x = operations.passed(of, x, lead=1)
-    return x, gates
+            x = operations.pool_or_flatten(layer, x, lead=1)
+    return x, pool_totals
 
 
-def gated(of: described.Pool, payload: jax.Array, sent: jax.Array) -> jax.Array:
-    """Of each window the payload of the unit that has sent most so far, the first of equals.
+def max_pool(pool: Pool, payload: jax.Array, total: jax.Array) -> jax.Array:
+    """Spiking max pool: in each window the payload of the unit with the largest sum so far, the first of equals.
 
     Args:
-      of: the pool.
+      pool: the layer.
       payload: `[B, h, w, c]` of this step.
-      sent: `[B, h, w, c]` so far, this step included.
+      total: `[B, h, w, c]`, summed payload, this step included.
+
+    Returns:
+      `[B, rows, columns, c]`.
 
     Reference: Rueckauer et al. 2017, section 2.2.4; the authors' program of arXiv 1809.03142.
     """
-    chosen = _apart(of, sent).argmax(-2, keepdims=True)
-    return jnp.take_along_axis(_apart(of, payload), chosen, axis=-2)[..., 0, :]
+    largest = _split_windows(pool, total).argmax(-2, keepdims=True)
+    return jnp.take_along_axis(_split_windows(pool, payload), largest, axis=-2)[..., 0, :]
 
 
-def _apart(of: described.Pool, x: jax.Array) -> jax.Array:
+def _split_windows(pool: Pool, x: jax.Array) -> jax.Array:
     """`[B, h, w, c] -> [B, rows, columns, units of a window, c]`."""
-    seen = jnp.swapaxes(operations.windows(of, x), -4, -3)
-    return seen.reshape(*seen.shape[:-3], -1, seen.shape[-1])
+    windows = jnp.swapaxes(operations.windows(pool, x), -4, -3)
+    return windows.reshape(*windows.shape[:-3], -1, windows.shape[-1])
 
 
-def _product(spiking: Spiking, stage: described.Stage, x: jax.Array) -> jax.Array:
-    own = spiking.params[stage.weighted]
-    return operations.affine(spiking.layers[stage.weighted], {"kernel": own["kernel"]}, x)
+def _product(spiking: SpikingNetwork, stage: Stage, x: jax.Array) -> jax.Array:
+    kernel = spiking.params[stage.weighted]["kernel"]
+    return operations.affine(spiking.layers[stage.weighted], {"kernel": kernel}, x)
 
 
 def _total(values: jax.Array) -> jax.Array:
@@ -296,11 +307,11 @@ def _total(values: jax.Array) -> jax.Array:
     return values.sum(tuple(range(1, values.ndim)))
 
 
-def _is_gate(of: described.Layer) -> bool:
-    return isinstance(of, described.Pool) and of.kind == "max"
+def _is_max_pool(layer: Layer) -> bool:
+    return isinstance(layer, Pool) and layer.kind == "max"
 
 
-def _read(spiking: Spiking, state: State) -> jax.Array:
+def _read(spiking: SpikingNetwork, state: State) -> jax.Array:
     if spiking.readout == "first_spike":
-        return -state.first
-    return state.potential / jnp.maximum(state.told, 1e-6)[:, None] * spiking.scales[-1]
+        return -state.first_spike
+    return state.potential / jnp.maximum(state.input_count, 1e-6)[:, None] * spiking.scales[-1]

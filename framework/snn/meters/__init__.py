@@ -1,1 +1,1 @@
-"""What a spiking network costs and how it spikes."""
+"""Measures of a spiking network: spikes, synaptic operations, energy, and statistics of spike trains."""

@@ -1,10 +1,10 @@
 """Spikes, density, accuracy over time and latency of a simulated network.
 
-Recordings are time-major, `[T, B, ...]`. A spike count is what a code's `count` says a payload holds; where each
-payload is one spike it is `payload > 0`. Say with every figure whether the spikes of the input are in it.
+Recordings are time-major, `[T, B, ...]`. Spikes are counted by the `count` of a code; where each payload is one spike,
+the count is `payload > 0`. State with every number whether it includes the spikes of the input.
 
 Reference: Park, Kim, Choe and Yoon, "Fast and efficient information transmission with burst spikes in deep spiking
-neural networks", DAC 2019, arXiv 1809.03142, whose figures leave the input out.
+neural networks", DAC 2019, arXiv 1809.03142, whose numbers exclude the input.
 """
 
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ def spikes_per_layer(rasters: Sequence[jax.Array]) -> jax.Array:
       gradient (exact up to 2^24 in float32).
 
     Raises:
-      ValueError: if there is no raster, or one has no time and batch axis, or other ones than the first.
+      ValueError: if there is no raster, or the time and batch axes of one differ from those of the first.
     """
     if not rasters:
         raise ValueError("spikes_per_layer needs the raster of at least one layer")
@@ -46,8 +46,8 @@ def spikes_until(counts: jax.Array, latency: int | jax.Array) -> jax.Array:
     Returns:
       `[...]`.
     """
-    taken = jnp.arange(len(counts)) < latency
-    return jnp.sum(jnp.where(taken.reshape(-1, *[1] * (counts.ndim - 1)), counts, 0), axis=0, dtype=counts.dtype)
+    within = jnp.arange(len(counts)) < latency
+    return jnp.sum(jnp.where(within.reshape(-1, *[1] * (counts.ndim - 1)), counts, 0), axis=0, dtype=counts.dtype)
 
 
 def density(spikes: jax.Array, neurons: int | jax.Array, steps: int | jax.Array) -> jax.Array:
@@ -57,8 +57,8 @@ def density(spikes: jax.Array, neurons: int | jax.Array, steps: int | jax.Array)
 
     Args:
       spikes: `[...]`, summed over `steps` steps and over the neurons, for example `[B, layers]`.
-      neurons: how many there are, a number or one a layer, `[layers]`.
-      steps: over which the spikes were counted: T, or the latency.
+      neurons: number of neurons, `[]`, or of each layer, `[layers]`.
+      steps: number of steps of the count: T, or the latency.
 
     Returns:
       `[...]`.
@@ -67,9 +67,9 @@ def density(spikes: jax.Array, neurons: int | jax.Array, steps: int | jax.Array)
 
 
 def accuracy_over_time(logits: jax.Array, labels: jax.Array) -> jax.Array:
-    """Share of images read rightly after each step.
+    """Accuracy after each step.
 
-    The answer is the class with the greatest logit, the first of equals: a network that has not answered yet says 0.
+    The prediction is the class with the greatest logit, the first of equals: 0 while all logits are equal.
 
     Args:
       logits: `[T, B, classes]`, the running readout.
@@ -90,18 +90,18 @@ def accuracy_over_time(logits: jax.Array, labels: jax.Array) -> jax.Array:
 def latency(accuracy: jax.Array, target: float | jax.Array, lasting: bool = False) -> jax.Array:
     """Steps to a target accuracy.
 
-    The first crossing, min {t : a_t >= target}, is what papers report, and is optimistic: a curve that touches the
-    target once and falls again has reached it. From then on, min {t : a_s >= target for all s >= t}, is the strict
-    form. Steps count from 1. A value within four units in the last place of the target has reached it, because a mean
-    over images is rounded (292 of 500 images need not be >= .584).
+    Papers report the first crossing, min {t : a_t >= target}. It is optimistic: a curve that touches the target once
+    and falls again counts as well. The strict form is min {t : a_s >= target for all s >= t}. Steps count from 1. A
+    value within four units in the last place of the target counts as equal, because a mean over images is rounded (292
+    of 500 images need not be >= .584).
 
     Args:
       accuracy: `[T, ...]`, after each step; a NaN reaches nothing.
       target: `[]` or `[...]`, on the same scale. Choose the target on other images than those of the curve.
-      lasting: take the strict form.
+      lasting: whether to use the strict form.
 
     Returns:
-      `[...]` integers in 1 .. T + 1, and T + 1 means: not within these T steps.
+      `[...]` integers in 1 .. T + 1, where T + 1 means: not within these T steps.
 
     Raises:
       ValueError: if there is no step.
@@ -109,10 +109,10 @@ def latency(accuracy: jax.Array, target: float | jax.Array, lasting: bool = Fals
     if not accuracy.ndim or not len(accuracy):
         raise ValueError(f"latency needs the accuracy after at least one step, got shape {accuracy.shape}")
     rounding = 4 * jnp.finfo(accuracy.dtype).eps * jnp.abs(target)
-    reached = accuracy >= target - rounding
+    on_target = accuracy >= target - rounding
     if lasting:
-        reached = jax.lax.cummin(reached.astype(int), axis=0, reverse=True) > 0
-    return jnp.where(jnp.any(reached, axis=0), jnp.argmax(reached, axis=0) + 1, len(accuracy) + 1)
+        on_target = jax.lax.cummin(on_target.astype(int), axis=0, reverse=True) > 0
+    return jnp.where(jnp.any(on_target, axis=0), jnp.argmax(on_target, axis=0) + 1, len(accuracy) + 1)
 
 
 def _total(raster: jax.Array) -> jax.Array:

@@ -1,9 +1,9 @@
-"""Energy of a spiking network by published models.
+"""Energy estimates of a spiking network by published models.
 
-None of these is a measurement. Spike counts alone leave out memory, which dominates real hardware: show `memory_energy`
-beside them. Payloads that are not all of one size (phase, burst) need more than an addition: a shift-add where the
-sizes are powers of two, a multiplication elsewhere, or a receiver that keeps the gain. Synaptic operations do not know
-that: give `ac` that price.
+None of these is a measurement. Spike counts alone omit memory access, which dominates real hardware: report
+`memory_energy` as well. Payloads of different sizes (phase, burst) need more than an addition: a shift-add where the
+sizes are powers of two, otherwise a multiplication, or a receiver that stores the gain. Synaptic operations do not
+include this cost: set `ac` accordingly.
 """
 
 from typing import NamedTuple
@@ -16,7 +16,7 @@ SRAM = {8 * 1024: 10 / 64, 32 * 1024: 20 / 64, 1024 * 1024: 100 / 64}  # bytes -
 
 
 class Chip(NamedTuple):
-    """Shares of a chip's energy in the reference run: of what grows with spikes, and of what grows with time."""
+    """Shares of the energy of a chip in the reference run: `dynamic` grows with spikes, `static` with time."""
 
     dynamic: float
     static: float
@@ -26,24 +26,24 @@ TRUENORTH = Chip(0.4, 0.6)
 SPINNAKER = Chip(0.64, 0.36)
 
 
-def normalised_energy(
+def relative_energy(
     spikes: jax.Array,
     latency: jax.Array,
     reference_spikes: float | jax.Array,
     reference_latency: float | jax.Array,
     chip: Chip = TRUENORTH,
 ) -> jax.Array:
-    """Energy against a reference run, from spikes and time alone.
+    """Energy relative to a reference run, from spikes and time alone.
 
         E = dynamic spikes / reference spikes + static latency / reference latency
 
-    A re-weighting of two columns, that depends on the reference row and on the chip's shares.
+    It is a weighted sum of two relative numbers, which depends on the reference and on the shares of the chip.
 
     Args:
-      spikes: `[...]`, a run's spikes per image.
-      latency: `[...]`, its steps.
-      reference_spikes: those of the run that has energy 1.
-      reference_latency: likewise.
+      spikes: `[...]`, spikes per image of a run.
+      latency: `[...]`, steps of the run.
+      reference_spikes: spikes per image of the run with energy 1.
+      reference_latency: steps of the run with energy 1.
       chip: `TRUENORTH` or `SPINNAKER`, or shares of your own.
 
     Returns:
@@ -65,13 +65,13 @@ def arithmetic_energy(
 
         E = ac SynOps + mac repeats MACs
 
-    Updates of membranes are left out. A DNN is `arithmetic_energy(0, macs)`.
+    Updates of membranes are not counted. A DNN is `arithmetic_energy(0, macs)`.
 
     Args:
       operations: `[...]` SynOps.
       analog_macs: MACs of a first layer that gets real input, 0 for spikes at the input.
-      repeats: how often those are paid: 1 if the response is computed once and kept, T if at every step.
-      ac: pJ an addition. Payloads of several sizes need a shift-add: more.
+      repeats: number of times that these are computed: 1 if the response is stored, T if it is computed at every step.
+      ac: pJ an addition; more for payloads of several sizes, which need a shift-add.
       mac: pJ a multiplication with addition.
 
     Returns:
@@ -86,7 +86,7 @@ def sram_energy(size: float) -> float:
     """Energy of reading or writing one bit of an SRAM, in pJ.
 
     Horowitz's three caches (8 KiB, 32 KiB, 1 MiB: 10, 20, 100 pJ for 64 bits), and between them a power of the size,
-    which is ours.
+    an interpolation of this project.
 
     Args:
       size: bytes, 8 KiB .. 1 MiB.
@@ -95,14 +95,14 @@ def sram_energy(size: float) -> float:
       pJ a bit.
 
     Raises:
-      ValueError: outside that range, where the source says nothing.
+      ValueError: outside of that range, which the source does not cover.
 
     Reference: Horowitz, ISSCC 2014, 45 nm.
     """
     sizes, prices = np.array(list(SRAM)), np.array(list(SRAM.values()))
     if not sizes[0] <= size <= sizes[-1]:
-        known = f"{sizes[0]} .. {sizes[-1]} bytes"
-        raise ValueError(f"sram_energy knows sizes of {known}, got {size}: take another source's pJ a bit")
+        valid = f"{sizes[0]} .. {sizes[-1]} bytes"
+        raise ValueError(f"sram_energy covers sizes of {valid}, got {size}: use another source for pJ a bit")
     return float(np.exp(np.interp(np.log(size), np.log(sizes), np.log(prices))))
 
 
@@ -115,22 +115,22 @@ def memory_energy(
     weight_energy: float = SRAM[1024 * 1024],
     membrane_energy: float = SRAM[32 * 1024],
 ) -> jax.Array:
-    """Energy of reads and writes when nothing is reused, in pJ; add it to `arithmetic_energy`.
+    """Energy of memory access without reuse, in pJ; add it to `arithmetic_energy`.
 
         E = SynOps (weight_bits e_w + 2 membrane_bits e_m) + updates 2 states membrane_bits e_m
 
     An operation reads its weight, and reads and writes the membrane that it adds to; an update reads and writes the
-    states of a neuron once a step, spike or not. Events and activations on their way are left out. A DNN with the same
-    lack of reuse is `memory_energy(macs)`; one that reuses weights or sums needs much less.
+    states of a neuron once a step, spike or not. The transport of events and activations is not
+    counted. A DNN without reuse is `memory_energy(macs)`; one that reuses weights or sums needs much less.
 
     Args:
       operations: `[...]` SynOps, or MACs of a DNN.
-      updates: neurons times steps; 0 for hardware that touches a neuron only when an event comes.
-      weight_bits: as stored. Default: float32, as networks are here (ours).
-      membrane_bits: likewise.
-      states: numbers a neuron keeps: 1 a membrane, 2 a membrane and a gain.
-      weight_energy: pJ a bit. Default: 1 MiB of SRAM (the size is ours, the price Horowitz's); see `sram_energy`.
-      membrane_energy: pJ a bit. Default: 32 KiB of SRAM, likewise.
+      updates: neurons times steps; 0 for hardware that updates a neuron only at an event.
+      weight_bits: bits of a stored weight; float32 by default.
+      membrane_bits: bits of a stored membrane; float32 by default.
+      states: stored numbers of a neuron: 1 a membrane, 2 a membrane and a gain.
+      weight_energy: pJ a bit. Default: SRAM of 1 MiB, a size of our choice; see `sram_energy`.
+      membrane_energy: pJ a bit. Default: SRAM of 32 KiB, a size of our choice.
 
     Returns:
       `[...]`, pJ.

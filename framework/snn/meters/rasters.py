@@ -1,9 +1,9 @@
 """Statistics of spike trains: intervals, bursts, amplitudes, regularity, words.
 
-Each is a `Meter`: pure functions that see one time step after another, so that they can stand inside a simulation and
-no raster need be kept. `measure` takes a stored raster through the same functions. A spike is a payload above 0,
-whatever its size: two spikes of a multispike code in one step are one event here. Histograms are pooled over all axes
-but time; `vmap` over images or neurons for separate ones. Counts are int32 (int64 with x64 on): below 2^31 a histogram.
+Each is a `Meter`: pure functions of one time step after another, so that they run inside a simulation and no raster is
+stored. `measure` applies the same functions to a stored raster. A spike is a payload above 0 of any size: two spikes of
+a multispike code in one step are one event here. Histograms are pooled over all axes but time; use `vmap` over images
+or neurons for separate ones. Counts are int32 (int64 with x64 on): below 2^31 a histogram.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -13,7 +13,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from framework.snn.neurons.factories import once
+from framework.core import checks
+from framework.snn.neurons.factories import cache_factory
 
 
 class Meter(NamedTuple):
@@ -31,38 +32,40 @@ class Meter(NamedTuple):
 
 
 def measure(meter: Meter, payloads: jax.Array) -> Any:
-    """The statistic of a stored raster: `finish` after a scan of `step`. Compiles at each call that is not under `jit`.
+    """Applies a meter to a stored raster: `finish` after a scan of `step`.
+
+    It compiles at each call that is not under `jit`.
 
     Args:
-      meter: which one.
+      meter: the statistic.
       payloads: `[T, ...]`, bool or amplitudes.
 
     Returns:
-      What `meter.finish` returns.
+      The result of `meter.finish`.
     """
     step = lambda state, payload: (meter.step(state, payload), None)
     return meter.finish(jax.lax.scan(step, meter.init(payloads.shape[1:]), payloads)[0])
 
 
-@once
-def totals(of: Callable[[jax.Array], jax.Array] = lambda payload: payload) -> Meter:
-    """Sum over time for each neuron: of payloads, the value that it has sent; of `code.count`, its spikes.
+@cache_factory
+def totals(value: Callable[[jax.Array], jax.Array] = lambda payload: payload) -> Meter:
+    """Sum over time for each neuron: of its payloads by default, or of its spikes by `code.count`.
 
     Args:
-      of: payloads of one step -> what is summed.
+      value: payloads of one step -> the summand.
 
     Returns:
-      A `Meter` of arrays shaped as one step's payloads.
+      A `Meter` of arrays with the shape of the payloads of one step.
     """
-    return Meter(jnp.zeros, lambda total, payload: total + of(payload), lambda total: total)
+    return Meter(jnp.zeros, lambda total, payload: total + value(payload), lambda total: total)
 
 
-@once
+@cache_factory
 def raster(steps: int) -> Meter:
-    """The payloads themselves, for a picture or a statistic that is no meter: memory for every step of every neuron.
+    """Raster of all payloads, for a figure or a statistic that is no meter; it needs memory for every step.
 
     Args:
-      steps: T, as many as are simulated; of later ones nothing is kept, and of missing ones zeros.
+      steps: T, the number of simulated steps; later ones are dropped, missing ones are zero.
 
     Returns:
       A `Meter` of `[T, ...]`.
@@ -70,20 +73,20 @@ def raster(steps: int) -> Meter:
     Raises:
       ValueError: if `steps` is less than 1.
     """
-    _check("raster: steps", steps)
+    checks.at_least("raster: steps", steps, 1)
 
     def init(shape: tuple[int, ...]) -> tuple[jax.Array, jax.Array]:
         return jnp.zeros((), int), jnp.zeros((steps, *shape))
 
     def step(state: tuple[jax.Array, jax.Array], payload: jax.Array) -> tuple[jax.Array, jax.Array]:
-        time, kept = state
-        return time + 1, kept.at[time].set(payload, mode="drop")
+        time, payloads = state
+        return time + 1, payloads.at[time].set(payload, mode="drop")
 
     return Meter(init, step, lambda state: state[1])
 
 
-def together(meters: Mapping[str, Meter]) -> Meter:
-    """Several statistics of the same payloads, as a dict by their names."""
+def combine(meters: Mapping[str, Meter]) -> Meter:
+    """Combines several meters of the same payloads into one, whose result is a dict by their names."""
     return Meter(
         lambda shape: {name: meter.init(shape) for name, meter in meters.items()},
         lambda state, payload: {name: meter.step(state[name], payload) for name, meter in meters.items()},
@@ -92,48 +95,48 @@ def together(meters: Mapping[str, Meter]) -> Meter:
 
 
 class IntervalState(NamedTuple):
-    """Intervals so far, and the one under way."""
+    """Intervals so far, and the current one."""
 
     age: jax.Array  # [...] steps since the last spike, 0 where there was none
     histogram: jax.Array  # [longest + 1]
 
 
-@once
+@cache_factory
 def intervals(longest: int) -> Meter:
     """Histogram of inter-spike intervals.
 
-    For every spike of a neuron after its first, the steps since the one before; a spike at t = 0 is a spike like any
-    other. A neuron with n spikes gives n - 1 intervals.
+    For every spike of a neuron after its first, the steps since its previous spike; a spike at t = 0 counts as well. A
+    neuron with n spikes gives n - 1 intervals.
 
     Args:
-      longest: intervals 1 .. longest have a bin each.
+      longest: intervals 1 .. longest have one bin each.
 
     Returns:
-      A `Meter` of `[longest + 1]` counts: entry i is interval i + 1, the last one all that are longer.
+      A `Meter` of `[longest + 1]` counts: entry i is interval i + 1, the last entry all longer ones.
 
     Raises:
       ValueError: if `longest` is less than 1.
     """
-    _check("intervals: longest", longest)
+    checks.at_least("intervals: longest", longest, 1)
 
     def init(shape: tuple[int, ...]) -> IntervalState:
         return IntervalState(jnp.zeros(shape, int), jnp.zeros(longest + 1, int))
 
     def step(state: IntervalState, payload: jax.Array) -> IntervalState:
         spike = payload > 0
-        return IntervalState(_grow_older(state.age, spike), _add(state.histogram, jnp.where(spike, state.age, 0)))
+        return IntervalState(_increase_age(state.age, spike), _add(state.histogram, jnp.where(spike, state.age, 0)))
 
     return Meter(init, step, lambda state: state.histogram)
 
 
 class BurstState(NamedTuple):
-    """Bursts so far, and the one under way."""
+    """Bursts so far, and the current one."""
 
-    run: jax.Array  # [...] spikes of the burst under way, 0 in silence
+    run: jax.Array  # [...] spikes of the current burst, 0 in silence
     histogram: jax.Array  # [longest + 1], of the bursts that ended
 
 
-@once
+@cache_factory
 def bursts(longest: int = 5) -> Meter:
     """Histogram of burst lengths.
 
@@ -149,7 +152,7 @@ def bursts(longest: int = 5) -> Meter:
     Raises:
       ValueError: if `longest` is less than 1.
     """
-    _check("bursts: longest", longest)
+    checks.at_least("bursts: longest", longest, 1)
 
     def init(shape: tuple[int, ...]) -> BurstState:
         return BurstState(jnp.zeros(shape, int), jnp.zeros(longest + 1, int))
@@ -162,17 +165,16 @@ def bursts(longest: int = 5) -> Meter:
     return Meter(init, step, lambda state: _add(state.histogram, state.run))
 
 
-@once
+@cache_factory
 def amplitudes(levels: Sequence[float], tolerance: float = 1e-5) -> Meter:
     """Histogram of the amplitudes of spikes.
 
     Args:
       levels: the amplitudes of the code, ascending, for example v_th beta^n.
-      tolerance: a spike has the level that is nearest to it, if it lies within this share of it.
+      tolerance: largest distance of a spike from its nearest level, as a share of the level.
 
     Returns:
-      A `Meter` of `[levels + 1]` counts; the last one has the spikes of no level, so that the sum is that of all
-      spikes.
+      A `Meter` of `[levels + 1]` counts; the last entry counts spikes of no level, so that the sum counts all spikes.
 
     Raises:
       ValueError: if the levels are not positive and ascending.
@@ -186,18 +188,18 @@ def amplitudes(levels: Sequence[float], tolerance: float = 1e-5) -> Meter:
         amplitude = payload.astype(jnp.result_type(payload, 0.0))
         nearest = jnp.searchsorted(jnp.asarray(middles, amplitude.dtype), amplitude)
         level = jnp.asarray(steps, amplitude.dtype)[nearest]
-        known = jnp.abs(amplitude - level) <= tolerance * level
-        return _add(histogram, jnp.where(payload > 0, jnp.where(known, nearest + 1, len(steps) + 1), 0))
+        has_level = jnp.abs(amplitude - level) <= tolerance * level
+        return _add(histogram, jnp.where(payload > 0, jnp.where(has_level, nearest + 1, len(steps) + 1), 0))
 
     return Meter(lambda shape: jnp.zeros(len(steps) + 1, int), step, lambda histogram: histogram)
 
 
 class Regularity(NamedTuple):
-    """Where each neuron stands in the plane of rate and regularity; NaN below three spikes."""
+    """Firing rate and regularity of each neuron; NaN below three spikes."""
 
     log_rate: jax.Array  # [...] natural logarithm of spikes per step
     cv: jax.Array  # [...] coefficient of variation: 0 of a clock, near 1 of a Poisson train, above 1 of bursts
-    local_variation: jax.Array  # [...] 0 of a clock, near 1 of a Poisson train, and blind to slow changes of the rate
+    local_variation: jax.Array  # [...] 0 of a clock, near 1 of a Poisson train; insensitive to slow rate changes
 
 
 class RegularityState(NamedTuple):
@@ -212,7 +214,7 @@ class RegularityState(NamedTuple):
     contrast: jax.Array  # sum over neighbouring intervals
 
 
-@once
+@cache_factory
 def regularity() -> Meter:
     """Firing rate and regularity of each neuron.
 
@@ -224,8 +226,8 @@ def regularity() -> Meter:
 
     A gamma process of shape kappa has cv = 1 / sqrt(kappa) and lv = 3 / (2 kappa + 1). The published plane is the mean
     log rate against a mean regularity kappa, over the neurons of a layer; here the regularity is read from cv or lv,
-    which stay finite for a train as regular as that of an integrate-and-fire neuron. Below two intervals a neuron has
-    no place in it: take `nanmean`, and say how many are left out.
+    which stay finite for a train as regular as that of an integrate-and-fire neuron. Neurons with less than two
+    intervals are NaN: use `nanmean`, and report how many are excluded.
 
     Returns:
       A `Meter` of a `Regularity`.
@@ -248,7 +250,7 @@ def regularity() -> Meter:
         return RegularityState(
             steps=state.steps + 1,
             spikes=state.spikes + spike,
-            age=_grow_older(state.age, spike),
+            age=_increase_age(state.age, spike),
             previous=jnp.where(ends, state.age, state.previous),
             mean=jnp.where(ends, mean, state.mean),
             squares=state.squares + jnp.where(ends, deviation * (interval - mean), 0),
@@ -259,19 +261,19 @@ def regularity() -> Meter:
         pairs = jnp.maximum(state.spikes - 2, 1)
         cv = jnp.sqrt(state.squares / pairs) / jnp.maximum(state.mean, 1)
         log_rate = jnp.log(jnp.maximum(state.spikes, 1) / jnp.maximum(state.steps, 1))
-        placed = lambda value: jnp.where(state.spikes > 2, value, jnp.nan)
-        return Regularity(placed(log_rate), placed(cv), placed(state.contrast / pairs))
+        mask = lambda value: jnp.where(state.spikes > 2, value, jnp.nan)
+        return Regularity(mask(log_rate), mask(cv), mask(state.contrast / pairs))
 
     return Meter(init, step, finish)
 
 
 def word_entropy(payloads: jax.Array, length: int) -> jax.Array:
-    """Entropy of the words that spike trains are made of.
+    """Entropy of the words of spike trains.
 
         H = - sum_w p(w) log2 p(w)
 
-    over the words w of `length` successive steps of one neuron, spike or none; the words do not overlap, and steps that
-    fill none are left out. The plug-in estimate: too low where there are few words for 2^length.
+    over the words w of `length` successive steps of one neuron, spike or none; the words do not overlap, and a rest
+    shorter than a word is dropped. The plug-in estimate is too low where there are few words for 2^length.
 
     Args:
       payloads: `[T, ...]`; all neurons and images are pooled.
@@ -295,16 +297,11 @@ def word_entropy(payloads: jax.Array, length: int) -> jax.Array:
     return -jnp.sum(share * jnp.log2(jnp.where(counts > 0, share, 1)))
 
 
-def _grow_older(age: jax.Array, spike: jax.Array) -> jax.Array:
+def _increase_age(age: jax.Array, spike: jax.Array) -> jax.Array:
     return jnp.where(spike, 1, jnp.where(age > 0, age + 1, 0))
 
 
 def _add(histogram: jax.Array, values: jax.Array) -> jax.Array:
-    """Counts each value v > 0 in bin min(v, bins); 0 is no event and falls outside."""
+    """Adds each value v > 0 to bin min(v, bins); 0 is no event."""
     bins = len(histogram)
     return histogram.at[jnp.where(values > 0, jnp.minimum(values, bins) - 1, bins)].add(1, mode="drop")
-
-
-def _check(what: str, number: int) -> None:
-    if number < 1:
-        raise ValueError(f"{what} must be at least 1, got {number}")

@@ -1,7 +1,13 @@
-"""The units of the hidden codes: a membrane, a threshold that moves, and a reset by what was sent.
+"""Dynamics of the hidden codes: a membrane, a threshold that changes over time, and a reset that subtracts the payload.
 
-Each function gives `init(shape, layer=0, dtype=None) -> state` and `step(state, current, params=None) -> (state,
-payload)` of a code in `coding`, which says what the arguments mean and checks them.
+Each function returns `init(shape, layer=0, dtype=None) -> state` and `step(state, current, params=None) -> (state,
+payload)` of the code of the same name in `coding`, which documents and checks the arguments.
+
+    code        threshold theta
+    rate        threshold
+    phase       threshold 2^-(1 + t mod period)
+    burst       threshold g,   g <- min(beta g, cap) after a spike, 1 after a silent step
+    multispike  threshold, and up to `levels` spikes in one step
 """
 
 from collections.abc import Callable
@@ -9,12 +15,14 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Float, Int
 
+from framework.core.types import Array
 from framework.snn.neurons.surrogate import Number, Surrogate
 
 State = Any  # a NamedTuple of arrays
 Params = dict[str, Number]
-Unit = tuple[Callable[..., State], Callable[..., tuple[State, jax.Array]]]  # init and step
+Dynamics = tuple[Callable[..., State], Callable[..., tuple[State, jax.Array]]]  # init and step
 
 FLOOR = 2.0**-24  # of a burst's gain where beta < 1, so that the threshold stays above 0
 
@@ -22,25 +30,32 @@ FLOOR = 2.0**-24  # of a burst's gain where beta < 1, so that the threshold stay
 class MembraneState(NamedTuple):
     """A neuron whose only memory is its membrane."""
 
-    membrane: jax.Array  # [batch, ...] potential after the reset, in the threshold's unit
+    membrane: Float[Array, "..."]  # [batch, ...] potential after the reset, in the threshold's unit
 
 
 class PhaseState(NamedTuple):
-    """A neuron that shares a clock with all others."""
+    """A neuron whose threshold follows a common clock."""
 
-    membrane: jax.Array  # [batch, ...] potential after the reset, in the threshold's unit
-    clock: jax.Array  # [] int32, steps taken
+    membrane: Float[Array, "..."]  # [batch, ...] potential after the reset, in the threshold's unit
+    clock: Int[Array, ""]  # [] int32, steps taken
 
 
 class BurstState(NamedTuple):
-    """A neuron that knows how long its burst is."""
+    """A neuron whose threshold grows along a burst."""
 
-    membrane: jax.Array  # [batch, ...] potential after the reset, in the threshold's unit
-    gain: jax.Array  # [batch, ...] theta / threshold of the next step, 1 outside a burst
+    membrane: Float[Array, "..."]  # [batch, ...] potential after the reset, in the threshold's unit
+    gain: Float[Array, "..."]  # [batch, ...] theta / threshold of the next step, 1 outside a burst
 
 
-def rate(threshold: Number, surrogate: Surrogate, start: Number, leak: Number) -> Unit:
-    """theta = threshold."""
+def rate(threshold: Number, surrogate: Surrogate, start: Number, leak: Number) -> Dynamics:
+    """Fixed threshold, theta = threshold.
+
+    Args:
+      threshold, surrogate, start, leak: as in `coding.rate`.
+
+    Returns:
+      `init` and `step`.
+    """
 
     def init(shape: tuple[int, ...], layer: int = 0, dtype: Any = None) -> MembraneState:
         return MembraneState(jnp.full(shape, start * threshold, dtype))
@@ -52,8 +67,15 @@ def rate(threshold: Number, surrogate: Surrogate, start: Number, leak: Number) -
     return init, step
 
 
-def phase(period: int, threshold: Number, surrogate: Surrogate, start: Number, leak: Number) -> Unit:
-    """theta(t) = threshold 2^-(1 + t mod period)."""
+def phase(period: int, threshold: Number, surrogate: Surrogate, start: Number, leak: Number) -> Dynamics:
+    """Threshold by the clock, theta(t) = threshold 2^-(1 + t mod period).
+
+    Args:
+      period, threshold, surrogate, start, leak: as in `coding.phase`.
+
+    Returns:
+      `init` and `step`.
+    """
     weights = [2.0 ** -(1 + j) for j in range(period)]
 
     def init(shape: tuple[int, ...], layer: int = 0, dtype: Any = None) -> PhaseState:
@@ -74,14 +96,19 @@ def burst(
     surrogate: Surrogate,
     start: Number,
     leak: Number,
-    stop: bool,
+    stop_gain_gradient: bool,
     initial: Params,
-) -> Unit:
-    """theta = threshold g;  g <- s beta g + (1 - s), within [2^-24, cap].
+) -> Dynamics:
+    """Threshold that grows along a burst, theta = threshold g with g <- s beta g + (1 - s), within [2^-24, cap].
 
     Args:
-      stop: whether the gradient takes g and s in the update of g as constants; beta's own derivative there stays.
-      initial: what is learned, by its raw value.
+      beta, threshold, cap, surrogate, start, leak: as in `coding.burst`.
+      stop_gain_gradient: whether g and s are constants for the gradient in the update of g; the derivative with respect
+        to beta stays.
+      initial: raw values of the learned parameters, by name.
+
+    Returns:
+      `init` and `step`.
     """
 
     def init(shape: tuple[int, ...], layer: int = 0, dtype: Any = None) -> BurstState:
@@ -93,7 +120,7 @@ def burst(
         growth = 1 + jax.nn.softplus(values["beta"]) if "beta" in initial else beta
         membrane, spikes, payload = fire(leak * state.membrane + current, base * state.gain, surrogate)
         gain = state.gain
-        if stop:
+        if stop_gain_gradient:
             gain, spikes = jax.lax.stop_gradient((gain, spikes))
         gain = spikes * growth * gain + (1 - spikes)
         gain = jnp.where(gain < FLOOR, FLOOR, gain)
@@ -104,8 +131,17 @@ def burst(
     return init, step
 
 
-def multispike(levels: int | None, threshold: Number, surrogate: Surrogate, start: Number, leak: Number) -> Unit:
-    """n = clip(floor(u / threshold), 0, levels) spikes in one step; the surrogate sees the level nearest to u."""
+def multispike(levels: int | None, threshold: Number, surrogate: Surrogate, start: Number, leak: Number) -> Dynamics:
+    """Several spikes in one step, n = clip(floor(u / threshold), 0, levels).
+
+    The surrogate is applied at the level nearest to u.
+
+    Args:
+      levels, threshold, surrogate, start, leak: as in `coding.multispike`.
+
+    Returns:
+      `init` and `step`.
+    """
 
     def init(shape: tuple[int, ...], layer: int = 0, dtype: Any = None) -> MembraneState:
         return MembraneState(jnp.full(shape, start * threshold, dtype))
@@ -120,10 +156,18 @@ def multispike(levels: int | None, threshold: Number, surrogate: Surrogate, star
 
 
 def fire(membrane: jax.Array, theta: Number, surrogate: Surrogate) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Membrane after the reset, spikes and payload.
+    """Fires at theta and resets by subtraction of the payload.
 
-    The surrogate's argument is in units of theta, so that the payload's slope in the membrane is the pseudo-derivative
-    itself, whatever theta is.
+    The surrogate's argument is in units of theta, so that the derivative of the payload by the membrane is the
+    pseudo-derivative for every theta.
+
+    Args:
+      membrane: charged potential, `[batch, ...]`.
+      theta: the threshold of this step.
+      surrogate: the spike and its pseudo-derivative.
+
+    Returns:
+      Membrane after the reset, spikes and payload, `[batch, ...]`.
     """
     spikes = surrogate((membrane - theta) / theta)
     payload = spikes * theta

@@ -1,7 +1,7 @@
-"""How a unit was made: the name and the options of its factory, so that it can be saved, compared and exported.
+"""Records of factories and options, by which units are saved, compared and exported.
 
-A unit, be it a neuron, a code or an activation, is made of functions, which no file can hold. Its factory and a few
-plain options say the same.
+A unit, be it a neuron, a code or an activation, is made of functions, which no file can hold. The name of its factory
+and a few plain options identify it.
 """
 
 import functools
@@ -15,59 +15,62 @@ import numpy as np
 from framework.core.tracing import is_traced
 
 Options = ParamSpec("Options")
-Made = TypeVar("Made")
-Unit = TypeVar("Unit")  # a NamedTuple with a field `made`
+Product = TypeVar("Product")
+Unit = TypeVar("Unit")  # a NamedTuple with a field `record`
 Record = tuple[str, dict[str, Any]]  # name of a factory, its options with the defaults filled in
 
 PLAIN = (bool, int, float, str, type(None))
 
 
-def once(factory: Callable[Options, Made]) -> Callable[Options, Made]:
-    """A factory that gives one and the same thing for the same options, so that a program compiled for it serves again.
+def cache_factory(factory: Callable[Options, Product]) -> Callable[Options, Product]:
+    """Decorates a factory so that it returns the same object for the same options.
 
-    What is made of functions equals only itself, and `jit` compiles anew for another. Options that have no hash, as
-    traced numbers and arrays, give another thing each time.
+    An object made of functions equals only itself, so `jit` would compile again for a second one. Options without a
+    hash, such as traced numbers and arrays, give a new object at each call.
     """
-    kept = functools.lru_cache(maxsize=256, typed=True)(factory)
+    cache = functools.lru_cache(maxsize=256, typed=True)(factory)
 
     @functools.wraps(factory)
-    def giving(*args: Options.args, **kwargs: Options.kwargs) -> Made:
+    def call(*args: Options.args, **kwargs: Options.kwargs) -> Product:
         try:
             hash((args, tuple(kwargs.values())))
         except TypeError:
             return factory(*args, **kwargs)
-        return kept(*args, **kwargs)
+        return cache(*args, **kwargs)
 
-    return giving
+    return call
 
 
-def recorded(factory: Callable[Options, Unit]) -> Callable[Options, Unit]:
-    """A factory whose units hold in `made` how they were made.
+def record_options(factory: Callable[Options, Unit]) -> Callable[Options, Unit]:
+    """Decorates a factory so that its units hold the factory's name and options in `record`.
 
-    Numbers are kept as Python's own, which hold each of them exactly. Functions are left out: a surrogate changes no
-    spike, only gradients. `made` is None where an option is neither plain nor a function, as a traced number or an
-    array with axes is; who replaces a unit's functions by hand sets it to None, too. The same options give the same
-    unit, as by `once`.
+    Numbers are stored as Python's own, which hold each of them exactly. Functions are left out: a surrogate changes
+    gradients only, not spikes. `record` is None where an option is neither plain nor a function, such as a traced
+    number or an array with axes. Set it to None when you replace a unit's functions by hand. The same options give the
+    same unit, as with `cache_factory`.
     """
     signature = inspect.signature(factory)
 
-    @once
+    @cache_factory
     @functools.wraps(factory)
-    def making(*args: Options.args, **kwargs: Options.kwargs) -> Unit:
+    def build(*args: Options.args, **kwargs: Options.kwargs) -> Unit:
         unit = factory(*args, **kwargs)
-        bound = signature.bind(*args, **kwargs)
-        bound.apply_defaults()
-        return unit._replace(made=_record(factory.__name__, bound.arguments))
+        arguments = signature.bind(*args, **kwargs)
+        arguments.apply_defaults()
+        return unit._replace(record=_record(factory.__name__, arguments.arguments))
 
-    return making
+    return build
 
 
-def remade(record: Record, factories: dict[str, Callable[..., Unit]]) -> Unit:
-    """The unit that a record tells of.
+def rebuild(record: Record, factories: dict[str, Callable[..., Unit]]) -> Unit:
+    """Builds the unit that a record describes.
 
     Args:
       record: name and options; lists may stand for tuples.
-      factories: those that may be called, by name.
+      factories: the factories that may be called, by name.
+
+    Returns:
+      The unit, the same object as the factory returns for these options.
 
     Raises:
       ValueError: if no such factory is known, or it does not take these options.
@@ -83,13 +86,13 @@ def remade(record: Record, factories: dict[str, Callable[..., Unit]]) -> Unit:
 
 
 def _record(name: str, options: dict[str, Any]) -> Record | None:
-    kept = {key: _plain(value) for key, value in options.items() if not callable(value)}
-    each = [part for value in kept.values() for part in (value if isinstance(value, tuple) else (value,))]
-    return (name, kept) if all(isinstance(part, PLAIN) for part in each) else None
+    plain = {key: _plain(value) for key, value in options.items() if not callable(value)}
+    parts = [part for value in plain.values() for part in (value if isinstance(value, tuple) else (value,))]
+    return (name, plain) if all(isinstance(part, PLAIN) for part in parts) else None
 
 
 def _plain(value: Any) -> Any:
-    """A number as Python's own, a sequence as a tuple, and what is neither as it is."""
+    """Converts a number to Python's own and a sequence to a tuple; returns other values unchanged."""
     if isinstance(value, np.generic | np.ndarray | jax.Array) and not is_traced(value):
         return value.item() if value.ndim == 0 else value
-    return tuple(_plain(each) for each in value) if isinstance(value, list | tuple) else value
+    return tuple(_plain(part) for part in value) if isinstance(value, list | tuple) else value

@@ -1,4 +1,4 @@
-"""What the neurons share: a membrane's start, its leak, its firing and its reset, and the checks of their numbers.
+"""Membrane dynamics that the neuron models share: rest, leak, firing, reset, and the checks of their parameters.
 
 Reference: Neftci, Mostafa and Zenke, arXiv 1901.09948; Fang et al., arXiv 2007.05785.
 """
@@ -10,8 +10,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from framework.core import checks
 from framework.core.tracing import is_traced
-from framework.snn.neurons.surrogate import Number, Surrogate, require
+from framework.snn.neurons.surrogate import Number, Surrogate
 
 State = Any  # a NamedTuple of arrays, `membrane` among them
 Fire = Callable[[jax.Array, Number], tuple[jax.Array, jax.Array]]  # (h, threshold) -> (u, spikes), all [batch, ...]
@@ -20,14 +21,17 @@ RESETS = ("soft", "hard", "none")
 
 
 def at_rest(kind: type, rest: Number) -> Callable[..., State]:
-    """The `init` of a neuron: the membrane at `rest`, every other leaf 0.
+    """Makes the `init` of a neuron: the membrane at `rest`, every other leaf 0.
 
     Args:
       kind: the state's NamedTuple, its membrane first.
       rest: potential at which the membrane starts.
+
+    Returns:
+      `init(shape, layer=0, dtype=float) -> state`.
     """
 
-    def init(shape: tuple[int, ...], dtype: Any = float) -> State:
+    def init(shape: tuple[int, ...], layer: int = 0, dtype: Any = float) -> State:
         membrane = jnp.full(shape, rest, dtype)
         return kind(membrane, *[jnp.zeros_like(membrane)] * (len(kind._fields) - 1))
 
@@ -35,66 +39,72 @@ def at_rest(kind: type, rest: Number) -> Callable[..., State]:
 
 
 def leak(u: jax.Array, x: jax.Array, decay: Number, rate: Number, rest: Number, scaled_input: bool) -> jax.Array:
-    """The membrane after a step's input.
+    """Membrane potential after the input of a step and before its spike.
 
         h = rest + decay (u - rest) + x        unscaled input
         h = u + rate (x - (u - rest))          scaled input
 
     Args:
       u, x: membrane and current, `[batch, ...]`.
-      decay, rate: what is left of the membrane after a step, and 1 - decay.
-      rest: where the membrane leaks to.
+      decay, rate: the share of the membrane that is left after a step, and 1 - decay.
+      rest: the potential that the membrane leaks to.
       scaled_input: whether the input is multiplied by `rate`.
+
+    Returns:
+      h, `[batch, ...]`.
     """
     return u + rate * (x - (u - rest)) if scaled_input else rest + decay * (u - rest) + x
 
 
-def firing(
-    where: str, threshold: Number, surrogate: Surrogate, reset: str, reset_to: Number, detach_reset: bool
+def fire_and_reset(
+    name: str, threshold: Number, surrogate: Surrogate, reset: str, reset_to: Number, detach_reset: bool
 ) -> Fire:
-    """Spikes and reset of a charged membrane, as `neuron` states them, after a check of what they are made of.
+    """Makes the function that fires and resets a charged membrane, after a check of its parameters.
 
     Args:
-      where: the neuron's name, for messages.
+      name: the neuron's name, for messages.
       threshold: of the silent neuron; the function returned takes the one of the step.
-      surrogate, reset, reset_to, detach_reset: as in `neuron.integrate_and_fire`.
+      surrogate, reset, reset_to, detach_reset: as in `models.integrate_and_fire`.
+
+    Returns:
+      `fire(charged, theta) -> (membrane after the reset, spikes)`, both `[batch, ...]`.
 
     Raises:
       ValueError: if a number is out of its range or the reset is unknown.
     """
-    require(lambda value: (value > 0) & np.isfinite(value), f"threshold of {where}", threshold, "positive and finite")
-    if reset not in RESETS:
-        raise ValueError(f"reset of {where} must be one of {', '.join(RESETS)}, got {reset!r}")
-    if reset != "hard":
-        require(lambda value: value == 0, f"reset_to of {where}", reset_to, f"0 with reset={reset!r}")
-    elif not is_traced(threshold):
-        require(lambda value: value < threshold, f"reset_to of {where}", reset_to, f"below the threshold {threshold}")
+    checks.positive(f"threshold of {name}", threshold)
+    checks.one_of(f"reset of {name}", reset, RESETS)
+    _check_reset(name, reset, reset_to, threshold)
 
     def fire(charged: jax.Array, theta: Number) -> tuple[jax.Array, jax.Array]:
         spikes = surrogate(charged - theta)
-        resetting = jax.lax.stop_gradient(spikes) if detach_reset else spikes
+        reset_spikes = jax.lax.stop_gradient(spikes) if detach_reset else spikes
         if reset == "soft":
-            return charged - resetting * theta, spikes
+            return charged - reset_spikes * theta, spikes
         if reset == "hard" and detach_reset:  # the backward pass keeps a mask only
-            return jnp.where(resetting > 0, reset_to, charged), spikes
+            return jnp.where(reset_spikes > 0, reset_to, charged), spikes
         if reset == "hard":
-            return (1 - resetting) * charged + resetting * reset_to, spikes
+            return (1 - reset_spikes) * charged + reset_spikes * reset_to, spikes
         return charged, spikes
 
     return fire
 
 
-def check_decay(what: str, decay: Number) -> None:
-    """Refuses a decay out of [0, 1]; a traced one passes.
-
-    Raises:
-      ValueError: naming `what`.
-    """
-    require(lambda value: (value >= 0) & (value <= 1), what, decay, "in [0, 1]")
+def _check_reset(name: str, reset: str, reset_to: Number, threshold: Number) -> None:
+    if is_traced(reset_to):
+        return
+    if reset != "hard" and not np.all(np.asarray(reset_to) == 0):
+        raise ValueError(f"reset_to of {name} must be 0 with reset={reset!r}, got {reset_to}")
+    if reset == "hard" and not is_traced(threshold) and not np.all(np.asarray(reset_to) < threshold):
+        raise ValueError(f"reset_to of {name} must be below the threshold {threshold}, got {reset_to}")
 
 
 def check_shape(state: State, current: jax.Array) -> None:
     """Refuses a current of another shape than the membrane, which would be broadcast in silence.
+
+    Args:
+      state: of the neuron.
+      current: `[batch, ...]`.
 
     Raises:
       ValueError: with both shapes.

@@ -23,21 +23,23 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Float
 
-from framework.snn.neurons.factories import Record, recorded
+from framework.core import checks
+from framework.core.types import Array
+from framework.snn.neurons.factories import record_options
 from framework.snn.neurons.membrane import (
     Fire,
     at_rest,
-    check_decay,
     check_shape,
-    firing,
+    fire_and_reset,
     leak,
 )
+from framework.snn.neurons.neuron import Neuron
 from framework.snn.neurons.surrogate import (
     Number,
     Surrogate,
     arctan,
-    require,
 )
 
 State = Any  # a NamedTuple of arrays
@@ -47,45 +49,27 @@ Charge = Callable[[jax.Array, jax.Array, Params], jax.Array]  # (u, x, params) -
 ARCTAN = arctan(2.0)
 
 
-class Neuron(NamedTuple):
-    """A neuron as a pair of pure functions and the values that it learns.
-
-    Args:
-      init: (shape with the batch axis, dtype=float) -> state at rest.
-      step: (state, current, params=None) -> (state, spikes), shaped as the current.
-      params: learnable values at the start; `step` takes them where its params are None.
-      threshold: the potential at which it fires, while nothing has raised it.
-      made: its factory and options, for files; None where they are not plain.
-    """
-
-    init: Callable[..., State]
-    step: Callable[..., tuple[State, jax.Array]]
-    params: dict[str, float]
-    threshold: Number = 1.0
-    made: Record | None = None
-
-
 class MembraneState(NamedTuple):
     """A neuron whose only memory is its membrane."""
 
-    membrane: jax.Array  # [batch, ...] potential after the reset, in the threshold's unit
+    membrane: Float[Array, "..."]  # [batch, ...] potential after the reset, in the threshold's unit
 
 
 class AdaptiveState(NamedTuple):
-    """A neuron whose threshold rises with its own spikes."""
+    """A neuron whose threshold rises with each of its spikes."""
 
-    membrane: jax.Array  # [batch, ...] potential after the reset, in the threshold's unit
-    adaptation: jax.Array  # [batch, ...] running mean of the own spikes, in [0, 1]
+    membrane: Float[Array, "..."]  # [batch, ...] potential after the reset, in the threshold's unit
+    adaptation: Float[Array, "..."]  # [batch, ...] running mean of the neuron's spikes, in [0, 1]
 
 
 class SynapticState(NamedTuple):
-    """A neuron behind a synapse that filters its input."""
+    """A neuron with a synapse that filters its input."""
 
-    membrane: jax.Array  # [batch, ...] potential after the reset, in the threshold's unit
-    current: jax.Array  # [batch, ...] synaptic current, in the threshold's unit per step
+    membrane: Float[Array, "..."]  # [batch, ...] potential after the reset, in the threshold's unit
+    current: Float[Array, "..."]  # [batch, ...] synaptic current, in the threshold's unit per step
 
 
-@recorded
+@record_options
 def integrate_and_fire(
     threshold: Number = 1.0,
     surrogate: Surrogate = ARCTAN,
@@ -101,8 +85,8 @@ def integrate_and_fire(
       threshold: the potential at and above which the neuron fires, positive.
       surrogate: the spike and its pseudo-derivative.
       reset: "soft", "hard" or "none".
-      reset_to: where a hard reset leads, below `threshold`; 0 with the other resets.
-      detach_reset: whether the gradient through the reset's spike is cut.
+      reset_to: the potential after a hard reset, below `threshold`; 0 with the other resets.
+      detach_reset: whether the gradient through the spike in the reset is stopped.
 
     Returns:
       A `Neuron` with a `MembraneState`.
@@ -112,11 +96,11 @@ def integrate_and_fire(
 
     Reference: Rueckauer et al., "Conversion of continuous-valued deep networks", Frontiers in Neuroscience 11, 2017.
     """
-    fire = firing("integrate_and_fire", threshold, surrogate, reset, reset_to, detach_reset)
-    return _neuron(lambda u, x, _: u + x, fire, threshold, reset_to)
+    fire = fire_and_reset("integrate_and_fire", threshold, surrogate, reset, reset_to, detach_reset)
+    return _membrane_neuron("integrate_and_fire", lambda u, x, _: u + x, fire, threshold, reset_to)
 
 
-@recorded
+@record_options
 def lif(
     decay: Number = 0.9,
     threshold: Number = 1.0,
@@ -134,7 +118,7 @@ def lif(
     with u measured from `reset_to`.
 
     Args:
-      decay: what is left of the membrane after a step, in [0, 1].
+      decay: the share of the membrane that is left after a step, in [0, 1].
       threshold, surrogate, reset, reset_to, detach_reset: as in `integrate_and_fire`.
       scaled_input: whether the input is multiplied by k, as a forward Euler step of tau du/dt = x - u does.
 
@@ -146,12 +130,13 @@ def lif(
 
     Reference: Neftci, Mostafa and Zenke, arXiv 1901.09948, eq. 4; scaled: Fang et al., arXiv 2007.05785.
     """
-    fire = firing("lif", threshold, surrogate, reset, reset_to, detach_reset)
-    check_decay("decay of lif", decay)
-    return _neuron(lambda u, x, _: leak(u, x, decay, 1 - decay, reset_to, scaled_input), fire, threshold, reset_to)
+    fire = fire_and_reset("lif", threshold, surrogate, reset, reset_to, detach_reset)
+    checks.in_interval("decay of lif", decay, "[0, 1]")
+    charge = lambda u, x, _: leak(u, x, decay, 1 - decay, reset_to, scaled_input)
+    return _membrane_neuron("lif", charge, fire, threshold, reset_to)
 
 
-@recorded
+@record_options
 def plif(
     tau: float = 2.0,
     threshold: Number = 1.0,
@@ -181,17 +166,17 @@ def plif(
 
     Reference: Fang et al., arXiv 2007.05785; Na et al. (AutoSNN), arXiv 2201.12738.
     """
-    fire = firing("plif", threshold, surrogate, reset, reset_to, detach_reset)
-    require(lambda value: value > 1, "tau of plif", tau, "above 1 step, so that k = 1 / tau is below 1")
+    fire = fire_and_reset("plif", threshold, surrogate, reset, reset_to, detach_reset)
+    checks.in_interval("tau of plif", tau, "(1, inf)")  # in steps, so that k = 1 / tau is below 1
 
     def charge(u, x, params):
         rate = jax.nn.sigmoid(jnp.asarray(params["decay"], u.dtype))
         return leak(u, x, 1 - rate, rate, reset_to, scaled_input)
 
-    return _neuron(charge, fire, threshold, reset_to, {"decay": 0.0 - math.log(tau - 1)})
+    return _membrane_neuron("plif", charge, fire, threshold, reset_to, {"decay": 0.0 - math.log(tau - 1)})
 
 
-@recorded
+@record_options
 def adaptive_lif(
     decay: Number = 0.9,
     threshold: Number = 1.0,
@@ -202,7 +187,7 @@ def adaptive_lif(
     adaptation: Number = 1.8,
     adaptation_decay: Number = 0.95,
 ) -> Neuron:
-    """A leaky membrane whose threshold rises with its own spikes and relaxes.
+    """A leaky membrane whose threshold rises with each spike and decays.
 
         theta = threshold + adaptation a,   h = decay u + x,   s = H(h - theta),
         a <- adaptation_decay a + (1 - adaptation_decay) s
@@ -210,11 +195,11 @@ def adaptive_lif(
     A soft reset subtracts theta. The gradient through a stays whether or not the reset is detached.
 
     Args:
-      decay: what is left of the membrane after a step, in [0, 1].
+      decay: the share of the membrane that is left after a step, in [0, 1].
       threshold: the threshold of a neuron that has been silent, positive.
       surrogate, reset, reset_to, detach_reset: as in `integrate_and_fire`.
-      adaptation: how far the threshold rises in a neuron that fires in every step, at least 0; at 0 this is `lif`.
-      adaptation_decay: what is left of a after a step, in [0, 1].
+      adaptation: rise of the threshold in a neuron that fires in every step, at least 0; at 0 this is `lif`.
+      adaptation_decay: the share of a that is left after a step, in [0, 1].
 
     Returns:
       A `Neuron` with an `AdaptiveState`.
@@ -224,10 +209,10 @@ def adaptive_lif(
 
     Reference: Bellec et al., arXiv 1803.09574, the adaptive neuron of LSNN.
     """
-    fire = firing("adaptive_lif", threshold, surrogate, reset, reset_to, detach_reset)
-    check_decay("decay of adaptive_lif", decay)
-    check_decay("adaptation_decay of adaptive_lif", adaptation_decay)
-    require(lambda value: value >= 0, "adaptation of adaptive_lif", adaptation, "at least 0: the threshold only rises")
+    fire = fire_and_reset("adaptive_lif", threshold, surrogate, reset, reset_to, detach_reset)
+    checks.in_interval("decay of adaptive_lif", decay, "[0, 1]")
+    checks.in_interval("adaptation_decay of adaptive_lif", adaptation_decay, "[0, 1]")
+    checks.at_least("adaptation of adaptive_lif", adaptation, 0)  # the threshold only rises
 
     def step(state, current, params=None):
         check_shape(state, current)
@@ -236,10 +221,10 @@ def adaptive_lif(
         mean = adaptation_decay * state.adaptation + (1 - adaptation_decay) * spikes
         return AdaptiveState(membrane, mean), spikes
 
-    return Neuron(at_rest(AdaptiveState, reset_to), step, {}, threshold)
+    return Neuron("adaptive_lif", at_rest(AdaptiveState, reset_to), step, {}, threshold)
 
 
-@recorded
+@record_options
 def synaptic_lif(
     decay: Number = 0.9,
     threshold: Number = 1.0,
@@ -253,12 +238,12 @@ def synaptic_lif(
 
         i <- synaptic_decay i + x,   h = decay u + i
 
-    A reset leaves i alone.
+    A reset does not change i.
 
     Args:
-      decay: what is left of the membrane after a step, in [0, 1].
+      decay: the share of the membrane that is left after a step, in [0, 1].
       threshold, surrogate, reset, reset_to, detach_reset: as in `integrate_and_fire`.
-      synaptic_decay: what is left of the synaptic current after a step, in [0, 1]; at 0 this is `lif`.
+      synaptic_decay: the share of the synaptic current that is left after a step, in [0, 1]; at 0 this is `lif`.
 
     Returns:
       A `Neuron` with a `SynapticState`.
@@ -268,9 +253,9 @@ def synaptic_lif(
 
     Reference: Neftci, Mostafa and Zenke, arXiv 1901.09948, eq. 3 and 4, there with the current of the step before.
     """
-    fire = firing("synaptic_lif", threshold, surrogate, reset, reset_to, detach_reset)
-    check_decay("decay of synaptic_lif", decay)
-    check_decay("synaptic_decay of synaptic_lif", synaptic_decay)
+    fire = fire_and_reset("synaptic_lif", threshold, surrogate, reset, reset_to, detach_reset)
+    checks.in_interval("decay of synaptic_lif", decay, "[0, 1]")
+    checks.in_interval("synaptic_decay of synaptic_lif", synaptic_decay, "[0, 1]")
 
     def step(state, current, params=None):
         check_shape(state, current)
@@ -279,17 +264,17 @@ def synaptic_lif(
         membrane, spikes = fire(charged, threshold)
         return SynapticState(membrane, synaptic), spikes
 
-    return Neuron(at_rest(SynapticState, reset_to), step, {}, threshold)
+    return Neuron("synaptic_lif", at_rest(SynapticState, reset_to), step, {}, threshold)
 
 
-@recorded
+@record_options
 def leaky_integrator(decay: Number = 0.9) -> Neuron:
     """A leaky membrane that never fires: the readout. Its step returns the membrane in place of spikes.
 
         u <- decay u + x
 
     Args:
-      decay: what is left of the membrane after a step, in [0, 1]; at 1 it sums its input.
+      decay: the share of the membrane that is left after a step, in [0, 1]; at 1 it sums its input.
 
     Returns:
       A `Neuron` with a `MembraneState`.
@@ -299,18 +284,20 @@ def leaky_integrator(decay: Number = 0.9) -> Neuron:
 
     Reference: Bellec et al., arXiv 1803.09574, the readout of LSNN.
     """
-    check_decay("decay of leaky_integrator", decay)
+    checks.in_interval("decay of leaky_integrator", decay, "[0, 1]")
 
     def step(state, current, params=None):
         check_shape(state, current)
         membrane = decay * state.membrane + current
         return MembraneState(membrane), membrane
 
-    return Neuron(at_rest(MembraneState, 0.0), step, {})
+    return Neuron("leaky_integrator", at_rest(MembraneState, 0.0), step, {})
 
 
-def _neuron(charge: Charge, fire: Fire, threshold: Number, rest: Number, initial: Params | None = None) -> Neuron:
-    """The neuron with a membrane only."""
+def _membrane_neuron(
+    name: str, charge: Charge, fire: Fire, threshold: Number, rest: Number, initial: Params | None = None
+) -> Neuron:
+    """A neuron whose only memory is its membrane."""
     initial = initial or {}
 
     def step(state, current, params=None):
@@ -319,4 +306,4 @@ def _neuron(charge: Charge, fire: Fire, threshold: Number, rest: Number, initial
         membrane, spikes = fire(charged, threshold)
         return MembraneState(membrane), spikes
 
-    return Neuron(at_rest(MembraneState, rest), step, initial, threshold)
+    return Neuron(name, at_rest(MembraneState, rest), step, initial, threshold)

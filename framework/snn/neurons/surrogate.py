@@ -1,6 +1,6 @@
-"""Surrogate gradients: a spike that is a step forward and a smooth function's slope backward.
+"""Surrogate gradients: a spike is a step in the forward pass and a smooth function's slope in the backward pass.
 
-A surrogate maps x, the membrane's distance to its threshold, to 1 where x >= 0 and to 0 elsewhere: a neuron fires
+A surrogate maps x, the membrane potential minus the threshold, to 1 where x >= 0 and to 0 elsewhere: a neuron fires
 at equality. Its derivative is replaced by a pseudo-derivative, in forward mode and in reverse mode. Slopes and widths
 are numbers and may be traced; no gradient flows into them.
 
@@ -12,17 +12,16 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
-from framework.core.tracing import is_traced
-from framework.snn.neurons.factories import once
+from framework.core import checks
+from framework.snn.neurons.factories import cache_factory
 
 Number = float | jax.Array
 Surrogate = Callable[[jax.Array], jax.Array]  # x [...] -> spikes [...], 0 or 1 in the dtype of x
 
 
 def arctan(alpha: Number = 2.0) -> Surrogate:
-    """The slope of an arctangent that rises from 0 to 1.
+    """Slope of an arctangent that rises from 0 to 1.
 
         ds/dx = (alpha / 2) / (1 + (pi alpha x / 2)^2),   primitive: arctan(pi alpha x / 2) / pi + 1/2
 
@@ -36,8 +35,8 @@ def arctan(alpha: Number = 2.0) -> Surrogate:
       ValueError: if `alpha` is not positive.
 
     Example:
-      >>> from framework import snn
-      >>> spike = snn.surrogate.arctan(alpha=2.0)
+      >>> from framework.snn.neurons import surrogate
+      >>> spike = surrogate.arctan(alpha=2.0)
       >>> spike(jnp.array([-0.5, 0.0, 0.5])).tolist(), float(jax.grad(spike)(0.0))
       ([0.0, 1.0, 1.0], 1.0)
 
@@ -47,7 +46,7 @@ def arctan(alpha: Number = 2.0) -> Surrogate:
 
 
 def fast_sigmoid(slope: Number = 25.0) -> Surrogate:
-    """The slope of a fast sigmoid, 1 at threshold.
+    """Slope of a fast sigmoid, 1 at threshold.
 
         ds/dx = 1 / (1 + slope |x|)^2,   primitive: x / (1 + slope |x|)
 
@@ -66,7 +65,7 @@ def fast_sigmoid(slope: Number = 25.0) -> Surrogate:
 
 
 def superspike(slope: Number = 100.0) -> Surrogate:
-    """The fast sigmoid's slope under its first name, with the steepness of its authors' tutorial code.
+    """SuperSpike: the slope of a fast sigmoid, with the steepness of its authors' tutorial code.
 
         ds/dx = 1 / (1 + slope |x|)^2,   primitive: x / (1 + slope |x|)
 
@@ -123,7 +122,7 @@ def boxcar(width: Number = 1.0) -> Surrogate:
 
 
 def sigmoid(slope: Number = 4.0) -> Surrogate:
-    """The slope of a logistic function.
+    """Slope of a logistic function.
 
         ds/dx = slope p (1 - p) with p = 1 / (1 + exp(-slope x)),   primitive: p
 
@@ -161,7 +160,7 @@ def erf(alpha: Number = 2.0) -> Surrogate:
 
 
 def straight_through() -> Surrogate:
-    """The gradient passes the step unchanged.
+    """Straight-through estimator: the gradient passes the step unchanged.
 
         ds/dx = 1,   primitive: x
 
@@ -171,16 +170,6 @@ def straight_through() -> Surrogate:
     Reference: Bengio, Leonard and Courville, arXiv 1308.3432.
     """
     return _surrogate(_straight_through, "slope of straight_through", 1.0)
-
-
-def require(holds: Callable[[np.ndarray], np.ndarray], what: str, value: Number, right: str) -> None:
-    """Refuses a number out of its range; a traced number passes.
-
-    Raises:
-      ValueError: if `value` is concrete and `holds` is false for any of its entries.
-    """
-    if not is_traced(value) and not np.all(holds(np.asarray(value))):
-        raise ValueError(f"{what} must be {right}, got {value}")
 
 
 def _step(derivative: Callable[[jax.Array, jax.Array], jax.Array]) -> Callable[[jax.Array, Number], jax.Array]:
@@ -207,7 +196,7 @@ _erf = _step(lambda x, alpha: alpha / math.sqrt(math.pi) * jnp.exp(-jnp.square(a
 _straight_through = _step(lambda x, _: jnp.ones_like(x))
 
 
-@once
-def _surrogate(spike: Callable[[jax.Array, Number], jax.Array], what: str, steepness: Number) -> Surrogate:
-    require(lambda value: value > 0, what, steepness, "positive")
+@cache_factory
+def _surrogate(spike: Callable[[jax.Array, Number], jax.Array], label: str, steepness: Number) -> Surrogate:
+    checks.positive(label, steepness, finite=False)
     return lambda x: spike(jnp.asarray(x), steepness)

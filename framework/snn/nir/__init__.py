@@ -1,1 +1,1 @@
-"""NIR, the Neuromorphic Intermediate Representation: read, run and write."""
+"""NIR, the Neuromorphic Intermediate Representation: reading, running and writing graphs."""

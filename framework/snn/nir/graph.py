@@ -1,8 +1,8 @@
-"""Networks in the terms of NIR, the Neuromorphic Intermediate Representation: nodes, edges, and how ours become them.
+"""Graphs of NIR, the Neuromorphic Intermediate Representation, and builders of nodes from this project's layers.
 
-A `Graph` holds nodes by name; where several edges enter a node, what they carry is summed. Images are channels first,
+A `Graph` holds nodes by name; the input of a node is the sum over its incoming edges. Images are channels first,
 `[channels, height, width]`, kernels `[out, in, height, width]` and `[out, in]`; the builders below take this project's
-layouts, `[height, width, channels]`, `[height, width, in, out]` and `[in, out]`, and turn them round. A neuron's
+layouts, `[height, width, channels]`, `[height, width, in, out]` and `[in, out]`, and transpose them. A neuron's
 parameters have one number for each neuron. NIR knows no batch normalisation, no maximum and no soft reset.
 
 Reference: Pedersen et al., "Neuromorphic intermediate representation", Nature Communications, 2024, arXiv 2311.14641.
@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from framework.core import checks
+from framework.snn.layers import PADDINGS
 from framework.snn.nir.primitives import (
     FIELDS,
     NEURONS,
@@ -35,7 +37,7 @@ __all__ = [
     "conv",
     "dense",
     "flatten",
-    "folded",
+    "fold_norm",
     "graph",
     "integrate_and_fire",
     "leaky",
@@ -50,17 +52,20 @@ def graph(
     outputs: tuple[int, ...],
     edges: tuple[tuple[str, str], ...] | None = None,
 ) -> Graph:
-    """A graph around nodes, with an Input called `input` and an Output called `output`.
+    """Makes a graph of nodes, with an Input named `input` and an Output named `output`.
 
     Args:
       shape: of one input, (height, width, channels) or (features,).
       nodes: by name.
-      outputs: shape of one output, as `shape`.
+      outputs: shape of one output, in the form of `shape`.
       edges: all of them, `input` and `output` included; by default the nodes are a chain. A residual connection is a
         second edge into the neuron, a recurrent one leads back.
 
+    Returns:
+      A `Graph`.
+
     Raises:
-      ValueError: as `check`.
+      ValueError: as in `check`.
     """
     ends = {
         "input": node("Input", shape=channels_first(shape)),
@@ -68,54 +73,63 @@ def graph(
     }
     names = ["input", *nodes, "output"]
     chain = tuple(itertools.pairwise(names))
-    made = Graph({"input": ends["input"], **nodes, "output": ends["output"]}, chain if edges is None else tuple(edges))
-    check(made)
-    return made
+    result = Graph(
+        {"input": ends["input"], **nodes, "output": ends["output"]}, chain if edges is None else tuple(edges)
+    )
+    check(result)
+    return result
 
 
-def check(of: Graph, within: str = "") -> None:
-    """Refuses a graph that does not hang together.
+def check(graph: Graph, prefix: str = "") -> None:
+    """Refuses an inconsistent graph.
+
+    Args:
+      graph: the graph.
+      prefix: path of the graph, for messages.
 
     Raises:
-      ValueError: if an edge names no node or stands twice, a node has no mapping, lacks a field or holds numbers that
-        are not finite, a nested graph has not just one Input and one Output, or there is none at all; names the node.
+      ValueError: if an edge names no node or occurs twice, a node has no mapping, lacks a field or holds numbers that
+        are not finite, a nested graph has not just one Input and one Output, or there is none; names the node.
     """
-    for a, b in of.edges:
-        if missing := {a, b} - of.nodes.keys():
-            raise ValueError(f"edge {a!r} -> {b!r}: there is no node {within + missing.pop()!r}")
-    if len(set(of.edges)) < len(of.edges):
-        twice = next(edge for edge in of.edges if of.edges.count(edge) > 1)
-        raise ValueError(f"edge {twice[0]!r} -> {twice[1]!r} stands there twice")
-    for a, b in of.edges:
-        if getattr(of.nodes[b], "type", "") == "Input" or getattr(of.nodes[a], "type", "") == "Output":
+    for a, b in graph.edges:
+        if missing := {a, b} - graph.nodes.keys():
+            raise ValueError(f"edge {a!r} -> {b!r}: there is no node {prefix + missing.pop()!r}")
+    if len(set(graph.edges)) < len(graph.edges):
+        twice = next(edge for edge in graph.edges if graph.edges.count(edge) > 1)
+        raise ValueError(f"edge {twice[0]!r} -> {twice[1]!r} occurs twice")
+    for a, b in graph.edges:
+        if getattr(graph.nodes[b], "type", "") == "Input" or getattr(graph.nodes[a], "type", "") == "Output":
             raise ValueError(f"edge {a!r} -> {b!r} leads into an Input or out of an Output")
     for end in ("Input", "Output"):
-        count = sum(isinstance(each, Node) and each.type == end for each in of.nodes.values())
-        if count == 0 or (within and count > 1):
+        count = sum(isinstance(child, Node) and child.type == end for child in graph.nodes.values())
+        if count == 0 or (prefix and count > 1):
             raise ValueError(
-                f"{'node ' + repr(within[:-1]) if within else 'the graph'} has {count} {end} nodes, not one"
+                f"{'node ' + repr(prefix[:-1]) if prefix else 'the graph'} has {count} {end} nodes, not one"
             )
-    for name, each in of.nodes.items():
-        if isinstance(each, Graph):
-            check(each, f"{within}{name}/")
-        elif each.type not in FIELDS:
-            raise ValueError(f"node {within + name!r} of type {each.type!r} has no mapping")
+    for name, child in graph.nodes.items():
+        if isinstance(child, Graph):
+            check(child, f"{prefix}{name}/")
+        elif child.type not in FIELDS:
+            raise ValueError(f"node {prefix + name!r} of type {child.type!r} has no mapping")
         else:
-            check_node(within + name, each)
+            check_node(prefix + name, child)
 
 
 def channels_first(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """(height, width, channels) -> (channels, height, width); other shapes as they are."""
+    """Moves channels first, (height, width, channels) -> (channels, height, width); other shapes stay."""
     return (shape[2], *shape[:2]) if len(shape) == 3 else tuple(shape)
 
 
 def dense(kernel: np.ndarray, bias: np.ndarray | None = None, images: tuple[int, int, int] | None = None) -> Node:
-    """x W + b: Affine, or Linear without a bias.
+    """Dense layer, x W + b: Affine, or Linear without a bias.
 
     Args:
       kernel: [in, out].
       bias: [out].
-      images: (height, width, channels) of what was flattened before it, if so: the rows are put in NIR's order.
+      images: (height, width, channels) of the images flattened before it, if any: the rows are put in NIR's order.
+
+    Returns:
+      A `Node`.
     """
     kernel = np.asarray(kernel)
     if images is not None:
@@ -131,19 +145,23 @@ def conv(
     strides: tuple[int, int] = (1, 1),
     padding: str = "SAME",
 ) -> Node:
-    """Conv2d. NIR pads both sides alike: where `SAME` pads one side more, the kernel begins with zeros instead.
+    """Convolution, Conv2d.
+
+    NIR pads both sides equally: where `SAME` pads one side more, the kernel begins with zeros instead.
 
     Args:
       kernel: [height, width, in, out].
       bias: [out].
       size: (height, width) of the images.
-      strides, padding: `SAME`, `VALID` or `HALF`, as in `layer.conv`.
+      strides, padding: `SAME`, `VALID` or `HALF`, as in `layers.conv`.
+
+    Returns:
+      A `Node`.
 
     Raises:
       ValueError: for another padding.
     """
-    if padding not in ("SAME", "VALID", "HALF"):
-        raise ValueError(f"conv: padding must be one of SAME, VALID, HALF, got {padding!r}")
+    checks.one_of("conv: padding", padding, PADDINGS)
     weight, pads = np.asarray(kernel).transpose(3, 2, 0, 1), [0, 0]
     if padding == "HALF":
         pads = [k // 2 for k in weight.shape[2:]]
@@ -161,7 +179,7 @@ def conv(
     )
 
 
-def folded(
+def fold_norm(
     kernel: np.ndarray,
     bias: np.ndarray | None,
     scale: np.ndarray,
@@ -170,27 +188,38 @@ def folded(
     var: np.ndarray,
     epsilon: float = 1e-5,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Kernel and bias that do what they and the batch normalisation behind them do in evaluation.
+    """Folds the batch normalisation after a layer, in evaluation, into its kernel and bias.
 
         W' = W g,   b' = (b - mean) g + shift,   g = scale / sqrt(var + epsilon)
 
-    All but the kernel `[..., out]` are [out].
+    Args:
+      kernel: [..., out].
+      bias: [out].
+      scale, shift, mean, var: of the norm, [out].
+      epsilon: of the norm.
+
+    Returns:
+      The kernel and the bias.
     """
     gain = np.asarray(scale) / np.sqrt(np.asarray(var) + np.asarray(epsilon, np.asarray(var).dtype))
     return np.asarray(kernel) * gain, ((0 if bias is None else np.asarray(bias)) - mean) * gain + shift
 
 
 def average_pool(window: tuple[int, int]) -> Node:
-    """Means of windows that do not overlap."""
+    """Average pool of windows that do not overlap."""
     return node("AvgPool2d", kernel_size=window, stride=window, padding=(0, 0))
 
 
 def max_pool(window: tuple[int, int], shape: tuple[int, int, int], dtype: Any = np.float32) -> tuple[Node, Node]:
-    """Maxima of windows of binary spikes: their sum, and a neuron without memory of it that fires above 1/2.
+    """Max pool of binary spikes: the sum of a window, and a neuron without memory that fires above 1/2.
 
     Args:
       window: (height, width).
       shape: (height, width, channels) of the input.
+      dtype: of the numbers of the neuron.
+
+    Returns:
+      The nodes of the sum and of the neuron.
     """
     height, width, channels = shape
     full = np.ones((channels, height // window[0], width // window[1]), dtype)
@@ -201,17 +230,27 @@ def max_pool(window: tuple[int, int], shape: tuple[int, int, int], dtype: Any = 
 
 
 def flatten(shape: tuple[int, int, int]) -> Node:
-    """Images (height, width, channels) to vectors, in NIR's order: the dense layer behind it takes `images=shape`."""
+    """Flattens images (height, width, channels) in NIR's order: the next dense layer needs `images=shape`."""
     return node("Flatten", input_type=channels_first(shape), start_dim=0, end_dim=-1)
 
 
 def integrate_and_fire(
     shape: tuple[int, ...], threshold: float = 1.0, reset_to: float = 0.0, dt: float = 1.0, dtype: Any = np.float32
 ) -> Node:
-    """IF with a hard reset: u + x at every step of length dt.
+    """Integrate-and-fire neuron, IF, with a hard reset: u + x at every step of length dt.
 
-    It fires at and above `threshold`, as all neurons of this project do, although NIR's fire strictly above theirs: the
-    next smaller number is written.
+    It fires at and above `threshold`, as all neurons of this project do. NIR's neurons fire strictly above theirs, so
+    that the next smaller number is written.
+
+    Args:
+      shape: (height, width, channels) or (features,).
+      threshold: the potential at and above which it fires.
+      reset_to: potential after a spike.
+      dt: length of a step.
+      dtype: of the numbers.
+
+    Returns:
+      A `Node`.
 
     Raises:
       ValueError: if dt is not positive and finite.
@@ -230,9 +269,23 @@ def leaky(
     dt: float = 1.0,
     dtype: Any = np.float32,
 ) -> Node:
-    """LIF with a hard reset: tau = dt / k with k = 1 - decay, r = 1 for scaled input and 1 / k for unscaled.
+    """Leaky integrate-and-fire neuron, LIF, with a hard reset.
 
-    It fires as `integrate_and_fire` does. A PLIF that has learned w has decay = 1 - sigmoid(w).
+    tau = dt / k with k = 1 - decay, r = 1 for scaled input and 1 / k for unscaled.
+
+    It fires as `integrate_and_fire` does. A PLIF with the learned w has decay = 1 - sigmoid(w).
+
+    Args:
+      shape: (height, width, channels) or (features,).
+      decay: the share of the membrane that is left after a step, in [0, 1).
+      threshold: the potential at and above which it fires.
+      reset_to: potential after a spike, and at rest.
+      scaled_input: whether the input is multiplied by 1 - decay.
+      dt: length of a step.
+      dtype: of the numbers.
+
+    Returns:
+      A `Node`.
 
     Raises:
       ValueError: if dt is not positive and finite, or the decay not in [0, 1); without a leak it is
@@ -253,8 +306,7 @@ def leaky(
 
 
 def _check_step(dt: float) -> None:
-    if not 0 < dt < np.inf:
-        raise ValueError(f"dt must be above 0 and finite, got {dt}")
+    checks.positive("dt", dt)
 
 
 def _just_below(threshold: float, full: np.ndarray) -> np.ndarray:

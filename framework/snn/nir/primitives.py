@@ -1,4 +1,4 @@
-"""NIR's primitives: their fields, a node of one, a graph of such, and both as pytrees of their parameters.
+"""NIR's primitives: nodes, their fields and checks, and graphs; both are pytrees of their parameters.
 
 A neuron's parameters have one number for each neuron. Fields have NIR's names and layout.
 
@@ -38,12 +38,12 @@ FIELDS = {
     "Threshold": ("threshold",),
 } | NEURONS
 OPTIONAL = {"Conv1d": "input_shape", "Conv2d": "input_shape", "Flatten": "input_type"}  # shapes of one input
-_LEFT_OUT = {  # what a field is where a file leaves it out
+_DEFAULTS = {  # of a field that a file omits
     "v_reset": lambda values: np.zeros_like(values["v_threshold"]),
     "w_in": lambda values: np.ones_like(values["v_leak"]),
     "bias": lambda values: np.zeros_like(values["weight"], shape=len(values["weight"])),
 }
-_STRUCTURE = {  # fields that are no parameters
+_STATIC = {  # fields that are no parameters
     *("shape", "stride", "padding", "dilation", "groups", "kernel_size", "start_dim", "end_dim", "delay"),
     *OPTIONAL.values(),
 }
@@ -60,52 +60,58 @@ class Node(NamedTuple):
 class Graph(NamedTuple):
     """Nodes and the edges between them; a node may be a graph itself, with one Input and one Output.
 
-    A pytree of the nodes' parameters, for `jax.grad` and optax: see the example of `nir_interpreter.run`.
+    A pytree of the nodes' parameters, for `jax.grad` and optax: see the example of `interpreter.run`.
     """
 
     nodes: dict[str, "Node | Graph"]
     edges: tuple[tuple[str, str], ...]  # (from, to)
 
 
-def _node_leaves(of: Node):
-    names = tuple(name for name in of.values if name not in _STRUCTURE)
-    structure = tuple((name, _frozen(of.values[name])) for name in of.values if name in _STRUCTURE)
-    order = tuple(of.values)
-    return [(jax.tree_util.DictKey(name), of.values[name]) for name in names], (of.type, names, structure, order)
+def _flatten_node(node: Node):
+    names = tuple(name for name in node.values if name not in _STATIC)
+    static = tuple((name, _to_hashable(node.values[name])) for name in node.values if name in _STATIC)
+    order = tuple(node.values)
+    return [(jax.tree_util.DictKey(name), node.values[name]) for name in names], (node.type, names, static, order)
 
 
-def _node(structure: tuple, leaves: list) -> Node:
+def _unflatten_node(structure: tuple, leaves: list) -> Node:
     type, names, rest, order = structure
-    values = dict(zip(names, leaves, strict=True)) | {name: _thawed(value) for name, value in rest}
+    values = dict(zip(names, leaves, strict=True)) | {name: _from_hashable(value) for name, value in rest}
     return Node(type, {name: values[name] for name in order})
 
 
-def _frozen(value: Any) -> Any:
-    """An array as something that can be compared and hashed."""
+def _to_hashable(value: Any) -> Any:
+    """Converts an array to a tuple that can be compared and hashed."""
     if isinstance(value, str):
         return value
     value = np.asarray(value)
     return value.dtype.str, value.shape, value.tobytes()
 
 
-def _thawed(value: Any) -> Any:
+def _from_hashable(value: Any) -> Any:
     return value if isinstance(value, str) else np.frombuffer(value[2], value[0]).reshape(value[1])
 
 
-jax.tree_util.register_pytree_with_keys(Node, _node_leaves, _node)
+jax.tree_util.register_pytree_with_keys(Node, _flatten_node, _unflatten_node)
 jax.tree_util.register_pytree_with_keys(
     Graph,
-    lambda of: ([(jax.tree_util.DictKey(name), each) for name, each in of.nodes.items()], (tuple(of.nodes), of.edges)),
+    lambda graph: (
+        [(jax.tree_util.DictKey(name), child) for name, child in graph.nodes.items()],
+        (tuple(graph.nodes), graph.edges),
+    ),
     lambda structure, nodes: Graph(dict(zip(structure[0], nodes, strict=True)), structure[1]),
 )
 
 
 def node(type: str, **values: Any) -> Node:
-    """A primitive from its fields, by NIR's names and in NIR's layout.
+    """Makes a primitive from its fields, by NIR's names and in NIR's layout.
 
     Args:
       type: such as `LIF`.
-      **values: numbers, arrays, or the text of a padding; `v_reset`, `w_in` and a convolution's `bias` may be left out.
+      **values: numbers, arrays, or the text of a padding; `v_reset`, `w_in` and a convolution's `bias` are optional.
+
+    Returns:
+      A `Node`.
 
     Raises:
       ValueError: if the type has no mapping here, or a field is missing, unknown, not finite, or of
@@ -113,34 +119,38 @@ def node(type: str, **values: Any) -> Node:
     """
     if type not in FIELDS:
         raise ValueError(f"a node of type {type!r} has no mapping: take one of {', '.join(FIELDS)}")
-    _check_known(type, values)
-    kept = lambda value: isinstance(value, str) or is_traced(value)
-    given = {name: value if kept(value) else np.asarray(value) for name, value in values.items()}
+    _check_fields(type, values)
+    keep = lambda value: isinstance(value, str) or is_traced(value)
+    fields = {name: value if keep(value) else np.asarray(value) for name, value in values.items()}
     for name in FIELDS[type]:
         try:
-            given[name] = given[name] if name in given else _LEFT_OUT[name](given)
+            fields[name] = fields[name] if name in fields else _DEFAULTS[name](fields)
         except KeyError:
             raise ValueError(f"{type} lacks its field {name!r}") from None
-    _check(type, given)
-    return Node(type, given)
+    _check(type, fields)
+    return Node(type, fields)
 
 
-def check_node(name: str, of: Node) -> None:
-    """Refuses a node that `node` would not make.
+def check_node(name: str, node: Node) -> None:
+    """Refuses a node that the function `node` would not make.
+
+    Args:
+      name: of the node, for messages.
+      node: the node.
 
     Raises:
       ValueError: if a field is missing, unknown, not finite, or of a wrong shape or range; with the name.
     """
     try:
-        _check_known(of.type, of.values)
-        if missing := [field for field in FIELDS[of.type] if field not in of.values]:
-            raise ValueError(f"{of.type} lacks its field {missing[0]!r}")
-        _check(of.type, of.values)
+        _check_fields(node.type, node.values)
+        if missing := [field for field in FIELDS[node.type] if field not in node.values]:
+            raise ValueError(f"{node.type} lacks its field {missing[0]!r}")
+        _check(node.type, node.values)
     except ValueError as error:
         raise ValueError(f"node {name!r}: {error}") from None
 
 
-def _check_known(type: str, values: dict[str, Any]) -> None:
+def _check_fields(type: str, values: dict[str, Any]) -> None:
     if unknown := sorted(values.keys() - {*FIELDS[type], OPTIONAL.get(type)}):
         raise ValueError(f"{type} has no field {unknown[0]!r}, only {', '.join(FIELDS[type])}")
 
@@ -159,11 +169,11 @@ def _check(type: str, values: dict[str, Any]) -> None:
     bounds = [values[name] for name in ("v_reset", "v_threshold") if name in values]
     traced = is_traced(bounds)
     if len(bounds) == 2 and not traced and (bounds[0] > bounds[1]).any():
-        raise ValueError(f"{type}: v_reset must not be above v_threshold, or it fires for ever")
+        raise ValueError(f"{type}: v_reset must not be above v_threshold, or it fires forever")
     if "weight" in values and values["weight"].ndim < _AXES[type]:
         raise ValueError(f"{type}: weight must have {_AXES[type]} axes, got shape {values['weight'].shape}")
-    if "bias" in values and values["bias"].shape != (wanted := _outputs(type, values["weight"])):
-        raise ValueError(f"{type}: bias must have shape {wanted}, got {values['bias'].shape}")
+    if "bias" in values and values["bias"].shape != (expected := _outputs(type, values["weight"])):
+        raise ValueError(f"{type}: bias must have shape {expected}, got {values['bias'].shape}")
 
 
 def _check_numbers(what: str, name: str, value: Any) -> None:

@@ -103,7 +103,7 @@ def test_the_graph_in_nir_spikes_as_the_network(answer, net, weights, images):
     graph = export.to_nir(net, *weights)
     inputs = jnp.broadcast_to(images.transpose(0, 3, 1, 2), (STEPS, BATCH, 2, 8, 8))
     names = ("b0_u1", "b1_u2", "b2_u1", "b3_u1", "b4_u2", "b5_u1", "output")
-    found = interpreter.run(graph, inputs, 1.0, of=names)
+    found = interpreter.run(graph, inputs, 1.0, outputs=names)
     for name, rasters in zip(names, answer[1], strict=False):
         raster = np.asarray(rasters[-1])
         expected = raster.transpose(0, 1, 4, 2, 3) if raster.ndim == 5 else raster

@@ -8,7 +8,7 @@ from framework.snn.neurons import coding
 
 
 @pytest.mark.slow
-def test_the_staircase_is_what_a_rate_code_tells_in_as_many_steps():
+def test_the_staircase_equals_a_rate_code_of_as_many_steps():
     """A rate code that starts at half its threshold, in units of the ceiling."""
     levels, ceiling = 8, 2.5
     x = np.linspace(-1, 4, 201).astype(np.float32)
@@ -29,7 +29,7 @@ def test_the_gradient_takes_the_floor_as_the_identity():
     slope = jax.vmap(jax.grad(lambda x: unit.apply(x, {})))(jnp.array([-0.5, 0.1, 1.0, 1.9, 2.5]))
     np.testing.assert_allclose(slope, [0, 1, 1, 1, 0])
     learned = {"log_ceiling": jnp.log(2.0)}
-    top = jax.grad(lambda own: unit.apply(jnp.array(5.0), own))(learned)["log_ceiling"]
+    top = jax.grad(lambda params: unit.apply(jnp.array(5.0), params))(learned)["log_ceiling"]
     np.testing.assert_allclose(top, 2.0, rtol=1e-6)  # above the last stair y = c, and dc / dlog c = c
 
 

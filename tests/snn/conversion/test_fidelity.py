@@ -17,7 +17,7 @@ def trained():
 
 
 @pytest.mark.slow
-def test_every_layer_tells_its_activations_better_with_more_steps(trained):
+def test_layer_errors_fall_with_more_steps(trained):
     params, images = trained
     spiking = normalization.convert(LAYERS, params, images, hidden_code=coding.rate(start=0.5), scale="max")
     errors = {t: fidelity.layer_errors(spiking, LAYERS, params, images, t) for t in (32, 512)}
@@ -35,19 +35,21 @@ def test_an_error_is_that_of_what_each_neuron_has_sent(trained):
     params, images = trained
     spiking = normalization.convert(LAYERS, params, images, hidden_code=coding.rate(), scale="max")
     errors = fidelity.layer_errors(spiking, LAYERS, params, images, 6)
-    sent = simulation.observe(spiking, images, 6, meter=rasters.totals())[1]
-    wanted = [np.maximum(each, 0) for each in normalization.activations(LAYERS, params, images)]
-    for row, total, right, scale in zip(errors, sent, wanted, spiking.scales[1:], strict=False):
+    sent = simulation.simulate_with_meter(spiking, images, 6, meter=rasters.totals())[1]
+    expected = [np.maximum(activation, 0) for activation in normalization.activations(LAYERS, params, images)]
+    for row, total, right, scale in zip(errors, sent, expected, spiking.scales[1:], strict=False):
         pairs = [(float(s) / 6 * float(scale), float(a)) for s, a in zip(np.ravel(total), np.ravel(right), strict=True)]
-        active = [told for told, a in pairs if a > 0]
-        assert row.silent == pytest.approx(sum(told == 0 for told in active) / len(active))
-        assert row.error == pytest.approx(sum(abs(told - a) for told, a in pairs) / sum(a for _, a in pairs), rel=1e-4)
+        active = [decoded for decoded, a in pairs if a > 0]
+        assert row.silent == pytest.approx(sum(decoded == 0 for decoded in active) / len(active))
+        assert row.error == pytest.approx(
+            sum(abs(value - a) for value, a in pairs) / sum(a for _, a in pairs), rel=1e-4
+        )
         assert row.correlation == pytest.approx(np.corrcoef(np.transpose(pairs))[0, 1], rel=1e-4)
     assert 0.05 < errors[0].silent < 0.95
 
 
 @pytest.mark.slow
-def test_a_layer_that_is_scaled_too_low_is_seen_by_its_saturation(trained):
+def test_saturation_shows_a_layer_with_too_low_a_scale(trained):
     params, images = trained
     spiking = normalization.convert(LAYERS, params, images, hidden_code=coding.rate(), scale="layer", percentile=50.0)
     first = fidelity.layer_errors(spiking, LAYERS, params, images, 64)[0]

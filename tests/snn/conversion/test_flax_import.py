@@ -61,10 +61,10 @@ def test_a_network_of_flax_becomes_ours(scales):
     model = Flax(scales)
     variables = variables_of(model)
     params = from_flax(LAYERS, variables, apply=partial(model.apply, train=False), images=IMAGES)
-    wanted = model.apply(variables, IMAGES, False)
-    np.testing.assert_allclose(network.forward(LAYERS, params, IMAGES)[0], wanted, atol=1e-5)
+    expected = model.apply(variables, IMAGES, False)
+    np.testing.assert_allclose(network.forward(LAYERS, params, IMAGES)[0], expected, atol=1e-5)
     spiking = normalization.convert(LAYERS, params, IMAGES, hidden_code=coding.rate(), scale="max")
-    np.testing.assert_allclose(simulation.run(spiking, IMAGES, 600).logits[-1], wanted, atol=0.1)
+    np.testing.assert_allclose(simulation.simulate(spiking, IMAGES, 600).logits[-1], expected, atol=0.1)
 
 
 def test_a_network_of_flax_with_other_layers_is_refused(variables):
@@ -130,9 +130,9 @@ def test_the_check_takes_a_network_and_images_that_fit(variables):
     with pytest.raises(ValueError, match="takes both"):
         check(images=IMAGES)
     with pytest.raises(ValueError, match=r"must give logits of shape \(20, 3\), as the layers do, got \(20,\)"):
-        check(apply=lambda *given: evaluated(*given).argmax(-1), images=IMAGES)
+        check(apply=lambda *arguments: evaluated(*arguments).argmax(-1), images=IMAGES)
     with pytest.raises(ValueError, match="logits are off by nan"):
-        check(apply=lambda *given: evaluated(*given) * jnp.nan, images=IMAGES)
+        check(apply=lambda *arguments: evaluated(*arguments) * jnp.nan, images=IMAGES)
     with pytest.raises(ValueError, match=r"layer 6 \(dense\) takes"):
         check(apply=evaluated, images=IMAGES[:, :6, :6])
 
@@ -180,7 +180,7 @@ class Boxed:
         ),
     ],
 )
-def test_variables_that_are_not_understood_are_refused_in_one_line(layers, variables, message):
+def test_unknown_variables_are_refused_in_one_line(layers, variables, message):
     with pytest.raises(ValueError, match=message) as error:
         from_flax(layers, variables)
     assert "\n" not in str(error.value)

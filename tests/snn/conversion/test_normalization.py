@@ -27,8 +27,8 @@ def trained():
     params = network.init(jax.random.key(0), LAYERS, SHAPE)
     leaves, tree = jax.tree.flatten(params)
     rng = np.random.default_rng(0)
-    moved = [leaf + 0.3 * np.abs(rng.normal(size=leaf.shape)).astype(np.float32) for leaf in leaves]
-    return jax.tree.unflatten(tree, moved), rng.random((20, *SHAPE)).astype(np.float32)
+    updated = [leaf + 0.3 * np.abs(rng.normal(size=leaf.shape)).astype(np.float32) for leaf in leaves]
+    return jax.tree.unflatten(tree, updated), rng.random((20, *SHAPE)).astype(np.float32)
 
 
 @pytest.mark.slow
@@ -37,7 +37,7 @@ def test_folding_the_norms_changes_no_logit(trained):
         params, images = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float64), trained)
         kept, folded = normalization.fold_norms(LAYERS, params)
         before, after = network.forward(LAYERS, params, images)[0], network.forward(kept, folded, images)[0]
-        assert not any(isinstance(each, layer.Norm) for each in kept)
+        assert not any(isinstance(kind, layer.Norm) for kind in kept)
         np.testing.assert_allclose(after, before, rtol=1e-12)
 
 
@@ -49,14 +49,14 @@ def by_numpy(scale, percentile, a):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("scale", ["neuron", "layer", "max"])
-def test_scaled_weights_give_scaled_activations_and_the_same_logits(trained, scale):
+def test_scaled_weights_scale_activations_but_not_logits(trained, scale):
     params, images = trained
     spiking = normalization.convert(LAYERS, params, images, scale=scale, percentile=90.0)
-    wanted = normalization.activations(LAYERS, params, images)
-    found = normalization.activations(spiking.layers, spiking.params, images)
-    for a, b, factor in zip(wanted, found, spiking.scales[1:], strict=True):
+    expected = normalization.activations(LAYERS, params, images)
+    actual = normalization.activations(spiking.layers, spiking.params, images)
+    for a, b, factor in zip(expected, actual, spiking.scales[1:], strict=True):
         np.testing.assert_allclose(b * factor, a, rtol=1e-4, atol=1e-5)
-    for a, factor in zip(wanted[:-1], spiking.scales[1:-1], strict=True):
+    for a, factor in zip(expected[:-1], spiking.scales[1:-1], strict=True):
         np.testing.assert_allclose(factor, by_numpy(scale, 90.0, np.maximum(a, 0)), rtol=1e-5)
     assert spiking.scales[0] == spiking.scales[-1] == 1
 
@@ -97,7 +97,7 @@ def test_bad_choices_are_refused(trained, change, what):
 
 def test_parameters_of_another_activation_are_refused(trained):
     params = network.init(jax.random.key(0), LAYERS, SHAPE, activation.qcfs(8, 3.0))
-    with pytest.raises(ValueError, match=r"layer 0 \(conv\) has learned 'log_ceiling', which relu does not know"):
+    with pytest.raises(ValueError, match=r"layer 0 \(conv\) has learned 'log_ceiling', which relu does not learn"):
         normalization.convert(LAYERS, params, trained[1])
 
 
@@ -110,7 +110,7 @@ def test_bad_networks_and_images_are_refused(trained):
     broken = [params[0], params[1] | {"var": params[1]["var"] * -1}, *params[2:]]
     with pytest.raises(ValueError, match=r"layer 1 \(norm\): var holds a number below 0"):
         normalization.convert(LAYERS, tuple(broken), images)
-    with pytest.raises(ValueError, match="8 layers want as many parameters"):
+    with pytest.raises(ValueError, match="8 layers need as many parameters"):
         normalization.convert(LAYERS, params[:-1], images)
     with pytest.raises(ValueError, match=r"must lie in \[0, 1\]"):
         normalization.convert(LAYERS, params, -images / images.max(), input_code=coding.phase())

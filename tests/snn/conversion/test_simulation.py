@@ -21,9 +21,10 @@ def converted(pair="real-burst", layers=LAYERS, shape=SHAPE, seed=0, **options):
     """A random network, its images, and its conversion by the largest activation."""
     params = network.init(jax.random.key(seed), layers, shape)
     rng = np.random.default_rng(seed)
+    draw_bias = lambda bias: 0.2 * rng.normal(size=bias.shape).astype(np.float32)
     params = tuple(
-        own | ({"bias": 0.2 * rng.normal(size=own["bias"].shape).astype(np.float32)} if "bias" in own else {})
-        for own in params
+        layer_params | {name: draw_bias(value) for name, value in layer_params.items() if name == "bias"}
+        for layer_params in params
     )
     images = rng.random((3, *shape)).astype(np.float32)
     before, behind = coding.pair(pair) if isinstance(pair, str) else pair
@@ -42,33 +43,35 @@ def test_every_spike_is_that_of_an_event_driven_simulation():
     params = tuple({"kernel": dyadic(a, b), "bias": dyadic(b)} for a, b in ((4, 6), (6, 5), (5, 3)))
     codes = {"input_code": coding.phase(4), "hidden_code": coding.burst(2.0, 0.125)}
     images = (rng.integers(0, 16, (1, 4)) / 16).astype(np.float32)
-    spiking = normalization.Spiking(params, jnp.ones(4), layers, (4,), **codes, readout="membrane", bias="period")
+    spiking = normalization.SpikingNetwork(
+        params, jnp.ones(4), layers, (4,), **codes, readout="membrane", bias="period"
+    )
     steps = 20
-    totals = simulation.observe(spiking, images, steps, meter=rasters.totals())[1]
-    outputs = simulation.run(spiking, images, steps)
+    totals = simulation.simulate_with_meter(spiking, images, steps, meter=rasters.totals())[1]
+    outputs = simulation.simulate(spiking, images, steps)
 
     potential, gain = [np.zeros(6), np.zeros(5), np.zeros(3)], [np.ones(6), np.ones(5)]
     sent, counts = [np.zeros(6), np.zeros(5)], np.zeros((steps, 2))
     for t in range(steps):
         digit = t % 4
         events = [(i, 2.0 ** -(1 + digit)) for i in range(4) if int(images[0, i] * 16) >> (3 - digit) & 1]
-        for place, own in enumerate(params):
-            potential[place] += own["bias"] if digit == 0 else 0
+        for index, layer_params in enumerate(params):
+            potential[index] += layer_params["bias"] if digit == 0 else 0
             for source, payload in events:
-                potential[place] += payload * own["kernel"][source]
+                potential[index] += payload * layer_params["kernel"][source]
             events = []
-            if place < 2:
-                theta = 0.125 * gain[place]
-                for i in np.flatnonzero(potential[place] >= theta):
-                    potential[place][i] -= theta[i]
-                    sent[place][i] += theta[i]
+            if index < 2:
+                theta = 0.125 * gain[index]
+                for i in np.flatnonzero(potential[index] >= theta):
+                    potential[index][i] -= theta[i]
+                    sent[index][i] += theta[i]
                     events.append((i, theta[i]))
-                    counts[t, place] += 1
+                    counts[t, index] += 1
                 fired = np.isin(np.arange(len(theta)), [i for i, _ in events])
-                gain[place] = np.where(fired, 2 * gain[place], 1)
+                gain[index] = np.where(fired, 2 * gain[index], 1)
     np.testing.assert_array_equal(outputs.spikes[:, 0], counts)
-    for total, wanted in zip(totals, sent, strict=True):
-        np.testing.assert_array_equal(total[0], wanted)
+    for total, expected in zip(totals, sent, strict=True):
+        np.testing.assert_array_equal(total[0], expected)
     np.testing.assert_array_equal(outputs.logits[-1, 0] * (steps // 4), potential[2])
     assert counts.sum() > 20
     entering = np.array([sum(int(x * 16) >> (3 - t % 4) & 1 for x in images[0]) for t in range(steps)])
@@ -85,10 +88,10 @@ def test_a_network_without_input_decodes_to_its_biases(pair, bias):
     spiking, params, _ = converted(pair, layers, (5,), bias=bias)
     images = np.zeros((2, 5), np.float32)
     steps = 256
-    outputs, (sent,) = simulation.observe(spiking, images, steps, jax.random.key(0), rasters.totals())
-    told = steps / spiking.hidden_code.period if pair != "phase-rate" and pair != "phase-burst" else steps / 8
+    outputs, (sent,) = simulation.simulate_with_meter(spiking, images, steps, jax.random.key(0), rasters.totals())
+    input_count = steps / spiking.hidden_code.period if pair != "phase-rate" and pair != "phase-burst" else steps / 8
     hidden = np.maximum(params[0]["bias"], 0)
-    np.testing.assert_allclose(sent[0] / told * spiking.scales[1], hidden, atol=0.04)
+    np.testing.assert_allclose(sent[0] / input_count * spiking.scales[1], hidden, atol=0.04)
     np.testing.assert_allclose(outputs.logits[-1, 0], hidden @ params[1]["kernel"] + params[1]["bias"], atol=0.1)
     assert hidden.max() > 0.1
 
@@ -98,19 +101,19 @@ def test_a_network_without_input_decodes_to_its_biases(pair, bias):
 def test_the_error_of_every_code_halves_with_twice_the_steps(pair):
     """Logits against the DNN's; four times the steps, a quarter of the error, within what ties make of it."""
     spiking, params, images = converted(pair)
-    wanted, _ = network.forward(LAYERS, params, images)
-    logits = simulation.run(spiking, images, 1024).logits
-    error = lambda t: np.abs(logits[t - 1] - wanted).mean()
+    expected, _ = network.forward(LAYERS, params, images)
+    logits = simulation.simulate(spiking, images, 1024).logits
+    error = lambda t: np.abs(logits[t - 1] - expected).mean()
     assert error(256) / error(1024) == pytest.approx(4, rel=0.5)
-    assert error(1024) < 0.05 * np.abs(wanted).mean()
+    assert error(1024) < 0.05 * np.abs(expected).mean()
 
 
 @pytest.mark.slow
 def test_poisson_input_tends_to_the_same_logits():
     spiking, params, images = converted("rate-rate")
-    wanted, _ = network.forward(LAYERS, params, images)
-    logits = simulation.run(spiking, images, 4000, jax.random.key(0)).logits[-1]
-    np.testing.assert_allclose(logits, wanted, atol=0.1 * np.abs(wanted).max())
+    expected, _ = network.forward(LAYERS, params, images)
+    logits = simulation.simulate(spiking, images, 4000, jax.random.key(0)).logits[-1]
+    np.testing.assert_allclose(logits, expected, atol=0.1 * np.abs(expected).max())
 
 
 @pytest.mark.slow
@@ -119,9 +122,9 @@ def test_poisson_input_tends_to_the_same_logits():
 )
 def test_a_batch_is_its_images_one_by_one(pair):
     spiking, _, images = converted(pair)
-    together = simulation.run(spiking, images, 20)
+    together = simulation.simulate(spiking, images, 20)
     for i in range(len(images)):
-        alone = simulation.run(spiking, images[i : i + 1], 20)
+        alone = simulation.simulate(spiking, images[i : i + 1], 20)
         np.testing.assert_allclose(together.logits[:, i], alone.logits[:, 0], atol=1e-4)
         np.testing.assert_array_equal(together.spikes[:, i], alone.spikes[:, 0])
 
@@ -130,9 +133,9 @@ def test_a_batch_is_its_images_one_by_one(pair):
 def test_first_spikes_tell_the_logits_of_a_dnn():
     code = coding.ttfs(window=200, tau=40.0)
     spiking, params, images = converted((code, code))
-    wanted, _ = network.forward(LAYERS, params, images)
-    outputs = simulation.run(spiking, images, coding.first_spike.latency(3, 200))
-    np.testing.assert_allclose(outputs.logits[-1], wanted, atol=0.1 * np.abs(wanted).max())
+    expected, _ = network.forward(LAYERS, params, images)
+    outputs = simulation.simulate(spiking, images, coding.first_spike.latency(3, 200))
+    np.testing.assert_allclose(outputs.logits[-1], expected, atol=0.1 * np.abs(expected).max())
     neurons = [6 * 6 * 3, 3 * 3 * 4, 5]
     assert np.all(outputs.spikes.sum(0) <= np.array(neurons))
 
@@ -141,10 +144,10 @@ def test_first_spikes_tell_the_logits_of_a_dnn():
 @pytest.mark.parametrize("readout", ["count", "first_spike"])
 def test_a_last_layer_that_fires_names_the_class_of_the_dnn(readout):
     spiking, params, images = converted("real-rate", readout=readout)
-    wanted = np.argmax(network.forward(LAYERS, params, images)[0], -1)
-    outputs = simulation.run(spiking, images, 400)
+    expected = np.argmax(network.forward(LAYERS, params, images)[0], -1)
+    outputs = simulation.simulate(spiking, images, 400)
     assert outputs.spikes.shape == (400, 3, 4)
-    np.testing.assert_array_equal(outputs.logits[-1].argmax(-1), wanted)
+    np.testing.assert_array_equal(outputs.logits[-1].argmax(-1), expected)
 
 
 def test_the_unit_that_has_sent_most_passes_a_max_pool():
@@ -152,42 +155,42 @@ def test_the_unit_that_has_sent_most_passes_a_max_pool():
     rng = np.random.default_rng(0)
     drive = rng.permuted(np.tile([0.1, 0.35, 0.6, 0.85], (8, 1)), axis=1).reshape(1, 2, 2, 2, 2, 2)
     drive = drive.transpose(0, 1, 4, 2, 5, 3).reshape(1, 4, 4, 2)
-    of, sent, passed, either = layer.pool("max"), np.zeros_like(drive), 0.0, 0.0
+    pool, sent, passed, either = layer.pool("max"), np.zeros_like(drive), 0.0, 0.0
     steps = 400
     for t in range(1, steps + 1):
         payload = np.floor(t * drive) - np.floor((t - 1) * drive)
         sent = sent + payload
-        passed = passed + simulation.gated(of, jnp.asarray(payload), jnp.asarray(sent))
+        passed = passed + simulation.max_pool(pool, jnp.asarray(payload), jnp.asarray(sent))
         either = either + payload.reshape(1, 2, 2, 2, 2, 2).max((2, 4))
-    wanted = drive.reshape(1, 2, 2, 2, 2, 2).max((2, 4))
-    np.testing.assert_allclose(passed / steps, wanted, atol=0.05)
-    assert np.mean(either / steps - wanted) > 0.1
+    expected = drive.reshape(1, 2, 2, 2, 2, 2).max((2, 4))
+    np.testing.assert_allclose(passed / steps, expected, atol=0.05)
+    assert np.mean(either / steps - expected) > 0.1
 
 
 @pytest.mark.slow
 def test_a_network_with_max_pools_tends_to_its_dnn():
     layers = (layer.conv(3), layer.pool("max"), layer.flatten(), layer.dense(3))
     spiking, params, images = converted("real-rate", layers)
-    wanted, _ = network.forward(layers, params, images)
-    np.testing.assert_allclose(simulation.run(spiking, images, 1500).logits[-1], wanted, atol=0.05)
+    expected, _ = network.forward(layers, params, images)
+    np.testing.assert_allclose(simulation.simulate(spiking, images, 1500).logits[-1], expected, atol=0.05)
 
 
 @pytest.mark.slow
-def test_images_of_32_bits_are_simulated_in_the_64_of_their_network():
+def test_images_are_cast_to_the_precision_of_the_network():
     with jax.enable_x64(True):
         spiking, _, images = converted()
         params = jax.tree.map(lambda leaf: jnp.asarray(leaf, float), spiking.params)
         spiking = dataclasses.replace(spiking, params=params)
-        found, wanted = (simulation.run(spiking, each, 8).logits for each in (images, images.astype(float)))
-    assert found.dtype == np.float64
-    np.testing.assert_array_equal(found, wanted)
+        actual, expected = (simulation.simulate(spiking, item, 8).logits for item in (images, images.astype(float)))
+    assert actual.dtype == np.float64
+    np.testing.assert_array_equal(actual, expected)
 
 
 def test_predictions_are_those_of_one_run(tmp_path):
     spiking, _, _ = converted()
     images = np.random.default_rng(1).random((7, *SHAPE)).astype(np.float32)
-    wanted = simulation.run(spiking, images, 12).logits[-1].argmax(-1)
-    np.testing.assert_array_equal(simulation.predict(spiking, images, 12, batch=3), wanted)
+    expected = simulation.simulate(spiking, images, 12).logits[-1].argmax(-1)
+    np.testing.assert_array_equal(simulation.predict(spiking, images, 12, batch=3), expected)
     assert simulation.predict(spiking, images[:0], 12).shape == (0,)
 
 
@@ -195,33 +198,33 @@ def test_predictions_are_those_of_one_run(tmp_path):
 def test_networks_of_the_same_codes_run_in_one_program():
     made = lambda seed: converted((coding.phase(4), coding.burst(threshold=0.25)), seed=seed)[0]
     images = np.zeros((2, *SHAPE), np.float32)
-    observe = lambda seed: simulation.observe(made(seed), images, 4, meter=rasters.bursts(3))
+    observe = lambda seed: simulation.simulate_with_meter(made(seed), images, 4, meter=rasters.bursts(3))
     observe(0)
-    before = simulation._observe._cache_size()
+    before = simulation._simulate._cache_size()
     observe(1)
-    assert simulation._observe._cache_size() == before
+    assert simulation._simulate._cache_size() == before
 
 
 @pytest.mark.slow
 def test_a_run_passes_through_jit_and_vmap():
     spiking, _, images = converted("rate-burst")
     keys = jax.random.split(jax.random.key(0), 3)
-    run = jax.jit(lambda key: simulation.run(spiking, images, 6, key).spikes)
+    run = jax.jit(lambda key: simulation.simulate(spiking, images, 6, key).spikes)
     together = jax.vmap(run)(keys)
-    for key, each in zip(keys, together, strict=True):
-        np.testing.assert_array_equal(each, simulation.run(spiking, images, 6, key).spikes)
+    for key, item in zip(keys, together, strict=True):
+        np.testing.assert_array_equal(item, simulation.simulate(spiking, images, 6, key).spikes)
 
 
 @pytest.mark.parametrize(
     ("call", "what"),
     [
-        (lambda s, x: simulation.run(s, x, 0), "at least 1 step, got 0"),
-        (lambda s, x: simulation.run(s, x, 2.5), "at least 1 step, got 2.5"),
+        (lambda s, x: simulation.simulate(s, x, 0), "at least 1 step, got 0"),
+        (lambda s, x: simulation.simulate(s, x, 2.5), "at least 1 step, got 2.5"),
         (lambda s, x: simulation.predict(s, x, 3, batch=2.5), "at least 1 image, got 2.5"),
-        (lambda s, x: simulation.run(s, x[:, :5], 3), r"images must be a batch of \(6, 6, 1\)"),
-        (lambda s, x: simulation.run(s, x * np.nan, 3), "must be finite"),
+        (lambda s, x: simulation.simulate(s, x[:, :5], 3), r"images must be a batch of \(6, 6, 1\)"),
+        (lambda s, x: simulation.simulate(s, x * np.nan, 3), "must be finite"),
         (lambda s, x: simulation.predict(s, x, 3, batch=0), "at least 1 image, got 0"),
-        (lambda s, x: simulation.run(converted("rate-rate")[0], x, 3), "give it a key"),
+        (lambda s, x: simulation.simulate(converted("rate-rate")[0], x, 3), "give it a key"),
     ],
 )
 def test_bad_calls_are_refused(call, what):

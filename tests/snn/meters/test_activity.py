@@ -87,7 +87,7 @@ def test_a_nan_reaches_no_target():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("images", [7, 1000])
-def test_a_share_of_images_reaches_itself_as_a_target_and_not_one_image_more(images):
+def test_latency_tolerates_rounding_but_not_one_image(images):
     """jit divides by a product with the rounded inverse: 584 of 1000 shares come out below themselves."""
     right = np.arange(1, images + 1)
     labels = jnp.zeros(images, int)

@@ -29,18 +29,18 @@ TABLE = {
 
 
 @pytest.mark.parametrize("data", TABLE)
-def test_normalised_energy_gives_the_published_columns_to_their_digits(data):
+def test_relative_energy_equals_the_published_columns(data):
     spikes, latency, truenorth, spinnaker = zip(*TABLE[data], strict=True)
     for chip, column in [(energy.TRUENORTH, truenorth), (energy.SPINNAKER, spinnaker)]:
-        found = energy.normalised_energy(np.array(spikes), np.array(latency), spikes[0], latency[0], chip)
-        for value, printed in zip(found, column, strict=True):
+        result = energy.relative_energy(np.array(spikes), np.array(latency), spikes[0], latency[0], chip)
+        for value, printed in zip(result, column, strict=True):
             digits = len(printed.partition(".")[2])
             assert value == pytest.approx(float(printed), abs=0.5000001 * 10.0**-digits)
 
 
 def test_the_shares_of_a_chip_make_the_reference_one():
     for chip in (energy.TRUENORTH, energy.SPINNAKER):
-        assert energy.normalised_energy(3.0, 7, 3.0, 7, chip) == pytest.approx(1)
+        assert energy.relative_energy(3.0, 7, 3.0, 7, chip) == pytest.approx(1)
 
 
 def test_arithmetic_by_hand():
@@ -51,7 +51,7 @@ def test_arithmetic_by_hand():
     assert energy.arithmetic_energy(1000, 10, ac=0.1, mac=3.2) == pytest.approx(132)
 
 
-def test_a_spiking_network_saves_arithmetic_below_five_operations_a_mac():
+def test_arithmetic_energy_falls_below_five_operations_a_mac():
     ratio = energy.MAC / energy.AC
     assert energy.arithmetic_energy(ratio * 100) == pytest.approx(energy.arithmetic_energy(0, 100))
 
@@ -82,10 +82,10 @@ def test_memory_equals_a_count_of_reads_and_writes():
         for _neuron in range(2):
             for _state in ("membrane", "gain"):
                 pj += 16 * 0.5 + 16 * 0.5
-    found = energy.memory_energy(
+    result = energy.memory_energy(
         5, updates=6, weight_bits=8, membrane_bits=16, states=2, weight_energy=2.0, membrane_energy=0.5
     )
-    assert found == pytest.approx(pj)
+    assert result == pytest.approx(pj)
 
 
 def test_memory_dominates_arithmetic():

@@ -36,9 +36,9 @@ def binned(values, longest):
     return [values.count(k) for k in range(1, longest + 1)] + [sum(v > longest for v in values)]
 
 
-def assert_same(found, expected):
+def assert_same(result, expected):
     """Counts bit for bit, moments up to the rounding of another order of compilation"""
-    for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
+    for a, b in zip(jax.tree.leaves(result), jax.tree.leaves(expected), strict=True):
         np.testing.assert_allclose(a, b, rtol=0 if jnp.issubdtype(a.dtype, jnp.integer) else 2e-6)
 
 
@@ -59,13 +59,13 @@ def burst_neuron(state, drive):
 def test_several_statistics_are_those_of_each_alone():
     payloads = (np.random.default_rng(0).random((30, 4)) < 0.3).astype(np.float32)
     meters = {"intervals": rasters.intervals(5), "bursts": rasters.bursts(3), "totals": rasters.totals()}
-    found = rasters.measure(rasters.together(meters), payloads)
+    result = rasters.measure(rasters.combine(meters), payloads)
     for name, meter in meters.items():
-        np.testing.assert_array_equal(found[name], rasters.measure(meter, payloads))
-    np.testing.assert_array_equal(found["totals"], payloads.sum(0))
+        np.testing.assert_array_equal(result[name], rasters.measure(meter, payloads))
+    np.testing.assert_array_equal(result["totals"], payloads.sum(0))
 
 
-def test_a_raster_keeps_what_was_sent_and_what_does_not_fit_is_left_out(payloads):
+def test_a_raster_holds_payloads_and_drops_later_steps(payloads):
     np.testing.assert_array_equal(rasters.measure(rasters.raster(60), payloads), payloads)
     np.testing.assert_array_equal(rasters.measure(rasters.raster(40), payloads), payloads[:40])
     longer = rasters.measure(rasters.raster(70), payloads)
@@ -132,7 +132,7 @@ def test_single_spikes_have_one_amplitude():
 
 
 def test_regularity_equals_its_definition_over_spike_times(payloads):
-    found = [np.asarray(leaf).reshape(-1) for leaf in rasters.measure(rasters.regularity(), payloads)]
+    result = [np.asarray(leaf).reshape(-1) for leaf in rasters.measure(rasters.regularity(), payloads)]
     for neuron, spikes in enumerate(times(payloads)):
         gaps = np.diff(spikes)
         if len(gaps) < 2:
@@ -140,7 +140,7 @@ def test_regularity_equals_its_definition_over_spike_times(payloads):
         else:
             contrast = ((gaps[1:] - gaps[:-1]) / (gaps[1:] + gaps[:-1])) ** 2
             expected = [np.log(len(spikes) / 60), gaps.std(ddof=1) / gaps.mean(), 3 * contrast.mean()]
-        np.testing.assert_allclose([leaf[neuron] for leaf in found], expected, rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose([leaf[neuron] for leaf in result], expected, rtol=1e-5, atol=1e-6)
 
 
 def test_local_variation_is_that_of_another_program():
@@ -151,32 +151,32 @@ def test_local_variation_is_that_of_another_program():
 
 def test_a_clock_is_regular():
     clock = jnp.zeros((700, 1), bool).at[::7].set(True)
-    found = rasters.measure(rasters.regularity(), clock)
-    assert found.log_rate == pytest.approx(np.log(1 / 7))
-    assert found.cv == 0
-    assert found.local_variation == 0
+    result = rasters.measure(rasters.regularity(), clock)
+    assert result.log_rate == pytest.approx(np.log(1 / 7))
+    assert result.cv == 0
+    assert result.local_variation == 0
 
 
-def test_a_bernoulli_train_has_the_variations_of_geometric_intervals():
+def test_regularity_of_a_bernoulli_train():
     share, gaps = 0.1, np.arange(1, 300)
     chance = share * (1 - share) ** (gaps - 1)
     contrast = 3 * ((gaps - gaps[:, None]) / (gaps + gaps[:, None])) ** 2
     train = jnp.asarray(np.random.default_rng(3).random((2000, 200)) < share)
-    found = rasters.measure(rasters.regularity(), train)
-    assert found.cv.mean() == pytest.approx(np.sqrt(1 - share), abs=0.01)
-    assert found.local_variation.mean() == pytest.approx(chance @ contrast @ chance, abs=0.01)
+    result = rasters.measure(rasters.regularity(), train)
+    assert result.cv.mean() == pytest.approx(np.sqrt(1 - share), abs=0.01)
+    assert result.local_variation.mean() == pytest.approx(chance @ contrast @ chance, abs=0.01)
 
 
 def test_long_intervals_that_hardly_vary_lose_no_digits():
     spikes = np.cumsum(np.tile([5000, 5001], 20))
-    found = rasters.measure(rasters.regularity(), trains(spikes, steps=201_000))
+    result = rasters.measure(rasters.regularity(), trains(spikes, steps=201_000))
     gaps = np.diff(spikes)
-    assert found.cv[0] == pytest.approx(gaps.std(ddof=1) / gaps.mean(), rel=1e-4)
+    assert result.cv[0] == pytest.approx(gaps.std(ddof=1) / gaps.mean(), rel=1e-4)
 
 
 def test_fewer_than_three_spikes_have_no_regularity():
-    found = rasters.measure(rasters.regularity(), trains([], [2], [1, 2], [0, 1, 2], steps=3))
-    for leaf in found:
+    result = rasters.measure(rasters.regularity(), trains([], [2], [1, 2], [0, 1, 2], steps=3))
+    for leaf in result:
         assert np.isnan(leaf).tolist() == [True, True, True, False]
 
 
@@ -198,7 +198,7 @@ def test_a_meter_inside_a_simulation_equals_the_stored_raster(meter, payloads):
 def test_images_by_vmap_equal_one_at_a_time(meter, payloads):
     together = jax.jit(jax.vmap(lambda p: rasters.measure(meter, p), in_axes=1))(payloads)
     for image in (0, 3):
-        one_of_all = jax.tree.map(lambda leaf, place=image: leaf[place], together)
+        one_of_all = jax.tree.map(lambda leaf, index=image: leaf[index], together)
         assert_same(one_of_all, rasters.measure(meter, payloads[:, image]))
 
 
@@ -211,7 +211,7 @@ def test_a_meter_takes_float64(meter, payloads):
 
 
 @pytest.mark.parametrize("length", [1, 2, 3])
-def test_all_words_equally_often_have_the_entropy_of_their_length(length):
+def test_entropy_of_equally_frequent_words_is_their_length(length):
     words = np.array(list(itertools.product([0, 1], repeat=length)))
     assert rasters.word_entropy(jnp.asarray(words.reshape(-1, 1)), length) == pytest.approx(length)
 

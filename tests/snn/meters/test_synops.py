@@ -17,9 +17,9 @@ CONVOLUTIONS = [
 ]
 VGG_16 = (
     *[
-        each
+        item
         for widths in [(64,) * 2, (128,) * 2, (256,) * 3, (512,) * 3, (512,) * 3]
-        for each in (*[layer.conv(w) for w in widths], layer.pool("max"))
+        for item in (*[layer.conv(w) for w in widths], layer.pool("max"))
     ],
     layer.flatten(),
     layer.dense(512),
@@ -28,24 +28,24 @@ VGG_16 = (
 )
 
 
-def response(of, image):
-    """What a layer with weights of 1 gives for [h, w, c]"""
-    kernel = jnp.ones((*of.kernel, image.shape[-1], of.features))
+def response(layer_spec, image):
+    """Response of a layer with weights of 1 to [h, w, c]."""
+    kernel = jnp.ones((*layer_spec.kernel, image.shape[-1], layer_spec.features))
     names = ("NHWC", "HWIO", "NHWC")
-    pads = [(k // 2, k // 2) for k in of.kernel] if of.padding == "HALF" else of.padding
-    return jax.lax.conv_general_dilated(image[None], kernel, of.strides, pads, dimension_numbers=names)
+    pads = [(k // 2, k // 2) for k in layer_spec.kernel] if layer_spec.padding == "HALF" else layer_spec.padding
+    return jax.lax.conv_general_dilated(image[None], kernel, layer_spec.strides, pads, dimension_numbers=names)
 
 
-def reached_by_each(of, shape):
+def fan_out_by_probe(layer_spec, shape):
     """Outputs that a spike at each place reaches, [h, w, c]: every place by itself"""
     events = jnp.eye(np.prod(shape)).reshape(-1, *shape)
-    responses = np.asarray(jax.vmap(lambda event: response(of, event))(events))
+    responses = np.asarray(jax.vmap(lambda event: response(layer_spec, event))(events))
     return np.sum(responses.reshape(len(events), -1) != 0, axis=1).reshape(shape)
 
 
 @pytest.mark.parametrize("conv", CONVOLUTIONS, ids=str)
-def test_the_fan_out_of_a_convolution_is_what_single_spikes_reach(conv):
-    np.testing.assert_array_equal(synops.fan_out(conv, (6, 7, 2)), reached_by_each(conv, (6, 7, 2)))
+def test_fan_out_of_a_convolution_equals_single_spike_probes(conv):
+    np.testing.assert_array_equal(synops.fan_out(conv, (6, 7, 2)), fan_out_by_probe(conv, (6, 7, 2)))
 
 
 @pytest.mark.parametrize("conv", CONVOLUTIONS, ids=str)
@@ -68,11 +68,11 @@ def test_the_fan_out_of_the_other_layers():
     assert not synops.fan_out(layer.norm(), (3, 2, 1)).any()
 
 
-def test_a_spike_seen_through_a_pool_and_flattening_reaches_the_synapses_of_its_window():
+def test_fan_out_before_a_pool_and_flatten_is_that_of_the_window():
     layers = (layer.conv(2), layer.norm(), layer.pool(), layer.conv(3), layer.pool(), layer.flatten(), layer.dense(4))
     first, second, third = synops.fan_outs(layers, (5, 5, 1))
     inner = synops.fan_out(layers[3], (2, 2, 2))
-    assert [each.shape for each in (first, second, third)] == [(5, 5, 1), (5, 5, 2), (2, 2, 3)]
+    assert [item.shape for item in (first, second, third)] == [(5, 5, 1), (5, 5, 2), (2, 2, 3)]
     for row, column, channel in np.ndindex(5, 5, 2):
         cut = row == 4 or column == 4
         assert second[row, column, channel] == (0 if cut else inner[row // 2, column // 2, channel])
@@ -81,45 +81,45 @@ def test_a_spike_seen_through_a_pool_and_flattening_reaches_the_synapses_of_its_
 
 def test_a_recurrent_spike_also_reaches_its_own_layer():
     first, second, third = synops.fan_outs((layer.recurrent(5), layer.dense(3), layer.dense(2)), (4,))
-    assert [set(each.tolist()) for each in (first, second, third)] == [{5}, {5 + 3}, {2}]
+    assert [set(item.tolist()) for item in (first, second, third)] == [{5}, {5 + 3}, {2}]
     assert synops.macs((layer.recurrent(5), layer.dense(3)), (4,)).tolist() == [4 * 5 + 5 * 5, 5 * 3]
 
 
 @pytest.mark.slow
-def test_operations_of_recorded_spikes_equal_an_event_by_event_count():
+def test_count_equals_an_event_by_event_count():
     layers = (layer.conv(2, kernel=3), layer.conv(2, kernel=2, strides=2, padding="VALID"))
     draws = np.random.default_rng(0)
     spikes = [draws.random((3, 2, 5, 4, channels)) < 0.3 for channels in (1, 2)]
-    found = synops.count([jnp.asarray(s) for s in spikes], synops.fan_outs(layers, (5, 4, 1)))
+    result = synops.count([jnp.asarray(s) for s in spikes], synops.fan_outs(layers, (5, 4, 1)))
     expected = np.zeros((3, 2, 2), int)
-    for source, (of, raster) in enumerate(zip(layers, spikes, strict=True)):
-        reached = reached_by_each(of, raster.shape[2:])
-        for t, b, *place in np.argwhere(raster):
-            expected[t, b, source] += reached[tuple(place)]
-    np.testing.assert_array_equal(found, expected)
+    for source, (layer_spec, raster) in enumerate(zip(layers, spikes, strict=True)):
+        fan_outs = fan_out_by_probe(layer_spec, raster.shape[2:])
+        for t, b, *index in np.argwhere(raster):
+            expected[t, b, source] += fan_outs[tuple(index)]
+    np.testing.assert_array_equal(result, expected)
 
 
-def test_one_spike_everywhere_costs_as_many_operations_as_the_dense_network():
+def test_one_spike_everywhere_costs_the_macs_of_the_dnn():
     layers = (layer.conv(3, strides=2), layer.norm(), layer.conv(2), layer.flatten(), layer.dense(4))
-    reached, dense = synops.fan_outs(layers, (7, 6, 2)), synops.macs(layers, (7, 6, 2))
-    once = synops.count([jnp.ones(each.shape) for each in reached], reached)
+    fan_outs, dense = synops.fan_outs(layers, (7, 6, 2)), synops.macs(layers, (7, 6, 2))
+    once = synops.count([jnp.ones(item.shape) for item in fan_outs], fan_outs)
     np.testing.assert_array_equal(once, dense)
     assert synops.per_mac(once, dense) == 1
 
 
 def test_real_input_has_no_operations():
-    reached = synops.fan_outs((layer.dense(3), layer.dense(2)), (4,))
-    found = synops.count([None, jnp.ones((6, 5, 3), bool)], reached)
-    assert found.shape == (6, 5, 2)
-    assert found[0, 0].tolist() == [0, 6]
-    assert synops.per_mac(found.sum(0), synops.macs((layer.dense(3), layer.dense(2)), (4,)))[0] == 36 / 18
+    fan_outs = synops.fan_outs((layer.dense(3), layer.dense(2)), (4,))
+    result = synops.count([None, jnp.ones((6, 5, 3), bool)], fan_outs)
+    assert result.shape == (6, 5, 2)
+    assert result[0, 0].tolist() == [0, 6]
+    assert synops.per_mac(result.sum(0), synops.macs((layer.dense(3), layer.dense(2)), (4,)))[0] == 36 / 18
 
 
 def test_counts_of_several_spikes_and_bool_rasters_agree():
-    reached = synops.fan_outs((layer.conv(3),), (4, 4, 1))
+    fan_outs = synops.fan_outs((layer.conv(3),), (4, 4, 1))
     raster = jnp.asarray(np.random.default_rng(1).random((6, 2, 4, 4, 1)) < 0.5)
-    stepwise = jax.jit(lambda r: synops.count([r], reached))(raster)
-    summed = synops.count([raster.sum(0).astype(jnp.float32)], reached)
+    stepwise = jax.jit(lambda r: synops.count([r], fan_outs))(raster)
+    summed = synops.count([raster.sum(0).astype(jnp.float32)], fan_outs)
     np.testing.assert_array_equal(stepwise.sum(0), summed)
     assert summed.dtype == jnp.float32
 
@@ -142,10 +142,10 @@ def test_shapes_that_do_not_fit_are_refused():
 
 
 def test_spikes_that_do_not_fit_their_sources_are_refused():
-    reached = synops.fan_outs((layer.dense(3), layer.dense(2)), (4,))
+    fan_outs = synops.fan_outs((layer.dense(3), layer.dense(2)), (4,))
     with pytest.raises(ValueError, match="source 1 must end in"):
-        synops.count([None, jnp.ones((5, 4))], reached)
+        synops.count([None, jnp.ones((5, 4))], fan_outs)
     with pytest.raises(ValueError, match="2 sources"):
-        synops.count([jnp.ones((5, 4))], reached)
+        synops.count([jnp.ones((5, 4))], fan_outs)
     with pytest.raises(ValueError, match="2 are None"):
-        synops.count([None, None], reached)
+        synops.count([None, None], fan_outs)

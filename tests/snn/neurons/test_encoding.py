@@ -21,13 +21,13 @@ IMAGES = jnp.asarray(np.random.default_rng(0).integers(0, 257, (5, 2, 3)) / 256,
 
 
 def encode(code, images, steps, key=None):
-    """Payloads [T, B, ...], and how often x was brought by each step, [T, B] or [T]."""
-    encoder = code.encode
+    """Payloads [T, B, ...], and how often x was loaded up to each step, [T, B] or [T]."""
+    encoder = code.encoder
 
     def step(state, t):
-        fresh = jnp.zeros(()) if encoder.fresh is None else encoder.fresh(state)
+        reloaded = jnp.zeros(()) if encoder.reloaded is None else encoder.reloaded(state)
         state, payload = encoder.step(state, None if key is None else jax.random.fold_in(key, t))
-        return state, (payload, fresh)
+        return state, (payload, reloaded)
 
     return lax.scan(step, encoder.init(images), jnp.arange(steps))[1]
 
@@ -35,7 +35,7 @@ def encode(code, images, steps, key=None):
 def test_real_brings_the_image_in_every_step():
     payloads, _ = encode(coding.real(), -IMAGES, 3)
     np.testing.assert_array_equal(payloads, np.stack([-IMAGES] * 3))
-    assert not coding.real().encode.spikes
+    assert not coding.real().encoder.spikes
 
 
 def test_rate_brings_the_image_to_one_spike_over_steps():
@@ -55,7 +55,7 @@ def test_poisson_fires_with_the_probability_of_the_pixel():
 
 
 @pytest.mark.slow
-def test_poisson_spikes_are_those_of_the_key_folded_with_the_step():
+def test_poisson_spikes_follow_the_key_folded_with_the_step():
     seeds = jnp.arange(3)
     swept = jax.vmap(lambda s: encode(coding.poisson(), IMAGES, 7, jax.random.key(s))[0])(seeds)
     for s in seeds:
@@ -84,8 +84,8 @@ def test_phase_brings_eight_digits_in_every_period(levels):
     assert (payloads[:8] > 0).sum() == sum(min(n, 255).bit_count() for n in levels)
 
 
-def drained(image, threshold, steps):
-    """The oracle: one sample, filled anew after a silent step that finds it drained."""
+def drain_by_loop(image, threshold, steps):
+    """The oracle: one sample, loaded again after a silent step in which it has drained."""
     payloads, fills, u, g = [], [], image.copy(), np.ones_like(image)
     fill = True
     for _ in range(steps):
@@ -102,45 +102,45 @@ def drained(image, threshold, steps):
 @pytest.mark.slow
 def test_burst_fills_each_sample_anew_when_it_has_drained():
     images = IMAGES * jnp.array([1, 0.5, 0.25, 0.125, 1])[:, None, None]
-    payloads, fresh = encode(coding.burst(), images, 40)
+    payloads, reloaded = encode(coding.burst(), images, 40)
     for b, image in enumerate(np.asarray(images)):
-        expected, fills = drained(image, 0.125, 40)
+        expected, fills = drain_by_loop(image, 0.125, 40)
         np.testing.assert_array_equal(payloads[:, b], expected)
-        np.testing.assert_array_equal(fresh[:, b], fills)
+        np.testing.assert_array_equal(reloaded[:, b], fills)
         ends = np.flatnonzero(fills)[1:]
-        told = np.floor(image * 8) / 8
-        np.testing.assert_array_equal(payloads[: ends[-1], b].sum(0), len(ends) * told)
-    assert len({tuple(row) for row in np.asarray(fresh).T}) > 1  # samples go their own ways
+        decoded = np.floor(image * 8) / 8
+        np.testing.assert_array_equal(payloads[: ends[-1], b].sum(0), len(ends) * decoded)
+    assert len({tuple(row) for row in np.asarray(reloaded).T}) > 1  # samples go their own ways
 
 
 def test_a_clocked_burst_is_filled_every_reload_steps():
     payloads = encode(coding.burst(reload=6), IMAGES, 18)[0]
-    told = np.floor(IMAGES * 8) / 8
+    decoded = np.floor(IMAGES * 8) / 8
     for start in (0, 6, 12):
-        np.testing.assert_array_equal(payloads[start : start + 6].sum(0), told)
+        np.testing.assert_array_equal(payloads[start : start + 6].sum(0), decoded)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", CLOCKED)
 def test_a_batch_of_samples_equals_samples_alone(name):
-    together = encode(CLOCKED[name], IMAGES, 30)[0]
-    alone = [encode(CLOCKED[name], IMAGES[b : b + 1], 30)[0] for b in range(len(IMAGES))]
-    np.testing.assert_array_equal(together, jnp.concatenate(alone, axis=1))
+    batch = encode(CLOCKED[name], IMAGES, 30)[0]
+    single = [encode(CLOCKED[name], IMAGES[b : b + 1], 30)[0] for b in range(len(IMAGES))]
+    np.testing.assert_array_equal(batch, jnp.concatenate(single, axis=1))
 
 
 @pytest.mark.parametrize("name", CLOCKED)
-def test_a_compiled_encoder_gives_the_same_and_repeats_where_it_says_so(name):
+def test_compiled_encoders_agree_and_repeat(name):
     code = CLOCKED[name]
     payloads = np.asarray(encode(code, IMAGES, 48)[0])
     compiled = jax.jit(lambda images: encode(code, images, 48)[0])(IMAGES)
     np.testing.assert_allclose(compiled, payloads, rtol=1e-6)
-    if code.encode.repeats:
-        period = code.encode.period
+    if code.encoder.repeats:
+        period = code.encoder.period
         np.testing.assert_array_equal(payloads[period:], payloads[:-period])
 
 
 @pytest.mark.slow
-def test_a_burst_of_equal_spikes_has_the_number_and_interval_of_its_value():
+def test_burst_isi_encodes_by_number_and_interval():
     x = np.append(np.arange(0, 1, 1 / 64), 1.0).astype(np.float32)
     code = coding.burst_isi(spikes=4, shortest=2, longest=6, window=24)
     trains = np.asarray(encode(code, jnp.asarray(x)[None], 48)[0])[:, 0] > 0
@@ -149,7 +149,7 @@ def test_a_burst_of_equal_spikes_has_the_number_and_interval_of_its_value():
         times = np.flatnonzero(train)
         interval = np.ceil((6 - 2) * (1 - value) + 2)
         np.testing.assert_array_equal(times, np.arange(np.ceil(4 * value)) * interval)
-    assert code.encode.period == 24
+    assert code.encoder.period == 24
     np.testing.assert_allclose(encode(code, jnp.ones((1, 1)), 24)[0].sum(), 1.0)
 
 
@@ -170,47 +170,53 @@ def test_the_shortest_window_holds_every_burst(spikes, shortest, longest):
 def test_every_pair_tells_a_weighted_sum_with_its_bias(name, spread):
     """One neuron: what it sent, divided by how often x was brought, tends to relu(w x + b), whatever the two clocks."""
     hidden = {} if "burst" in name.split("-")[1] else {"threshold": 1.0}
-    before, behind = coding.pair(name, hidden_options=hidden)
+    input_code, hidden_code = coding.pair(name, hidden_options=hidden)
     x = jnp.array([[0.0, 0.375], [0.5, 1.0], [0.75, 0.25]])
     weights, biases = jnp.array([0.5, -0.25]), jnp.array([0.125, -0.25, 0.0])
-    told = jnp.ceil(5 * x) / 5 if before.name == "burst_isi" else x
-    expected = jax.nn.relu((told @ weights)[:, None] + biases)
-    rule = encoding.delivery(before, behind, spread)
-    steps = 160 if behind.name == "ttfs" else 2048
+    decoded = jnp.ceil(5 * x) / 5 if input_code.name == "burst_isi" else x
+    expected = jax.nn.relu((decoded @ weights)[:, None] + biases)
+    scaling = encoding.input_scaling(input_code, hidden_code, spread)
+    steps = 160 if hidden_code.name == "ttfs" else 2048
 
     def step(state, t):
-        source, unit, sent, brought = state
-        fresh = None if before.encode.fresh is None else before.encode.fresh(source)[:, None]
-        source, payload = before.encode.step(source, jax.random.fold_in(jax.random.key(7), t))
-        share = rule.bias(t, fresh)
-        unit, out = behind.step(unit, ((rule.drive(t) * payload) @ weights)[:, None] + share * biases)
-        return (source, unit, sent + out, brought + share), None
+        source, unit, sent, input_count = state
+        reloaded = None if input_code.encoder.reloaded is None else input_code.encoder.reloaded(source)[:, None]
+        source, payload = input_code.encoder.step(source, jax.random.fold_in(jax.random.key(7), t))
+        bias_scale = scaling.bias_scale(t, reloaded)
+        unit, out = hidden_code.step(
+            unit, ((scaling.input_scale(t) * payload) @ weights)[:, None] + bias_scale * biases
+        )
+        return (source, unit, sent + out, input_count + bias_scale), None
 
-    start = (before.encode.init(x), behind.init((3, 3), layer=1), jnp.zeros((3, 3)), jnp.zeros((3, 1)))
-    _, _, sent, brought = jax.jit(lambda: lax.scan(step, start, jnp.arange(steps))[0])()
-    error = jnp.abs(sent / brought - expected)
-    if behind.name == "ttfs":
+    start = (input_code.encoder.init(x), hidden_code.init((3, 3), layer=1), jnp.zeros((3, 3)), jnp.zeros((3, 1)))
+    _, _, sent, input_count = jax.jit(lambda: lax.scan(step, start, jnp.arange(steps))[0])()
+    error = jnp.abs(sent / input_count - expected)
+    if hidden_code.name == "ttfs":
         allowed = 0.1 * (expected + jnp.abs(weights) @ x.T[:, :, None].squeeze(-1).max(1)) + 0.02
         assert jnp.all(error <= allowed), error
     else:
-        assert error.max() < (0.03 if before.name == "poisson" else 0.01), error
+        assert error.max() < (0.03 if input_code.name == "poisson" else 0.01), error
 
 
-def test_a_delivery_paces_the_faster_code_by_the_slower():
-    rule = encoding.delivery(coding.real(), coding.phase(8))
-    assert (rule.period, rule.drive(3)) == (8, 1 / 8)
-    assert [float(rule.bias(t)) for t in range(9)] == [1.0] + [0.0] * 7 + [1.0]
-    assert encoding.delivery(coding.real(), coding.phase(8), spread=True).bias(3) == 1 / 8
-    same = encoding.delivery(coding.phase(8), coding.burst())
-    assert (same.period, same.drive(3), float(same.bias(8))) == (8, 1.0, 1.0)
-    plain = encoding.delivery(coding.real(), coding.burst())
-    assert (plain.period, plain.drive(3), plain.bias(3)) == (1, 1.0, 1.0)
-    once = encoding.delivery(coding.real(), coding.ttfs())
-    assert [float(once.drive(t)) for t in (0, 1, 80)] == [1.0, 0.0, 0.0] == [float(once.bias(t)) for t in (0, 1, 80)]
+def test_input_scaling_follows_the_slower_code():
+    scaling = encoding.input_scaling(coding.real(), coding.phase(8))
+    assert (scaling.period, scaling.input_scale(3)) == (8, 1 / 8)
+    assert [float(scaling.bias_scale(t)) for t in range(9)] == [1.0] + [0.0] * 7 + [1.0]
+    assert encoding.input_scaling(coding.real(), coding.phase(8), spread=True).bias_scale(3) == 1 / 8
+    same = encoding.input_scaling(coding.phase(8), coding.burst())
+    assert (same.period, same.input_scale(3), float(same.bias_scale(8))) == (8, 1.0, 1.0)
+    plain = encoding.input_scaling(coding.real(), coding.burst())
+    assert (plain.period, plain.input_scale(3), plain.bias_scale(3)) == (1, 1.0, 1.0)
+    once = encoding.input_scaling(coding.real(), coding.ttfs())
+    assert (
+        [float(once.input_scale(t)) for t in (0, 1, 80)]
+        == [1.0, 0.0, 0.0]
+        == [float(once.bias_scale(t)) for t in (0, 1, 80)]
+    )
 
 
 @pytest.mark.parametrize(
-    ("before", "behind", "message"),
+    ("input_code", "hidden_code", "message"),
     [
         (coding.multispike(), coding.rate(), "multispike-rate: the multispike code has no role at the input"),
         (coding.real(), coding.poisson(), "real-poisson: the poisson code has no role in hidden layers"),
@@ -219,14 +225,14 @@ def test_a_delivery_paces_the_faster_code_by_the_slower():
         (coding.burst(), coding.phase(8), r"burst-phase: the input needs a clock, as in burst\(reload=8\)"),
     ],
 )
-def test_codes_that_do_not_go_together_are_refused(before, behind, message):
+def test_codes_that_do_not_go_together_are_refused(input_code, hidden_code, message):
     with pytest.raises(ValueError, match=message):
-        encoding.delivery(before, behind)
+        encoding.input_scaling(input_code, hidden_code)
 
 
-def test_a_drained_burst_asks_for_the_samples_that_are_fresh():
-    with pytest.raises(ValueError, match=r"give encode.fresh\(state\)"):
-        encoding.delivery(coding.burst(), coding.rate()).bias(0)
+def test_a_drained_burst_needs_the_reloaded_samples():
+    with pytest.raises(ValueError, match=r"give encoder.reloaded\(state\)"):
+        encoding.input_scaling(coding.burst(), coding.rate()).bias_scale(0)
 
 
 @pytest.mark.parametrize(
@@ -250,7 +256,7 @@ def test_images_that_a_code_cannot_carry_are_refused(code, images, message):
 
 
 def test_images_that_a_code_carries_pass():
-    for code in (coding.named(name) for name in coding.INPUTS + ("ttfs",)):
+    for code in (coding.make(name) for name in coding.INPUTS + ("ttfs",)):
         encoding.check(code, np.array([[0.0, 1.0]], np.float32))
     encoding.check(coding.real(), np.array([[-2.0, 3.0]]))
 

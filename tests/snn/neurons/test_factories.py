@@ -10,7 +10,7 @@ from framework.snn import saved
 from framework.snn.conversion import activation
 from framework.snn.meters import rasters
 from framework.snn.neurons import coding, models, surrogate
-from framework.snn.neurons.factories import remade
+from framework.snn.neurons.factories import rebuild
 
 FACTORIES = saved.UNITS | {"relu": activation.relu, "qcfs": activation.qcfs}
 
@@ -18,17 +18,17 @@ FACTORIES = saved.UNITS | {"relu": activation.relu, "qcfs": activation.qcfs}
 @pytest.mark.parametrize("name", FACTORIES)
 def test_a_unit_knows_its_factory_and_all_its_plain_options(name):
     parameters = inspect.signature(FACTORIES[name]).parameters
-    made = FACTORIES[name]().made
-    assert made == (name, {key: each.default for key, each in parameters.items() if key != "surrogate"})
-    assert remade(json.loads(json.dumps(made)), FACTORIES).made == made
+    record = FACTORIES[name]().record
+    assert record == (name, {key: parameter.default for key, parameter in parameters.items() if key != "surrogate"})
+    assert rebuild(json.loads(json.dumps(record)), FACTORIES).record == record
 
 
 def test_options_given_stand_in_the_record_as_plain_values():
-    given = coding.burst(np.float32(1.5), threshold=jnp.asarray(0.25), learn=["beta"], surrogate=surrogate.boxcar())
-    _, options = given.made
+    unit = coding.burst(np.float32(1.5), threshold=jnp.asarray(0.25), learn=["beta"], surrogate=surrogate.boxcar())
+    _, options = unit.record
     assert (options["beta"], options["threshold"], options["cap"], options["learn"]) == (1.5, 0.25, None, ("beta",))
     assert {type(options[name]) for name in ("beta", "threshold")} == {float}
-    assert remade(given.made, coding.CODES).params == given.params
+    assert rebuild(unit.record, coding.CODES).params == unit.params
 
 
 def test_a_factory_keeps_its_signature_and_docstring():
@@ -39,9 +39,9 @@ def test_a_factory_keeps_its_signature_and_docstring():
 
 def test_numbers_that_are_traced_or_have_axes_leave_no_record():
     records = []
-    jax.jit(lambda decay: records.append(models.lif(decay).made))(0.5)
+    jax.jit(lambda decay: records.append(models.lif(decay).record))(0.5)
     assert records == [None]
-    assert models.lif(0.5, threshold=np.ones(3)).made is None
+    assert models.lif(0.5, threshold=np.ones(3)).record is None
 
 
 def test_the_same_options_give_the_same_unit_and_others_another():
@@ -49,9 +49,9 @@ def test_the_same_options_give_the_same_unit_and_others_another():
     assert models.lif(surrogate=surrogate.boxcar(2.0)) is models.lif(surrogate=surrogate.boxcar(2.0))
     assert models.lif(surrogate=surrogate.boxcar(2.0)) is not models.lif(surrogate=surrogate.boxcar(1.0))
     assert rasters.bursts(3) is rasters.bursts(3) is not rasters.bursts(4)
-    assert type(coding.rate(threshold=1).made[1]["threshold"]) is int  # not the 1.0 of another call
+    assert type(coding.rate(threshold=1).record[1]["threshold"]) is int  # not the 1.0 of another call
     assert models.lif(np.full(2, 0.5)) is not models.lif(np.full(2, 0.5))
-    assert remade(coding.phase(4).made, coding.CODES) is remade(coding.phase(4).made, coding.CODES)
+    assert rebuild(coding.phase(4).record, coding.CODES) is rebuild(coding.phase(4).record, coding.CODES)
 
 
 @pytest.mark.parametrize(
@@ -60,4 +60,4 @@ def test_the_same_options_give_the_same_unit_and_others_another():
 )
 def test_records_of_nothing_known_are_refused(record, message):
     with pytest.raises(ValueError, match=message):
-        remade(record, coding.CODES)
+        rebuild(record, coding.CODES)

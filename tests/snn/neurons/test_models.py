@@ -28,7 +28,7 @@ def simulate(unit, currents, params=None):
         state, spikes = unit.step(state, current, params)
         return state, (state, spikes)
 
-    return jax.lax.scan(step, unit.init(currents.shape[1:], currents.dtype), currents)[1]
+    return jax.lax.scan(step, unit.init(currents.shape[1:], dtype=currents.dtype), currents)[1]
 
 
 @pytest.fixture
@@ -98,7 +98,7 @@ def test_every_neuron_fires_at_equality_and_not_below(name):
     np.testing.assert_array_equal(unit.step(unit.init((2,)), current)[1], [1, 0])
 
 
-def reset_by_hand(h, s, theta, reset, reset_to):
+def reset_by_formula(h, s, theta, reset, reset_to):
     return {"soft": h - s * theta, "hard": np.where(s == 1, reset_to, h), "none": h}[reset]
 
 
@@ -111,7 +111,7 @@ def test_the_adaptive_neuron_equals_a_plain_loop(currents, reset, reset_to):
         theta = 0.5 + 1.5 * a
         h = reset_to + 0.75 * (u - reset_to) + x
         s = np.float64(h >= theta)
-        u, a = reset_by_hand(h, s, theta, reset, reset_to), 0.875 * a + 0.125 * s
+        u, a = reset_by_formula(h, s, theta, reset, reset_to), 0.875 * a + 0.125 * s
         np.testing.assert_array_equal(spikes[t], s)
         np.testing.assert_allclose(states.membrane[t], u, atol=2e-5)
         np.testing.assert_allclose(states.adaptation[t], a, atol=1e-6)
@@ -127,7 +127,7 @@ def test_the_synaptic_neuron_equals_a_plain_loop(currents, reset, reset_to):
         i = 0.5 * i + x
         h = reset_to + 0.75 * (u - reset_to) + i
         s = np.float64(h >= 4.0)
-        u = reset_by_hand(h, s, 4.0, reset, reset_to)
+        u = reset_by_formula(h, s, 4.0, reset, reset_to)
         np.testing.assert_array_equal(spikes[t], s)
         np.testing.assert_allclose(states.membrane[t], u, atol=2e-5)
         np.testing.assert_allclose(states.current[t], i, atol=1e-5)
@@ -145,7 +145,7 @@ def test_integrate_and_fire_neither_loses_nor_makes_charge(currents):
     np.testing.assert_array_equal(0.5 * spikes.sum(0) + states.membrane[-1], currents.sum(0))
 
 
-def test_a_neuron_that_always_fires_raises_its_threshold_geometrically():
+def test_adaptation_of_constant_firing_is_geometric():
     states, spikes = simulate(models.adaptive_lif(adaptation_decay=0.75), jnp.full((20, 1), 100.0))
     assert (spikes == 1).all()
     np.testing.assert_allclose(states.adaptation[:, 0], 1 - 0.75 ** np.arange(1, 21), rtol=1e-6)
@@ -207,7 +207,7 @@ def test_an_attached_reset_adds_the_path_through_the_spike(name, reset):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("scaled_input", [True, False])
-def test_the_gradient_of_the_learned_decay_equals_finite_differences(currents, scaled_input):
+def test_plif_decay_gradient_equals_finite_differences(currents, scaled_input):
     """Below threshold the membrane is smooth in w."""
     unit, h = models.plif(3.0, threshold=1e3, scaled_input=scaled_input), 1e-5
     with jax.enable_x64(True):
@@ -263,10 +263,10 @@ def test_a_membrane_in_float32_takes_currents_in_bfloat16(currents):
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"threshold": 0.0}, "threshold of {} must be positive and finite, got 0.0"),
-        ({"threshold": -1.0}, "threshold of {} must be positive"),
-        ({"threshold": np.nan}, "threshold of {} must be positive"),
-        ({"threshold": np.inf}, "threshold of {} must be positive and finite"),
+        ({"threshold": 0.0}, "threshold of {} must be above 0 and finite, got 0.0"),
+        ({"threshold": -1.0}, "threshold of {} must be above 0"),
+        ({"threshold": np.nan}, "threshold of {} must be above 0"),
+        ({"threshold": np.inf}, "threshold of {} must be above 0 and finite"),
         ({"reset": "firm"}, "reset of {} must be one of soft, hard, none, got 'firm'"),
         ({"reset": "soft", "reset_to": 0.5}, "reset_to of {} must be 0 with reset='soft', got 0.5"),
         ({"reset": "hard", "reset_to": 1.0}, "reset_to of {} must be below the threshold 1.0, got 1.0"),
@@ -290,13 +290,13 @@ def test_what_a_neuron_cannot_be_is_refused(name, wrong, message):
 )
 @pytest.mark.parametrize("value", [-0.1, 1.1, np.nan, np.array([0.5, 2.0])])
 def test_a_decay_outside_0_to_1_is_refused(name, argument, value):
-    with pytest.raises(ValueError, match=rf"{argument} of {name} must be in \[0, 1\], got"):
+    with pytest.raises(ValueError, match=rf"{argument} of {name} must lie in \[0, 1\], got"):
         getattr(models, name)(**{argument: value})
 
 
 @pytest.mark.parametrize("tau", [1.0, 0.5, -2.0, np.nan])
 def test_a_time_constant_of_one_step_or_less_is_refused(tau):
-    with pytest.raises(ValueError, match="tau of plif must be above 1 step"):
+    with pytest.raises(ValueError, match=r"tau of plif must lie in \(1, inf\)"):
         models.plif(tau)
 
 

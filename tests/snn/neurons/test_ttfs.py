@@ -27,14 +27,14 @@ def one_window(values):
 def test_a_value_decodes_within_the_resolution_of_the_kernel(values):
     payloads = one_window(np.float32(values))
     np.testing.assert_array_equal((payloads > 0).sum(0), 1)
-    told, values = payloads.sum(0), np.array(values)
-    assert np.all(told <= values * (1 + 1e-6))
-    assert np.all(told >= values * np.exp(-1 / TAU) * (1 - 1e-6))
+    decoded, values = payloads.sum(0), np.array(values)
+    assert np.all(decoded <= values * (1 + 1e-6))
+    assert np.all(decoded >= values * np.exp(-1 / TAU) * (1 - 1e-6))
     kernel = np.exp(-np.argmax(payloads > 0, axis=0) / TAU)
-    np.testing.assert_allclose(told, kernel, rtol=1e-6)
+    np.testing.assert_allclose(decoded, kernel, rtol=1e-6)
 
 
-def test_values_below_the_kernel_are_silent_and_above_it_saturate():
+def test_ttfs_small_values_are_silent_and_large_ones_saturate():
     smallest = np.exp(-(WINDOW - 1) / TAU)
     payloads = fire(coding.ttfs(WINDOW, TAU), [0.0, -1.0, 0.99 * smallest, 1.01 * smallest, 1.5], 2 * WINDOW)
     np.testing.assert_allclose(payloads.sum(0), [0, 0, 0, smallest, 1], rtol=1e-6)
@@ -66,12 +66,12 @@ def chain(early, x, steps):
 
     def step(carry, _):
         source, first, second = carry
-        source, p0 = code.encode.step(source)
+        source, p0 = code.encoder.step(source)
         first, p1 = code.step(first, 0.5 * p0)
         second, p2 = code.step(second, 1.5 * p1)
         return (source, first, second), jnp.stack([p0, p1, p2])
 
-    return np.asarray(lax.scan(step, (code.encode.init(x), *units), length=steps)[1])
+    return np.asarray(lax.scan(step, (code.encoder.init(x), *units), length=steps)[1])
 
 
 def test_a_chain_of_layers_decodes_to_its_product():
@@ -80,11 +80,11 @@ def test_a_chain_of_layers_decodes_to_its_product():
     np.testing.assert_array_equal((payloads > 0).sum(0), 1)
     coarse = np.exp(-1 / 20)
     for layer, value in enumerate((x, 0.5 * x, 0.75 * x)):
-        told = payloads[:, layer].sum(0)
-        assert np.all((told <= value * (1 + 1e-5)) & (told >= value * coarse ** (layer + 1) * (1 - 1e-5)))
+        decoded = payloads[:, layer].sum(0)
+        assert np.all((decoded <= value * (1 + 1e-5)) & (decoded >= value * coarse ** (layer + 1) * (1 - 1e-5)))
 
 
-def test_early_firing_ends_sooner_and_tells_the_large_values_alike():
+def test_early_firing_is_faster_and_equal_for_large_values():
     x = jnp.array([[0.9, 0.5]])
     late, soon = (chain(early, x, ttfs.latency(2, 80, early)).sum(0) for early in (False, True))
     np.testing.assert_allclose(late, soon, rtol=1e-6)
@@ -97,15 +97,15 @@ def test_the_latency_is_that_of_the_reference_network():
 
 @pytest.mark.slow
 def test_time_constants_can_be_swept_and_the_gradient_is_finite():
-    def told(tau, value):
+    def decoded(tau, value):
         code = coding.ttfs(WINDOW, tau)
         state = code.init(())._replace(membrane=value)
         return lax.scan(lambda s, _: code.step(s, jnp.zeros(())), state, length=WINDOW)[1].sum()
 
     taus = jnp.array([3.0, 5.0, 8.0])
-    swept = jax.vmap(told, (0, None))(taus, 0.3)
-    np.testing.assert_allclose(swept, [told(float(tau), jnp.float32(0.3)) for tau in taus], rtol=1e-6)
-    slopes = jax.grad(told, (0, 1))(5.0, 0.3)
+    swept = jax.vmap(decoded, (0, None))(taus, 0.3)
+    np.testing.assert_allclose(swept, [decoded(float(tau), jnp.float32(0.3)) for tau in taus], rtol=1e-6)
+    slopes = jax.grad(decoded, (0, 1))(5.0, 0.3)
     assert np.all(np.isfinite(slopes))
     assert slopes[1] > 0
 
@@ -116,8 +116,8 @@ def test_time_constants_can_be_swept_and_the_gradient_is_finite():
         ({"window": 0}, "window of ttfs must be at least 1 steps, got 0"),
         ({"window": 7.5}, "window of ttfs must be at least 1 steps, got 7.5"),
         ({"window": 1, "early": True}, "window of ttfs must be at least 2 steps, got 1"),
-        ({"tau": 0.0}, "tau of ttfs must be positive"),
-        ({"threshold": -1.0}, "threshold of ttfs must be positive"),
+        ({"tau": 0.0}, "tau of ttfs must be above 0"),
+        ({"threshold": -1.0}, "threshold of ttfs must be above 0"),
         ({"delay": float("nan")}, "delay of ttfs must be finite"),
     ],
 )

@@ -5,10 +5,10 @@ import pytest
 
 from framework.snn.neurons import surrogate
 from framework.snn.nir.dynamics import (
-    fit,
+    check_input,
+    drop_ones,
     spike,
     time_step,
-    without_ones,
 )
 from framework.snn.nir.graph import node
 
@@ -52,7 +52,7 @@ def test_a_traced_time_constant_is_not_looked_at():
 
 def test_shapes_of_a_file_may_have_known_axes_in_front():
     output = node("Output", shape=(1, 5, 3))
-    fit(output, (3,), {(), (5,)})
+    check_input(output, (3,), {(), (5,)})
     with pytest.raises(ValueError, match=r"it takes \(1, 5, 3\)"):
-        fit(output, (3,), {()})
-    assert without_ones((1, 5, 1)) == (5,)
+        check_input(output, (3,), {()})
+    assert drop_ones((1, 5, 1)) == (5,)

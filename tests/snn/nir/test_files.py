@@ -30,13 +30,13 @@ def assert_equal(left, right):
     """Two graphs have the same nodes, edges and bits."""
     assert left.nodes.keys() == right.nodes.keys()
     assert sorted(left.edges) == sorted(right.edges)
-    for name, each in left.nodes.items():
+    for name, item in left.nodes.items():
         other = right.nodes[name]
-        if isinstance(each, Graph):
-            assert_equal(each, other)
+        if isinstance(item, Graph):
+            assert_equal(item, other)
             continue
-        assert (each.type, each.values.keys()) == (other.type, other.values.keys())
-        for field, value in each.values.items():
+        assert (item.type, item.values.keys()) == (other.type, other.values.keys())
+        for field, value in item.values.items():
             if isinstance(value, str):
                 assert value == other.values[field]
             else:
@@ -99,7 +99,7 @@ def every_type():
         node("Scale", scale=np.float32(2.0)),
     ]
     inner = graph((3,), {"scale": node("Scale", scale=wide)}, (3,))
-    return Graph({str(k): each for k, each in enumerate(nodes)} | {"inner": inner}, (("0", "1"), ("0", "inner")))
+    return Graph({str(k): item for k, item in enumerate(nodes)} | {"inner": inner}, (("0", "1"), ("0", "inner")))
 
 
 def test_the_single_neuron_spikes_when_the_exact_solution_does(shared, nir):
@@ -120,13 +120,13 @@ def test_the_n_mnist_net_reads_the_real_sample_as_a_four(shared, nir, steps):
     """Frames of counts, darker before brighter, rows before columns, a step as the unit of time; 311 is one a ms."""
     counts = frames(read_events(shared("snn", "tonic_sample_nmnist.bin")), steps, "time")
     inputs = np.moveaxis(counts, -1, 1)[:, None].astype(np.float32)
-    outputs = run(load(shared("snn", "nir_cnn_sinabs.nir")), inputs, of=("output", "1"))
+    outputs = run(load(shared("snn", "nir_cnn_sinabs.nir")), inputs, outputs=("output", "1"))
     votes = np.asarray(outputs["output"].sum((0, 1)))
     assert votes.argmax() == 4
     assert votes[4] > 0.9 * votes.sum()
     # the chip's own first layer, for one recording a digit: ours is most like its four, and not when turned over
     chip = np.load(shared("snn", "nir_speck_activity.npy"))[0]
-    likeness = lambda of: [np.corrcoef(of.ravel(), each.ravel())[0, 1] for each in chip]
+    likeness = lambda nir_node: [np.corrcoef(nir_node.ravel(), item.ravel())[0, 1] for item in chip]
     activity = np.asarray(outputs["1"].sum((0, 1)))
     assert np.argmax(likeness(activity)) == 4
     assert max(likeness(activity.swapaxes(1, 2))) < likeness(activity)[4]
@@ -153,8 +153,8 @@ def test_every_type_comes_back_bit_for_bit(tmp_path, nir, every_type):
 def test_the_package_nir_reads_what_we_write_with_its_own_checks(tmp_path, nir):
     save(network(), tmp_path / "net.nir")
     read = nir.read(tmp_path / "net.nir", type_check=True)
-    assert {name: type(each).__name__ for name, each in read.nodes.items()} == {
-        name: each.type for name, each in network().nodes.items()
+    assert {name: type(item).__name__ for name, item in read.nodes.items()} == {
+        name: item.type for name, item in network().nodes.items()
     }
     np.testing.assert_array_equal(read.nodes["conv"].weight, network().nodes["conv"].values["weight"])
 
@@ -231,8 +231,8 @@ def claim(group, _):
         (replaced("scale", None), "node 'a' of type 'Scale': Scale lacks its field 'scale'"),
         (replaced("scale", np.array([1.0, np.inf])), "node 'a' of type 'Scale': .*finite"),
         (replaced("gain", np.ones(3)), "node 'a' of type 'Scale' has a field 'gain', which has no mapping"),
-        (linked("SoftLink", "/node"), "node 'a' has no 'scale' of its own"),
-        (linked("ExternalLink", "other.h5", "/x"), "node 'a' has no 'scale' of its own"),
+        (linked("SoftLink", "/node"), "node 'a' has no 'scale'"),
+        (linked("ExternalLink", "other.h5", "/x"), "node 'a' has no 'scale'"),
         (
             replaced("scale", np.zeros(1, [("a", "f4"), ("b", "f4")])),
             "node 'a': 'scale' holds neither numbers nor text",
@@ -263,10 +263,10 @@ def test_an_array_in_another_file_is_refused(damaged, tmp_path):
         load(damaged(change))
 
 
-def test_a_convolution_that_does_not_know_its_input_is_not_written(tmp_path, nir):
-    of = node("Conv1d", weight=np.ones((1, 1, 3)), stride=1, padding=0, dilation=1, groups=1)
+def test_a_convolution_without_an_input_shape_is_not_written(tmp_path, nir):
+    nir_node = node("Conv1d", weight=np.ones((1, 1, 3)), stride=1, padding=0, dilation=1, groups=1)
     with pytest.raises(ValueError, match=r"node 'a' \(Conv1d\) needs input_shape"):
-        save(graph((1, 9), {"a": of}, (1, 7)), tmp_path / "net.nir")
+        save(graph((1, 9), {"a": nir_node}, (1, 7)), tmp_path / "net.nir")
     assert not list(tmp_path.iterdir())
 
 
@@ -275,7 +275,7 @@ def test_a_missing_file_is_missing(tmp_path, nir):
         load(tmp_path / "none.nir")
 
 
-def test_a_text_of_no_length_is_refused_and_not_walked_over_for_ever(shared, tmp_path, nir):
+def test_a_text_of_length_zero_is_refused_without_a_loop(shared, tmp_path, nir):
     raw = bytearray(shared("snn", "nir_lif_norse.nir").read_bytes())
     raw[2376:2384] = bytes(8)  # the length of what is free behind the texts
     (tmp_path / "net.nir").write_bytes(raw)
@@ -298,8 +298,8 @@ def test_damaged_files_are_read_or_refused_in_one_line(shared, tmp_path, nir):
     raw = shared("snn", "nir_lif_norse.nir").read_bytes()
     for k in range(150):
         changed = bytearray(raw[: random.integers(len(raw))] if k % 3 == 0 else raw)
-        for place in random.integers(0, max(len(changed), 1), random.integers(1, 30) if k % 3 else 0):
-            changed[place] = random.integers(256)
+        for index in random.integers(0, max(len(changed), 1), random.integers(1, 30) if k % 3 else 0):
+            changed[index] = random.integers(256)
         path.write_bytes(random.bytes(200) if k % 10 == 0 else changed)
         assert "\n" not in (refusal(path) or "")
     path.write_bytes(raw[: len(raw) // 2])
@@ -313,7 +313,7 @@ def test_links_that_lead_round_are_refused_at_once(damaged):
         for k in range(5):
             file[f"node/nodes/again{k}"] = file["node"]
 
-    with pytest.raises(ValueError, match="stands at another place in the file, too"):
+    with pytest.raises(ValueError, match="occurs twice in the file"):
         load(damaged(change))
 
 

@@ -13,7 +13,7 @@ from framework.snn.nir.graph import (
     conv,
     dense,
     flatten,
-    folded,
+    fold_norm,
     graph,
     integrate_and_fire,
     leaky,
@@ -35,9 +35,9 @@ def dyadic(random, shape, high=8):
     return (random.integers(-high, high + 1, shape) / 16).astype(np.float32)
 
 
-def stepped(of, currents):
+def stepped(neuron, currents):
     """A neuron of this project over time."""
-    return lax.scan(of.step, of.init(currents.shape[1:]), jnp.asarray(currents))[1]
+    return lax.scan(neuron.step, neuron.init(currents.shape[1:]), jnp.asarray(currents))[1]
 
 
 def first(images):
@@ -59,7 +59,7 @@ def test_a_convolution_is_the_one_of_the_layer(random, padding, size, kernel, st
     np.testing.assert_array_equal(run(net, first(images)[None])[0], first(expected))
 
 
-def test_a_dense_layer_behind_flattened_images_has_its_rows_in_nir_s_order(random):
+def test_dense_rows_after_a_flatten_follow_nir_order(random):
     kernel, bias, images = dyadic(random, (4 * 3 * 2, 5)), dyadic(random, 5), dyadic(random, (BATCH, 4, 3, 2))
     nodes = {"flat": flatten((4, 3, 2)), "dense": dense(kernel, bias, images=(4, 3, 2))}
     output = run(graph((4, 3, 2), nodes, (5,)), first(images)[None])[0]
@@ -72,11 +72,11 @@ def test_folding_equals_the_norm_behind_the_layer(random):
     kernel, bias, x = random.normal(size=(6, 4)), random.normal(size=4), random.normal(size=(9, 6))
     scale, shift, mean, var = (random.uniform(0.5, 2, 4) for _ in range(4))
     expected = ((x @ kernel + bias) - mean) / np.sqrt(var + 1e-3) * scale + shift
-    new_kernel, new_bias = folded(kernel, bias, scale, shift, mean, var, epsilon=1e-3)
+    new_kernel, new_bias = fold_norm(kernel, bias, scale, shift, mean, var, epsilon=1e-3)
     np.testing.assert_allclose(x @ new_kernel + new_bias, expected, rtol=1e-12)
-    without = folded(kernel, None, scale, shift, mean, var, epsilon=1e-3)[1]
+    without = fold_norm(kernel, None, scale, shift, mean, var, epsilon=1e-3)[1]
     np.testing.assert_allclose(without, shift - mean * scale / np.sqrt(var + 1e-3), rtol=1e-12)
-    single = folded(*(value.astype(np.float32) for value in (kernel, bias, scale, shift, mean, var)))
+    single = fold_norm(*(value.astype(np.float32) for value in (kernel, bias, scale, shift, mean, var)))
     assert {value.dtype for value in single} == {np.dtype(np.float32)}
 
 
@@ -118,8 +118,8 @@ def test_a_plif_is_leaky_with_what_it_has_learned(random):
     plif = models.plif(2.0)
     step = lambda state, x: plif.step(state, x, {"decay": learned})
     expected = lax.scan(step, plif.init((BATCH, 4)), jnp.asarray(currents))[1]
-    of = leaky((4,), float(1 - jax.nn.sigmoid(learned)), scaled_input=True)
-    np.testing.assert_array_equal(run(graph((4,), {"n": of}, (4,)), currents, 1.0), expected)
+    nir_node = leaky((4,), float(1 - jax.nn.sigmoid(learned)), scaled_input=True)
+    np.testing.assert_array_equal(run(graph((4,), {"n": nir_node}, (4,)), currents, 1.0), expected)
 
 
 def test_a_residual_connection_is_two_edges_into_the_neuron(random):
@@ -178,7 +178,7 @@ def test_a_decay_of_one_is_no_leak():
     ("edges", "message"),
     [
         ([("input", "b")], "there is no node 'b'"),
-        ([("input", "a"), ("input", "a")], "'input' -> 'a' stands there twice"),
+        ([("input", "a"), ("input", "a")], "'input' -> 'a' occurs twice"),
         ([("a", "input")], "leads into an Input"),
         ([("output", "a")], "out of an Output"),
     ],
@@ -196,7 +196,7 @@ def test_edges_that_cannot_be_are_refused(edges, message):
         (Node("MaxPool2d", {}), "node 'a' of type 'MaxPool2d' has no mapping"),
     ],
 )
-def test_graphs_without_ends_and_nodes_without_a_mapping_are_named(inner, message):
+def test_missing_ends_and_unmapped_nodes_are_named(inner, message):
     with pytest.raises(ValueError, match=message):
         graph((2,), {"a": inner}, (2,))
 

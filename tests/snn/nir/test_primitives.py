@@ -32,29 +32,29 @@ def test_parameters_are_leaves_and_structure_is_static():
     hash(jax.tree.structure(net()))
 
 
-def test_a_mapped_graph_keeps_its_order_its_types_and_its_structure():
+def test_tree_map_preserves_order_types_and_structure():
     doubled = jax.tree.map(lambda leaf: 2 * leaf, net())
     assert list(doubled.nodes) == list(net().nodes)
     assert list(doubled.nodes["z"].values) == list(net().nodes["z"].values)
     for name, value in net().nodes["z"].values.items():
-        found = doubled.nodes["z"].values[name]
+        result = doubled.nodes["z"].values[name]
         if name in ("weight", "bias"):
-            np.testing.assert_array_equal(found, 2 * value)
+            np.testing.assert_array_equal(result, 2 * value)
         else:
-            assert np.asarray(found).dtype == np.asarray(value).dtype
-            np.testing.assert_array_equal(found, value)
+            assert np.asarray(result).dtype == np.asarray(value).dtype
+            np.testing.assert_array_equal(result, value)
     np.testing.assert_array_equal(doubled.nodes["inner"].nodes["if"].values["r"], 2)
 
 
 def test_a_graph_goes_through_jit():
-    assert jax.jit(lambda of: of.nodes["z"].values["weight"].sum())(net()) == 6
+    assert jax.jit(lambda nir_node: nir_node.nodes["z"].values["weight"].sum())(net()) == 6
 
 
 ONES = {name: np.ones(2) for name in ("tau", "r", "v_leak")}
 
 
 @pytest.mark.parametrize(
-    ("of", "message"),
+    ("nir_node", "message"),
     [
         (
             Node("LI", ONES | {"v_leak": np.array([0, np.inf])}),
@@ -67,11 +67,11 @@ ONES = {name: np.ones(2) for name in ("tau", "r", "v_leak")}
         (Node("LI", ONES | {"r": np.ones(2, complex)}), "node 'n': LI: r must be finite numbers"),
     ],
 )
-def test_a_node_made_by_hand_is_checked_as_any(of, message):
+def test_a_node_made_by_hand_is_checked_as_any(nir_node, message):
     with pytest.raises(ValueError, match=message):
-        check_node("n", of)
+        check_node("n", nir_node)
     with pytest.raises(ValueError, match=message):
-        graph((2,), {"n": of}, (2,))
+        graph((2,), {"n": nir_node}, (2,))
 
 
 def test_padding_below_zero_is_refused():
