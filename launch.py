@@ -160,4 +160,6 @@ def _config_path() -> Path:
 
 if __name__ == "__main__":
     verbose = lambda: flags.FLAGS["verbosity"].value > 0  # --verbosity=1 shows the trace of an error as well
-    app.run(runs.guarded(main, verbose), flags_parser=runs.guarded(parse, verbose, (Exception,)))
+    app.run(
+        runs.exit_with_error_line(main, verbose), flags_parser=runs.exit_with_error_line(parse, verbose, (Exception,))
+    )

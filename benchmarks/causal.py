@@ -172,7 +172,7 @@ def make_prior(quality: str, truth: np.ndarray, seed: int) -> causal.Knowledge:
     if quality == "reversed":
         return causal.Knowledge(truth.T.astype(float), 1.0 - np.eye(len(truth)))
     rate = {"good": 0.8, "bad": 0.3}[quality]
-    return causal_knowledge.imperfect(keys.named(jax.random.key(seed), "prior"), truth, rate, rate)
+    return causal_knowledge.imperfect(keys.derive(jax.random.key(seed), "prior"), truth, rate, rate)
 
 
 def prior() -> Iterator[Row]:

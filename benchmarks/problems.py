@@ -56,9 +56,9 @@ def draw(kind: str, nodes: int, seed: int, rows: int = 1000, data: str = "raw") 
     model = nonlinear.iscm if data == "iSCM" else linear.linear
     with jax.enable_x64(True):
         key = jax.random.key(seed)
-        truth = family(keys.named(key, "graph"), nodes, int(kind[2:]))
-        weights = linear.edge_weights(keys.named(key, "weights"), truth)
-        x = np.asarray(model(keys.named(key, "noise"), weights, rows, noise.gaussian()))
+        truth = family(keys.derive(key, "graph"), nodes, int(kind[2:]))
+        weights = linear.edge_weights(keys.derive(key, "weights"), truth)
+        x = np.asarray(model(keys.derive(key, "noise"), weights, rows, noise.gaussian()))
     return Problem(np.asarray(truth), (x - x.mean(0)) / x.std(0) if data == "standardised" else x)
 
 

@@ -40,7 +40,7 @@ from experiments.parts.shared.settings import dataset_folder, require_effect, re
 from framework import runs
 from framework.attacks import adversarial_training, score
 from framework.core import checks, keys
-from framework.core.devices import TOGETHER
+from framework.core.devices import DATA_PARALLEL
 from framework.models import training
 from framework.nas import advrush, darts
 from framework.nas.advrush import curvature
@@ -218,7 +218,7 @@ def run_phase(
     what, method, seed = phase
     rows = single_rows(f"{what} {method}", seed)
     name, options = f"{what}-{method}-{seed}", proxies.COMPILE[config.compile]
-    return runs.run_steps(run, name, step, state, fixed, steps, epoch, rows, options=options, split=TOGETHER)
+    return runs.run_steps(run, name, step, state, fixed, steps, epoch, rows, options=options, split=DATA_PARALLEL)
 
 
 def summarize_search(
@@ -252,8 +252,8 @@ def evaluate_robustness(
 
     @jax.jit
     def start(key, chosen):
-        params = network.init(keys.named(key, "network"), net, train[0].shape[-1]) | {"chosen": chosen}
-        return trainer.init(params, len(train[1]), keys.named(key, "training"))
+        params = network.init(keys.derive(key, "network"), net, train[0].shape[-1]) | {"chosen": chosen}
+        return trainer.init(params, len(train[1]), keys.derive(key, "training"))
 
     logits = lambda params, images: network.apply(net, params, images)[0][0]
     robustness, landscapes = {}, {}
@@ -264,7 +264,7 @@ def evaluate_robustness(
         params = run_phase(config, run, ("train", method, seed), trainer.step, state, fixed, steps, epoch).params
         apply = jax.tree_util.Partial(logits, params)
         robustness[method, seed] = attack_evaluation.attack(
-            config, run, f"{method}-{seed}", apply, test, keys.named(key, "attacks")
+            config, run, f"{method}-{seed}", apply, test, keys.derive(key, "attacks")
         )
         if seed == config.seed:
             landscapes[method] = attack_evaluation.landscape_of(config, apply, test, key)
@@ -289,7 +289,7 @@ def trainer_of(config: ConfigDict, net: network.Network, count: int) -> tuple[tr
     }[settings.kind]()
 
     def loss_with_augmentation(params, images, labels, key):
-        images = augmentation.shifted_and_mirrored(keys.named(key, "augment"), images)
+        images = augmentation.shifted_and_mirrored(keys.derive(key, "augment"), images)
         return loss(params, images, labels, key)
 
     steps = settings.epochs * (count // settings.batch)

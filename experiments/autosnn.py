@@ -39,7 +39,7 @@ from experiments.parts.shared.rows import single_rows
 from experiments.parts.shared.settings import dataset_folder, require_effect, require_files
 from framework import runs
 from framework.core import keys
-from framework.core.devices import TOGETHER, Split
+from framework.core.devices import DATA_PARALLEL, Split
 from framework.nas import autosnn
 from framework.nas.autosnn import (
     enumeration,
@@ -159,7 +159,7 @@ def _run_seed(config: ConfigDict, run: runs.Run, sets: Sets, space, seed: int, w
     rows = proxies.rows(config, run, len(sets.train.labels))
     part = Part(*(array[rows] for array in sets.train))
     trainer = _trainer(config, part, space, config.training)
-    start = keys.named(key, "supernet")
+    start = keys.derive(key, "supernet")
     state = _train(run, trainer, part, config.training, start, f"supernet-{seed}", seed)
     supernet = spiking_training.supernet(state, space)
     reference = config.reference or max(float(supernet.spikes), 1.0)
@@ -213,7 +213,9 @@ def _train(run: runs.Run, trainer, part: Part, settings: ConfigDict, key, phase:
     fixed = tuple(map(jnp.asarray, part))
     epoch = len(part.labels) // settings.batch  # all chunks are as long, or the last one would be compiled again
     steps, memory = settings.epochs * epoch, 8 * part.images.nbytes
-    return runs.run_steps(run, phase, trainer.step, state, fixed, steps, epoch, rows, memory=memory, split=TOGETHER)
+    return runs.run_steps(
+        run, phase, trainer.step, state, fixed, steps, epoch, rows, memory=memory, split=DATA_PARALLEL
+    )
 
 
 def _table(run: runs.Run, supernet, part: Part, seed: int) -> autosnn.Scores:
@@ -305,7 +307,7 @@ def _retrain(
     for lambda_, architecture in architectures.items():
         name = "".join(map(str, architecture))
         if name not in measured:
-            key = keys.named(jax.random.key(seed), f"retrain {name}")
+            key = keys.derive(jax.random.key(seed), f"retrain {name}")
             state = _train(run, trainer, part, config.retrain, key, f"retrain-{name}-{seed}", seed, architecture)
             measured[name] = _measure(
                 run, state, sets.test, space, architecture, lambda_ == figure_lambda and with_figures

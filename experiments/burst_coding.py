@@ -195,7 +195,7 @@ def _simulate(config, run: runs.Run, sets: Sets, layers, params, codes, name: st
         return Curve(**files.read_object(path, "remove it, and the same command makes it again"))
     options = {"scale": config.scale, "percentile": config.percentile} | options
     spiking = networks.convert(sets, layers, params, codes, **options)
-    key = keys.named(jax.random.key(seed), "simulation")
+    key = keys.derive(jax.random.key(seed), "simulation")
     curve = networks.curve(spiking, sets.test, config.steps, key)
     files.write_json(run.file(f"curves/{name}.json"), curve._asdict())
     return curve

@@ -212,7 +212,7 @@ def _learn(config: ConfigDict, run: runs.Run, subjects: list[Subject], learner: 
 
 def _tables(config: ConfigDict, system: physics.System, seeds) -> np.ndarray:
     """Draws a table a seed, `[seeds, n, d]`, one by one, since the rounding of a batch depends on its size."""
-    system_keys = [keys.named(key, system.name) for key in seeds]
+    system_keys = [keys.derive(key, system.name) for key in seeds]
     return np.stack([_TABLE(key, system, config.data.samples, config.data.noise) for key in system_keys])
 
 
@@ -247,7 +247,7 @@ def _fit_all(tables: np.ndarray, priors: causal.Knowledge, weights, learner: cau
     return jax.vmap(of_system, in_axes=(0, 0, None))(tables, priors, weights)
 
 
-_fits = devices.spread(_fit_all, in_axes=(0, 0, None, None))
+_fits = devices.shard_over_devices(_fit_all, in_axes=(0, 0, None, None))
 
 
 def _graphs(tables: np.ndarray, priors: causal.Knowledge, weights, learner: causal.Config) -> np.ndarray:

@@ -179,7 +179,7 @@ def _choose(config: ConfigDict, rule: str, traits: Traits, seeds: int) -> np.nda
     """Proxies of a rule, `[seeds, k]`; all images, each seed in an order of its own, where the rule is `WHOLE`."""
     count = len(traits.labels)
     size, name = (count, "random") if rule == WHOLE else (int(config.proxy.fraction * count), rule)
-    key = lambda seed: keys.named(jax.random.key(seed), "proxy")
+    key = lambda seed: keys.derive(jax.random.key(seed), "proxy")
     proxy = config.proxy
     draw = lambda seed: proxies.choose(name, key(seed), size, traits, proxy.balanced and rule != WHOLE, proxy.bin_width)
     return np.stack([draw(config.seed + i) for i in range(seeds)])
@@ -213,7 +213,7 @@ def _rank(config: ConfigDict, run: runs.Run, image_set: images.Prepared, table: 
     train, test, traits = images.parts(image_set, settings)
     net = nasbench201.Config(settings.channels, settings.cells, image_set.train.classes, train[0].shape[-1])
     architectures = ranks.draw_architectures(
-        keys.named(jax.random.key(config.seed), "architectures"), settings.architectures
+        keys.derive(jax.random.key(config.seed), "architectures"), settings.architectures
     )
     size = int(config.proxy.fraction * len(train[1]))
     longer = settings.epochs * (len(train[1]) // settings.batch) // max(size // settings.batch, 1)

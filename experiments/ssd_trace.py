@@ -249,7 +249,7 @@ def _random_reads(config: ConfigDict, design: ssd.Design, name: str) -> tuple[An
     """Key and choices of random reads of a page."""
     page = design.geometry.page_bytes
     span = min(round(config.load.span_mib * 2**20), design.capacity) // page * page
-    return keys.named(jax.random.key(config.seed), name), {"size": page, "span": span}
+    return keys.derive(jax.random.key(config.seed), name), {"size": page, "span": span}
 
 
 def _depths(config: ConfigDict, run: runs.Run, design: ssd.Design) -> dict[str, Any]:

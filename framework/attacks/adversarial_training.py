@@ -67,7 +67,7 @@ def adversarial_loss(forward: Forward, attack: Attack | None = None) -> Loss:
 
     def loss(params: Params, images: Array, labels: Array, key: Key):
         constant = lax.stop_gradient(params)
-        adversarial = attack(keys.named(key, "attack"), lambda x: forward(constant, x, False)[0], images, labels)
+        adversarial = attack(keys.derive(key, "attack"), lambda x: forward(constant, x, False)[0], images, labels)
         logits, new_params = forward(params, lax.stop_gradient(adversarial), True)
         return _cross_entropy(logits, labels), (new_params, {"accuracy": _accuracy(logits, labels)})
 
@@ -98,7 +98,7 @@ def trades_loss(
     def loss(params: Params, images: Array, labels: Array, key: Key):
         constant = lax.stop_gradient(params)
         apply = lambda x: forward(constant, x, False)[0]
-        adversarial = lax.stop_gradient(attack(keys.named(key, "attack"), apply, images, apply(images)))
+        adversarial = lax.stop_gradient(attack(keys.derive(key, "attack"), apply, images, apply(images)))
         clean_logits, new_params = forward(params, images, True)
         params = with_statistics(params, lax.stop_gradient(new_params))
         adversarial_logits, new_params = forward(params, adversarial, True)

@@ -129,7 +129,7 @@ def evaluate_for_classes(
     constant = len(logits) > 1 and (logits == logits[0]).all()  # as before training: there is nothing to mask
     if not constant and any(attack.name != "square" for attack in attacks):
         masking.check_gradients(fixed, images[:size], labels[:size], options)
-    results, run = images.copy(), programs.spread(_attack_rows(fixed), (0, None, None), options)
+    results, run = images.copy(), programs.vmap_over_devices(_attack_rows(fixed), (0, None, None), options)
     accuracy = {"clean": float(robust.mean())}
     for index, attack in enumerate(attacks):
         remaining, attack_key = np.flatnonzero(robust), jax.random.fold_in(key, index)
@@ -177,7 +177,7 @@ def predict(apply: Apply, images: Float[np.ndarray, "n ..."], batch: int) -> Flo
     Raises:
       ValueError: if the network does not give floats `[batch, ...]`.
     """
-    run = programs.spread(network.snapshot(apply), in_axes=(0,))
+    run = programs.vmap_over_devices(network.snapshot(apply), in_axes=(0,))
     size = min(batch, len(images))
     parts = []
     for _, rows, count in batches(np.arange(len(images)), size):

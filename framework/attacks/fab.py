@@ -92,7 +92,7 @@ def _run(
 ) -> jax.Array:
     targets, ball = class_of_rank(apply(images), rank), norms.get(norm)
     evaluate = losses.value_and_gradient(apply, lambda logits: losses.logit_difference(logits, targets, labels))
-    classify = convolutions.ordered(apply)
+    classify = convolutions.canonicalize_convolutions(apply)
 
     def step(s: State) -> State:
         _, difference, gradient = evaluate(s.x)

@@ -149,7 +149,7 @@ def value_and_gradient(
         (_, (logits, values)), gradient = jax.value_and_grad(total, has_aux=True)(images)
         return logits, values, gradient
 
-    return convolutions.ordered(evaluate)
+    return convolutions.canonicalize_convolutions(evaluate)
 
 
 def _largest(logits: Array, count: int) -> jax.Array:

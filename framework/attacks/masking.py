@@ -69,7 +69,7 @@ def check_gradients(
     Warns:
       GradientMaskingWarning: with the number of such images for each loss.
     """
-    run = programs.spread(lambda *data: _has_no_gradient(apply, *data), (0, 0), options)
+    run = programs.vmap_over_devices(lambda *data: _has_no_gradient(apply, *data), (0, 0), options)
     counts = {name: int(np.sum(mask)) for name, mask in run(images, labels).items()}
     if any(counts.values()):
         text = ", ".join(f"{count} of {name}" for name, count in counts.items())

@@ -96,7 +96,7 @@ def _run(
         raise ValueError(f"square: images must be [N, H, W, C], got the shape {images.shape}")
     sides = patch_sides(queries, *images.shape[1:3], norm)
     proposals = _proposals(norm, images, epsilon, sides)
-    apply = convolutions.ordered(apply)
+    apply = convolutions.canonicalize_convolutions(apply)
     draws = jnp.broadcast_to(keys[:1], keys.shape) if shared else keys
     fold_in = lambda keys, i: jax.vmap(jax.random.fold_in, (0, None))(keys, i)
 

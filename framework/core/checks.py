@@ -147,13 +147,13 @@ def labels(name: str, values: Any, classes: int) -> None:
         raise ValueError(f"{name} must lie between 0 and {classes - 1}, got {values.min()} to {values.max()}")
 
 
-def _require(name: str, value: Any, holds: Any, wanted: str, verb: str = "be") -> None:
+def _require(name: str, value: Any, holds: Any, requirement: str, verb: str = "be") -> None:
     """Raises ValueError unless `holds` is true of every entry of `value`; names the first entry where it is not."""
     if is_traced(value):
         return
     array = np.asarray(value)
     if not (jnp.issubdtype(array.dtype, jnp.integer) or jnp.issubdtype(array.dtype, jnp.floating)):
-        raise ValueError(f"{name} must {verb} {wanted}, got {value!r}")
+        raise ValueError(f"{name} must {verb} {requirement}, got {value!r}")
     wrong = ~np.asarray(holds(array))
     if wrong.any():
-        raise ValueError(f"{name} must {verb} {wanted}, got {np.ravel(array)[np.ravel(wrong)][0]}")
+        raise ValueError(f"{name} must {verb} {requirement}, got {np.ravel(array)[np.ravel(wrong)][0]}")

@@ -55,17 +55,17 @@ def _advance(
 ) -> tuple[State, Metrics]:
     """`advance`, with the step as it was when it was read first."""
     if split is None or jax.device_count() == 1:
-        return _compiled(options)(_still(read, step, state, fixed), state, fixed, length)
+        return _compile(options)(_still(read, step, state, fixed), state, fixed, length)
     rows = devices.rows_of(state, split.state)
-    placed = devices.place(state, split.state), devices.place(fixed, split.fixed)
+    placed = devices.put(state, split.state), devices.put(fixed, split.fixed)
     if split.together:
         with jax.set_mesh(devices.mesh()):
-            reached = _compiled(options)(_still(read, step, *placed), *placed, length)
+            results = _compile(options)(_still(read, step, *placed), *placed, length)
     else:
         local = devices.part(placed[0], split.state), devices.part(placed[1], split.fixed)
-        reached = _compiled(options, split)(_still(read, step, *local), *placed, length)
-    state, metrics = reached
-    return devices.whole(state, split.state, rows), _rows_behind(devices.whole(metrics, None, None), split, rows)
+        results = _compile(options, split)(_still(read, step, *local), *placed, length)
+    state, metrics = results
+    return devices.gather(state, split.state, rows), _rows_behind(devices.gather(metrics, None, None), split, rows)
 
 
 def _still(read: dict[Any, Step], step: Step, state: State, fixed: Any) -> Step:
@@ -78,13 +78,13 @@ def _still(read: dict[Any, Step], step: Step, state: State, fixed: Any) -> Step:
 
 
 @functools.cache
-def _compiled(options: Options, split: Split | None = None):
+def _compile(options: Options, split: Split | None = None):
     def scan(step, state, fixed, length):
         every = lambda state, fixed: jax.lax.scan(lambda carry, _: step(carry, fixed), state, length=length)
         if split is None:
             return every(state, fixed)
         metrics = None if split.metrics is None else P(None, devices.AXIS)
-        return devices.cut(every, (split.state, split.fixed), (split.state, metrics))(state, fixed)
+        return devices.chunk(every, (split.state, split.fixed), (split.state, metrics))(state, fixed)
 
     return jax.jit(scan, static_argnums=(0, 3), compiler_options=dict(options))
 
@@ -119,7 +119,7 @@ def chunks(
     if not 0 <= done <= steps:
         raise ValueError(f"steps already taken must lie between 0 and {steps}, got {done}")
     if split and jax.device_count() > 1:
-        fixed = devices.place(fixed, split.fixed)
+        fixed = devices.put(fixed, split.fixed)
     read: dict[Any, Step] = {}
     while done < steps:
         length = min(chunk - done % chunk, steps - done)

@@ -3,7 +3,7 @@
 XLA's CPU compiler brings a convolution into the one order of axes that its fast kernels take (images `[batch, height,
 width, channels]`, kernels `[height, width, in, out]`) only outside of loops. Gradients of convolutions have another
 order, so that inside `scan`, `fori_loop` or `while_loop` they run 4 to 60 times slower. `convolve`, for networks of our
-own, has gradients in that order, in branches too; `ordered` writes it out in anybody's function.
+own, has gradients in that order, in branches too; `canonicalize_convolutions` writes it out in anybody's function.
 """
 
 import functools
@@ -27,8 +27,8 @@ def _plain(strides: tuple[int, int], pads: Pads, kernel: jax.Array, x: jax.Array
     return lax.conv_general_dilated(x, kernel, strides, pads, dimension_numbers=DIMENSIONS)
 
 
-def _gradients(strides, pads, seen: tuple[jax.Array, jax.Array], g: jax.Array) -> tuple[jax.Array, jax.Array]:
-    kernel, x = seen
+def _gradients(strides, pads, residuals: tuple[jax.Array, jax.Array], g: jax.Array) -> tuple[jax.Array, jax.Array]:
+    kernel, x = residuals
     sides = zip(x.shape[1:3], kernel.shape, g.shape[1:3], strides, pads, strict=False)
     # (side, of the kernel, from the first output to the last, pad before)
     sides = [(side, k, (out - 1) * stride + 1, low) for side, k, out, stride, (low, _) in sides]
@@ -51,7 +51,7 @@ def _in_parts(function: Callable[..., jax.Array], x: jax.Array, g: jax.Array) ->
     if part == count:
         return function(x, g)
     parts = (leaf.reshape(count // part, part, *leaf.shape[1:]) for leaf in (x, g))
-    return lax.map(lambda each: function(*each), tuple(parts)).sum(0)
+    return lax.map(lambda part: function(*part), tuple(parts)).sum(0)
 
 
 # XLA's convolution, whose gradients are convolutions with `DIMENSIONS` too: jax's have others, for which XLA on CPUs is
@@ -77,7 +77,7 @@ def convolve(x: jax.Array, kernel: jax.Array, strides: tuple[int, int] = (1, 1),
     return _convolution(strides, pads, kernel, x)
 
 
-def ordered(function: Callable[..., Any]) -> Callable[..., Any]:
+def canonicalize_convolutions(function: Callable[..., Any]) -> Callable[..., Any]:
     """The same function with every convolution in the order of axes that is fast inside loops.
 
     Take it around a gradient, `ordered(jax.grad(loss))`: what is differentiated afterwards is in no order again.

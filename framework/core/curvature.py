@@ -74,8 +74,8 @@ def power_iteration(loss: ScalarLoss, params: Params, key: Key, iterations: int 
     """
     keys.check(key, iterations=iterations)
 
-    def step(_, reached: tuple[Params, Params]) -> tuple[Params, Params]:
-        vector = _normalized(reached[1])
+    def step(_, iterate: tuple[Params, Params]) -> tuple[Params, Params]:
+        vector = _normalize(iterate[1])
         return vector, hvp(loss, params, vector)
 
     start = optax.tree.random_like(key, params)
@@ -84,6 +84,6 @@ def power_iteration(loss: ScalarLoss, params: Params, key: Key, iterations: int 
     return Eigenpair(value, vector, optax.tree.norm(optax.tree.add_scale(product, -value, vector)))
 
 
-def _normalized(vector: Params) -> Params:
+def _normalize(vector: Params) -> Params:
     norm = optax.tree.norm(vector)
     return optax.tree.scale(jnp.where(norm > 0, 1 / jnp.where(norm > 0, norm, 1), 0), vector)

@@ -25,8 +25,8 @@ Options = tuple[tuple[str, Any], ...]  # of the compiler, such as ("xla_backend_
 class Split(NamedTuple):
     """How a step function's work is divided.
 
-    Either rows are independent, and each device takes its own through all steps; or (`TOGETHER`) every device has
-    everything, and the step says by `over_batch` what they share out.
+    Either rows are independent, and each device takes its own through all steps; or (`DATA_PARALLEL`) every device has
+    everything, and the step says by `shard_batch` what they share out.
     """
 
     state: Axes = 0
@@ -35,7 +35,7 @@ class Split(NamedTuple):
     together: bool = False
 
 
-TOGETHER = Split(None, None, None, together=True)
+DATA_PARALLEL = Split(None, None, None, together=True)
 
 
 def mesh(count: int | None = None) -> Mesh:
@@ -43,7 +43,9 @@ def mesh(count: int | None = None) -> Mesh:
     return Mesh(np.array(jax.devices()[:count]), (AXIS,), axis_types=(AxisType.Auto,))
 
 
-def spread(function: Callable, in_axes: tuple[Axes, ...], out_axes: Axes = 0, options: Options = ()) -> Callable:
+def shard_over_devices(
+    function: Callable, in_axes: tuple[Axes, ...], out_axes: Axes = 0, options: Options = ()
+) -> Callable:
     """A compiled function of batches, whose rows are shared out over all devices.
 
     Rows that the devices do not divide are made up for by copies of the last one, and cut off again. Inside of another
@@ -58,7 +60,7 @@ def spread(function: Callable, in_axes: tuple[Axes, ...], out_axes: Axes = 0, op
 
     Example:
       >>> from framework.core import devices
-      >>> added = devices.spread(lambda rows, offset: rows + offset, in_axes=(0, None))
+      >>> added = devices.shard_over_devices(lambda rows, offset: rows + offset, in_axes=(0, None))
       >>> added(np.arange(3), 1).tolist()
       [1, 2, 3]
     """
@@ -67,30 +69,30 @@ def spread(function: Callable, in_axes: tuple[Axes, ...], out_axes: Axes = 0, op
 
     @functools.cache
     def apart(structure: Any, axes: tuple[int | None, ...]) -> Callable:
-        return compiled(cut(lambda *leaves: function(*structure.unflatten(leaves)), axes, out_axes))
+        return compiled(chunk(lambda *leaves: function(*structure.unflatten(leaves)), axes, out_axes))
 
-    def call(*given: Any) -> Any:
-        leaves, structure = jax.tree.flatten(given)
+    def call(*arguments: Any) -> Any:
+        leaves, structure = jax.tree.flatten(arguments)
         if jax.device_count() == 1 or is_traced(leaves):
-            return alone(*given)
-        axes = tuple(_axis_of_each(in_axes, given))
+            return alone(*arguments)
+        axes = tuple(_axis_of_each(in_axes, arguments))
         # leaf by leaf: a class that looks at its arrays would not take those of other processes
-        found = apart(structure, axes)(*map(_placed, leaves, axes))
-        return whole(found, out_axes, rows_of(given, in_axes))
+        results = apart(structure, axes)(*map(_put_leaf, leaves, axes))
+        return gather(results, out_axes, rows_of(arguments, in_axes))
 
     return call
 
 
-def cut(function: Callable, in_axes: Axes, out_axes: Axes) -> Callable:
+def chunk(function: Callable, in_axes: Axes, out_axes: Axes) -> Callable:
     """`shard_map` over all devices; axes may also be specifications of JAX's."""
     specs = functools.partial(jax.tree.map, _spec, is_leaf=lambda axis: axis is None)
     # what is the same on all devices cannot be proved to be so, hence no check
     return jax.shard_map(function, mesh=mesh(), in_specs=specs(in_axes), out_specs=specs(out_axes), check_vma=False)
 
 
-def place(tree: Any, axes: Axes) -> Any:
+def put(tree: Any, axes: Axes) -> Any:
     """The tree on all devices, its batches filled up to a multiple of their number."""
-    return jax.device_put(tree) if jax.device_count() == 1 else _by_axis(_placed, axes, tree)
+    return jax.device_put(tree) if jax.device_count() == 1 else _by_axis(_put_leaf, axes, tree)
 
 
 def part(tree: Any, axes: Axes) -> Any:
@@ -101,22 +103,22 @@ def part(tree: Any, axes: Axes) -> Any:
     return _by_axis(lambda leaf, axis: leaf if axis is None else struct(leaf), axes, tree)
 
 
-def whole(tree: Any, axes: Axes, rows: int | None) -> Any:
-    """What `place` or a function of placed trees made, as arrays of this process; batches with so many rows again."""
-    return _by_axis(lambda leaf, axis: _gathered(leaf, None if axis is None else rows), axes, tree)
+def gather(tree: Any, axes: Axes, rows: int | None) -> Any:
+    """What `put` or a function of placed trees made, as arrays of this process; batches with so many rows again."""
+    return _by_axis(lambda leaf, axis: _gather_leaf(leaf, None if axis is None else rows), axes, tree)
 
 
 def rows_of(tree: Any, axes: Axes) -> int | None:
     """How many rows the batches of a tree have; None where there is no batch."""
-    each = zip(jax.tree.leaves(tree), _axis_of_each(axes, tree), strict=True)
-    found = [len(leaf) for leaf, axis in each if axis == 0]
-    if len(set(found)) > 1:
-        raise ValueError(f"batches that go together must be as long as each other, got {found}")
-    return found[0] if found else None
+    leaf_axes = zip(jax.tree.leaves(tree), _axis_of_each(axes, tree), strict=True)
+    lengths = [len(leaf) for leaf, axis in leaf_axes if axis == 0]
+    if len(set(lengths)) > 1:
+        raise ValueError(f"batches that go together must be as long as each other, got {lengths}")
+    return lengths[0] if lengths else None
 
 
-def over_batch(tree: Any) -> Any:
-    """Shares a batch out over the devices in a step that they take `TOGETHER`; elsewhere it changes nothing.
+def shard_batch(tree: Any) -> Any:
+    """Shares a batch out over the devices in a step that they take `DATA_PARALLEL`; elsewhere it changes nothing.
 
     JAX then divides what follows, gradients included, and adds up where a sum goes over the batch. A batch that the
     devices do not divide stays whole.
@@ -135,19 +137,19 @@ def _by_axis(function: Callable, axes: Axes, tree: Any) -> Any:
 
 def _axis_of_each(axes: Axes, tree: Any) -> list[int | None]:
     """The axis of each leaf, in their order."""
-    found: list[int | None] = []
-    below = lambda axis, part: found.extend([axis] * len(jax.tree.leaves(part)))
+    leaf_axes: list[int | None] = []
+    below = lambda axis, part: leaf_axes.extend([axis] * len(jax.tree.leaves(part)))
     jax.tree.map(below, axes, tree, is_leaf=lambda axis: axis is None)
-    return found
+    return leaf_axes
 
 
 def _spec(axis: Any) -> P:
     return axis if isinstance(axis, P) else P() if axis is None else P(AXIS)
 
 
-def _placed(leaf: Any, axis: int | None) -> jax.Array:
+def _put_leaf(leaf: Any, axis: int | None) -> jax.Array:
     if _is_key(leaf):
-        return jax.random.wrap_key_data(_placed(jax.random.key_data(leaf), axis), impl=jax.random.key_impl(leaf))
+        return jax.random.wrap_key_data(_put_leaf(jax.random.key_data(leaf), axis), impl=jax.random.key_impl(leaf))
     sharding = NamedSharding(mesh(), _spec(axis))
     if isinstance(leaf, jax.Array) and leaf.sharding == sharding:
         return leaf
@@ -158,9 +160,9 @@ def _placed(leaf: Any, axis: int | None) -> jax.Array:
     return jax.make_array_from_callback(host.shape, sharding, lambda index: host[index])
 
 
-def _gathered(leaf: jax.Array, rows: int | None) -> jax.Array:
+def _gather_leaf(leaf: jax.Array, rows: int | None) -> jax.Array:
     if _is_key(leaf):
-        return jax.random.wrap_key_data(_gathered(jax.random.key_data(leaf), rows), impl=jax.random.key_impl(leaf))
+        return jax.random.wrap_key_data(_gather_leaf(jax.random.key_data(leaf), rows), impl=jax.random.key_impl(leaf))
     if leaf.is_fully_addressable or leaf.is_fully_replicated:
         return jnp.asarray(np.asarray(leaf)[:rows] if rows else np.asarray(leaf))
     return jnp.asarray(multihost_utils.process_allgather(leaf, tiled=True)[:rows])

@@ -61,8 +61,8 @@ def parse_json(text: str | bytes) -> Any:
         raise ValueError(f"more than {DEEPEST} objects and lists within each other") from None
     level = [content]
     for _ in range(DEEPEST):
-        level = [inner for each in level for inner in _inside(each)]
-    if any(isinstance(each, dict | list) for each in level):
+        level = [inner for value in level for inner in _inside(value)]
+    if any(isinstance(value, dict | list) for value in level):
         raise ValueError(f"more than {DEEPEST} objects and lists within each other")
     return content
 
@@ -77,7 +77,7 @@ def read_arrays(path: str | os.PathLike) -> dict[str, np.ndarray]:
     try:
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
-            arrays = {each.filename.removesuffix(".npy"): _array(archive, each) for each in members}
+            arrays = {member.filename.removesuffix(".npy"): _array(archive, member) for member in members}
     except FileNotFoundError:
         raise
     except _DAMAGED as error:
@@ -108,7 +108,7 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     content = dict(pairs)
     if len(content) < len(pairs):
         names = [name for name, _ in pairs]
-        twice = next(name for place, name in enumerate(names) if name in names[:place])
+        twice = next(name for position, name in enumerate(names) if name in names[:position])
         raise ValueError(f"the field {twice[:80]!r} stands twice in one object")
     return content
 

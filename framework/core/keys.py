@@ -18,7 +18,7 @@ def check(key: Key, **drawn: int) -> None:
         raise ValueError(f"a random key is wanted, as jax.random.key(0) makes it, got {what}")
 
 
-def named(key: Key, name: str) -> Key:
+def derive(key: Key, name: str) -> Key:
     """The key of one purpose, `fold_in(key, crc32(name))`.
 
     Adding a purpose leaves the draws of all others as they were, which `split` does not.
@@ -29,8 +29,8 @@ def named(key: Key, name: str) -> Key:
     Example:
       >>> from framework.core import keys
       >>> key = jax.random.key(0)
-      >>> noise, weights = keys.named(key, "noise"), keys.named(key, "weights")
-      >>> bool(noise == weights), bool(noise == keys.named(key, "noise"))
+      >>> noise, weights = keys.derive(key, "noise"), keys.derive(key, "weights")
+      >>> bool(noise == weights), bool(noise == keys.derive(key, "noise"))
       (False, True)
     """
     check(key)

@@ -22,6 +22,6 @@ def x64() -> Iterator[None]:
         yield
 
 
-def x64_enabled() -> bool:
+def is_x64_enabled() -> bool:
     """True where new arrays are 64-bit, by `x64` or by the caller's own `jax_enable_x64`."""
     return bool(jax.config.jax_enable_x64)

@@ -67,9 +67,9 @@ class _Snapshot:
         key = structure, tuple(kinds)
         if key not in self.read:
             like = structure.unflatten([jax.ShapeDtypeStruct(*kind[:2], weak_type=kind[2]) for kind in kinds])
-            found = jax.make_jaxpr(lambda *arguments: self.function(*arguments), return_shape=True)(*like)
-            self.check(found[0].consts)
-            self.read[key] = found[0], jax.tree.structure(found[1])
+            jaxpr_and_shape = jax.make_jaxpr(lambda *arguments: self.function(*arguments), return_shape=True)(*like)
+            self.check(jaxpr_and_shape[0].consts)
+            self.read[key] = jaxpr_and_shape[0], jax.tree.structure(jaxpr_and_shape[1])
         return self.read[key]
 
     def __call__(self, *arguments: Any) -> Any:
@@ -113,7 +113,9 @@ def frozen(function: Callable[..., Any], *like: Any) -> Callable[..., Any]:
     return _first(key)
 
 
-def spread(function: Callable[..., Any], in_axes: tuple[Axes, ...], options: Options = ()) -> Callable[..., Any]:
+def vmap_over_devices(
+    function: Callable[..., Any], in_axes: tuple[Axes, ...], options: Options = ()
+) -> Callable[..., Any]:
     """`devices.spread` of a function as it is at the first call with each shape.
 
     Make it again where a computation begins, so that it sees what the function holds by then; equal computations share
@@ -121,16 +123,16 @@ def spread(function: Callable[..., Any], in_axes: tuple[Axes, ...], options: Opt
     """
     traces: dict[Any, Trace] = {}
 
-    def call(*given: Any) -> Any:
-        leaves, structure = jax.tree.flatten(given)
+    def call(*arguments: Any) -> Any:
+        leaves, structure = jax.tree.flatten(arguments)
         if is_traced(leaves):
-            return function(*given)
+            return function(*arguments)
         key = structure, tuple(map(_shape, leaves))
         if key not in traces:
-            program, constants = trace(function, *devices.part(given, in_axes))
-            traces[key] = Trace(program, devices.place(constants, None))
+            program, constants = trace(function, *devices.part(arguments, in_axes))
+            traces[key] = Trace(program, devices.put(constants, None))
         program, constants = traces[key]
-        return _spread(program, (None, *in_axes), options)(constants, *given)
+        return _vmap_over_devices(program, (None, *in_axes), options)(constants, *arguments)
 
     return call
 
@@ -184,8 +186,8 @@ def _first(key: _Key) -> Any:
 
 
 @functools.lru_cache(maxsize=KEPT)
-def _spread(program: Callable[..., Any], in_axes: tuple[Axes, ...], options: Options) -> Callable[..., Any]:
-    return devices.spread(program, in_axes=in_axes, options=options)
+def _vmap_over_devices(program: Callable[..., Any], in_axes: tuple[Axes, ...], options: Options) -> Callable[..., Any]:
+    return devices.shard_over_devices(program, in_axes=in_axes, options=options)
 
 
 def _shape(leaf: Any) -> tuple[tuple[int, ...], Any]:
@@ -205,12 +207,12 @@ def _of_jaxpr(jaxpr: Any, known: dict[int, tuple[int, Any]]) -> list[Any]:
     names: dict[Any, int] = {}
     parts: list[Any] = []
 
-    def variables(found: Any) -> None:
-        for each in found:
-            if isinstance(each, Literal):
-                parts.extend(("literal", each.aval, *_of_array(each.val)))
+    def variables(atoms: Any) -> None:
+        for atom in atoms:
+            if isinstance(atom, Literal):
+                parts.extend(("literal", atom.aval, *_of_array(atom.val)))
             else:
-                parts.extend((names.setdefault(each, len(names)), each.aval))
+                parts.extend((names.setdefault(atom, len(names)), atom.aval))
         parts.append("end")
 
     variables(jaxpr.constvars)
@@ -236,7 +238,7 @@ def _of_value(value: Any, known: dict[int, tuple[int, Any]]) -> list[Any]:
     if isinstance(value, dict):
         return [dict, len(value), *(part for item in value.items() for part in _of_value(item, known))]
     if isinstance(value, list | tuple):
-        return [type(value), len(value), *(part for each in value for part in _of_value(each, known))]
+        return [type(value), len(value), *(part for item in value for part in _of_value(item, known))]
     if isinstance(value, np.ndarray | np.generic | jax.Array):
         return _of_array(value)
     if isinstance(value, float):

@@ -5,7 +5,7 @@ Nothing here needs TensorFlow, and scikit-learn and TFDS are imported only by th
 
 from framework.data.distortion import amplify
 from framework.data.events import Recording, frames, read_events
-from framework.data.image_sets import ImageSet, digits, first, images, pooled, prepare
+from framework.data.image_sets import ImageSet, digits, first, images, pool, prepare
 from framework.data.shared import shared_path
 from framework.data.tables import Table, read_edges, read_table
 
@@ -18,7 +18,7 @@ __all__ = [
     "first",
     "frames",
     "images",
-    "pooled",
+    "pool",
     "prepare",
     "read_edges",
     "read_events",

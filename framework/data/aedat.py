@@ -54,7 +54,7 @@ def read(raw: bytes, stream: int | None = None) -> RawEvents:
     if max(start, end) > len(raw):
         raise ValueError(f"cut short at byte {len(raw)}: by its header it goes on beyond byte {max(start, end)}")
     named = _streams(streams)
-    stream, size = _chosen(named, stream)
+    stream, size = _choose_stream(named, stream)
     packets = []
     while start < end:
         number, length = _integer(raw, start, 4), _integer(raw, start + 4, 4)
@@ -66,9 +66,9 @@ def read(raw: bytes, stream: int | None = None) -> RawEvents:
             packets.append(_packet(raw, start + 8, length, compression))
         start += 8 + length
     if finished:
-        _unpacked(raw, end, len(raw) - end, compression)  # the table of packets that closes the file is whole too
+        _decompress(raw, end, len(raw) - end, compression)  # the table of packets that closes the file is whole too
     events = np.concatenate(packets) if packets else np.zeros(0, _EVENT)
-    others = _listed({number: each for number, each in named.items() if number != stream})
+    others = _list_streams({number: description for number, description in named.items() if number != stream})
     return RawEvents(
         *(events[name] for name in "xytp"),
         size,
@@ -102,29 +102,29 @@ def _streams(description: str) -> dict[int, _Stream]:
     for node in tree.iterfind("./node/node"):
         kind, name = node.findtext("attr[@key='typeIdentifier']", ""), node.get("name", "")
         sides = tuple(node.findtext(_SIDE.format(axis), "") for axis in "YX")
-        if kind == "EVTS" and not all(_is_number(each) for each in (name, *sides)):
+        if kind == "EVTS" and not all(_is_number(field) for field in (name, *sides)):
             raise ValueError(f"the header's event stream {name!r} has no number or no sensor size")
         if _is_number(name):
             streams[int(name)] = _Stream(kind, " ".join(node.findtext(_SOURCE, "").split())[:80], sides)
     return streams
 
 
-def _chosen(streams: dict[int, _Stream], stream: int | None) -> tuple[int, tuple[int, int]]:
+def _choose_stream(streams: dict[int, _Stream], stream: int | None) -> tuple[int, tuple[int, int]]:
     """The number of the event stream to read, and the (height, width) of its sensor."""
-    events = {number: each for number, each in streams.items() if each.kind == "EVTS"}
+    events = {number: description for number, description in streams.items() if description.kind == "EVTS"}
     if not events:
         raise ValueError("the header names no stream of events (EVTS)")
     if stream is None and len(events) > 1:
-        raise ValueError(f"it holds several event streams, choose one by stream=: {_listed(events)}")
+        raise ValueError(f"it holds several event streams, choose one by stream=: {_list_streams(events)}")
     if stream is not None and stream not in events:
-        raise ValueError(f"stream={stream!r} is no event stream of it: take one of {_listed(events)}")
+        raise ValueError(f"stream={stream!r} is no event stream of it: take one of {_list_streams(events)}")
     stream = min(events) if stream is None else stream
     height, width = events[stream].size
     return stream, (int(height), int(width))
 
 
-def _listed(streams: dict[int, _Stream]) -> str:
-    return "; ".join(f"{number} ({each})" for number, each in sorted(streams.items()))
+def _list_streams(streams: dict[int, _Stream]) -> str:
+    return "; ".join(f"{number} ({description})" for number, description in sorted(streams.items()))
 
 
 def _is_number(text: str) -> bool:
@@ -133,7 +133,7 @@ def _is_number(text: str) -> bool:
 
 def _packet(raw: bytes, start: int, length: int, compression: int) -> np.ndarray:
     """The events of one packet."""
-    buffer = _unpacked(raw, start, length, compression)
+    buffer = _decompress(raw, start, length, compression)
     try:
         if buffer[8:12] != b"EVTS":
             raise ValueError(f"it holds {bytes(buffer[8:12])!r} in a stream of events")
@@ -147,7 +147,7 @@ def _packet(raw: bytes, start: int, length: int, compression: int) -> np.ndarray
         raise ValueError(f"the packet of byte {start} is damaged: {error}") from None
 
 
-def _unpacked(raw: bytes, start: int, length: int, compression: int) -> bytes:
+def _decompress(raw: bytes, start: int, length: int, compression: int) -> bytes:
     if compression == _NONE:
         return raw[start : start + length]
     try:

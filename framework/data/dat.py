@@ -48,7 +48,7 @@ def read(raw: bytes, version: int | None = None) -> RawEvents:
     check_length(raw, start + 2, 8)
     t, packed = np.frombuffer(raw, "<u4", offset=start + 2).reshape(-1, 2).T
     x, y = packed & (2**x_bits - 1), packed >> x_bits & (2**y_bits - 1)
-    return RawEvents(x, y, _unwrapped(t) + _first_time(header), packed >> (x_bits + y_bits), _size(header))
+    return RawEvents(x, y, _unwrap(t) + _first_time(header), packed >> (x_bits + y_bits), _size(header))
 
 
 def _header(raw: bytes) -> tuple[dict[str, str], int]:
@@ -82,7 +82,7 @@ def _version(header: dict[str, str], asked: int | None) -> str:
     return stated or str(asked)
 
 
-def _unwrapped(t: np.ndarray) -> np.ndarray:
+def _unwrap(t: np.ndarray) -> np.ndarray:
     """Times as int64 whose clock does not begin again: a fall by more than half its span is one turn."""
     t = t.astype(np.int64)
     turns = np.diff(t) < -_WRAP // 2

@@ -49,8 +49,8 @@ def distort(
 
     def one(index: jax.Array, image: jax.Array) -> jax.Array:
         field = jax.random.uniform(jax.random.fold_in(key, index), (2, height, width), minval=-1, maxval=1)
-        place = grid + strength * (smooth[0] @ field @ smooth[1])
-        fetch = lambda plane: map_coordinates(plane, list(place), order=1, mode="constant")
+        coordinates = grid + strength * (smooth[0] @ field @ smooth[1])
+        fetch = lambda plane: map_coordinates(plane, list(coordinates), order=1, mode="constant")
         return fetch(image) if image.ndim == 2 else jax.vmap(fetch, in_axes=-1, out_axes=-1)(image)
 
     return jax.vmap(one)(jnp.arange(len(images)), images)
@@ -85,9 +85,11 @@ def amplify(key: Key, images: Any, times: int, strength: float = 34.0, smoothnes
         )
     copies = [images]
     for copy in range(1, times):
-        own = jax.random.fold_in(key, copy)
+        copy_key = jax.random.fold_in(key, copy)
         blocks = range(0, len(images), BLOCK)
-        parts = [_bytes(jax.random.fold_in(own, at), images[at : at + BLOCK], strength, smoothness) for at in blocks]
+        parts = [
+            _bytes(jax.random.fold_in(copy_key, at), images[at : at + BLOCK], strength, smoothness) for at in blocks
+        ]
         copies += [np.asarray(part) for part in parts]
     return np.concatenate(copies)
 

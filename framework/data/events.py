@@ -94,20 +94,20 @@ def read_events(
         if value is not None and kind != needed:
             raise ValueError(f"{path}: {name}={value!r} belongs to files of kind {needed}, this one is of kind {kind}")
     try:
-        found = _read(raw, kind, size, stream, version)
-        if not len(found.t):
+        events = _read(raw, kind, size, stream, version)
+        if not len(events.t):
             raise ValueError("the file holds no events")
-        note = found.note
-        if size is None and found.size is None:
+        note = events.note
+        if size is None and events.size is None:
             note = "size not stated: the smallest field that holds all events"
-        field = found.size or (int(found.y.max()) + 1, int(found.x.max()) + 1)
+        field = events.size or (int(events.y.max()) + 1, int(events.x.max()) + 1)
         size = field if size is None else _checked_size(size)
-        check(*found[:4], size)
+        check(*events[:4], size)
     except ValueError as error:
         raise ValueError(f"{path}: {error}{_advice(kind, size, error)}") from None
-    if found.warning:
-        warnings.warn(f"{path}: {found.warning}", stacklevel=2)
-    return Recording(_events(*found[:4]), size, f"{path.name} ({kind}{'; ' if note else ''}{note})")
+    if events.warning:
+        warnings.warn(f"{path}: {events.warning}", stacklevel=2)
+    return Recording(_events(*events[:4]), size, f"{path.name} ({kind}{'; ' if note else ''}{note})")
 
 
 def frames(
@@ -167,8 +167,8 @@ def frames(
     check(x, y, t, p, (height, width))
     frame = np.repeat(np.arange(steps), np.diff(_bounds(t, steps, by)))
     x, y, p = (column.astype(np.int64) if column.dtype == np.uint64 else column for column in (x, y, p))
-    place = ((frame * height + y) * width + x) * 2 + p
-    return np.bincount(place, minlength=steps * height * width * 2).reshape(steps, height, width, 2).astype(np.int32)
+    cell = ((frame * height + y) * width + x) * 2 + p
+    return np.bincount(cell, minlength=steps * height * width * 2).reshape(steps, height, width, 2).astype(np.int32)
 
 
 def _columns(events: Any) -> list[np.ndarray]:
@@ -187,8 +187,8 @@ def _columns(events: Any) -> list[np.ndarray]:
         raise ValueError(f"x, y, t and p must be of one length, with one axis, got {shapes}")
     for name, column, kinds in zip("xytp", columns, ("iu", "iu", "iuf", "biu"), strict=True):
         if column.dtype.kind not in kinds:
-            wanted = "integers, or floats in seconds for example" if name == "t" else "integers"
-            raise ValueError(f"{name} must be {wanted}, got {column.dtype}")
+            requirement = "integers, or floats in seconds for example" if name == "t" else "integers"
+            raise ValueError(f"{name} must be {requirement}, got {column.dtype}")
     return columns
 
 
@@ -211,22 +211,22 @@ def _bounds(t: np.ndarray, steps: int, by: str) -> np.ndarray:
 def _kind(path: Path, raw: bytes, kind: str | None) -> str:
     """What a file is to be read as, by its ending where it is not said, and not against how the file begins."""
     known = ", ".join(_KINDS.values())
-    found = next((name for start, name in _FORMATS.items() if raw.startswith(start)), None)
+    name = next((name for start, name in _FORMATS.items() if raw.startswith(start)), None)
     if raw.startswith(b"%") and (start := next((s for s in _RAW_FORMATS if s in raw[:2000]), None)):
-        found = f"Prophesee RAW, {start.decode()}"
+        name = f"Prophesee RAW, {start.decode()}"
     chosen = kind or _KINDS.get(path.suffix.lower())
     if chosen not in _KINDS.values():
         what = f"kind {kind!r} is not known" if kind else f"the ending {path.suffix!r} is of no known kind"
-        raise ValueError(f"{path}: {what}: take one of {known}{_conversion(found)}")
-    if found and (chosen, found) != ("aedat4", "AEDAT 4"):
-        raise ValueError(f"{path}: it is not of kind {chosen}{_conversion(found)}")
+        raise ValueError(f"{path}: {what}: take one of {known}{_conversion(name)}")
+    if name and (chosen, name) != ("aedat4", "AEDAT 4"):
+        raise ValueError(f"{path}: it is not of kind {chosen}{_conversion(name)}")
     return chosen
 
 
-def _conversion(found: str | None) -> str:
-    if found in (None, "AEDAT 4"):
-        return "" if found is None else "; the file is AEDAT 4"
-    return f"; the file is {found}, which is not read: convert it to DAT, for example by the package faery"
+def _conversion(name: str | None) -> str:
+    if name in (None, "AEDAT 4"):
+        return "" if name is None else "; the file is AEDAT 4"
+    return f"; the file is {name}, which is not read: convert it to DAT, for example by the package faery"
 
 
 def _read(raw: bytes, kind: str, size: tuple[int, int] | None, stream: int | None, version: int | None) -> RawEvents:
@@ -258,9 +258,9 @@ def _read_bin(raw: bytes, size: tuple[int, int] | None) -> RawEvents:
         )
     x, y, high, middle, low = np.frombuffer(raw, np.uint8).reshape(-1, 5).T
     t = (high & 127).astype(np.int64) << 16 | middle.astype(np.int64) << 8 | low
-    moved = y == _OVERFLOW_ROW
-    if moved.any():
-        t, kept = t + _OVERFLOW * np.cumsum(moved), ~moved
+    overflow = y == _OVERFLOW_ROW
+    if overflow.any():
+        t, kept = t + _OVERFLOW * np.cumsum(overflow), ~overflow
         x, y, t, high = x[kept], y[kept], t[kept], high[kept]
     return RawEvents(x, y, t, high >> 7, _N_MNIST)
 

@@ -60,31 +60,31 @@ def read(name: str, split: str) -> Arrays:
         raise ValueError(f"{name} has no split {split!r}: a file of images has {' and '.join(SPLITS)}")
     try:
         arrays = files.read_arrays(path)
-        return _checked(arrays, split)
+        return _check_arrays(arrays, split)
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from None
 
 
-def _checked(arrays: dict[str, np.ndarray], split: str) -> Arrays:
+def _check_arrays(arrays: dict[str, np.ndarray], split: str) -> Arrays:
     maximum = _maximum(arrays.pop("maximum", None))
-    parts = {each: _pair(arrays, each) for each in SPLITS}
+    parts = {name: _pair(arrays, name) for name in SPLITS}
     known = {key for pair in parts.values() for key in pair}
     if unknown := sorted(set(arrays) - known):
         raise ValueError(f"holds the array {unknown[0]!r}, which nothing reads; it takes {_WANTED}")
-    found = {each: (_images(arrays, *pair, maximum), _labels(arrays, *pair)) for each, pair in parts.items()}
-    shapes = {images.shape[1:] for images, _ in found.values()}
+    sets = {name: (_images(arrays, *pair, maximum), _labels(arrays, *pair)) for name, pair in parts.items()}
+    shapes = {images.shape[1:] for images, _ in sets.values()}
     if len(shapes) > 1:
         raise ValueError(f"images of train and test differ in height, width or channels: {sorted(shapes)}")
     if {arrays[images].dtype.kind for images, _ in parts.values()} == {"u", "f"}:
         raise ValueError("images of train and test must both be uint8 or both floats")
-    labels = np.concatenate([each for _, each in found.values()])
+    labels = np.concatenate([part for _, part in sets.values()])
     classes = int(labels.max()) + 1
     if missing := sorted(set(range(classes)) - set(labels.tolist())):
         raise ValueError(f"labels must be 0 to k - 1, each in use: the greatest is {classes - 1}, none is {missing[0]}")
     if classes < 2:
         raise ValueError("labels must name at least 2 classes, all are 0")
-    images, own = found[split]
-    return Arrays(images, own, classes, maximum)
+    images, labels = sets[split]
+    return Arrays(images, labels, classes, maximum)
 
 
 def _maximum(value: np.ndarray | None) -> int:
@@ -98,8 +98,8 @@ def _maximum(value: np.ndarray | None) -> int:
 def _pair(arrays: dict[str, np.ndarray], split: str) -> tuple[str, str]:
     """The names of a split's images and labels."""
     for spelling in _SPELLINGS:
-        pair = tuple(each.format(split=split) for each in spelling)
-        if all(each in arrays for each in pair):
+        pair = tuple(key.format(split=split) for key in spelling)
+        if all(key in arrays for key in pair):
             return pair
     there = ", ".join(sorted(arrays)) or "nothing"
     raise ValueError(f"must hold {split}_images and {split}_labels, holds {there}; make it by {_WANTED}")
@@ -135,8 +135,8 @@ def _levels(images: np.ndarray, key: str, maximum: int) -> np.ndarray:
     return np.round(255 * images).astype(np.uint8)
 
 
-def _labels(arrays: dict[str, np.ndarray], of: str, key: str) -> np.ndarray:
-    labels, count = arrays[key], len(arrays[of])
+def _labels(arrays: dict[str, np.ndarray], images_key: str, key: str) -> np.ndarray:
+    labels, count = arrays[key], len(arrays[images_key])
     if labels.shape == (count, 1):  # keras' sets
         labels = labels[:, 0]
     if labels.shape != (count,):

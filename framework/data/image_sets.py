@@ -118,7 +118,7 @@ def first(images: ImageSet, count: int) -> ImageSet:
     return images._replace(images=images.images[kept], labels=images.labels[kept], ids=images.ids[kept])
 
 
-def pooled(images: ImageSet, side: int) -> ImageSet:
+def pool(images: ImageSet, side: int) -> ImageSet:
     """Smaller images: zeros around them up to the next multiple of `side`, then means over squares, rounded.
 
     Args:
@@ -130,7 +130,7 @@ def pooled(images: ImageSet, side: int) -> ImageSet:
 
     Example:
       >>> from framework import data
-      >>> data.pooled(data.digits("test"), 4).images.shape
+      >>> data.pool(data.digits("test"), 4).images.shape
       (360, 4, 4, 1)
     """
     if side < 1:
@@ -169,16 +169,16 @@ def prepare(name: str, directory: str | os.PathLike) -> Path:
 
 
 def _of_file(name: str, split: str) -> ImageSet:
-    found = image_file.read(name, split)
-    ids = np.array([f"{split}/{i:05d}" for i in range(len(found.labels))])
+    arrays = image_file.read(name, split)
+    ids = np.array([f"{split}/{i:05d}" for i in range(len(arrays.labels))])
     stem = Path(name).stem
-    return ImageSet(found.images, found.labels, ids, stem, split, found.classes, found.maximum, f"the file {name}")
+    return ImageSet(arrays.images, arrays.labels, ids, stem, split, arrays.classes, arrays.maximum, f"the file {name}")
 
 
-def _count(wanted: int, there: int, name: str, split: str) -> int:
-    if not 0 <= wanted <= there:
-        raise ValueError(f"{name} ({split}) has {there:,} images, {wanted:,} are asked for; 0 takes all")
-    return wanted or there
+def _count(count: int, there: int, name: str, split: str) -> int:
+    if not 0 <= count <= there:
+        raise ValueError(f"{name} ({split}) has {there:,} images, {count:,} are asked for; 0 takes all")
+    return count or there
 
 
 def _builder(name: str, directory: Path):

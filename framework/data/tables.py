@@ -89,17 +89,20 @@ def read_edges(path: str | os.PathLike, columns: Sequence[str] = ()) -> list[dic
     return edges
 
 
-def _check_header(path: str | os.PathLike, names: Sequence[str], wanted: Sequence[str]) -> None:
+def _check_header(path: str | os.PathLike, names: Sequence[str], required: Sequence[str]) -> None:
     """Raises ValueError unless the header names the wanted columns and no others, with the likely meaning of each."""
-    unknown = [name for name in names if name not in wanted]
-    missing = [name for name in wanted if name not in names]
+    unknown = [name for name in names if name not in required]
+    missing = [name for name in required if name not in names]
     if not unknown and not missing:
         return
-    meant = {name: _meaning(name, missing) for name in unknown}
-    said = [f"{name!r} is unknown" + (f" (is {meant[name]!r} meant?)" if meant[name] else "") for name in unknown]
-    said += [f"{name!r} is missing" for name in missing if name not in meant.values()]
+    suggestions = {name: _meaning(name, missing) for name in unknown}
+    said = [
+        f"{name!r} is unknown" + (f" (is {suggestions[name]!r} meant?)" if suggestions[name] else "")
+        for name in unknown
+    ]
+    said += [f"{name!r} is missing" for name in missing if name not in suggestions.values()]
     raise ValueError(
-        f"{path}: an edge list needs the columns {','.join(wanted)} and takes no others; its header is "
+        f"{path}: an edge list needs the columns {','.join(required)} and takes no others; its header is "
         f"{','.join(names)[:MAXIMUM_CELL]}: {', '.join(said)[:MAXIMUM_CELL]}"
     )
 
@@ -137,7 +140,7 @@ def _read(path: str | os.PathLike) -> tuple[tuple[str, ...], Iterator[tuple[int,
             f"{path}: not a text file in UTF-8 (byte {error.start}); a CSV with a header is wanted"
         ) from None
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    lines = ((reader.line_num, [cell.strip() for cell in row]) for row in _checked(reader, path))
+    lines = ((reader.line_num, [cell.strip() for cell in row]) for row in _check_rows(reader, path))
     lines = ((number, row) for number, row in lines if len(row) > 1 or any(row))
     _, header = next(lines, (0, []))
     if not header:
@@ -151,7 +154,7 @@ def _read(path: str | os.PathLike) -> tuple[tuple[str, ...], Iterator[tuple[int,
     return tuple(header), _of_length(lines, len(header), path)
 
 
-def _checked(reader, path) -> Iterator[list[str]]:
+def _check_rows(reader, path) -> Iterator[list[str]]:
     try:
         yield from reader
     except csv.Error as error:

@@ -85,14 +85,14 @@ def init(key: Key, config: Config) -> Params:
     inputs = [config.width, *widths]
     stages = [[block(inputs[stage + (i > 0)], widths[stage]) for i in range(config.blocks)] for stage in range(STAGES)]
     limit = 1 / math.sqrt(widths[-1])
-    head = jax.random.uniform(keys.named(key, "head"), (widths[-1] + 1, config.classes), minval=-limit, maxval=limit)
+    head = jax.random.uniform(keys.derive(key, "head"), (widths[-1] + 1, config.classes), minval=-limit, maxval=limit)
     tree = {
         "stem": (3, 3, config.channels, config.width),
         "norm": batch_norm.init(config.width),
         "stages": stages,
         "head": {"kernel": head[:-1], "bias": head[-1]},
     }
-    return initializers.he_normal(keys.named(key, "kernels"), tree)
+    return initializers.he_normal(keys.derive(key, "kernels"), tree)
 
 
 def features(

@@ -11,7 +11,7 @@ from jax import lax
 from jaxtyping import Int
 
 from framework.core import checks, keys, optimizers
-from framework.core.devices import over_batch
+from framework.core.devices import shard_batch
 from framework.core.types import Array, Key, Metrics, Params
 
 RUNNING = ("mean", "var", "mask")  # names of leaves that no gradient changes
@@ -68,11 +68,11 @@ def trainer(loss: Loss, optimizer: optax.GradientTransformation, batch: int) -> 
         images, labels = (jnp.asarray(part) for part in data)
         count = len(images)
         epoch, index = jnp.divmod(state.step, count // batch)
-        order_key = keys.named(jax.random.fold_in(state.key, epoch), "order")
+        order_key = keys.derive(jax.random.fold_in(state.key, epoch), "order")
         order = lax.cond(index == 0, lambda: jax.random.permutation(order_key, count), lambda: state.order)
         rows = lax.dynamic_slice_in_dim(order, index * batch, batch)
-        loss_key = keys.named(jax.random.fold_in(state.key, state.step), "loss")
-        batch_of_data = over_batch((images[rows], labels[rows]))
+        loss_key = keys.derive(jax.random.fold_in(state.key, state.step), "loss")
+        batch_of_data = shard_batch((images[rows], labels[rows]))
         value_and_aux, gradient = jax.value_and_grad(loss, has_aux=True)(state.params, *batch_of_data, loss_key)
         value, (new_params, metrics) = value_and_aux
         updates, optimizer_state = optimizers.update(optimizer, gradient, state.optimizer, state.params, value)

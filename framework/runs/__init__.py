@@ -2,15 +2,15 @@
 
 from framework.runs.directory import RESUME, Run, open_run
 from framework.runs.experiment import Experiment, Outcome, execute, listing, load, name_of, one_line, summary
-from framework.runs.guard import guarded, say
+from framework.runs.guard import exit_with_error_line, say
 from framework.runs.machine import enable_compilation_cache, require_devices, require_memory
-from framework.runs.pace import paced
+from framework.runs.pace import rate_limit
 from framework.runs.reporting.compare import compare
 from framework.runs.reporting.intervals import no_interval
 from framework.runs.reporting.report import Section
 from framework.runs.steps import run_steps
 from framework.runs.sweeps.ray_executor import on_ray
-from framework.runs.sweeps.sweep import Swept, failure, overview, sweep
+from framework.runs.sweeps.sweep import SweepResult, failure, overview, sweep
 from framework.runs.tasks import run_tasks
 
 __all__ = [
@@ -19,12 +19,12 @@ __all__ = [
     "Outcome",
     "Run",
     "Section",
-    "Swept",
+    "SweepResult",
     "compare",
     "enable_compilation_cache",
     "execute",
+    "exit_with_error_line",
     "failure",
-    "guarded",
     "listing",
     "load",
     "name_of",
@@ -33,7 +33,7 @@ __all__ = [
     "one_line",
     "open_run",
     "overview",
-    "paced",
+    "rate_limit",
     "require_devices",
     "require_memory",
     "run_steps",

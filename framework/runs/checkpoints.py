@@ -77,7 +77,7 @@ def save(directory: Path, step: int, state: Any, meta: dict[str, Any]) -> None:
         for later in (other for other in manager.all_steps() if other >= step):  # orbax would not go back behind them
             manager.delete(later)
         leaves = {name: _to_numpy(leaf) for name, leaf in _named_leaves(state)}
-        meta = meta | {_LEAVES: {name: _described(leaf) for name, leaf in _named_leaves(state)}}
+        meta = meta | {_LEAVES: {name: _describe(leaf) for name, leaf in _named_leaves(state)}}
         leaves = {name: leaf for name, leaf in leaves.items() if leaf.size} or {_EMPTY: np.zeros(1)}
         manager.save(step, args=ocp.args.Composite(state=ocp.args.StandardSave(leaves), meta=ocp.args.JsonSave(meta)))
         manager.wait_until_finished()
@@ -138,13 +138,15 @@ def _interrupt_waits() -> Iterator[None]:
 def _errors_of_the_disk(directory: Path) -> Iterator[None]:
     """Says in one line what tensorstore found the disk to refuse: a full one, for example."""
     before = sys.unraisablehook  # after one write failed, others tell an event loop that orbax has closed, for a while
-    sys.unraisablehook = lambda found: None if "loop is closed" in str(found.exc_value) else before(found)
+    sys.unraisablehook = lambda unraisable: (
+        None if "loop is closed" in str(unraisable.exc_value) else before(unraisable)
+    )
     try:
         with naming(directory), _in_silence():
             yield
     except ValueError as error:
-        told = re.search(r"os_error_code=\\?'(\d+)", str(error))
-        number = int(told[1]) if told else errno.ENOENT if str(error).startswith("NOT_FOUND") else None
+        match = re.search(r"os_error_code=\\?'(\d+)", str(error))
+        number = int(match[1]) if match else errno.ENOENT if str(error).startswith("NOT_FOUND") else None
         if number is None:
             sys.unraisablehook = before
             raise
@@ -171,8 +173,8 @@ def _manager(directory: Path):
     directory.mkdir(parents=True, exist_ok=True)
     options = ocp.CheckpointManagerOptions(max_to_keep=KEPT, enable_async_checkpointing=False, create=False)
     if jax.process_count() > 1:
-        own = jax.process_index()  # waits for no other
-        options.multiprocessing_options = ocp.options.MultiprocessingOptions(own, {own}, f"process-{own}")
+        process = jax.process_index()  # waits for no other
+        options.multiprocessing_options = ocp.options.MultiprocessingOptions(process, {process}, f"process-{process}")
     try:
         return ocp.CheckpointManager(directory.resolve(), options=options)
     except RecursionError:  # of orbax's own reader of JSON
@@ -195,7 +197,7 @@ def _dtype(leaf: Any) -> np.dtype:
     return leaf.dtype if hasattr(leaf, "dtype") else np.asarray(leaf).dtype
 
 
-def _described(leaf: Any) -> dict[str, Any]:
+def _describe(leaf: Any) -> dict[str, Any]:
     stored = jax.eval_shape(jax.random.key_data, leaf) if _is_key(leaf) else leaf
     kind = {"shape": list(np.shape(stored)), "dtype": str(_dtype(stored))}
     return kind | {"key": _generator(leaf)} if _is_key(leaf) else kind
@@ -222,9 +224,9 @@ def _leaf(name: str, like: Any, value: np.ndarray, described: dict[str, Any], di
     generator = described.get("key", _generator(like) if _is_key(like) else None)
     if generator != (_generator(like) if _is_key(like) else None):
         saved = f"a key of {generator}" if generator else f"{value.dtype}{value.shape}"
-        wanted = f"a key of {_generator(like)}" if _is_key(like) else f"{_dtype(like)}{np.shape(like)}"
+        expected = f"a key of {_generator(like)}" if _is_key(like) else f"{_dtype(like)}{np.shape(like)}"
         raise ValueError(
-            f"{directory}: {name} was saved as {saved}, this run has {wanted}; take the generator of keys that it "
+            f"{directory}: {name} was saved as {saved}, this run has {expected}; take the generator of keys that it "
             "began with (jax_default_prng_impl), or give another --workdir"
         )
     expected = jax.eval_shape(jax.random.key_data, like) if _is_key(like) else like

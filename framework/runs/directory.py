@@ -147,12 +147,12 @@ def open_run(path: Path, config: dict[str, Any], resume: str = "auto", tensorboa
       {'loss': 0.5}
     """
     if not processes.is_first():
-        with processes.follow(path.name) as copy, _opened(copy, files.read_json(copy / "config.json"), "auto") as run:
+        with processes.follow(path.name) as copy, _open(copy, files.read_json(copy / "config.json"), "auto") as run:
             yield run
         return
     with contextlib.ExitStack() as stack:
         try:
-            run = stack.enter_context(_opened(path, config, resume, tensorboard))
+            run = stack.enter_context(_open(path, config, resume, tensorboard))
         except (ValueError, OSError) as error:
             processes.lead_astray(error)
             raise
@@ -161,11 +161,11 @@ def open_run(path: Path, config: dict[str, Any], resume: str = "auto", tensorboa
 
 
 @contextlib.contextmanager
-def _opened(path: Path, config: dict[str, Any], resume: str, tensorboard: bool = False) -> Iterator[Run]:
+def _open(path: Path, config: dict[str, Any], resume: str, tensorboard: bool = False) -> Iterator[Run]:
     config = files.plain(config)
     metrics, folder = path / "metrics.jsonl", path / "tensorboard"
     follow = follower(metrics, folder) if tensorboard else None
-    with hold(path, "config.json", _OWN, resume) as fresh:
+    with lock_directory(path, "config.json", _OWN, resume) as fresh:
         run = Run(path, follow, path.stat().st_ino)
         if not fresh:
             _require_same(path, config)
@@ -179,7 +179,7 @@ def _opened(path: Path, config: dict[str, Any], resume: str, tensorboard: bool =
 
 
 @contextlib.contextmanager
-def hold(path: Path, mark: str, own: Sequence[str], resume: str) -> Iterator[bool]:
+def lock_directory(path: Path, mark: str, names: Sequence[str], resume: str) -> Iterator[bool]:
     """Holds a directory's lock, new or to be taken up again; yields whether it is new.
 
     If the work on a new one fails with an error about its input before it wrote more than `own`, all is removed again.
@@ -205,14 +205,14 @@ def hold(path: Path, mark: str, own: Sequence[str], resume: str) -> Iterator[boo
     with _lock(path):
         fresh = not (path / mark).exists()
         if fresh:
-            _require_empty(path, own)
+            _require_empty(path, names)
         elif resume == "never":
             raise ValueError(f"--resume=never, but {path} holds a run; give another --workdir")
         try:
             yield fresh
         except (ValueError, OSError):
             if fresh and path.exists():
-                _remove_if_hardly_begun(path, made, own)
+                _remove_if_empty(path, made, names)
             raise
 
 
@@ -244,9 +244,9 @@ def _lock(path: Path) -> Iterator[None]:
         os.close(handle)
 
 
-def _require_empty(path: Path, own: Sequence[str]) -> None:
+def _require_empty(path: Path, names: Sequence[str]) -> None:
     """A directory without a run may hold nothing but what a launch killed at its very start left."""
-    others = sorted(child.name for child in path.iterdir() if child.name not in own)
+    others = sorted(child.name for child in path.iterdir() if child.name not in names)
     if others:
         raise ValueError(
             f"{path} holds other files ({', '.join(others[:3])}) and no run; give a new or empty --workdir"
@@ -277,9 +277,9 @@ def _launches(path: Path) -> list[dict[str, Any]]:
     return launches if isinstance(launches, list) else []
 
 
-def _remove_if_hardly_begun(path: Path, made: Sequence[Path], own: Sequence[str]) -> None:
-    """Removes what `hold` and its caller wrote, and the directories made, where there is nothing else."""
-    if all(child.name in own for child in path.iterdir()):
+def _remove_if_empty(path: Path, made: Sequence[Path], names: Sequence[str]) -> None:
+    """Removes what `lock_directory` and its caller wrote, and the directories made, where there is nothing else."""
+    if all(child.name in names for child in path.iterdir()):
         for child in path.iterdir():
             child.unlink()
         for directory in made:

@@ -109,13 +109,13 @@ def settings_of(experiment: Experiment, config: Any) -> dict[str, Any]:
 
 def fingerprints(settings: dict[str, Any]) -> dict[str, str]:
     """SHA-256 of each file or folder that a setting names, so that a changed file is a changed config."""
-    found = {}
+    digests = {}
     for key, value in settings.items():
         if isinstance(value, dict):
-            found.update({f"{key}.{nested}": digest for nested, digest in fingerprints(value).items()})
+            digests.update({f"{key}.{nested}": digest for nested, digest in fingerprints(value).items()})
         elif isinstance(value, str) and value and Path(value).exists():
-            found[key] = _digest(Path(value))
-    return found
+            digests[key] = _digest(Path(value))
+    return digests
 
 
 def _digest(path: Path) -> str:
@@ -133,7 +133,7 @@ def _digest(path: Path) -> str:
 def summary(outcome: Outcome) -> str:
     """What the terminal shows at the end: the numbers, what to bear in mind, and where the rest is."""
     state = "" if outcome.ran else "complete already, nothing was run; "
-    notes = [f"{each.title}: {' '.join(each.note.split())}\n" for each in outcome.sections if each.note]
+    notes = [f"{section.title}: {' '.join(section.note.split())}\n" for section in outcome.sections if section.note]
     where = f"{state}report: {outcome.path / 'report.html'}"
     return "\n".join([report.terminal(outcome.sections), "", *notes, where])
 
@@ -143,10 +143,10 @@ def listing(experiments: Iterable[Experiment], width: int | None = None) -> str:
     named = [(name_of(experiment), claim_of(experiment)) for experiment in experiments]
     column = max(len(name) for name, _ in named) + 2
     lines = [f"{name:{column}}{claim}" for name, claim in named]
-    return "\n".join(line if width is None or len(line) <= width else _cut(line, width) for line in lines)
+    return "\n".join(line if width is None or len(line) <= width else _truncate(line, width) for line in lines)
 
 
-def _cut(line: str, width: int) -> str:
+def _truncate(line: str, width: int) -> str:
     return f"{line[: width - 4].rpartition(' ')[0]} ..."
 
 
@@ -181,9 +181,9 @@ def claim_of(experiment: Experiment) -> str:
 def section_of(experiment: Experiment, run: Run, config: Any, result: dict[str, Any]) -> Section:
     """The section of a whole experiment: all its numbers, all its figures, and the `claim`, `note` and `table` of its
     result."""
-    numbers, expected, few = report.scalars(result), _expected(experiment, config), result.get("no_interval")
+    numbers, expected, few = report.scalars(result), _expected_values(experiment, config), result.get("no_interval")
     words = "; ".join(sorted(set((few or {}).values())))
-    claim = result.get("claim") or intervals.qualified(claim_of(experiment), words)
+    claim = result.get("claim") or intervals.qualify(claim_of(experiment), words)
     table, note = report.Lines(**result["table"]) if "table" in result else None, result.get("note", "")
     return Section(name_of(experiment), claim, numbers, expected, run.figures(), note, table=table, no_interval=few)
 
@@ -194,7 +194,7 @@ def _sections(experiment: Experiment, run: Run, config: Any, result: dict[str, A
     return [section_of(experiment, run, config, result)]
 
 
-def _expected(experiment: Experiment, config: Any) -> report.Expected:
+def _expected_values(experiment: Experiment, config: Any) -> report.Expected:
     """The expected numbers of a preset that only the seed was changed of; of another config nothing is expected."""
     preset = experiment.get_config(config.preset)
     preset.seed = config.seed

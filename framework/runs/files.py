@@ -55,12 +55,12 @@ def read_object(path: Path, advice: str) -> dict[str, Any]:
       ValueError: if it is damaged; ends with the advice.
     """
     try:
-        found = read_json(path)
+        content = read_json(path)
     except ValueError as error:
         raise ValueError(f"{error}; {advice}") from None
-    if not isinstance(found, dict):
+    if not isinstance(content, dict):
         raise ValueError(f"{path} is damaged: it holds no object; {advice}")
-    return found
+    return content
 
 
 def plain(value: Any, where: str = "") -> Any:

@@ -24,7 +24,7 @@ def say(text: str) -> None:
         sys.exit(128 + signal.SIGPIPE)
 
 
-def guarded(
+def exit_with_error_line(
     work: Callable[P, R], verbose: Callable[[], bool], mendable: tuple[type[Exception], ...] = MENDABLE
 ) -> Callable[P, R]:
     """The same work, which ends the program with exit code 2 and a line `error: ...` on stderr for what can be mended.

@@ -10,7 +10,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def paced(
+def rate_limit(
     function: Callable[P, R],
     per_minute: float | None,
     clock: Callable[[], float] = time.monotonic,

@@ -83,11 +83,11 @@ def follow(name: str) -> Iterator[Path]:
     Raises:
       ValueError: if the first process could not open the run.
     """
-    told = _broadcast(b"")
-    if told.startswith(b"{"):
-        raise ValueError(json.loads(told)["error"])
+    message = _broadcast(b"")
+    if message.startswith(b"{"):
+        raise ValueError(json.loads(message)["error"])
     with tempfile.TemporaryDirectory() as folder:
-        with tarfile.open(fileobj=io.BytesIO(told)) as files:
+        with tarfile.open(fileobj=io.BytesIO(message)) as files:
             files.extractall(Path(folder) / name, filter="data")
         yield Path(folder) / name
 
@@ -117,5 +117,5 @@ def _end(why: str) -> None:
 def _broadcast(content: bytes) -> bytes:
     """What the first process has, in all."""
     length = int(multihost_utils.broadcast_one_to_all(np.int32(len(content))))
-    given = np.frombuffer(content.ljust(length, b"\0")[:length], np.uint8)
-    return np.asarray(multihost_utils.broadcast_one_to_all(given)).astype(np.uint8).tobytes()
+    payload = np.frombuffer(content.ljust(length, b"\0")[:length], np.uint8)
+    return np.asarray(multihost_utils.broadcast_one_to_all(payload)).astype(np.uint8).tobytes()

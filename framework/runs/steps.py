@@ -63,13 +63,13 @@ def run_steps(
       OSError: if the run directory is gone, or cannot be written.
     """
     require_memory(memory, phase)
-    done, state = taken_up(run, phase, state, steps)
+    done, state = resume(run, phase, state, steps)
     saved, first, said = time.monotonic(), None, False
     with tqdm(total=steps, initial=done, desc=phase, unit="step", disable=None, leave=False) as bar:
-        for now, reached, metrics in chunks(step, state, fixed, steps, chunk, done, options, split):
+        for now, new_state, metrics in chunks(step, state, fixed, steps, chunk, done, options, split):
             run.log(rows(now, jax.device_get(metrics)))
             if now == steps or time.monotonic() - saved >= save_every:
-                checkpoints.save(run.file(f"checkpoints/{phase}"), now, reached, {"metrics_size": run.metrics_size()})
+                checkpoints.save(run.file(f"checkpoints/{phase}"), now, new_state, {"metrics_size": run.metrics_size()})
                 saved = time.monotonic()
             bar.update(now - bar.n)
             first = first or (now, time.monotonic())  # the first chunk also compiles
@@ -77,11 +77,11 @@ def run_steps(
             if not said and elapsed > SAMPLE:
                 _say_what_is_to_come(phase, elapsed * (steps - now) / (now - first[0]), memory)
                 said = True
-            state = reached
+            state = new_state
     return state
 
 
-def taken_up(run: Run, phase: str, state: State, steps: int) -> tuple[int, State]:
+def resume(run: Run, phase: str, state: State, steps: int) -> tuple[int, State]:
     """The steps that a phase has taken and where it stands, the metrics cut back to this.
 
     Raises:

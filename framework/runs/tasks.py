@@ -13,7 +13,7 @@ from framework.core import devices, programs
 from framework.core.devices import Options
 from framework.runs import checkpoints
 from framework.runs.directory import Run
-from framework.runs.steps import taken_up
+from framework.runs.steps import resume
 
 
 def run_tasks(
@@ -50,27 +50,27 @@ def run_tasks(
     if count < 1:
         raise ValueError(f"{phase}: count must be at least 1 task, got {count}")
     shape = jax.eval_shape(task, jax.ShapeDtypeStruct((), np.int32), fixed)
-    found = jax.tree.map(lambda leaf: np.zeros((count, *leaf.shape), leaf.dtype), shape)
-    done, found = taken_up(run, phase, found, count)
-    found = jax.tree.map(np.array, found)
+    results = jax.tree.map(lambda leaf: np.zeros((count, *leaf.shape), leaf.dtype), shape)
+    done, results = resume(run, phase, results, count)
+    results = jax.tree.map(np.array, results)
     several, saved = _several(programs.frozen(task, np.int32(0), fixed), options), time.monotonic()
-    fixed = devices.place(fixed, None)
+    fixed = devices.put(fixed, None)
     with tqdm(total=count, initial=done, desc=phase, unit="task", disable=None, leave=False) as bar:
         while done < count:
             numbers = np.arange(done, min(done + jax.device_count(), count), dtype=np.int32)
-            results = jax.device_get(several(numbers, fixed))
-            jax.tree.map(lambda whole, part, at=numbers: whole.__setitem__(at, part), found, results)
+            chunk = jax.device_get(several(numbers, fixed))
+            jax.tree.map(lambda whole, part, at=numbers: whole.__setitem__(at, part), results, chunk)
             if rows is not None:
-                run.log([rows(int(i), jax.tree.map(lambda leaf, i=i: leaf[i], found)) for i in numbers])
+                run.log([rows(int(i), jax.tree.map(lambda leaf, i=i: leaf[i], chunk)) for i in numbers])
             done = int(numbers[-1]) + 1
             if done == count or time.monotonic() - saved >= save_every:
-                checkpoints.save(run.file(f"checkpoints/{phase}"), done, found, {"metrics_size": run.metrics_size()})
+                checkpoints.save(run.file(f"checkpoints/{phase}"), done, results, {"metrics_size": run.metrics_size()})
                 saved = time.monotonic()
             bar.update(done - bar.n)
-    return found
+    return results
 
 
 @functools.lru_cache(maxsize=16)
 def _several(task: Callable, options: Options) -> Callable:
     every = lambda numbers, fixed: jax.lax.map(lambda number: task(number, fixed), numbers)
-    return devices.spread(every, in_axes=(0, None), options=options)
+    return devices.shard_over_devices(every, in_axes=(0, None), options=options)

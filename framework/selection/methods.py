@@ -58,7 +58,7 @@ def _end_of_ranking(trait: str, rank: Callable[[jax.Array, int, Key], jax.Array]
 
 def _tie_key(key: Key) -> Key:
     """The key that orders points of equal scores."""
-    return keys.named(key, "ties")
+    return keys.derive(key, "ties")
 
 
 def _random(key: Key, traits: Traits, size: int, options: Options) -> jax.Array:
@@ -66,7 +66,7 @@ def _random(key: Key, traits: Traits, size: int, options: Options) -> jax.Array:
 
 
 def _k_center(key: Key, traits: Traits, size: int, options: Options) -> jax.Array:
-    start = jax.random.randint(keys.named(key, "start"), (), 0, len(traits.labels))
+    start = jax.random.randint(keys.derive(key, "start"), (), 0, len(traits.labels))
     return coverage.k_center_greedy(traits.features, size, start, _tie_key(key))
 
 
@@ -145,8 +145,8 @@ def select(
     select_once: Select = lambda key, traits, size: METHODS[method].select(key, traits, size, options)
     if balanced:
         select_once = balance_classes(select_once, traits.labels)
-    indices = select_once(keys.named(key, "choice"), jax.tree.map(np.asarray, traits), size)
-    return jax.random.permutation(keys.named(key, "shuffle"), indices)
+    indices = select_once(keys.derive(key, "choice"), jax.tree.map(np.asarray, traits), size)
+    return jax.random.permutation(keys.derive(key, "shuffle"), indices)
 
 
 def _check_traits(method: str, traits: Traits) -> None:

@@ -51,7 +51,7 @@ def coverage_centric(
         )
     if not size:
         return jnp.zeros(0, jnp.int32)
-    points = smallest(scores, remaining, keys.named(key, "ties"))
+    points = smallest(scores, remaining, keys.derive(key, "ties"))
     return _sample_strata(key, points, jnp.asarray(scores, jnp.float32), size, strata)
 
 

@@ -15,13 +15,12 @@ from framework.sgd.rule import (
     Parts,
     Rule,
     Worker,
-    accumulated,
+    after_exchange,
+    apply_step,
     check_period,
-    met,
     nothing,
     rule,
     server_step,
-    stepped,
 )
 
 ACCUMULATIONS = ("sum", "mean")
@@ -59,16 +58,16 @@ def downpour(
     server = optimizer if server is None else server
 
     def local(worker: Worker, gradient: Params, value: jax.Array) -> Worker:
-        moved = stepped(worker, *optimizers.update(optimizer, gradient, worker.optimizer, worker.params, value))
-        return moved._replace(extra=jax.tree.map(jnp.add, worker.extra, accumulated(gradient, value, server)))
+        updated = apply_step(worker, *optimizers.update(optimizer, gradient, worker.optimizer, worker.params, value))
+        return updated._replace(extra=jax.tree.map(jnp.add, worker.extra, accumulate(gradient, value, server)))
 
     def meet(master: Master, _: Params, worker: Worker) -> tuple[Master, Worker]:
         share = 1 if accumulate == "sum" else period
         pushed = jax.tree.map(lambda gathered: gathered / share, worker.extra)
-        moved = server_step(master, pushed, server)
-        worker = met(worker, master.version, moved.version)
+        new_master = server_step(master, pushed, server)
+        worker = after_exchange(worker, master.version, new_master.version)
         empty = jax.tree.map(jnp.zeros_like, worker.extra)
-        return moved, worker._replace(params=moved.params, extra=empty)
+        return new_master, worker._replace(params=new_master.params, extra=empty)
 
     return rule(
         Parts(

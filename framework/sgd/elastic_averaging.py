@@ -12,7 +12,7 @@ import optax
 from framework.core import optimizers
 from framework.core.tracing import is_traced
 from framework.core.types import Params
-from framework.sgd.rule import Master, Number, Parts, Rule, Worker, check_period, met, rule, stepped
+from framework.sgd.rule import Master, Number, Parts, Rule, Worker, after_exchange, apply_step, check_period, rule
 
 ORDERS = ("after", "before")
 
@@ -67,16 +67,16 @@ def elastic(
         updates, state = optimizers.update(optimizer, gradient, worker.optimizer, worker.params, value)
         if moves:
             updates = jax.tree.map(jnp.add, _times(momentum, worker.extra), updates)
-        return stepped(worker, updates, state)._replace(extra=updates if moves else ())
+        return apply_step(worker, updates, state)._replace(extra=updates if moves else ())
 
     def meet(master: Master, before: Params, workers: Worker) -> tuple[Master, Worker]:
         origin = workers.params if order == "after" else before
         pull = _times(alpha, jax.tree.map(jnp.subtract, origin, master.params))
-        moved = workers._replace(params=jax.tree.map(jnp.subtract, workers.params, pull))
+        new_workers = workers._replace(params=jax.tree.map(jnp.subtract, workers.params, pull))
         whole = jax.tree.map(lambda d: d.sum(0), pull) if synchronous else pull
         version = master.version + 1
         centre = jax.tree.map(jnp.add, master.params, whole)
-        return Master(centre, (), version), met(moved, master.version, version)
+        return Master(centre, (), version), after_exchange(new_workers, master.version, version)
 
     return rule(
         Parts(

@@ -17,13 +17,13 @@ from framework.sgd.rule import (
     Parts,
     Rule,
     Worker,
+    after_exchange,
+    apply_step,
     check_period,
     copies,
     mean,
-    met,
     rule,
     server_step,
-    stepped,
 )
 
 
@@ -52,14 +52,14 @@ def local(
     outer_value = optimizers.needs_value(outer)
 
     def move(worker: Worker, gradient: Params, value: jax.Array) -> Worker:
-        moved = stepped(worker, *optimizers.update(optimizer, gradient, worker.optimizer, worker.params, value))
-        return moved._replace(extra=jnp.asarray(value, jnp.result_type(float)) if outer_value else ())
+        updated = apply_step(worker, *optimizers.update(optimizer, gradient, worker.optimizer, worker.params, value))
+        return updated._replace(extra=jnp.asarray(value, jnp.result_type(float)) if outer_value else ())
 
     def meet(master: Master, _: Params, workers: Worker) -> tuple[Master, Worker]:
         drift = jax.tree.map(jnp.subtract, master.params, mean(workers.params))
-        moved = server_step(master, Accumulated(drift, mean(workers.extra)) if outer_value else drift, outer)
-        workers = met(workers, master.version, moved.version)
-        return moved, workers._replace(params=copies(moved.params, workers.params))
+        new_master = server_step(master, Accumulated(drift, mean(workers.extra)) if outer_value else drift, outer)
+        workers = after_exchange(workers, master.version, new_master.version)
+        return new_master, workers._replace(params=copies(new_master.params, workers.params))
 
     return rule(
         Parts(

@@ -34,7 +34,7 @@ def devices_for(workers: int, devices: int | None = None) -> int:
     return devices
 
 
-def spread(function: Callable, devices: int, form: str = "pmap") -> Callable:
+def place_workers(function: Callable, devices: int, form: str = "pmap") -> Callable:
     """A function of all workers from one that runs on each device with that device's workers.
 
     Args:
@@ -54,31 +54,31 @@ def spread(function: Callable, devices: int, form: str = "pmap") -> Callable:
     if jax.process_count() > 1 and devices not in (1, jax.device_count()):
         raise ValueError(f"{jax.process_count()} processes take 1 or all {jax.device_count()} devices, got {devices}")
     if devices == 1:
-        return jax.jit(lambda shared, own: function(shared, own, None))
-    mapped = lambda shared, own: function(shared, own, AXIS)
-    return _pmapped(mapped, devices) if form == "pmap" else _shard_mapped(mapped, devices)
+        return jax.jit(lambda shared, local: function(shared, local, None))
+    mapped = lambda shared, local: function(shared, local, AXIS)
+    return _pmap(mapped, devices) if form == "pmap" else _shard_map(mapped, devices)
 
 
-def _pmapped(mapped: Callable, devices: int) -> Callable:
-    run = jax.pmap(mapped, AXIS, in_axes=(None, 0), out_axes=(None, 0), devices=_chosen(devices))
-    local = sum(device.process_index == jax.process_index() for device in _chosen(devices))
+def _pmap(mapped: Callable, devices: int) -> Callable:
+    run = jax.pmap(mapped, AXIS, in_axes=(None, 0), out_axes=(None, 0), devices=_choose_devices(devices))
+    local_devices = sum(device.process_index == jax.process_index() for device in _choose_devices(devices))
 
-    def on_all(shared: Any, own: Any) -> tuple[Any, Any]:
-        mine = jax.tree.map(lambda leaf: _part(leaf, devices, local), own)
+    def on_all(shared: Any, local: Any) -> tuple[Any, Any]:
+        mine = jax.tree.map(lambda leaf: _part(leaf, devices, local_devices), local)
         shared, mine = run(shared, mine)
-        return shared, jax.tree.map(_joined, mine)
+        return shared, jax.tree.map(_join, mine)
 
     return on_all
 
 
-def _shard_mapped(mapped: Callable, devices: int) -> Callable:
+def _shard_map(mapped: Callable, devices: int) -> Callable:
     # what collectives make equal on all devices cannot be proved so, hence no check
     return jax.jit(
         jax.shard_map(mapped, mesh=mesh(devices), in_specs=(P(), P(AXIS)), out_specs=(P(), P(AXIS)), check_vma=False)
     )
 
 
-def _chosen(devices: int) -> list[jax.Device]:
+def _choose_devices(devices: int) -> list[jax.Device]:
     return jax.devices()[:devices]
 
 
@@ -88,6 +88,6 @@ def _part(leaf: Any, devices: int, local: int) -> Any:
     return apart[jax.process_index() * local :][:local]
 
 
-def _joined(leaf: jax.Array) -> jax.Array:
+def _join(leaf: jax.Array) -> jax.Array:
     """`[local devices, W / D, ...]` as `[workers of this process, ...]`."""
     return leaf.reshape(-1, *leaf.shape[2:])

@@ -115,9 +115,9 @@ def rule(parts: Parts, check: Callable[[int], None] = lambda workers: None) -> R
 
         def meet() -> State:
             # local optimisers are the workers' own business and stay where they are
-            started, met = gathered((before.params, after._replace(optimizer=())), axis)
+            started, met = gather((before.params, after._replace(optimizer=())), axis)
             master, met = meet_all(state.master, started, met)
-            return State(master, own(met, after, axis)._replace(optimizer=after.optimizer))
+            return State(master, local_part(met, after, axis)._replace(optimizer=after.optimizer))
 
         return lax.cond(jnp.any(parts.due(after.steps)), meet, lambda: State(state.master, after))
 
@@ -131,12 +131,12 @@ def rule(parts: Parts, check: Callable[[int], None] = lambda workers: None) -> R
     return Rule(init, step, None if parts.together else event, parts.due)
 
 
-def gathered(tree: Any, axis: str | None) -> Any:
+def gather(tree: Any, axis: str | None) -> Any:
     """The leaves of all devices' workers, in the workers' order; as they are without an axis."""
     return tree if axis is None else jax.tree.map(lambda leaf: lax.all_gather(leaf, axis, tiled=True), tree)
 
 
-def own(everyone: Any, like: Worker, axis: str | None) -> Any:
+def local_part(everyone: Any, like: Worker, axis: str | None) -> Any:
     """This device's workers out of all."""
     if axis is None:
         return everyone
@@ -162,7 +162,7 @@ class Accumulated(NamedTuple):
     value: jax.Array  # [] in the default precision
 
 
-def accumulated(gradient: Params, value: jax.Array, optimizer: optax.GradientTransformation) -> Params | Accumulated:
+def accumulate(gradient: Params, value: jax.Array, optimizer: optax.GradientTransformation) -> Params | Accumulated:
     """What a worker keeps for the master's optimiser: the gradient, and the loss where that wants it."""
     if not optimizers.needs_value(optimizer):
         return gradient
@@ -170,24 +170,24 @@ def accumulated(gradient: Params, value: jax.Array, optimizer: optax.GradientTra
 
 
 def nothing(params: Params, optimizer: optax.GradientTransformation) -> Params | Accumulated:
-    """`accumulated` at the start."""
-    return accumulated(jax.tree.map(jnp.zeros_like, params), jnp.zeros(()), optimizer)
+    """`accumulate` at the start."""
+    return accumulate(jax.tree.map(jnp.zeros_like, params), jnp.zeros(()), optimizer)
 
 
 def server_step(master: Master, pushed: Params | Accumulated, optimizer: optax.GradientTransformation) -> Master:
     """The master after a step of its optimiser along what workers have accumulated."""
-    found = pushed if isinstance(pushed, Accumulated) else Accumulated(pushed, jnp.zeros(()))
-    updates, state = optimizers.update(optimizer, found.gradient, master.optimizer, master.params, found.value)
+    gradient = pushed if isinstance(pushed, Accumulated) else Accumulated(pushed, jnp.zeros(()))
+    updates, state = optimizers.update(optimizer, gradient.gradient, master.optimizer, master.params, gradient.value)
     return Master(optax.apply_updates(master.params, updates), state, master.version + 1)
 
 
-def stepped(worker: Worker, updates: Params, optimizer: optax.OptState) -> Worker:
+def apply_step(worker: Worker, updates: Params, optimizer: optax.OptState) -> Worker:
     """A worker after an update of its own."""
     params = optax.apply_updates(worker.params, updates)
     return worker._replace(params=params, optimizer=optimizer, steps=worker.steps + 1)
 
 
-def met(worker: Worker, before: jax.Array, after: jax.Array) -> Worker:
+def after_exchange(worker: Worker, before: jax.Array, after: jax.Array) -> Worker:
     """A worker that has met a master whose version went from `before` to `after`."""
     return worker._replace(staleness=before - worker.pulled, pulled=jnp.broadcast_to(after, worker.pulled.shape))
 

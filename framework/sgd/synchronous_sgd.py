@@ -4,7 +4,19 @@ import jax
 import optax
 
 from framework.core.types import Params
-from framework.sgd.rule import Master, Parts, Rule, Worker, accumulated, copies, mean, met, nothing, rule, server_step
+from framework.sgd.rule import (
+    Master,
+    Parts,
+    Rule,
+    Worker,
+    accumulate,
+    after_exchange,
+    copies,
+    mean,
+    nothing,
+    rule,
+    server_step,
+)
 
 
 def synchronous(optimizer: optax.GradientTransformation) -> Rule:
@@ -22,12 +34,12 @@ def synchronous(optimizer: optax.GradientTransformation) -> Rule:
     """
 
     def local(worker: Worker, gradient: Params, value: jax.Array) -> Worker:
-        return worker._replace(extra=accumulated(gradient, value, optimizer), steps=worker.steps + 1)
+        return worker._replace(extra=accumulate(gradient, value, optimizer), steps=worker.steps + 1)
 
     def meet(master: Master, _: Params, workers: Worker) -> tuple[Master, Worker]:
-        moved = server_step(master, mean(workers.extra), optimizer)
-        workers = met(workers, master.version, moved.version)
-        return moved, workers._replace(params=copies(moved.params, workers.params))
+        new_master = server_step(master, mean(workers.extra), optimizer)
+        workers = after_exchange(workers, master.version, new_master.version)
+        return new_master, workers._replace(params=copies(new_master.params, workers.params))
 
     return rule(
         Parts(

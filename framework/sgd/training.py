@@ -34,19 +34,21 @@ def shard(data: Batch, workers: int, batch: int, key: Key | None = None) -> Sour
       ValueError: if the leading axes differ, a shard holds less than one batch, or `workers` or `batch` is no whole
         number of at least 1.
     """
-    return Source(_split(_used(data, workers, batch), workers), _keys(key, workers))
+    return Source(_split(_use_whole_batches(data, workers, batch), workers), _keys(key, workers))
 
 
-def _used(data: Batch, workers: int, batch: int) -> Batch:
+def _use_whole_batches(data: Batch, workers: int, batch: int) -> Batch:
     """The samples that shards of one length hold, leaves `[workers x samples, ...]`."""
     checks.counts(workers=workers, batch=batch)
     lengths = {len(leaf) for leaf in jax.tree.leaves(data)}
     if len(lengths) != 1:
         raise ValueError(f"data must have one leading axis, the samples; got lengths {sorted(lengths)}")
-    each = lengths.pop() // workers
-    if batch > each:
-        raise ValueError(f"a shard of {workers} workers holds {each} samples: a batch must hold 1 to that, got {batch}")
-    return jax.tree.map(lambda leaf: leaf[: each * workers], data)
+    per_worker = lengths.pop() // workers
+    if batch > per_worker:
+        raise ValueError(
+            f"a shard of {workers} workers holds {per_worker} samples: a batch must hold 1 to that, got {batch}"
+        )
+    return jax.tree.map(lambda leaf: leaf[: per_worker * workers], data)
 
 
 def _split(samples: Batch, workers: int) -> Batch:
@@ -62,16 +64,16 @@ def _keys(key: Key | None, workers: int) -> Key | None:
 
 def orders(source: Source, epoch: jax.Array) -> jax.Array:
     """The order of the workers' samples in an epoch, `[workers, samples]`; without keys as they stand."""
-    workers, each = jax.tree.leaves(source.shards)[0].shape[:2]
+    workers, per_worker = jax.tree.leaves(source.shards)[0].shape[:2]
     if source.keys is None:
-        return jnp.broadcast_to(jnp.arange(each), (workers, each))
-    return jax.vmap(lambda key: jax.random.permutation(jax.random.fold_in(key, epoch), each))(source.keys)
+        return jnp.broadcast_to(jnp.arange(per_worker), (workers, per_worker))
+    return jax.vmap(lambda key: jax.random.permutation(jax.random.fold_in(key, epoch), per_worker))(source.keys)
 
 
-def batches(source: Source, place: jax.Array, batch: int, order: jax.Array) -> Batch:
+def batches(source: Source, position: jax.Array, batch: int, order: jax.Array) -> Batch:
     """The workers' batches, leaves `[workers, batch, ...]`, of the step that is at `place` in its epoch."""
-    rows = lax.dynamic_slice_in_dim(order, place * batch, batch, axis=1)
-    return jax.tree.map(lambda samples: jax.vmap(lambda own, rows: own[rows])(samples, rows), source.shards)
+    rows = lax.dynamic_slice_in_dim(order, position * batch, batch, axis=1)
+    return jax.tree.map(lambda samples: jax.vmap(lambda shard, rows: shard[rows])(samples, rows), source.shards)
 
 
 def run(
@@ -121,19 +123,19 @@ def run(
       3.5
     """
     devices = placement.devices_for(workers, devices)
-    data = _used(data, workers, batch)
+    data = _use_whole_batches(data, workers, batch)
     steps = len(jax.tree.leaves(data)[0]) // workers // batch if steps is None else steps
     checks.counts(steps=steps)
     start = rule.init(params, workers)
-    given = start.master, (start.workers, data, _keys(key, workers))
-    alone = lambda master, own: _train(rule, loss, batch, steps, master, own, None)
-    on_one = programs.frozen(alone, *given)
+    arguments = start.master, (start.workers, data, _keys(key, workers))
+    alone = lambda master, local: _train(rule, loss, batch, steps, master, local, None)
+    on_one = programs.frozen(alone, *arguments)
     if devices == 1:
-        return State(*_program(on_one, None, devices, form)(*given))
+        return State(*_program(on_one, None, devices, form)(*arguments))
     # what collectives do follows from the work on one device, by which the program is known
     still = programs.snapshot(loss)
-    on_each = lambda master, own, axis: _train(rule, still, batch, steps, master, own, axis)
-    return State(*_program(on_one, _Unseen(on_each), devices, form)(*given))
+    on_each = lambda master, local, axis: _train(rule, still, batch, steps, master, local, axis)
+    return State(*_program(on_one, _Unseen(on_each), devices, form)(*arguments))
 
 
 class _Unseen(NamedTuple):
@@ -151,19 +153,21 @@ class _Unseen(NamedTuple):
 @functools.lru_cache(maxsize=32)
 def _program(on_one: Callable, on_each: _Unseen | None, devices: int, form: str) -> Callable:
     """All steps on all devices, compiled once for all rules and losses that compute the same."""
-    function = on_each.function if on_each else lambda master, own, axis: on_one(master, own)
-    return placement.spread(function, devices, form)
+    function = on_each.function if on_each else lambda master, local, axis: on_one(master, local)
+    return placement.place_workers(function, devices, form)
 
 
-def _train(rule: Rule, loss: Loss, batch: int, steps: int, master: Any, own: Any, axis: str | None) -> tuple[Any, Any]:
+def _train(
+    rule: Rule, loss: Loss, batch: int, steps: int, master: Any, local: Any, axis: str | None
+) -> tuple[Any, Any]:
     """All steps of the workers of one device."""
-    started, samples, keys = own
+    started, samples, keys = local
     source = Source(_split(samples, len(started.steps)), keys)  # within the program, where it copies nothing
     length = jax.tree.leaves(source.shards)[0].shape[1] // batch  # steps of an epoch; what fills no batch is left
 
     def epoch(state: State, number: jax.Array) -> tuple[State, None]:
         order = orders(source, number)
-        step = lambda place, state: rule.step(state, loss, batches(source, place, batch, order), axis)
+        step = lambda position, state: rule.step(state, loss, batches(source, position, batch, order), axis)
         return lax.fori_loop(0, jnp.minimum(length, steps - number * length), step, state), None
 
     state, _ = lax.scan(epoch, State(master, started), jnp.arange(-(-steps // length)))

@@ -52,7 +52,7 @@ def init(key: Key, layers: tuple[Layer, ...], shape: tuple[int, ...], unit: Neur
     units = {stage.weighted for stage in network_stages(layers) if stage.unit}
     params = []
     for i, (layer, size) in enumerate(zip(layers, shapes, strict=False)):
-        layer_params = operations.init_params(keys.named(key, f"layer {i}"), layer, size)
+        layer_params = operations.init_params(keys.derive(key, f"layer {i}"), layer, size)
         if i in units and unit is not None and unit.params:
             layer_params["unit"] = {name: jnp.asarray(value, float) for name, value in unit.params.items()}
         params.append(layer_params)

@@ -166,6 +166,6 @@ def init_params(key: Key, layer: Layer, shape: tuple[int, ...]) -> dict[str, jax
     if layer.bias:
         layer_params["bias"] = jnp.zeros(layer.features)
     if isinstance(layer, Recurrent):
-        recurrent = jax.nn.initializers.orthogonal()(keys.named(key, "recurrent"), (layer.features, layer.features))
+        recurrent = jax.nn.initializers.orthogonal()(keys.derive(key, "recurrent"), (layer.features, layer.features))
         layer_params["recurrent"] = 0.5 * recurrent
     return layer_params

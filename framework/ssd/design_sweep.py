@@ -135,7 +135,7 @@ def _summaries(structure: Any, axes: tuple[int | None, ...], steps: int, late: b
         return Summary(*latencies, whole.iops, whole.bandwidth, *rest), status
 
     in_axes = (axes, None, None, None, None)
-    return devices.spread(jax.vmap(one, in_axes=in_axes), in_axes=in_axes)
+    return devices.shard_over_devices(jax.vmap(one, in_axes=in_axes), in_axes=in_axes)
 
 
 def _percentile(latency: jax.Array, among: jax.Array, percent: float) -> jax.Array:

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from framework.core.precision import x64, x64_enabled
+from framework.core.precision import is_x64_enabled, x64
 from framework.core.tracing import is_traced
 from framework.ssd import report
 from framework.ssd.device import timing
@@ -35,7 +35,7 @@ def refuse_narrow(tree: Any) -> None:
     Raises:
       ValueError: if anything is traced and jax_enable_x64 is off.
     """
-    if is_traced(tree) and not x64_enabled():
+    if is_traced(tree) and not is_x64_enabled():
         raise ValueError(
             "times are int64 nanoseconds, which a transformation with jax_enable_x64=False would cut to 32 bits: call "
             "jax.config.update('jax_enable_x64', True) first, or simulate outside of jit and vmap"

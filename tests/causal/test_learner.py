@@ -20,10 +20,10 @@ SHORT = causal.Config.equal_variance(stage_steps=(100, 100, 100, 100, 200))
 def drawn(seed, nodes=10, degree=2, samples=1000):
     with jax.enable_x64(True):
         key = jax.random.key(seed)
-        truth = graphs.erdos_renyi(keys.named(key, "graph"), nodes, degree)
-        weights = linear.edge_weights(keys.named(key, "weights"), truth)
+        truth = graphs.erdos_renyi(keys.derive(key, "graph"), nodes, degree)
+        weights = linear.edge_weights(keys.derive(key, "weights"), truth)
         return np.asarray(truth), np.asarray(
-            linear.linear(keys.named(key, "noise"), weights, samples, noise.gaussian())
+            linear.linear(keys.derive(key, "noise"), weights, samples, noise.gaussian())
         )
 
 

@@ -39,7 +39,7 @@ def task(number, fixed):
 def results() -> dict[str, list]:
     rng = np.random.default_rng(0)
     rows = rng.normal(size=(ROWS, 2)).astype(np.float32)
-    scaled = devices.spread(lambda x, by: {"x": x * by, "first": x[:, 0] > 0}, in_axes=(0, None))
+    scaled = devices.shard_over_devices(lambda x, by: {"x": x * by, "first": x[:, 0] > 0}, in_axes=(0, None))
     found = {"spread": scaled(rows, 3.0)}
 
     start = rows, jax.random.split(jax.random.key(0), ROWS)
@@ -51,7 +51,7 @@ def results() -> dict[str, list]:
     images, labels = rng.normal(size=(40, 5)).astype(np.float32), rng.integers(0, 3, 40)
     params = {"in": rng.normal(size=(5, 4)).astype(np.float32), "out": rng.normal(size=(4, 3)).astype(np.float32)}
     start = trainer.init(params, 40, jax.random.key(1))
-    state, metrics = core.advance(trainer.step, start, (images, labels), 6, split=devices.TOGETHER)
+    state, metrics = core.advance(trainer.step, start, (images, labels), 6, split=devices.DATA_PARALLEL)
     found |= {"trained": state.params, "losses": metrics}
 
     with tempfile.TemporaryDirectory() as folder, runs.open_run(Path(folder) / "run", {}) as run:

@@ -27,20 +27,22 @@ def loss(images, kernel, stride=1, groups=1, order=NHWC):
 @pytest.mark.parametrize("argnum", [0, 1])
 def test_gradients_stay_what_they_are(stride, argnum):
     gradient = jax.grad(lambda i, k: loss(i, k, stride), argnum)
-    np.testing.assert_allclose(convolutions.ordered(gradient)(IMAGES, KERNEL), gradient(IMAGES, KERNEL), atol=1e-5)
+    np.testing.assert_allclose(
+        convolutions.canonicalize_convolutions(gradient)(IMAGES, KERNEL), gradient(IMAGES, KERNEL), atol=1e-5
+    )
 
 
 @pytest.mark.slow
 def test_other_orders_of_axes_and_groups_stay_what_they_are():
     images, kernel = IMAGES.transpose(0, 3, 1, 2), KERNEL[:, :, :1, :3].transpose(3, 2, 0, 1)
     gradient = jax.grad(lambda i: loss(i, kernel, groups=3, order=("NCHW", "OIHW", "NCHW")))
-    np.testing.assert_allclose(convolutions.ordered(gradient)(images), gradient(images), atol=1e-5)
+    np.testing.assert_allclose(convolutions.canonicalize_convolutions(gradient)(images), gradient(images), atol=1e-5)
 
 
 def test_no_convolution_is_left_in_an_order_that_is_slow_inside_loops():
     gradient = jax.grad(loss, (0, 1))
     plain = [str(e.params["dimension_numbers"]) for e in equations(gradient)]
-    ordered = {str(e.params["dimension_numbers"]) for e in equations(convolutions.ordered(gradient))}
+    ordered = {str(e.params["dimension_numbers"]) for e in equations(convolutions.canonicalize_convolutions(gradient))}
     assert len(set(plain)) == 3
     assert ordered == {plain[0]}
 
@@ -58,7 +60,7 @@ def equations(function):
 @pytest.mark.slow
 def test_weights_outside_and_transformations_around_are_fine():
     gradient = jax.grad(lambda i: loss(i, KERNEL))
-    ordered = convolutions.ordered(gradient)
+    ordered = convolutions.canonicalize_convolutions(gradient)
     many = jnp.stack([IMAGES, 2 * IMAGES])
     np.testing.assert_allclose(jax.jit(jax.vmap(ordered))(many)[1], gradient(2 * IMAGES), atol=1e-5)
     looped = lax.fori_loop(0, 2, lambda _, x: x + 0.1 * ordered(x), IMAGES)

@@ -54,13 +54,13 @@ def test_several_processes_give_what_one_gives(alone, free_port):
 
 
 def test_inside_of_a_transformation_it_is_the_function_as_it_is():
-    doubled = devices.spread(lambda x: 2 * x, in_axes=(0,))
+    doubled = devices.shard_over_devices(lambda x: 2 * x, in_axes=(0,))
     assert jax.grad(lambda x: doubled(x).sum())(jnp.ones(3)).tolist() == [2.0, 2.0, 2.0]
 
 
 def test_a_batch_stays_whole_where_no_devices_share_it_out():
     batch = {"images": jnp.ones((4, 2)), "labels": jnp.arange(4)}
-    assert devices.over_batch(batch) is batch
+    assert devices.shard_batch(batch) is batch
 
 
 def test_batches_of_different_lengths_do_not_go_together():

@@ -11,22 +11,22 @@ def bits(key):
 
 def test_a_purpose_has_the_same_key_whatever_else_is_drawn():
     key = jax.random.key(3)
-    before = bits(keys.named(key, "noise"))
-    keys.named(key, "graph")
-    np.testing.assert_array_equal(bits(keys.named(key, "noise")), before)
+    before = bits(keys.derive(key, "noise"))
+    keys.derive(key, "graph")
+    np.testing.assert_array_equal(bits(keys.derive(key, "noise")), before)
 
 
 def test_purposes_differ():
     key = jax.random.key(3)
     names = ["noise", "graph", "weights", "prior", "bootstrap"]
-    assert len({tuple(bits(keys.named(key, name))) for name in names}) == len(names)
+    assert len({tuple(bits(keys.derive(key, name))) for name in names}) == len(names)
 
 
 def test_a_batch_of_seeds_draws_what_each_seed_draws_alone():
     batch = keys.for_seeds(5, 3)
     np.testing.assert_array_equal(bits(batch), np.stack([bits(jax.random.key(seed)) for seed in (5, 6, 7)]))
-    drawn = jax.vmap(lambda key: jax.random.normal(keys.named(key, "noise"), (4,)))(batch)
-    alone = [jax.random.normal(keys.named(jax.random.key(seed), "noise"), (4,)) for seed in (5, 6, 7)]
+    drawn = jax.vmap(lambda key: jax.random.normal(keys.derive(key, "noise"), (4,)))(batch)
+    alone = [jax.random.normal(keys.derive(jax.random.key(seed), "noise"), (4,)) for seed in (5, 6, 7)]
     np.testing.assert_array_equal(drawn, np.stack(alone))
 
 
@@ -39,7 +39,7 @@ def test_seeds_out_of_range_are_refused(seed, count):
 @pytest.mark.parametrize("key", [0, None, np.zeros(2), "key"])
 def test_what_is_no_key_is_refused(key):
     with pytest.raises(ValueError, match="a random key is wanted, as "):
-        keys.named(key, "noise")
+        keys.derive(key, "noise")
 
 
 def test_nothing_to_draw_is_refused():

@@ -1,14 +1,14 @@
 import jax.numpy as jnp
 
-from framework.core.precision import x64, x64_enabled
+from framework.core.precision import is_x64_enabled, x64
 
 
 def test_a_block_computes_in_64_bits_and_leaves_the_callers_switch():
-    before = x64_enabled()
+    before = is_x64_enabled()
     with x64():
-        assert x64_enabled()
+        assert is_x64_enabled()
         assert jnp.ones(1).dtype == jnp.float64
-    assert x64_enabled() == before
+    assert is_x64_enabled() == before
 
 
 def test_a_decorated_function_computes_in_64_bits_at_each_call():

@@ -56,7 +56,7 @@ def test_a_snapshot_stays_and_can_be_differentiated():
 def test_a_function_is_read_anew_where_it_is_made_again(caplog):
     held = {"weights": jnp.ones((3, 2))}
     apply = lambda x: network(held["weights"])(x)
-    make = lambda: programs.spread(apply, (0,))
+    make = lambda: programs.vmap_over_devices(apply, (0,))
     kept = make()
     first = np.asarray(kept(X))
     held["weights"] = 3 * jnp.ones((3, 2))
@@ -68,5 +68,5 @@ def test_a_function_is_read_anew_where_it_is_made_again(caplog):
 
 def test_under_a_transformation_it_is_the_function():
     held = [2.0]
-    apply = programs.spread(lambda x: held[0] * x, (0,))
+    apply = programs.vmap_over_devices(lambda x: held[0] * x, (0,))
     np.testing.assert_array_equal(jax.vmap(apply)(X), 2 * X)

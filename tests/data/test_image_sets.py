@@ -79,13 +79,13 @@ def test_the_first_images_are_those_of_the_whole_and_no_more_are_asked_for_than_
 
 def test_images_are_pooled_with_zeros_around_them():
     images = data.digits("test")
-    small = data.pooled(images, 4).images
+    small = data.pool(images, 4).images
     np.testing.assert_array_equal(small, images.images.reshape(-1, 4, 2, 4, 2, 1).mean((2, 4)).round())
-    wide = data.pooled(images, 12).images
+    wide = data.pool(images, 12).images
     np.testing.assert_array_equal(wide[:, 2:10, 2:10], images.images)
     assert wide.sum() == images.images.sum()
     with pytest.raises(ValueError, match="a side of at least 1, got 0"):
-        data.pooled(images, 0)
+        data.pool(images, 0)
 
 
 class Grid(tfds.core.GeneratorBasedBuilder):

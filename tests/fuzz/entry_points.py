@@ -83,7 +83,7 @@ def core() -> list[Call]:
 
     quadratic = lambda w: jnp.sum(w**2)
     return [
-        Call("keys.named", keys.named, {"key": KEY, "name": "noise"}),
+        Call("keys.named", keys.derive, {"key": KEY, "name": "noise"}),
         Call("keys.for_seeds", keys.for_seeds, {"seed": 3, "count": 2}),
         Call(
             "curvature.power_iteration",
@@ -554,7 +554,7 @@ def runs() -> list[Call]:
 
     return [
         Call("require_memory", runs.require_memory, {"needed": 10, "what": "a study"}),
-        Call("paced", lambda per_minute: runs.paced(lambda: 0, per_minute), {"per_minute": 10.0}),
+        Call("paced", lambda per_minute: runs.rate_limit(lambda: 0, per_minute), {"per_minute": 10.0}),
     ]
 
 

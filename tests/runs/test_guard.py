@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from framework.runs import guarded
+from framework.runs import exit_with_error_line
 
 
 def failing(error):
@@ -13,23 +13,23 @@ def failing(error):
 
 def test_what_can_be_mended_is_one_line_and_exit_code_2(capfd):
     with pytest.raises(SystemExit) as caught:
-        guarded(failing, lambda: False)(OSError(28, "No space left on device", "run/graph.csv"))
+        exit_with_error_line(failing, lambda: False)(OSError(28, "No space left on device", "run/graph.csv"))
     assert caught.value.code == 2
     assert capfd.readouterr() == ("", "error: No space left on device: run/graph.csv\n")
 
 
 def test_the_trace_is_shown_to_who_asks_for_it(capfd):
     with pytest.raises(SystemExit):
-        guarded(failing, lambda: True)(ValueError("three nodes are too few"))
+        exit_with_error_line(failing, lambda: True)(ValueError("three nodes are too few"))
     first, *_, last = capfd.readouterr().err.splitlines()
     assert first.startswith("Traceback")
     assert last == "error: three nodes are too few"
 
 
 def test_all_else_passes():
-    assert guarded(lambda a, b: a / b, lambda: False)(1, b=2) == 0.5
+    assert exit_with_error_line(lambda a, b: a / b, lambda: False)(1, b=2) == 0.5
     with pytest.raises(ZeroDivisionError):
-        guarded(lambda a, b: a / b, lambda: False)(1, b=0)
+        exit_with_error_line(lambda a, b: a / b, lambda: False)(1, b=0)
 
 
 def test_a_reader_that_has_gone_ends_the_program_without_a_word():

@@ -2,7 +2,7 @@ import threading
 
 import pytest
 
-from framework.runs.pace import paced
+from framework.runs.pace import rate_limit
 
 
 class Clock:
@@ -26,14 +26,14 @@ def clock():
 
 def test_calls_come_no_more_often_than_allowed(clock):
     times = []
-    call = paced(lambda: times.append(clock.now), 30, clock, clock.sleep)
+    call = rate_limit(lambda: times.append(clock.now), 30, clock, clock.sleep)
     for _ in range(5):
         call()
     assert times == [1000, 1002, 1004, 1006, 1008]
 
 
 def test_who_is_slower_than_the_pace_never_waits(clock):
-    call = paced(lambda: None, 60, clock, clock.sleep)
+    call = rate_limit(lambda: None, 60, clock, clock.sleep)
     for _ in range(4):
         call()
         clock.now += 1.5
@@ -42,7 +42,7 @@ def test_who_is_slower_than_the_pace_never_waits(clock):
 
 def test_a_pause_saves_nothing_up(clock):
     times = []
-    call = paced(lambda: times.append(clock.now), 60, clock, clock.sleep)
+    call = rate_limit(lambda: times.append(clock.now), 60, clock, clock.sleep)
     call()
     clock.now += 600
     call()
@@ -54,7 +54,7 @@ def test_the_time_that_a_call_takes_counts(clock):
     def slow():
         clock.now += 0.75
 
-    call = paced(slow, 60, clock, clock.sleep)
+    call = rate_limit(slow, 60, clock, clock.sleep)
     call()
     call()
     assert clock.slept == [0.25]
@@ -62,11 +62,11 @@ def test_the_time_that_a_call_takes_counts(clock):
 
 @pytest.mark.parametrize("per_minute", [0, None])
 def test_without_a_limit_the_function_stays_itself(per_minute):
-    assert paced(len, per_minute) is len
+    assert rate_limit(len, per_minute) is len
 
 
 def test_arguments_results_and_errors_pass_through(clock):
-    call = paced(divmod, 60, clock, clock.sleep)
+    call = rate_limit(divmod, 60, clock, clock.sleep)
     assert call(7, 2) == (3, 1)
     with pytest.raises(ZeroDivisionError):
         call(1, 0)
@@ -75,7 +75,7 @@ def test_arguments_results_and_errors_pass_through(clock):
 
 def test_a_negative_limit_is_refused():
     with pytest.raises(ValueError, match="must be positive, or 0 for no limit, got -1"):
-        paced(len, -1)
+        rate_limit(len, -1)
 
 
 def test_threads_share_the_pace():
@@ -86,7 +86,7 @@ def test_threads_share_the_pace():
         with told:
             waits.append(seconds)
 
-    call = paced(lambda: None, 120, lambda: 0.0, sleep)
+    call = rate_limit(lambda: None, 120, lambda: 0.0, sleep)
     threads = [threading.Thread(target=lambda: [call() for _ in range(25)]) for _ in range(8)]
     for thread in threads:
         thread.start()

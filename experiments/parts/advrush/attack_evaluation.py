@@ -73,7 +73,7 @@ def _landscape_program(options: tuple):
 
     def measure(apply, images, labels, key):
         loss = jax.jit(lambda x, label: optax.softmax_cross_entropy_with_integer_labels(apply(x[None])[0], label))
-        top = landscape.top_eigenvalues(keys.named(key, "eigenvalues"), loss, images, labels, 10)
-        return top, *landscape.surface(keys.named(key, "surface"), loss, images[0], labels[0], 0.2, 15)
+        top = landscape.top_eigenvalues(keys.derive(key, "eigenvalues"), loss, images, labels, 10)
+        return top, *landscape.surface(keys.derive(key, "surface"), loss, images[0], labels[0], 0.2, 15)
 
     return jax.jit(measure, compiler_options=dict(options))

@@ -13,7 +13,7 @@ from ml_collections import ConfigDict
 from experiments.parts.shared.rows import batch_rows, single_rows
 from framework import data, runs, snn
 from framework.core import checks, devices, keys
-from framework.core.devices import TOGETHER, Split
+from framework.core.devices import DATA_PARALLEL, Split
 from framework.models import training
 from framework.snn import architectures
 from framework.snn import layers as layer
@@ -119,13 +119,13 @@ def train(
 ):
     """Trains a DNN by `classifier`; returns its parameters and its accuracy on the test images."""
     part, key = image_sets.train, jax.random.key(seed)
-    params = snn.init(keys.named(key, "weights"), layers, part.images.shape[1:], unit)
-    state = trainer.init(params, len(part.labels), keys.named(key, "training"))
+    params = snn.init(keys.derive(key, "weights"), layers, part.images.shape[1:], unit)
+    state = trainer.init(params, len(part.labels), keys.derive(key, "training"))
     fixed = (jnp.asarray(part.images), jnp.asarray(part.labels))
     memory = 8 * part.images.nbytes
     rows, steps = single_rows(phase, seed), _steps(config.training, len(part.labels))
     params = runs.run_steps(
-        run, phase, trainer.step, state, fixed, steps, CHUNK, rows, memory=memory, split=TOGETHER
+        run, phase, trainer.step, state, fixed, steps, CHUNK, rows, memory=memory, split=DATA_PARALLEL
     ).params
     logits = jax.jit(lambda images: snn.forward(layers, params, unit_interval(images, part.maximum), unit)[0])
     return params, training.accuracy(logits, image_sets.test.images, image_sets.test.labels, BATCH)
@@ -142,7 +142,7 @@ def curve(spiking: snn.SpikingNetwork, part: data.ImageSet, steps: int, key) -> 
     """Accuracy, spikes and synaptic operations over time, on all images of a set."""
     count = len(part.labels)
     size = min(BATCH, count)
-    fixed = devices.place((spiking, part.images, part.labels, part.maximum, key), None)
+    fixed = devices.put((spiking, part.images, part.labels, part.maximum, key), None)
     starts = np.arange(0, count - size + 1, size)
     blocks = np.split(starts, range(jax.device_count(), len(starts), jax.device_count()))
     sums = [_curve_sums(size, steps)(block, fixed) for block in blocks]
@@ -162,7 +162,9 @@ def _curve_sums(size: int, steps: int):
         outputs = snn.simulate(spiking, unit_interval(images, maximum), steps, jax.random.fold_in(key, start))
         return _sum_over_images(outputs, labels)
 
-    return devices.spread(lambda starts, fixed: lax.map(lambda start: batch(start, fixed), starts), in_axes=(0, None))
+    return devices.shard_over_devices(
+        lambda starts, fixed: lax.map(lambda start: batch(start, fixed), starts), in_axes=(0, None)
+    )
 
 
 def _sum_over_images(outputs: simulation.Outputs, labels: jax.Array) -> Curve:
@@ -200,9 +202,9 @@ def train_by_surrogate(
 
     trainer = training.trainer(loss, optax.adam(settings.rate), settings.batch)
     start = lambda seed: trainer.init(
-        snn.init(keys.named(jax.random.key(seed), "weights"), layers, part.images.shape[1:], unit),
+        snn.init(keys.derive(jax.random.key(seed), "weights"), layers, part.images.shape[1:], unit),
         count,
-        keys.named(jax.random.key(seed), "training"),
+        keys.derive(jax.random.key(seed), "training"),
     )
     states = jax.tree.map(lambda *leaves: jnp.stack(leaves), *map(start, seeds))
     step = lambda states, fixed: jax.vmap(trainer.step, in_axes=(0, None))(states, fixed)

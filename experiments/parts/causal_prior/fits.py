@@ -54,7 +54,7 @@ def fit(run: runs.Run, phase: str, task: Task, learner: causal.Config, arms: dic
 
 def draw_resamples(config: ConfigDict, task: Task) -> jax.Array:
     """Draws the count of each row of the first table in each bootstrap resample, `[resamples, rows]`."""
-    key = keys.named(jax.random.key(config.seed), "bootstrap")
+    key = keys.derive(jax.random.key(config.seed), "bootstrap")
     return bootstrapping.resample(key, len(task.tables[0]), config.bootstrap)
 
 
@@ -82,7 +82,7 @@ def bootstrap(
 
 _summarize = jax.jit(bootstrapping.summarize)
 _to_numpy = partial(jax.tree.map, np.asarray)
-_finish = devices.spread(jax.vmap(causal.finish, in_axes=(0, 0, None)), in_axes=(0, 0, None))
+_finish = devices.shard_over_devices(jax.vmap(causal.finish, in_axes=(0, 0, None)), in_axes=(0, 0, None))
 
 
 def _step(states: causal.State, fixed: tuple[causal.Problem, causal.Config]):

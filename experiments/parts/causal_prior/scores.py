@@ -29,7 +29,7 @@ def _baselines(task: Task) -> dict[str, list[np.ndarray]]:
     if task.priors:
         baselines["prior_only"] = [np.asarray(knowledge.alone(make_prior(prior, task))) for prior in task.priors]
     if len(task.tables[0]) > len(task.names):
-        shuffle = lambda seed: keys.named(jax.random.key(seed), "random sort")
+        shuffle = lambda seed: keys.derive(jax.random.key(seed), "random sort")
         baselines["var_sort"] = [sortability.var_sort_regress(x) != 0 for x in task.tables]
         baselines["r2_sort"] = [sortability.r2_sort_regress(x) != 0 for x in task.tables]
         baselines["random_sort"] = [

@@ -68,13 +68,13 @@ def draw_priors(
 ) -> list[causal.Knowledge]:
     """Draws a prior of known quality for each truth."""
     pairs = zip(keys.for_seeds(config.seed, len(truths)), truths, strict=True)
-    return [knowledge.imperfect(keys.named(key, "prior"), truth, precision, recall) for key, truth in pairs]
+    return [knowledge.imperfect(keys.derive(key, "prior"), truth, precision, recall) for key, truth in pairs]
 
 
 def _draw(config: ConfigDict, network: bif.BayesianNetwork | None, key, nodes: int, samples: int):
     """A true graph and a table."""
     if network:
-        return network.graph, bif.sample(network, keys.named(key, "noise"), samples).astype(float)
+        return network.graph, bif.sample(network, keys.derive(key, "noise"), samples).astype(float)
     recipe = recipes.Recipe(**{name: config.data[name] for name in RECIPE})
     return recipes.sample(key, recipe, nodes, samples)
 

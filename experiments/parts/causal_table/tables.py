@@ -82,7 +82,7 @@ def draw_example(config: ConfigDict) -> Task:
     system = physics.SYSTEMS[config.data.example]
     count = 1 if config.seeds is None else config.seeds
     runs.require_memory(8 * len(system.columns) * config.data.samples * count, f"a table of {config.data.samples} rows")
-    names = [keys.named(key, system.name) for key in keys.for_seeds(config.seed, count)]
+    names = [keys.derive(key, system.name) for key in keys.for_seeds(config.seed, count)]
     tables = [np.asarray(physics.sample(key, system, config.data.samples, 0.1)) for key in names]
     seeds = list(range(config.seed, config.seed + count))
     return Task(system.columns, seeds, tables, [physics.graph(system)] * count, [])
@@ -131,7 +131,7 @@ def _elicit(config: ConfigDict, names: tuple[str, ...], run: runs.Run) -> Path:
     ):
         elicitation.elicit(
             questions,
-            runs.paced(ask, settings.per_minute),
+            runs.rate_limit(ask, settings.per_minute),
             path,
             source=source,
             workers=settings.workers,

@@ -22,7 +22,7 @@ def draw_distortion(run: runs.Run, config: ConfigDict, originals: data.ImageSet)
     count, copies = 8, 4
     scale = originals.images.shape[1] / 28
     images = originals.images[:count, ..., 0]
-    key = keys.named(jax.random.key(config.seed), "distortion")
+    key = keys.derive(jax.random.key(config.seed), "distortion")
     rows = data.amplify(key, images, copies, 34 * scale**2, 4 * scale).reshape(copies, count, *images.shape[1:])
     figure = Figure(figsize=(count, copies + 0.2), layout="constrained")
     for axis, image in zip(figure.subplots(copies, count).ravel(), rows.reshape(-1, *images.shape[1:]), strict=True):

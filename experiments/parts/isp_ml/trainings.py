@@ -18,9 +18,9 @@ from framework import (
     ssd,
 )
 from framework.core import keys
-from framework.core.devices import TOGETHER
+from framework.core.devices import DATA_PARALLEL
 from framework.sgd import placement
-from framework.sgd.rule import gathered, mean
+from framework.sgd.rule import gather, mean
 from framework.ssd.device import presets
 from framework.ssd.isp import controllers, training
 
@@ -58,12 +58,12 @@ def pages(config: ConfigDict) -> tuple[Pages, data.ImageSet]:
     if not SAMPLES <= count <= len(train.labels):
         raise ValueError(f"data.train must be 0 (all) or {SAMPLES} to {len(train.labels)} images, got {count}")
     originals = data.first(train, count)
-    key = keys.named(jax.random.key(config.seed), "distortion")
+    key = keys.derive(jax.random.key(config.seed), "distortion")
     scale = originals.images.shape[1] / 28
     images = data.amplify(key, originals.images[..., 0], config.data.amplify, 34 * scale**2, 4 * scale)
     labels = np.tile(originals.labels, config.data.amplify)
     whole = len(images) // SAMPLES * SAMPLES
-    order = np.asarray(jax.random.permutation(keys.named(jax.random.key(config.seed), "pages"), len(images)))[:whole]
+    order = np.asarray(jax.random.permutation(keys.derive(jax.random.key(config.seed), "pages"), len(images)))[:whole]
     shape = (whole // SAMPLES, SAMPLES, -1)
     return Pages(
         jnp.asarray(images[order].reshape(shape)),
@@ -98,7 +98,7 @@ def make_rule(name: str, workers: int, rate: Any, period: Any, settings: ConfigD
 def start(config: ConfigDict, features: int, classes: int) -> dict[str, jax.Array]:
     """Parameters of softmax regression, all zero; of an MLP where hidden units are asked for."""
     sizes = (features, *([config.hidden] if config.hidden else []), classes)
-    key, params = keys.named(jax.random.key(config.seed), "weights"), {}
+    key, params = keys.derive(jax.random.key(config.seed), "weights"), {}
     for i, (fan_in, fan_out) in enumerate(itertools.pairwise(sizes)):
         scale = np.sqrt(2 / fan_in) if config.hidden else 0.0
         params[f"w{i}"] = scale * jax.random.normal(jax.random.fold_in(key, i), (fan_in, fan_out))
@@ -186,7 +186,7 @@ def curves(config: ConfigDict, run: runs.Run, image_pages: Pages, name: str, cha
         ]
 
     step = _look(name, channels, per_look, config.rules, devices)
-    split = TOGETHER if devices == jax.device_count() else None
+    split = DATA_PARALLEL if devices == jax.device_count() else None
     final = runs.run_steps(run, phase, step, initial, fixed, looks, max(looks // 8, 1), rows, split=split)
     shape = (len(SEEN), len(all_periods), len(config.rates), len(seeds), looks)
     history = np.asarray(final[-1]).transpose(1, 3, 2, 0).reshape(shape)
@@ -216,7 +216,7 @@ def _look(name: str, channels: int, rounds: int, settings: ConfigDict, devices: 
                 return rule.step(state, loss, page, axis), None
 
             state, _ = jax.lax.scan(round_, sgd.State(master, workers), jnp.arange(rounds))
-            both = state.centre, mean(gathered(state.workers.params, axis))
+            both = state.centre, mean(gather(state.workers.params, axis))
             return state.master, state.workers, jnp.stack([_accuracy(params, image_pages) for params in both])
 
         of_seed = jax.vmap(one, in_axes=(0, 1, None, 0, 0), out_axes=(0, 1, 1))
@@ -227,7 +227,7 @@ def _look(name: str, channels: int, rounds: int, settings: ConfigDict, devices: 
     def advance(carry, fixed):
         masters, workers, number, history = carry
         order, fixed = fixed["order"], {name: leaf for name, leaf in fixed.items() if name != "order"}
-        spread = placement.spread(on_device, devices, "shard_map")
+        spread = placement.place_workers(on_device, devices, "shard_map")
         (masters, accuracy), (workers, _) = spread((masters, number, fixed), (workers, order))
         return (masters, workers, number + 1, history.at[number].set(accuracy)), dict(zip(SEEN, accuracy, strict=True))
 
@@ -242,7 +242,7 @@ def _accuracy(params: dict[str, jax.Array], image_pages: Pages) -> jax.Array:
 
 def _order(seed: int, channels: int, count: int, epochs: int) -> jax.Array:
     """`[channels, rounds]`: the page of each channel and round; page p lies on channel p mod channels."""
-    key = keys.named(jax.random.key(seed), "order")
+    key = keys.derive(jax.random.key(seed), "order")
     orders = [jax.random.permutation(jax.random.fold_in(key, epoch), count) for epoch in range(epochs)]
     return jnp.concatenate(orders) * channels + jnp.arange(channels)[:, None]
 

@@ -24,7 +24,7 @@ def prepare(config: ConfigDict, run: runs.Run, name: str) -> Prepared:
     """A set's first images, pooled, and their traits; the entropies also as a file by the set's own indices."""
     counts = {"train": config.data.images, "test": max(config.ranks.test, config.search.test)}
     whole, test = (data.images(name, split, config.data.dir or None, count) for split, count in counts.items())
-    train = data.pooled(whole, config.data.side)
+    train = data.pool(whole, config.data.side)
     needed = {selection.METHODS[rule].needs for rule in config.search.rules}
     traits = proxies.measure_traits(
         config.proxy.base,
@@ -45,7 +45,7 @@ def prepare(config: ConfigDict, run: runs.Run, name: str) -> Prepared:
 def parts(image_set: Prepared, settings: ConfigDict) -> tuple[Part, Part, Traits]:
     """Training and test images as networks take them, and the traits of the former."""
     train, test = (
-        data.pooled(data.first(images, count), settings.side)
+        data.pool(data.first(images, count), settings.side)
         for images, count in ((image_set.train, settings.count), (image_set.test, settings.test))
     )
     prepare = proxies.preparation(train)

@@ -17,7 +17,7 @@ from ml_collections import ConfigDict
 from experiments.parts.shared.rows import single_rows
 from framework import data, runs, selection
 from framework.core import checks, keys
-from framework.core.devices import TOGETHER
+from framework.core.devices import DATA_PARALLEL
 from framework.models import resnet, training
 from framework.selection import Traits, difficulty, dynamics, entropy_file, histogram, uncertainty
 
@@ -89,7 +89,7 @@ def indices(proxy: ConfigDict, run: runs.Run, images: data.ImageSet, seed: int) 
         traits = traits._replace(entropy=read_entropies(proxy.entropy, images))
     elif needs:
         traits = measure_traits(proxy.base, run, images, seed, "base", gradients=needs == "grand")
-    key = keys.named(jax.random.key(seed), "proxy")
+    key = keys.derive(jax.random.key(seed), "proxy")
     return choose(proxy.rule, key, int(proxy.fraction * count), traits, proxy.balanced, proxy.bin_width)
 
 
@@ -110,7 +110,7 @@ def rows(config: ConfigDict, run: runs.Run, count: int = 0) -> np.ndarray | slic
 def image_set(settings: ConfigDict, split: str, count: int = 0) -> data.ImageSet:
     """The first `count` images (0: all) of a split of the set `name` in `dir`, pooled to `side` where one is given."""
     images = data.images(settings.name, split, settings.dir or None, count)
-    return data.pooled(images, settings.side) if settings.get("side") else images
+    return data.pool(images, settings.side) if settings.get("side") else images
 
 
 def choose(rule: str, key, size: int, traits: Traits, balanced: bool = False, bin_width: float = 0.5) -> np.ndarray:
@@ -213,10 +213,10 @@ def _train(base: ConfigDict, run: runs.Run, images: data.ImageSet, seed: int, ph
         errors = jnp.where(state.epoch < EARLY, difficulty.el2n(logits, arrays[1]), state.el2n)
         return _Progress(trained, history, errors, state.epoch + 1), jax.tree.map(jnp.mean, metrics)
 
-    params = jax.jit(resnet.init, static_argnums=1)(keys.named(key, "weights"), config)
-    trained = trainer.init(params, count, keys.named(key, "training"))
+    params = jax.jit(resnet.init, static_argnums=1)(keys.derive(key, "weights"), config)
+    trained = trainer.init(params, count, keys.derive(key, "training"))
     state = _Progress(trained, dynamics.init(count), jnp.zeros(count), jnp.zeros((), jnp.int32))
     arrays = (jnp.asarray(images.images), jnp.asarray(images.labels))
     rows = single_rows(phase, seed)
-    state = runs.run_steps(run, phase, epoch, state, arrays, base.epochs, 1, rows, options=options, split=TOGETHER)
+    state = runs.run_steps(run, phase, epoch, state, arrays, base.epochs, 1, rows, options=options, split=DATA_PARALLEL)
     return state.training.params, state.history, state.el2n

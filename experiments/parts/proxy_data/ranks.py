@@ -157,7 +157,7 @@ def taus(accuracies: dict[str, np.ndarray], truth: np.ndarray, seed: int, seeds:
     apart: dict[str, Any] = {kind: tau[f"P1, {kind}"] - tau[f"random, {kind}"] for kind in KINDS}
     if seeds >= ENOUGH:
         bootstrap = jax.jit(rank_fidelity.bootstrap, static_argnums=3)
-        draws = np.asarray(bootstrap(keys.named(jax.random.key(seed), "bootstrap"), means, truth, DRAWS))
+        draws = np.asarray(bootstrap(keys.derive(jax.random.key(seed), "bootstrap"), means, truth, DRAWS))
         ends = lambda values: map(float, np.percentile(values, [2.5, 97.5]))
         column = dict(zip(ways, draws.T, strict=True))
         for way, values in column.items():

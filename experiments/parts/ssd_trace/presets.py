@@ -53,7 +53,7 @@ def loads_of(
 def make_load(config: ConfigDict, design: ssd.Design, seed: int) -> ssd.Load:
     """Makes a synthetic load."""
     settings = config.load
-    key = keys.named(jax.random.key(seed), "load")
+    key = keys.derive(jax.random.key(seed), "load")
     choices = {"read_ratio": settings.read_ratio, "size": round(settings.size_kib * 1024), "pattern": settings.pattern}
     choices["span"] = round(settings.span_mib * 2**20)
     if settings.kind == "poisson":

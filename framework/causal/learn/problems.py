@@ -10,7 +10,7 @@ from framework.causal.config import Config
 from framework.causal.discrete import exact_search
 from framework.causal.knowledge import Knowledge
 from framework.causal.learn import moments
-from framework.core.precision import x64_enabled
+from framework.core.precision import is_x64_enabled
 
 
 class Problem(NamedTuple):
@@ -51,7 +51,7 @@ def problem(
     Raises:
       RuntimeError: if 64 bits are switched off.
     """
-    if not x64_enabled():
+    if not is_x64_enabled():
         raise RuntimeError("causal computes in float64: run its steps inside `with jax.enable_x64(True):`")
     x = jnp.asarray(x, jnp.float64)
     table = moments.transformed(x, config.transform, counts)

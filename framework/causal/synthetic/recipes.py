@@ -91,7 +91,7 @@ def sample(key: Key, recipe: Recipe, nodes: int, samples: int) -> tuple[np.ndarr
     """
     keys.check(key, nodes=nodes, samples=samples)
     with x64():
-        graph = _graph(keys.named(key, "graph"), recipe, nodes)
+        graph = _graph(keys.derive(key, "graph"), recipe, nodes)
         return graph, np.asarray(_table(key, recipe, graph, samples))
 
 
@@ -102,10 +102,10 @@ def _graph(key: Key, recipe: Recipe, nodes: int) -> np.ndarray:
 
 
 def _table(key: Key, recipe: Recipe, graph: np.ndarray, samples: int) -> jax.Array:
-    law, noise_key = _noise(key, recipe, len(graph)), keys.named(key, "noise")
+    law, noise_key = _noise(key, recipe, len(graph)), keys.derive(key, "noise")
     if recipe.equations in ("mlp", "gaussian_process"):
         return getattr(nonlinear, recipe.equations)(noise_key, graph, samples, law)
-    weights = linear.edge_weights(keys.named(key, "weights"), graph)
+    weights = linear.edge_weights(keys.derive(key, "weights"), graph)
     equations = nonlinear.iscm if recipe.equations == "iscm" else linear.linear
     return equations(noise_key, weights, samples, law)
 
@@ -114,4 +114,4 @@ def _noise(key: Key, recipe: Recipe, nodes: int) -> noise.Noise:
     law = NOISES[recipe.noise]()
     if recipe.variances == "equal":
         return law
-    return noise.rescale(law, noise.unequal_scales(keys.named(key, "scales"), nodes))
+    return noise.rescale(law, noise.unequal_scales(keys.derive(key, "scales"), nodes))

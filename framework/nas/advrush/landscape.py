@@ -48,6 +48,6 @@ def surface(
     """
     places = jnp.linspace(-radius, radius, steps)
     steepest = jnp.sign(jax.grad(loss)(image, label))
-    other = jax.random.rademacher(keys.named(key, "other"), image.shape, image.dtype)
+    other = jax.random.rademacher(keys.derive(key, "other"), image.shape, image.dtype)
     at = lambda a, b: loss(image + a * steepest + b * other, label)
     return places, jax.lax.map(lambda a: jax.vmap(lambda b: at(a, b))(places), places)

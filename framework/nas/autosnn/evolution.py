@@ -184,7 +184,7 @@ def init(key: Key, space: Space, config: Config) -> State:
         raise ValueError(f"a search needs at least 2 candidates in at least 1 slot, got {space.size} architectures")
     empty = jnp.zeros((config.top, space.slots), jnp.int32), Scores(*jnp.zeros((2, config.top)))
     nothing = jnp.zeros((config.pool, space.slots), jnp.int32), jnp.zeros(space.size, bool), jnp.zeros((), jnp.int32)
-    pool, fresh, seen = _filled(keys.named(key, "first pool"), space, *nothing)
+    pool, fresh, seen = _filled(keys.derive(key, "first pool"), space, *nothing)
     zero, guided = jnp.zeros((), jnp.int32), jnp.asarray(config.algorithm == "evolution")
     nothing_yet = jnp.full(config.top, -1, float), jnp.full(config.rounds, -1, float)
     return State(pool, fresh, seen, *empty, *nothing_yet, zero, zero, guided, key)
@@ -240,16 +240,16 @@ def crossed(key: Key, first: jax.Array, second: jax.Array, cuts: tuple[int, ...]
 
 def _next(key: Key, space: Space, config: Config, state: State, top: jax.Array, known: jax.Array):
     """A pool of mutants, crossovers and random architectures, none of them seen."""
-    draw = lambda name, n, high: jax.random.randint(keys.named(key, name), (config.tries * n,), 0, high)
+    draw = lambda name, n, high: jax.random.randint(keys.derive(key, name), (config.tries * n,), 0, high)
     parents = top[draw("of whom", config.mutants, known)]
-    mutants = mutated(keys.named(key, "mutation"), parents, len(space.candidates), config.mutation)
+    mutants = mutated(keys.derive(key, "mutation"), parents, len(space.candidates), config.mutation)
     first = draw("first", config.crossovers, known)
     second = (first + 1 + draw("second", config.crossovers, jnp.maximum(known - 1, 1))) % jnp.maximum(known, 1)
-    crossovers = crossed(keys.named(key, "crossover"), top[first], top[second], space.cuts)
+    crossovers = crossed(keys.derive(key, "crossover"), top[first], top[second], space.cuts)
     pool = jnp.zeros((config.pool, space.slots), jnp.int32), state.seen, jnp.zeros((), jnp.int32)
     for offered, wanted in ((mutants, config.mutants), (crossovers, config.crossovers)):
         pool = _accepted(space, *pool, offered, jnp.where(state.guided, wanted, 0))
-    return _filled(keys.named(key, "random"), space, *pool)
+    return _filled(keys.derive(key, "random"), space, *pool)
 
 
 def _accepted(space: Space, pool, seen, count, offered: jax.Array, wanted: jax.Array):

@@ -207,10 +207,10 @@ def _trainer(
     inner = lambda pinned, epoch: training.trainer(partial(loss, pinned, epoch), optimizer, config.batch)
 
     def init(key: Key, count: int, pinned: Any = None) -> State:
-        params, state = start(keys.named(key, "weights"))
+        params, state = start(keys.derive(key, "weights"))
         tree = {"params": params, "state": state}
         pinned = jnp.asarray(np.full(slots, -1) if pinned is None else pinned, jnp.int32)
-        return State(inner(pinned, 0).init(tree, count, keys.named(key, "training")), jnp.zeros(()), pinned)
+        return State(inner(pinned, 0).init(tree, count, keys.derive(key, "training")), jnp.zeros(()), pinned)
 
     def step(state: State, data: tuple[jax.Array, jax.Array]) -> tuple[State, Metrics]:
         epoch, place = jnp.divmod(state.inner.step, len(data[0]) // config.batch)

@@ -18,9 +18,9 @@ def shifted_and_mirrored(key: Key, images: jax.Array, reach: int = 4) -> jax.Arr
         raise ValueError(f"images are moved by 0 places or more, got reach={reach}")
     count, height, width, _ = images.shape
     padded = jnp.pad(images, ((0, 0), (reach, reach), (reach, reach), (0, 0)))
-    corners = jax.random.randint(keys.named(key, "shift"), (count, 2), 0, 2 * reach + 1)
+    corners = jax.random.randint(keys.derive(key, "shift"), (count, 2), 0, 2 * reach + 1)
     cut = lambda image, corner: lax.dynamic_slice(image, (*corner, 0), (height, width, image.shape[-1]))
-    mirror = jax.random.bernoulli(keys.named(key, "mirror"), 0.5, (count, 1, 1, 1))
+    mirror = jax.random.bernoulli(keys.derive(key, "mirror"), 0.5, (count, 1, 1, 1))
     images = jax.vmap(cut)(padded, corners)
     return jnp.where(mirror, images[:, :, ::-1], images)
 
@@ -38,7 +38,7 @@ def cutout(key: Key, images: jax.Array, size: int) -> jax.Array:
     count, height, width, _ = images.shape
     inside = []
     for name, side in (("row", height), ("column", width)):
-        centre = jax.random.randint(keys.named(key, name), (count, 1), 0, side)
+        centre = jax.random.randint(keys.derive(key, name), (count, 1), 0, side)
         place = jnp.arange(side)
         inside.append((place >= centre - size // 2) & (place < centre - size // 2 + size))
     hole = inside[0][:, :, None] & inside[1][:, None, :]

@@ -25,7 +25,7 @@ import optax
 from jax import lax
 
 from framework.core import checks, keys
-from framework.core.devices import over_batch
+from framework.core.devices import shard_batch
 from framework.core.types import Key, Metrics, Params
 from framework.models import training
 from framework.nas.darts import augmentation, space, supernet
@@ -136,14 +136,14 @@ def searcher(net: Supernet, config: Config) -> Searcher:
         check(net, config, data)
         gamma = (of.gamma if of else 0.0) if gamma is None else gamma
         warmup = (of.warmup if of else config.epochs) if warmup is None else warmup
-        return start(key, space.init_alphas(keys.named(key, "alphas")), data.images.shape[-1], gamma, warmup)
+        return start(key, space.init_alphas(keys.derive(key, "alphas")), data.images.shape[-1], gamma, warmup)
 
     @partial(jax.jit, static_argnums=2)
     def start(key: Key, alphas: Alphas, colours: int, gamma: Any, warmup: Any) -> State:
-        params = supernet.init(keys.named(key, "weights"), net, colours)
+        params = supernet.init(keys.derive(key, "weights"), net, colours)
         optimizers = _alpha_optimizer(config).init(alphas), _optimizer(config).init(params)
         numbers = jnp.asarray(gamma, jnp.float32), jnp.asarray(warmup, jnp.int32)
-        return State(alphas, params, *optimizers, *numbers, keys.named(key, "search"), jnp.zeros((), jnp.int32))
+        return State(alphas, params, *optimizers, *numbers, keys.derive(key, "search"), jnp.zeros((), jnp.int32))
 
     return Searcher(init, _step(net, config))
 
@@ -305,16 +305,16 @@ def _batches(config: Config, state: State, data: Data, epoch: jax.Array) -> tupl
     order, held = jnp.arange(len(data.labels)), jnp.arange(config.batch)
     key = jax.random.fold_in(state.key, state.step)
     if config.shuffled:
-        order = jax.random.permutation(keys.named(jax.random.fold_in(state.key, epoch), "order"), order)
-        held = jax.random.permutation(keys.named(key, "held"), len(data.valid_labels))[: config.batch]
+        order = jax.random.permutation(keys.derive(jax.random.fold_in(state.key, epoch), "order"), order)
+        held = jax.random.permutation(keys.derive(key, "held"), len(data.valid_labels))[: config.batch]
     chosen = lax.dynamic_slice_in_dim(order, place * config.batch, config.batch)
     batches = []
     for name, images, labels in (("train", *data[:2]), ("valid", *data[2:])):
         rows = chosen if name == "train" else held
         drawn = images[rows]
         if config.augment:
-            drawn = augmentation.shifted_and_mirrored(keys.named(key, name), drawn)
-        batches.append(over_batch((drawn, labels[rows])))
+            drawn = augmentation.shifted_and_mirrored(keys.derive(key, name), drawn)
+        batches.append(shard_batch((drawn, labels[rows])))
     return tuple(batches)
 
 

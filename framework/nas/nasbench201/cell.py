@@ -141,14 +141,14 @@ def init(key: Key, config: Config) -> Params:
         return cells | ({"reduction": reduction} if place else {})
 
     bound, shape = widths[-1] ** -0.5, (widths[-1], config.classes)
-    kernel = jax.random.uniform(keys.named(key, "head"), shape, minval=-bound, maxval=bound)
+    kernel = jax.random.uniform(keys.derive(key, "head"), shape, minval=-bound, maxval=bound)
     tree = {
         "stem": conv(3, config.inputs, widths[0]),
         "stages": [stage(place, width) for place, width in enumerate(widths)],
         "norm": batch_norm.init(widths[-1]),
         "head": {"kernel": kernel, "bias": jnp.zeros(config.classes)},
     }
-    return initializers.he_normal(keys.named(key, "kernels"), tree)
+    return initializers.he_normal(keys.derive(key, "kernels"), tree)
 
 
 def forward(

@@ -28,14 +28,14 @@ def compare(directories: Sequence[Path], output: Path) -> str:
       FileNotFoundError: if a directory holds no complete run.
       ValueError: if there are fewer than 2 directories, one is named twice, or there is no number that all have.
     """
-    results = {label: _result(path) for label, path in _labelled(directories).items()}
+    results = {label: _result(path) for label, path in _label_directories(directories).items()}
     numbers = {label: report.scalars(result) for label, (result, _) in results.items()}
     few = {label: intervals.of_run(*result) for label, result in results.items()}
-    shared = [name for name in next(iter(numbers.values())) if all(name in found for found in numbers.values())]
+    shared = [name for name in next(iter(numbers.values())) if all(name in values for values in numbers.values())]
     if not shared:
         raise ValueError(f"the runs {', '.join(numbers)} share no number")
     header = ("number", *numbers)
-    lines = [(name, *(found[name] for found in numbers.values())) for name in shared]
+    lines = [(name, *(values[name] for values in numbers.values())) for name in shared]
     files.write_csv(output / "comparison.csv", header, lines)
     differing = [name for name, *values in lines if len(set(values)) > 1]
     files.write_bytes(output / "comparison.png", _picture(numbers, differing or shared, _remark(few)))
@@ -50,16 +50,20 @@ def _remark(few: dict[str, str]) -> str:
     return "; ".join(f"{label}: {words}" for label, words in few.items() if words)
 
 
-def _labelled(directories: Sequence[Path]) -> dict[str, Path]:
+def _label_directories(directories: Sequence[Path]) -> dict[str, Path]:
     """Each directory by its path below the deepest folder that holds them all."""
-    places = [path.resolve() for path in directories]
-    if len(places) < 2:
-        raise ValueError(f"--compare needs at least 2 run directories, got {len(places)}")
-    twice = [str(path) for path, place in zip(directories, places, strict=True) if places.count(place) > 1]
+    real_paths = [path.resolve() for path in directories]
+    if len(real_paths) < 2:
+        raise ValueError(f"--compare needs at least 2 run directories, got {len(real_paths)}")
+    twice = [
+        str(path) for path, real_path in zip(directories, real_paths, strict=True) if real_paths.count(real_path) > 1
+    ]
     if twice:
         raise ValueError(f"--compare needs different run directories, got {twice[0]} twice")
-    above = os.path.commonpath([place.parent for place in places])
-    return {place.relative_to(above).as_posix(): path for path, place in zip(directories, places, strict=True)}
+    above = os.path.commonpath([path.parent for path in real_paths])
+    return {
+        real_path.relative_to(above).as_posix(): path for path, real_path in zip(directories, real_paths, strict=True)
+    }
 
 
 def _result(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -82,10 +86,10 @@ def _picture(numbers: dict[str, dict[str, float]], drawn: Sequence[str], remark:
     axes = np.ravel(figure.subplots(lines, columns))
     for axis in axes[len(drawn) :]:
         axis.set_axis_off()
-    for place, (axis, name) in enumerate(zip(axes, drawn, strict=False)):
+    for position, (axis, name) in enumerate(zip(axes, drawn, strict=False)):
         values = [found[name] for found in numbers.values()]
         axis.barh(range(len(values)), values, color=figures.PALETTE[: len(values)], height=0.7)
-        labels = [figures.plain(label) if place % columns == 0 else "" for label in numbers]
+        labels = [figures.plain(label) if position % columns == 0 else "" for label in numbers]
         axis.set_yticks(range(len(values)), labels, fontsize=8)
         axis.set_title(figures.plain(name), fontsize=9, color=figures.INK)
         axis.tick_params(labelsize=8, length=0)

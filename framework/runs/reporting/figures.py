@@ -108,7 +108,7 @@ def graph(
         font_color=INK,
     )
     for (kind, (colour, style)), headless in itertools.product(kinds.items(), (False, True)):
-        edges = [(a, b) for a, b, found in drawn.edges(data="kind") if found == kind]
+        edges = [(a, b) for a, b, edge_kind in drawn.edges(data="kind") if edge_kind == kind]
         edges = [edge for edge in edges if (edge in undirected) == headless]
         nx.draw_networkx_edges(
             drawn,
@@ -123,7 +123,7 @@ def graph(
             arrowstyle="-" if headless else "-|>",
             connectionstyle="arc3,rad=0.12",
         )
-    present = {found for *_, found in drawn.edges(data="kind")}
+    present = {edge_kind for *_, edge_kind in drawn.edges(data="kind")}
     handles = [
         Line2D([], [], color=colour, linestyle=style, label=kind)
         for kind, (colour, style) in kinds.items()
@@ -147,13 +147,13 @@ def bars(values: Mapping[str, tuple[float, float]], ylabel: str, points: Mapping
     """
     figure = Figure(figsize=(min(1.35 * len(values), 0.7 * len(values) + 4) + 1.6, 3.9), layout="constrained")
     axis = figure.subplots()
-    for place, (name, (mean, error)) in enumerate(values.items()):
-        axis.bar(place, mean, width=0.66, color=PALETTE[place % len(PALETTE)], alpha=0.85)
+    for position, (name, (mean, error)) in enumerate(values.items()):
+        axis.bar(position, mean, width=0.66, color=PALETTE[position % len(PALETTE)], alpha=0.85)
         if error > 0:
-            axis.errorbar(place, mean, yerr=error, color=INK, capsize=4, linewidth=1.4)
+            axis.errorbar(position, mean, yerr=error, color=INK, capsize=4, linewidth=1.4)
         single = points.get(name, ())
         spread = np.linspace(-0.18, 0.18, len(single)) if len(single) > 1 else [0.0] * len(single)
-        axis.scatter(place + np.asarray(spread), single, s=13, color=INK, alpha=0.45, zorder=3, linewidths=0)
+        axis.scatter(position + np.asarray(spread), single, s=13, color=INK, alpha=0.45, zorder=3, linewidths=0)
     apart = "\n" if len(values) > 6 else " "  # many names stand one word a line
     axis.set_xticks(range(len(values)), [name.replace("_", apart) for name in values], fontsize=10)
     axis.set_ylim(bottom=0)
@@ -173,9 +173,9 @@ def lines(
     """
     figure = Figure(figsize=(6.4, 4.1), layout="constrained")
     axis = figure.subplots()
-    for place, (name, points) in enumerate(values.items()):
+    for position, (name, points) in enumerate(values.items()):
         mean, error = np.array(points, float).T
-        colour = PALETTE[place % len(PALETTE)]
+        colour = PALETTE[position % len(PALETTE)]
         axis.plot(places, mean, marker="o", color=colour, linewidth=1.8, markersize=5, label=plain(name))
         axis.fill_between(places, mean - error, mean + error, color=colour, alpha=0.18, linewidth=0)
     axis.set_ylim(bottom=0)
@@ -191,30 +191,30 @@ def panels(values: Mapping[str, Mapping[str, Mapping[float | str, Sequence[float
       values: measure to method to place along the x axis to measurements; a method may be "".
       xlabel: the axis of the places, which are numbers or names.
     """
-    methods = list(dict.fromkeys(method for found in values.values() for method in found))
-    places = list(dict.fromkeys(place for found in values.values() for line in found.values() for place in line))
-    numeric = not any(isinstance(place, str) for place in places)
-    at = {place: place if numeric else position for position, place in enumerate(places)}
+    methods = list(dict.fromkeys(method for series in values.values() for method in series))
+    xs = list(dict.fromkeys(x for series in values.values() for line in series.values() for x in line))
+    numeric = not any(isinstance(x, str) for x in xs)
+    at = {x: x if numeric else position for position, x in enumerate(xs)}
     columns = min(3, len(values))
     rows = -(-len(values) // columns)
     figure = Figure(figsize=(4.1 * columns + 0.6, 3.1 * rows + 0.4), layout="constrained")
     axes = np.ravel(figure.subplots(rows, columns))
     for axis in axes[len(values) :]:
         axis.set_axis_off()
-    for axis, (measure, found) in zip(axes, values.items(), strict=False):
-        for method, line in found.items():
+    for axis, (measure, series) in zip(axes, values.items(), strict=False):
+        for method, line in series.items():
             colour = PALETTE[methods.index(method) % len(PALETTE)]
-            means = sorted((at[place], float(np.mean(single))) for place, single in line.items())
+            means = sorted((at[x], float(np.mean(single))) for x, single in line.items())
             axis.plot(*zip(*means, strict=True), color=colour, linewidth=1.6)
-            dots = [(at[place], value) for place, single in line.items() for value in single]
+            dots = [(at[x], value) for x, single in line.items() for value in single]
             axis.scatter(*zip(*dots, strict=True), s=16, color=colour, alpha=0.6, linewidths=0)
         if not numeric:
-            axis.set_xticks(range(len(places)), [plain(place) for place in places], fontsize=9)
+            axis.set_xticks(range(len(xs)), [plain(x) for x in xs], fontsize=9)
         axis.set_title(plain(measure), fontsize=10, color=INK)
         frame(axis)
     figure.supxlabel(plain(xlabel), fontsize=10, color=INK)
     if methods != [""]:
-        colours = [PALETTE[place % len(PALETTE)] for place in range(len(methods))]
+        colours = [PALETTE[x % len(PALETTE)] for x in range(len(methods))]
         handles = [Line2D([], [], color=c, label=plain(m)) for c, m in zip(colours, methods, strict=True)]
         figure.legend(handles=handles, loc="outside upper center", ncols=min(len(methods), 5), frameon=False)
     return figure
@@ -231,12 +231,12 @@ def grouped_bars(values: Mapping[str, Mapping[str, tuple[float, float] | None]],
     width = 0.84 / max(len(methods), 1)
     figure = Figure(figsize=(max(5.5, 0.38 * len(values) * (len(methods) + 0.6) + 1.2), 4.1), layout="constrained")
     axis = figure.subplots()
-    for place, name in enumerate(methods):
-        shift = width * (place - (len(methods) - 1) / 2)
-        found = [(x + shift, *group[name]) for x, group in enumerate(values.values()) if group.get(name) is not None]
-        xs, means, errors = np.array(found, float).reshape(-1, 3).T
+    for position, name in enumerate(methods):
+        shift = width * (position - (len(methods) - 1) / 2)
+        heights = [(x + shift, *group[name]) for x, group in enumerate(values.values()) if group.get(name) is not None]
+        xs, means, errors = np.array(heights, float).reshape(-1, 3).T
         label = plain(name).replace("_", " ")
-        axis.bar(xs, means, width=0.92 * width, color=PALETTE[place % len(PALETTE)], alpha=0.85, label=label)
+        axis.bar(xs, means, width=0.92 * width, color=PALETTE[position % len(PALETTE)], alpha=0.85, label=label)
         spread = errors > 0
         axis.errorbar(xs[spread], means[spread], errors[spread], fmt="none", color=INK, capsize=2.5, linewidth=1.1)
         for x, mean, top in zip(xs, means, means + errors, strict=True):

@@ -22,7 +22,7 @@ def no_interval(seeds: int) -> str:
     return f"{'two seeds' if seeds == 2 else 'one seed'}, no interval"
 
 
-def qualified(claim: str, words: str) -> str:
+def qualify(claim: str, words: str) -> str:
     """The claim of an experiment as a report of a run over too few seeds states it."""
     return f"This run cannot support the claim ({words}). Claim under study: {claim}" if words else claim
 

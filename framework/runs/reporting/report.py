@@ -38,13 +38,13 @@ class Section(NamedTuple):
 
 def scalars(result: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     """The single numbers of a result under dotted names; lists and words are left out."""
-    found = {}
+    numbers = {}
     for key, value in result.items():
         if isinstance(value, dict):
-            found.update(scalars(value, f"{prefix}{key}."))
+            numbers.update(scalars(value, f"{prefix}{key}."))
         elif isinstance(value, int | float):
-            found[prefix + key] = value
-    return found
+            numbers[prefix + key] = value
+    return numbers
 
 
 def rows(section: Section) -> list[tuple[str, str, str, str, str]]:
@@ -147,17 +147,17 @@ def _lines(table: Lines | None) -> str:
         return ""
     head = "".join(f"<th>{html.escape(name)}</th>" for name in table.header)
     body = "".join(
-        f"<tr>{''.join(f'<td>{cell}</td>' for cell in (_linked(first, link), *map(_escaped, rest)))}</tr>"
+        f"<tr>{''.join(f'<td>{cell}</td>' for cell in (_link(first, link), *map(_escape, rest)))}</tr>"
         for (first, *rest), link in zip(table.cells, table.links or [""] * len(table.cells), strict=True)
     )
     return f"<div class=wide><table><tr>{head}</tr>{body}</table></div>"
 
 
-def _linked(value: Any, link: str) -> str:
-    return f'<a href="{html.escape(link)}">{_escaped(value)}</a>' if link else _escaped(value)
+def _link(value: Any, link: str) -> str:
+    return f'<a href="{html.escape(link)}">{_escape(value)}</a>' if link else _escape(value)
 
 
-def _escaped(value: Any) -> str:
+def _escape(value: Any) -> str:
     return html.escape(number(value))
 
 

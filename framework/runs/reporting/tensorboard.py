@@ -100,14 +100,14 @@ def _append(folder: Path, stamp: int, rows: list[dict[str, Any]]) -> None:
         ]
         event = Event(wall_time=now, step=row["step"], summary=Summary(value=values))
         events.setdefault(_series(row), []).append(event)
-    for series, found in events.items():
+    for series, records in events.items():
         path = folder / series / FILES.replace("*", str(stamp))
         if not path.exists():  # TensorBoard forgets at a START what an earlier file of the series told it
             begin = Event(wall_time=now, session_log=SessionLog(status=SessionLog.START))
-            found = [Event(wall_time=now, file_version="brain.Event:2"), begin, *found]
+            records = [Event(wall_time=now, file_version="brain.Event:2"), begin, *records]
         path.parent.mkdir(parents=True, exist_ok=True)
         with naming(path), open(path, "ab") as file:
-            file.write(b"".join(_record(event.SerializeToString()) for event in found))
+            file.write(b"".join(_record(event.SerializeToString()) for event in records))
 
 
 def _series(row: dict[str, Any]) -> Path:

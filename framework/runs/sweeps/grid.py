@@ -58,7 +58,7 @@ def points(config: Any, grid: dict[str, list[Any]]) -> list[Point]:
     """
     known = _leaves(config.to_dict())
     for key in grid:
-        _require_known(key, known)
+        _require_known_key(key, known)
     names: dict[str, Point] = {}
     for combination in itertools.islice(itertools.product(*grid.values()), MOST + 1):
         changed = copy.deepcopy(config)
@@ -97,7 +97,7 @@ def _leaves(settings: dict[str, Any], prefix: str = "") -> list[str]:
     return [key for keys in nested for key in keys]
 
 
-def _require_known(key: str, known: list[str]) -> None:
+def _require_known_key(key: str, known: list[str]) -> None:
     if key == "preset":
         raise ValueError("--sweep: config.preset cannot be swept, a preset being a whole config; sweep its settings")
     if key in known:
@@ -115,9 +115,9 @@ def _set(config: Any, key: str, value: Any) -> Any:
     holder = config
     for group in groups:
         holder = holder[group]
-    wanted = holder.get_type(name)
-    if not _fits(value, wanted, holder[name]):
-        raise ValueError(f"--sweep: config.{key} is of type {wanted.__name__}; {value!r} is of {type(value).__name__}")
+    kind = holder.get_type(name)
+    if not _fits(value, kind, holder[name]):
+        raise ValueError(f"--sweep: config.{key} is of type {kind.__name__}; {value!r} is of {type(value).__name__}")
     files.plain(value, f"config.{key}")  # refuses what is not finite
     try:
         holder[name] = value
@@ -126,13 +126,13 @@ def _set(config: Any, key: str, value: Any) -> Any:
     return holder[name]
 
 
-def _fits(value: Any, wanted: type, before: Any) -> bool:
+def _fits(value: Any, kind: type, before: Any) -> bool:
     """Whether a setting may have a value: an int is a float, a bool is no number, None is for what can be left out."""
     if value is None:
         return before is None
-    if wanted in (object, type(None)):
+    if kind in (object, type(None)):
         return True
-    return type(value) is wanted or {wanted, type(value)} == {list, tuple} or (wanted is float and type(value) is int)
+    return type(value) is kind or {kind, type(value)} == {list, tuple} or (kind is float and type(value) is int)
 
 
 def _name(keys: Sequence[str], values: Sequence[Any]) -> str:

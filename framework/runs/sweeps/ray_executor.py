@@ -108,13 +108,17 @@ def _cluster(address: str | None, root: Path, gpus: float) -> Iterator[Any]:
 
     if address is not None:
         _require_reachable(address)
-    own = {"include_dashboard": False, **LOOPBACK} if address is None else {}
+    options = {"include_dashboard": False, **LOOPBACK} if address is None else {}
     environment = {"env_vars": _variables(root)}
     try:
-        ray.init(address or "local", runtime_env=environment, log_to_driver=False, logging_level=logging.ERROR, **own)
-        found = ray.cluster_resources().get("GPU", 0)
-        if address is None and found < gpus:
-            raise ValueError(f"--ray_gpus={gpus:g}: this machine has {found:g} GPUs; give fewer, or a --ray_address")
+        ray.init(
+            address or "local", runtime_env=environment, log_to_driver=False, logging_level=logging.ERROR, **options
+        )
+        available = ray.cluster_resources().get("GPU", 0)
+        if address is None and available < gpus:
+            raise ValueError(
+                f"--ray_gpus={gpus:g}: this machine has {available:g} GPUs; give fewer, or a --ray_address"
+            )
         yield ray
     finally:
         ray.shutdown()
@@ -139,10 +143,10 @@ def _require_reachable(address: str) -> None:
 
 def _variables(root: Path) -> dict[str, str]:
     """The environment of a worker. Ray would give each one thread for linear algebra, which can change last digits."""
-    given = {name: value for name, value in os.environ.items() if name.startswith(FORWARDED)}
+    forwarded = {name: value for name, value in os.environ.items() if name.startswith(FORWARDED)}
     paths = [str(root), *filter(None, [os.environ.get("PYTHONPATH")])]
     threads = os.environ.get("OMP_NUM_THREADS") or str(os.cpu_count())
-    return {**given, "PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": threads}
+    return {**forwarded, "PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": threads}
 
 
 def _settings_of_jax() -> dict[str, Any]:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from tqdm import tqdm
 
 from framework.runs import files
-from framework.runs.directory import Run, differing, hold
+from framework.runs.directory import Run, differing, lock_directory
 from framework.runs.experiment import Experiment, claim_of, execute, name_of, one_line, settings_of
 from framework.runs.guard import MENDABLE
 from framework.runs.reporting import intervals, report
@@ -27,7 +27,7 @@ OWN = ("sweep.json", ".sweep.json.partial")  # what opening a sweep writes
 Executor = Callable[[Sequence[Point], Path], Iterable[tuple[Point, str]]]  # runs points; each with its error, or ""
 
 
-class Swept(NamedTuple):
+class SweepResult(NamedTuple):
     """What came of a sweep: `table.lines`, one a point, have `name`, swept `values`, `numbers` and `error`.
 
     `ran` is False where every point was complete already.
@@ -50,7 +50,7 @@ def sweep(
     path: Path,
     resume: str = "auto",
     executor: Executor | None = None,
-) -> Swept:
+) -> SweepResult:
     """Runs the points of a grid that are not complete yet, and puts all of them side by side.
 
     A grid may grow: on the directory of an earlier sweep with the same keys, the values that came to it are run. A
@@ -69,22 +69,22 @@ def sweep(
       OSError: if the directory cannot be written.
     """
     grid = read(expressions)
-    wanted = points(config, grid)
-    asked = _asked(experiment, wanted[0], grid)
-    with hold(path, OWN[0], OWN, resume) as fresh:
+    grid_points = points(config, grid)
+    asked = _describe_sweep(experiment, grid_points[0], grid)
+    with lock_directory(path, OWN[0], OWN, resume) as fresh:
         before = None if fresh else files.read_object(path / OWN[0], "give another --workdir")
         if before is not None:
             _require_whole(path / OWN[0], before)
             _require_same(path, before, asked)
-        pending = [point for point in wanted if not (path / point.name / "result.json").exists()]
+        pending = [point for point in grid_points if not (path / point.name / "result.json").exists()]
         if pending or before != asked:
             (path / "sweep.csv").unlink(missing_ok=True)
             files.write_json(path / OWN[0], asked)
-        failed = _run(executor or in_process(experiment), pending, path, len(wanted))
-        lines = tuple(_line(point, path, failed) for point in wanted)
+        failed = _run(executor or in_process(experiment), pending, path, len(grid_points))
+        lines = tuple(_line(point, path, failed) for point in grid_points)
         table = Table(tuple(grid), lines, _no_interval(config, grid, lines))
-        swept = Swept(path, table, ran=bool(pending))
-        if len(swept.failed) == len(wanted):
+        swept = SweepResult(path, table, ran=bool(pending))
+        if len(swept.failed) == len(grid_points):
             raise ValueError(failure(swept))
         if not (path / "sweep.csv").exists():
             sweep_report.write(path, f"{name_of(experiment)}: sweep", claim_of(experiment), table)
@@ -110,7 +110,7 @@ def attempt(work: Callable[[], Any]) -> str:
     return ""
 
 
-def failure(swept: Swept) -> str:
+def failure(swept: SweepResult) -> str:
     """One line for the points that failed: how many, and each kind of error with the first point that had it."""
     first: dict[str, str] = {}
     for name, error in swept.failed.items():
@@ -118,13 +118,13 @@ def failure(swept: Swept) -> str:
     return f"{len(swept.failed)} of {len(swept.table.lines)} points failed; {'; '.join(first.values())}"
 
 
-def overview(swept: Swept) -> str:
+def overview(swept: SweepResult) -> str:
     """What the terminal shows at the end: the points with the numbers that tell them apart, and where the rest is."""
     state = "" if swept.ran else "complete already, nothing was run; "
     return f"{sweep_report.text(swept.table)}\n\n{state}report: {swept.path / 'report.html'}"
 
 
-def _asked(experiment: Experiment, first: Point, grid: dict[str, list[Any]]) -> dict[str, Any]:
+def _describe_sweep(experiment: Experiment, first: Point, grid: dict[str, list[Any]]) -> dict[str, Any]:
     """What `sweep.json` says; the swept keys stand in the grid only."""
     shared = settings_of(experiment, first.config)
     for key in grid:
@@ -179,7 +179,7 @@ def _no_interval(config: Any, grid: dict[str, list[Any]], lines: Sequence[Line])
     if set(grid) == {"seed"}:
         return ""
     seeds = [intervals.seeds_of(line.numbers, config) for line in lines if not line.error]
-    known = [each for each in seeds if each is not None]
+    known = [count for count in seeds if count is not None]
     swept = len(grid.get("seed", ()))
     if not (known or swept):
         return ""

@@ -39,7 +39,7 @@ def write(path: Path, title: str, claim: str, table: Table) -> None:
     header, cells = _cells(table, _numbers(table))
     links = tuple(f"{quote(line.name)}/report.html" if not line.error else "" for line in table.lines)
     note = f"Settings are compared: {table.no_interval}." if table.no_interval else ""
-    claim = intervals.qualified(claim, table.no_interval)
+    claim = intervals.qualify(claim, table.no_interval)
     section = report.Section(
         title, claim, {}, {}, (picture,) if drawn else (), note, table=report.Lines(header, cells, links)
     )
@@ -57,8 +57,8 @@ def text(table: Table) -> str:
 def telling(table: Table) -> list[str]:
     """The numbers that differ between points; all of them where none does."""
     numbers = _numbers(table)
-    found = {name: {line.numbers[name] for line in table.lines if name in line.numbers} for name in numbers}
-    return [name for name in numbers if len(found[name]) > 1] or numbers
+    distinct = {name: {line.numbers[name] for line in table.lines if name in line.numbers} for name in numbers}
+    return [name for name in numbers if len(distinct[name]) > 1] or numbers
 
 
 def _numbers(table: Table) -> list[str]:

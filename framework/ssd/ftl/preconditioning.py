@@ -73,7 +73,7 @@ def _repeated(design: Design, state: State) -> State:
 def steady(design: Design, state: State) -> State:
     """Writes pages at random, in windows, until two windows cost the same."""
     window = max(WINDOW, design.logical_pages)
-    key = keys.named(jax.random.key(design.ftl.seed), "precondition")
+    key = keys.derive(jax.random.key(design.ftl.seed), "precondition")
     costs: list[float] = []
     for number in range(MOST):
         page = jax.random.randint(jax.random.fold_in(key, number), (window,), 0, design.logical_pages)

@@ -44,7 +44,7 @@ def poisson(key: Key, requests: int, rate: float, **choices: Any) -> Load:
         raise ValueError(f"rate must be positive and finite, in requests a second, got {rate}")
     _at_least_one("requests", requests)
     with x64():
-        gaps = jax.random.exponential(keys.named(key, "arrival"), (requests,), jnp.float64)
+        gaps = jax.random.exponential(keys.derive(key, "arrival"), (requests,), jnp.float64)
         arrival = np.asarray(jnp.floor(1e9 / rate * jnp.cumsum(gaps)).astype(jnp.int64))
     if arrival[-1] > LATEST:
         raise ValueError(f"{requests} requests at {rate} a second take {arrival[-1] / 1e9:.0f} s, more than 13 days")
@@ -126,7 +126,7 @@ def _made(
     if slots < 1:
         raise ValueError(f"span of {span} bytes holds no request of {int(sizes.max())}")
     count = len(arrival)
-    draw = lambda name: _uniform(keys.named(key, name), count)
+    draw = lambda name: _uniform(keys.derive(key, name), count)
     slot = _slots(pattern, slots, draw, skew, hot, heat)
     drawn = sizes[np.minimum((draw("size") * len(sizes)).astype(np.int64), len(sizes) - 1)]
     kind = np.where(draw("kind") < read_ratio, READ, WRITE).astype(np.int32)

@@ -35,8 +35,8 @@ def test_with_the_true_covariance_every_edge_points_forward():
     with jax.enable_x64(True):
         for seed in range(20):
             key = jax.random.key(seed)
-            graph = graphs.erdos_renyi(keys.named(key, "g"), 12, 3)
-            inverse = jnp.linalg.inv(jnp.eye(12) - linear.edge_weights(keys.named(key, "w"), graph))
+            graph = graphs.erdos_renyi(keys.derive(key, "g"), 12, 3)
+            inverse = jnp.linalg.inv(jnp.eye(12) - linear.edge_weights(keys.derive(key, "w"), graph))
             before = ordering.top_down(inverse.T @ inverse)
             assert not jnp.any(graph & ~before)
             assert int(before.sum()) == 66

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.usefixtures("float64")
 
 def weighted_dag(seed, nodes=8):
     key = jax.random.key(seed)
-    return linear.edge_weights(keys.named(key, "w"), graphs.erdos_renyi(keys.named(key, "g"), nodes, 2))
+    return linear.edge_weights(keys.derive(key, "w"), graphs.erdos_renyi(keys.derive(key, "g"), nodes, 2))
 
 
 every = pytest.mark.parametrize("function", acyclicity.FUNCTIONS.values(), ids=acyclicity.FUNCTIONS)

@@ -44,9 +44,9 @@ def test_every_recipe_samples_a_dag_and_a_finite_table(recipe):
 def test_a_linear_table_is_that_of_its_parts():
     """Bit for bit, so that a study that names its recipe draws what it drew when it named the parts."""
     with jax.enable_x64(True):
-        truth = np.asarray(graphs.erdos_renyi(keys.named(KEY, "graph"), 8, 1.5))
-        weights = linear.edge_weights(keys.named(KEY, "weights"), truth)
-        by_hand = np.asarray(linear.linear(keys.named(KEY, "noise"), weights, 30, noise.gaussian()))
+        truth = np.asarray(graphs.erdos_renyi(keys.derive(KEY, "graph"), 8, 1.5))
+        weights = linear.edge_weights(keys.derive(KEY, "weights"), truth)
+        by_hand = np.asarray(linear.linear(keys.derive(KEY, "noise"), weights, 30, noise.gaussian()))
     for x64 in (False, True):
         with jax.enable_x64(x64):
             graph, table = recipes.sample(KEY, Recipe(degree=1.5), 8, 30)
@@ -57,10 +57,10 @@ def test_a_linear_table_is_that_of_its_parts():
 @pytest.mark.slow
 def test_iscm_takes_the_weights_of_the_linear_equations():
     with jax.enable_x64(True):
-        truth = np.asarray(random_graphs.scale_free(keys.named(KEY, "graph"), 6, 3))
-        weights = linear.edge_weights(keys.named(KEY, "weights"), truth)
-        law = noise.rescale(noise.gumbel(), noise.unequal_scales(keys.named(KEY, "scales"), 6))
-        by_hand = np.asarray(nonlinear.iscm(keys.named(KEY, "noise"), weights, 30, law))
+        truth = np.asarray(random_graphs.scale_free(keys.derive(KEY, "graph"), 6, 3))
+        weights = linear.edge_weights(keys.derive(KEY, "weights"), truth)
+        law = noise.rescale(noise.gumbel(), noise.unequal_scales(keys.derive(KEY, "scales"), 6))
+        by_hand = np.asarray(nonlinear.iscm(keys.derive(KEY, "noise"), weights, 30, law))
     graph, table = recipes.sample(KEY, Recipe("sf", 3, "iscm", "gumbel", "unequal"), 6, 30)
     np.testing.assert_array_equal(graph, truth)
     np.testing.assert_array_equal(table, by_hand)
@@ -70,8 +70,8 @@ def test_iscm_takes_the_weights_of_the_linear_equations():
 @pytest.mark.parametrize("equations", ["mlp", "gaussian_process"])
 def test_other_equations_are_those_of_nonlinear(equations):
     with jax.enable_x64(True):
-        truth = np.asarray(graphs.erdos_renyi(keys.named(KEY, "graph"), 5, 2))
-        drawn = getattr(nonlinear, equations)(keys.named(KEY, "noise"), truth, 20, noise.uniform())
+        truth = np.asarray(graphs.erdos_renyi(keys.derive(KEY, "graph"), 5, 2))
+        drawn = getattr(nonlinear, equations)(keys.derive(KEY, "noise"), truth, 20, noise.uniform())
     graph, table = recipes.sample(KEY, Recipe(equations=equations, noise="uniform"), 5, 20)
     np.testing.assert_array_equal(graph, truth)
     np.testing.assert_array_equal(table, np.asarray(drawn))

@@ -14,8 +14,8 @@ def test_one_and_two_seeds_have_no_interval_and_three_have_one():
 
 
 def test_a_claim_over_too_few_seeds_is_none():
-    assert intervals.qualified("It helps.", "") == "It helps."
-    said = intervals.qualified("It helps.", "one seed, no interval")
+    assert intervals.qualify("It helps.", "") == "It helps."
+    said = intervals.qualify("It helps.", "one seed, no interval")
     assert said == "This run cannot support the claim (one seed, no interval). Claim under study: It helps."
 
 
