@@ -110,7 +110,7 @@ def _sweep(experiment: runs.Experiment, config, workdir: Path) -> None:
     ray = runs.on_ray(_config_path(), ROOT, RAY_ADDRESS.value, RAY_GPUS.value) if EXECUTOR.value == "ray" else None
     swept = runs.sweep(experiment, config, SWEEP.value, workdir, RESUME.value, ray)
     runs.say(runs.overview(swept))
-    if swept.failed:
+    if swept.failures:
         raise ValueError(runs.failure(swept))
 
 

@@ -67,7 +67,7 @@ def load_setup() -> Setup:
     )
     space = autosnn.search_space(CHANNELS, (8, 8, 1), dynamics=autosnn.Dynamics(STEPS))
     optimizer = optax.inject_hyperparams(optax.adam)(learning_rate=RATE)  # one program for trainings of any length
-    trainer = training.of_supernet(space, autosnn.Config(1, BATCH), optimizer)
+    trainer = training.supernet_trainer(space, autosnn.Config(1, BATCH), optimizer)
     everything = slice(None)
     return Setup(space, trainer, part("train", slice(1149)), part("train", slice(1149, None)), part("test", everything))
 
@@ -247,7 +247,7 @@ class Ended(NamedTuple):
 
 @functools.cache
 def trainer_of(net: autosnn.Network, config: autosnn.Config, steps: int) -> training.Trainer:
-    return training.of_network(net, config, optax.adam(optax.cosine_decay_schedule(RATE, steps)))
+    return training.network_trainer(net, config, optax.adam(optax.cosine_decay_schedule(RATE, steps)))
 
 
 def from_scratch(key: jax.Array, space: autosnn.Space, train: Any, test: Any, config: autosnn.Config) -> Ended:

@@ -226,8 +226,8 @@ def searches(nodes: int, rows: int, cost: float) -> dict[str, Callable]:
     edges = hill_climbing.Edges(jnp.full((nodes, nodes), cost), ~jnp.eye(nodes, dtype=bool), none)
     more = {"restarts": RESTARTS.value, "key": jax.random.key(0)}
     climbs = {
-        "edges": lambda s: hill_climbing.climb(none, s, float(rows), edges, False),
-        "orders": lambda s: order_search.climb(jnp.arange(nodes), s, float(rows), edges, False, **more),
+        "edges": lambda s: hill_climbing.hill_climb(none, s, float(rows), edges, False),
+        "orders": lambda s: order_search.search_orders(jnp.arange(nodes), s, float(rows), edges, False, **more),
     }
     return {name: jax.jit(lambda x, climb=climb: climb(x.T @ x / rows).graph) for name, climb in climbs.items()}
 

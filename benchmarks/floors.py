@@ -67,7 +67,7 @@ def spiking() -> Step:
 
 def spiking_supernet() -> Step:
     space, examples = autosnn.search_space(8, (8, 8, 1)), images(192, 8, 8, 1)
-    trainer = spiking_training.of_supernet(space, autosnn.Config(1, 96), optax.adam(1e-3))
+    trainer = spiking_training.supernet_trainer(space, autosnn.Config(1, 96), optax.adam(1e-3))
     return Step(trainer.step, (trainer.init(jax.random.key(0), 192), examples))
 
 

@@ -94,7 +94,7 @@ class Program(NamedTuple):
 def ours(net: supernet.Supernet, params, alphas, images, labels) -> Program:
     """Gradient and update, as `bilevel` takes them."""
     config = darts.Config()
-    loss, still = bilevel.loss_of(net, True), bilevel.loss_of(net, False)
+    loss, still = bilevel.cross_entropy(net, True), bilevel.cross_entropy(net, False)
     optimizer, adam = bilevel._optimizer(config), bilevel._alpha_optimizer(config)
 
     def weights(alphas, params, state, _):
@@ -257,8 +257,8 @@ def seeds() -> Iterator[Row]:
     single = jax.jit(searcher.step)
     programs = {
         "one after another": (lambda states: [single(state, data)[0] for state in states], starts),
-        "lax.map": (lambda states, step=jax.jit(darts.several(searcher.step)): step(states, data)[0], stacked),
-        "vmap": (lambda states, step=jax.jit(darts.several(searcher.step, True)): step(states, data)[0], stacked),
+        "lax.map": (lambda states, step=jax.jit(darts.batched_step(searcher.step)): step(states, data)[0], stacked),
+        "vmap": (lambda states, step=jax.jit(darts.batched_step(searcher.step, True)): step(states, data)[0], stacked),
     }
     states, compiling, seconds = {}, {}, {name: [] for name in programs}
     for name, (step, start) in programs.items():

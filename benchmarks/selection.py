@@ -241,7 +241,7 @@ def search() -> Iterator[Row]:
             first, second = chosen[: size // 2], chosen[size // 2 :]
             return bilevel.Data(images[first], whole.labels[first], images[second], whole.labels[second])
 
-        steps = bilevel.steps_of(config, size // 2)
+        steps = bilevel.step_count(config, size // 2)
         state = searcher.init(jax.random.key(0), choose(0))
         run = lambda seed, draw=choose, state=state, steps=steps: advance(searcher.step, state, draw(seed), steps)
         _, first = time_call(run, 0)

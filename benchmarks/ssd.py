@@ -123,7 +123,7 @@ def laws() -> Iterator[Row]:
     """
     device = presets.mqsim_default(dies=1, planes=1)
     bounds = closed_forms.read_bounds(device)
-    for kind, ratio, exact in zip(("read", "write"), (1.0, 0.0), closed_forms.unloaded(device), strict=True):
+    for kind, ratio, exact in zip(("read", "write"), (1.0, 0.0), closed_forms.unloaded_latency(device), strict=True):
         measured = ssd.simulate(device, generators.closed(KEY, 500, 1, read_ratio=ratio)).latency
         same = float((measured == exact).mean())
         mean = float(measured.mean()) / 1000
@@ -149,7 +149,7 @@ def laws() -> Iterator[Row]:
     cells = {
         "law": "command first, 8 x 4",
         "measured": float(fast) / 1000,
-        "closed form": min(bounds.bus, bounds.lanes) / 1000,
+        "closed form": min(bounds.bus, bounds.luns) / 1000,
     }
     yield Row(cells, {})
     service = 290 + 75_000 + 30 + 24_576
@@ -193,9 +193,9 @@ def _amplification(victim: str, spare: float) -> tuple[float, float, bool]:
         page = rng.integers(0, design.logical_pages, 5 * design.logical_pages)
         kind = np.full(len(page), WRITE, np.int32)
         state, effect = translation.translate(state, kind, page, design.ftl, design.geometry)
-        exact &= bool((effect.moved == effect.valid).all())
+        exact &= bool((effect.relocated == effect.valid).all())
     law = closed_forms.write_amplification(design.ftl.ratio(design.geometry))
-    return 1 + float(effect.moved.mean()), law, exact
+    return 1 + float(effect.relocated.mean()), law, exact
 
 
 def traces() -> Iterator[Row]:
@@ -221,11 +221,11 @@ def speed() -> Iterator[Row]:
     (stored figures).
     """
     load = generators.poisson(KEY, 20_000, 1e5)
-    device = simulation.simplified(presets.mqsim_default(dies=1, planes=1), load)
+    device = simulation.simplify(presets.mqsim_default(dies=1, planes=1), load)
     goals = {1: 3.0, 64: 12.0, 512: 0.0, 2048: 20.0}
     with jax.enable_x64(True):
         prepared = simulation.prepare(device, load)
-        stripped, depth = simulation.stripped(load)
+        stripped, depth = simulation.split_arrays(load)
         for designs, goal in goals.items():
             times = jnp.linspace(60.0, 90.0, designs) if designs > 1 else jnp.asarray(75.0)
             row = {"what": f"plain, {designs} designs"}

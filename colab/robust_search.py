@@ -105,7 +105,7 @@ settings = darts.Config(EPOCHS, batch=24, alpha_rate=3e-2, regulariser=advrush.R
 searcher = darts.searcher(net, settings)
 proxy = chosen["P1"]
 halves = darts.Data(*(jnp.asarray(part[rows]) for rows in (proxy[:72], proxy[72:]) for part in (images, digits.labels)))
-steps = darts.steps_of(settings, 72)
+steps = darts.step_count(settings, 72)
 cells = {}
 for name, warmup in (("DARTS", EPOCHS), ("AdvRush", 2)):
     state = searcher.init(jax.random.key(0), halves, warmup=warmup)

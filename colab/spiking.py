@@ -135,7 +135,7 @@ table = autosnn.enumerate(supernet, images[held:], digits.labels[held:])
 best = int(table.accuracy.argmax())
 print(f"{space.size} networks: {float(table.accuracy.min()):.1%} to {float(table.accuracy.max()):.1%} right, ")
 print(f"{float(table.spikes.min()):,.0f} to {float(table.spikes.max()):,.0f} spikes an image")
-print("the most accurate:", *space.named(space.architecture(best)))
+print("the most accurate:", *space.block_names(space.architecture(best)))
 
 # %% [markdown]
 # An evolution looks for the best under accuracy (spikes / reference)^lambda without knowing the table: it evaluates 12
@@ -157,7 +157,7 @@ for index, lambda_ in enumerate(lambdas):
     better = int((worth > results.fitness[index] * (1 + 1e-6)).sum())
     point = results.spikes[index], 100 * results.accuracy[index]
     axis.scatter(*point, s=70, color=figures.PALETTE[index], zorder=3, label=f"found, lambda {lambda_:g}")
-    print(f"lambda {lambda_:g}: {', '.join(space.named(results.architecture[index]))}; {better} of 27 are better")
+    print(f"lambda {lambda_:g}: {', '.join(space.block_names(results.architecture[index]))}; {better} of 27 are better")
 axis.set(xlabel="spikes an image", ylabel="accuracy on held-out images (%)")
 axis.legend(frameon=False, loc="lower right")
 plt.show()

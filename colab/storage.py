@@ -50,7 +50,7 @@ small = {"channels": 4, "chips": 4, "dies": 1, "planes": 1, "blocks": 64, "pages
 device = presets.mqsim_default(**small)
 load = generators.poisson(jax.random.key(0), requests=2000, rate=40_000, span=64 * 2**20)
 report = ssd.simulate(device, load)
-idle = float(closed_forms.unloaded(device).read) / 1000
+idle = float(closed_forms.unloaded_latency(device).read) / 1000
 print(f"mean {report.mean_us:.1f} us, p99 {report.percentile(99):.1f} us; an idle device: {idle:.1f} us")
 print(f"{report.iops:,.0f} requests a second, {1e3 * report.energy.total:.1f} mJ")
 
@@ -65,7 +65,7 @@ start = np.sort(schedule.work[here, 0])[here.sum() // 2]
 figure, axis = plt.subplots(figsize=(10, 2.8), layout="constrained")
 for name, row, spans, colour in [
     ("data on the bus", np.zeros(here.sum()), schedule.data[here], figures.PALETTE[1]),
-    ("a chip reads", 1 + schedule.lane[here], schedule.work[here], figures.PALETTE[0]),
+    ("a chip reads", 1 + schedule.lun[here], schedule.work[here], figures.PALETTE[0]),
 ]:
     begin, length = (spans[:, 0] - start) / 1000, np.diff(spans, axis=1)[:, 0] / 1000
     axis.barh(row, length, left=begin, height=0.6, color=colour, edgecolor="white", label=name)
@@ -84,7 +84,7 @@ throughput = {bus: ssd.simulate(device.replace(arbitration=bus), full).iops for 
 bounds = closed_forms.read_bounds(device)
 for bus, iops in throughput.items():
     print(f"{bus:14} {iops:9,.0f} reads a second")
-print(f"bounds: convoy {bounds.convoy:,.0f}, chips {bounds.lanes:,.0f}, bus {bounds.bus:,.0f}")
+print(f"bounds: convoy {bounds.convoy:,.0f}, chips {bounds.luns:,.0f}, bus {bounds.bus:,.0f}")
 
 # %% [markdown]
 # ## A sweep of designs
@@ -148,7 +148,7 @@ def best(name, period):
     inside = presets.isp_ml(channels=WORKERS)
     options = {"epochs": 4, "every": 4, "watch": accuracy}
     traces = [training.train(inside, RULES[name](rate, period), loss, start, pages, **options) for rate in (0.1, 0.3)]
-    return max(traces, key=lambda trace: float(trace.seen[-1]))
+    return max(traces, key=lambda trace: float(trace.observations[-1]))
 
 
 # %%
@@ -156,8 +156,8 @@ figure, axes = plt.subplots(1, 2, figsize=(10, 3.8), sharey=True, layout="constr
 for axis, (period, often) in zip(axes, {1: "at every step", 8: "every 8 steps"}.items(), strict=True):
     for colour, name in zip(figures.PALETTE, RULES, strict=False):
         trace = best(name, period)
-        axis.plot(trace.time / 1e6, 100 * np.asarray(trace.seen), color=colour, label=name)
-        print(f"{often}, {name:18}{100 * trace.seen[-1]:.1f} % after {trace.time[-1] / 1e6:.2f} ms simulated")
+        axis.plot(trace.time / 1e6, 100 * np.asarray(trace.observations), color=colour, label=name)
+        print(f"{often}, {name:18}{100 * trace.observations[-1]:.1f} % after {trace.time[-1] / 1e6:.2f} ms simulated")
     axis.set(xlabel="simulated time (ms)", title=f"workers meet the master {often}", ylim=(40, 100))
 axes[0].set_ylabel("test accuracy (%)")
 axes[0].legend(frameon=False, loc="lower right")

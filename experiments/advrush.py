@@ -196,7 +196,7 @@ def searches(config: ConfigDict, run: runs.Run, train, seeds: list[int]) -> dict
     regulariser = advrush.Regulariser(settings.gamma, settings.h, settings.warmup, settings.squared, kind=settings.kind)
     options = {name: settings[name] for name in ("epochs", "batch", "order", "alpha_rate", "augment")}
     chosen = darts.Config(**options, regulariser=regulariser)
-    searcher, steps = darts.searcher(net, chosen), darts.steps_of(chosen, len(learned.labels))
+    searcher, steps = darts.searcher(net, chosen), darts.step_count(chosen, len(learned.labels))
     measure = jax.jit(_measure_supernet, static_argnums=(0, 1), compiler_options=dict(proxies.COMPILE[config.compile]))
     results = {}
     for method in METHODS:
@@ -232,7 +232,7 @@ def summarize_search(
 
 
 def _measure_supernet(net, regulariser, alphas, params, images, labels):
-    loss = bilevel.loss_of(net, train=False)
+    loss = bilevel.cross_entropy(net, train=False)
     summed = lambda a, x: len(x) * loss(a, params, x, labels[: attack_evaluation.WATCHED])[0]
     measure = lambda a: curvature.penalty(
         summed, a, images[: attack_evaluation.WATCHED], regulariser.h, regulariser.squared, everything=True
@@ -259,7 +259,7 @@ def evaluate_robustness(
     robustness, landscapes = {}, {}
     for (method, seed), genotype in genotypes.items():
         key = jax.random.key(seed)
-        state = start(key, network.chosen(net, genotype))
+        state = start(key, network.edge_indices(net, genotype))
         epoch = len(train[1]) // settings.batch
         params = run_phase(config, run, ("train", method, seed), trainer.step, state, fixed, steps, epoch).params
         apply = jax.tree_util.Partial(logits, params)
@@ -289,7 +289,7 @@ def trainer_of(config: ConfigDict, net: network.Network, count: int) -> tuple[tr
     }[settings.kind]()
 
     def loss_with_augmentation(params, images, labels, key):
-        images = augmentation.shifted_and_mirrored(keys.derive(key, "augment"), images)
+        images = augmentation.shift_and_flip(keys.derive(key, "augment"), images)
         return loss(params, images, labels, key)
 
     steps = settings.epochs * (count // settings.batch)

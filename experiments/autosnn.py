@@ -203,7 +203,7 @@ def _trainer(config: ConfigDict, part: Part, space, settings: ConfigDict) -> spi
 def _adam(space: autosnn.Space, training: autosnn.Config, rate: float, decay: int) -> spiking_training.Trainer:
     """One trainer a setting, so that the supernet and every network are trained by one compiled program."""
     schedule = optax.cosine_decay_schedule(rate, decay) if decay else rate
-    return spiking_training.of_supernet(space, training, optax.adam(schedule))
+    return spiking_training.supernet_trainer(space, training, optax.adam(schedule))
 
 
 def _train(run: runs.Run, trainer, part: Part, settings: ConfigDict, key, phase: str, seed: int, pinned=None):
@@ -221,7 +221,7 @@ def _train(run: runs.Run, trainer, part: Part, settings: ConfigDict, key, phase:
 def _table(run: runs.Run, supernet, part: Part, seed: int) -> autosnn.Scores:
     """Every architecture's scores, also as a file."""
     fixed, phase = (supernet, *map(jnp.asarray, part)), f"all-{seed}"
-    table = enumeration.joined(runs.run_tasks(run, phase, enumeration.part, enumeration.parts(supernet), fixed))
+    table = enumeration.concatenate(runs.run_tasks(run, phase, enumeration.part, enumeration.parts(supernet), fixed))
     choices = np.asarray(supernet.space.architecture(np.arange(supernet.space.size)))
     names = ["".join(map(str, choice)) for choice in choices]
     rows = [(name, *row) for name, row in zip(names, np.stack(table, axis=1).tolist(), strict=True)]
@@ -251,7 +251,7 @@ def _rounds(space: autosnn.Space, settings: autosnn.SearchConfig, exact: bool):
     return step
 
 
-def _search(config, run, space, known, reference: float, seed: int) -> dict[float, dict[str, autosnn.Found]]:
+def _search(config, run, space, known, reference: float, seed: int) -> dict[float, dict[str, autosnn.SearchResult]]:
     """Per lambda and algorithm the searches from several keys, leaves `[keys, ...]`; all are one program."""
     cases = list(itertools.product(config.search.lambdas, evolution.ALGORITHMS))
     seed_keys = keys.for_seeds(seed, config.search.repeats)
@@ -274,7 +274,7 @@ def _search(config, run, space, known, reference: float, seed: int) -> dict[floa
     apart = jax.tree.map(
         lambda leaf: leaf.reshape(len(cases), len(seed_keys), *leaf.shape[1:]), jax.vmap(evolution.finish)(states)
     )
-    results: dict[float, dict[str, autosnn.Found]] = {}
+    results: dict[float, dict[str, autosnn.SearchResult]] = {}
     for index, (lambda_, name) in enumerate(cases):
         results.setdefault(lambda_, {})[name] = jax.tree.map(lambda leaf, i=index: leaf[i], apart)
     return results

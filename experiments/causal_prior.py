@@ -164,7 +164,7 @@ def main(config: ConfigDict, run: runs.Run) -> dict[str, Any]:
         for i, (mode, task) in enumerate(mode_tasks.items()):
             transform, noise = modes[mode]
             learner = fits.make_learner(config, transform, config.learner.noise or noise)
-            tables = [np.asarray(moments.transformed(x, learner.transform).values) for x in task.tables]
+            tables = [np.asarray(moments.transform_table(x, learner.transform).values) for x in task.tables]
             numbers[mode] = _run_mode(config, run, mode, task._replace(tables=tables), learner, first=i == 0)
             if task.note:
                 numbers["note"] = task.note

@@ -159,7 +159,7 @@ def _run(config: ConfigDict, run: runs.Run) -> dict[str, Any]:
     schedule = ssd.schedule(design, loads[0])
     busy = ssd.busy(schedule, design)
     elapsed = float(reports[0].elapsed)
-    numbers["busy"] = {"bus": float(busy.bus.mean() / elapsed), "flash": float(busy.lanes.mean() / elapsed)}
+    numbers["busy"] = {"bus": float(busy.bus.mean() / elapsed), "flash": float(busy.luns.mean() / elapsed)}
     run.save_csv("busy.csv", ("channel", "bus", *_lanes(design)), _busy_rows(busy, elapsed))
     if config.requests_csv:
         _save_requests(run, loads[0], reports[0])
@@ -227,14 +227,14 @@ def _device(config: ConfigDict, design: ssd.Design) -> str:
 
 
 def _lanes(design: ssd.Design) -> list[str]:
-    return [f"{'die' if design.policy.die_mode == 'overlap' else 'chip'} {lane}" for lane in range(design.lanes)]
+    return [f"{'die' if design.policy.die_mode == 'overlap' else 'chip'} {lun}" for lun in range(design.luns)]
 
 
 def _busy_rows(busy: ssd.Busy, elapsed: float) -> list[tuple]:
     """Shares of the time."""
     return [
-        (channel, bus / elapsed, *(lanes / elapsed))
-        for channel, (bus, lanes) in enumerate(zip(busy.bus, busy.lanes, strict=True))
+        (channel, bus / elapsed, *(luns / elapsed))
+        for channel, (bus, luns) in enumerate(zip(busy.bus, busy.luns, strict=True))
     ]
 
 
@@ -261,7 +261,7 @@ def _depths(config: ConfigDict, run: runs.Run, design: ssd.Design) -> dict[str, 
         load = generators.closed(key, config.depth_requests, depth, **choices)
         reports[bus].append(ssd.simulate(design.replace(arbitration=bus), load))
     bounds = closed_forms.read_bounds(design)
-    shown = {"convoy": bounds.convoy, "bus and chips": min(bounds.bus, bounds.lanes), "host link": bounds.host}
+    shown = {"convoy": bounds.convoy, "bus and chips": min(bounds.bus, bounds.luns), "host link": bounds.host}
     figures.draw_depths(run, config.depths, reports, shown)
     numbers: dict[str, Any] = {
         f"iops {bus}": {f"at {depth}": float(r.iops) for depth, r in zip(config.depths, reports[bus], strict=True)}
@@ -288,7 +288,7 @@ def _sweep(config: ConfigDict, run: runs.Run, design: ssd.Design) -> dict[str, A
     """Sweeps designs of several structures and random timings under one load, and marks the best ones."""
     designs = draw_designs(design, config.sweep, config.seed)
     key, choices = _random_reads(config, min(designs, key=lambda design: design.capacity), "sweep")
-    rate = 0.2 * closed_forms.read_bounds(design).lanes
+    rate = 0.2 * closed_forms.read_bounds(design).luns
     load = generators.poisson(key, config.sweep_requests, rate, **choices)
     summary = ssd.sweep(designs, load)
     cost = np.array([_cost(design) for design in designs])
@@ -339,5 +339,5 @@ def draw_designs(design: ssd.Design, count: int, seed: int) -> list[ssd.Design]:
 
 def _cost(design: ssd.Design) -> float:
     """The cost of a design: flash units times channel rate in GT/s over the read time in units of 75 us."""
-    units = design.geometry.channels * design.lanes
+    units = design.geometry.channels * design.luns
     return units * (design.timing.channel_mt_s / 1000) / (design.timing.read_us / 75)

@@ -84,7 +84,7 @@ def apgd_targeted(epsilon: Scalar, norm: str = "linf", *, targets: int = 9, step
       ValueError: for a number out of range or an unknown norm.
     """
     ranks = target_ranks("apgd-t", targets)
-    return tuple(_make(_run_targeted, "apgd-t", {"epsilon": epsilon, "rank": rank}, norm, steps) for rank in ranks)
+    return tuple(_make(_run_targets, "apgd-t", {"epsilon": epsilon, "rank": rank}, norm, steps) for rank in ranks)
 
 
 def target_ranks(name: str, targets: int) -> range:
@@ -138,9 +138,7 @@ def _make(run, name: str, numbers: dict, norm: str, steps: int, **structure: Any
     return attack.make(run, name, numbers, norm=norm, steps=steps, **structure)
 
 
-def _run_targeted(
-    keys: Key, apply: Apply, images: Array, labels: Array, rank: int | Array, **options: Any
-) -> jax.Array:
+def _run_targets(keys: Key, apply: Apply, images: Array, labels: Array, rank: int | Array, **options: Any) -> jax.Array:
     targets = class_of_rank(apply(images), rank)
     return _run(keys, apply, images, labels, loss=lambda z, y: losses.targeted_dlr(z, y, targets), **options)
 

@@ -102,9 +102,9 @@ def summarize(fits: Result, problem: Problem, config: Config) -> Bootstrap:
       problem: that of all rows.
       config: of the fits.
     """
-    told = fits.graph & (fits.direction != orientation.OPEN)
+    is_directed = fits.graph & (fits.direction != orientation.OPEN)
     share = lambda edges: jnp.sum(edges[1:], axis=0, dtype=jnp.float64) / (len(edges) - 1)
-    directed, undirected = share(told), share(fits.graph & ~told)
+    directed, undirected = share(is_directed), share(fits.graph & ~is_directed)
     undirected += undirected.T
     best = jax.tree.map(lambda leaf: leaf[0], fits)
     if config.finish != "cut":
@@ -116,7 +116,7 @@ def _best(result: Result, candidates: jax.Array, problem: Problem, config: Confi
     """The result with the graph of greatest score among candidates `[n, d, d]`, whose first is the result's own."""
     scores = jax.lax.map(lambda graph: search.score(graph, problem, config), candidates)
     scores -= jnp.where(jnp.arange(len(scores)) > 0, search.ROUNDING * problem.samples, 0)
-    chosen = graphs.place(graphs.greatest(scores))
+    chosen = graphs.position(graphs.greatest(scores))
     best = learner.of_graph(
         candidates[chosen], search.compelled_by_data(candidates[chosen], problem, config), problem, config
     )

@@ -34,14 +34,14 @@ def check(x: np.ndarray, names: Sequence[str]) -> None:
     Raises:
       ValueError: with every relation as an equation, and the column to leave out for each.
     """
-    found = relations(x)
-    if not found:
+    dependent = relations(x)
+    if not dependent:
         return
-    first = found[0]
+    first = dependent[0]
     kind = f"a copy of {names[first.others[0]]}" if len(first.others) == 1 else "an exact sum of other columns"
-    equations = "; ".join(_equation(relation, names) for relation in found[:_TERMS])
-    more = f"; and {len(found) - _TERMS} more" if len(found) > _TERMS else ""
-    left_out = ", ".join(names[relation.column] for relation in found)
+    equations = "; ".join(_equation(relation, names) for relation in dependent[:_TERMS])
+    more = f"; and {len(dependent) - _TERMS} more" if len(dependent) > _TERMS else ""
+    left_out = ", ".join(names[relation.column] for relation in dependent)
     raise ValueError(
         f"{names[first.column]} is {kind}: {equations}{more}. No data can tell such columns apart: leave out "
         f"{left_out}, or another column of each equation"
@@ -61,18 +61,18 @@ def relations(x: np.ndarray) -> list[Relation]:
     """
     rows, columns = x.shape
     if rows <= columns:
-        correlation = _correlation(_standardized(x))
+        correlation = _correlation(_standardize(x))
         close = np.triu(np.abs(correlation) > 1 - _NEAR, 1)
         candidates = [(int(j), np.array([i])) for i, j in np.argwhere(close)]
-    elif np.linalg.eigvalsh(_correlation(_standardized(_some_rows(x))))[0] > _NEAR:
+    elif np.linalg.eigvalsh(_correlation(_standardize(_some_rows(x))))[0] > _NEAR:
         return []  # what holds in every row holds in some
     else:
-        candidates = _dependent(_standardized(x))
-    found: dict[int, Relation] = {}
+        candidates = _dependent(_standardize(x))
+    result: dict[int, Relation] = {}
     for column, others in candidates:
-        if column not in found and (relation := _relation(x, column, others)) is not None:
-            found[column] = relation
-    return list(found.values())
+        if column not in result and (relation := _relation(x, column, others)) is not None:
+            result[column] = relation
+    return list(result.values())
 
 
 def _some_rows(x: np.ndarray) -> np.ndarray:
@@ -80,7 +80,7 @@ def _some_rows(x: np.ndarray) -> np.ndarray:
     return x[:: max(1, len(x) // (1000 + 10 * x.shape[1]))]
 
 
-def _standardized(x: np.ndarray) -> np.ndarray:
+def _standardize(x: np.ndarray) -> np.ndarray:
     """The columns with mean 0 and variance 1; 0 where one does not vary. Safe for the largest and smallest numbers."""
     scaled = x / np.maximum(np.abs(x).max(axis=0), np.finfo(np.float64).tiny)
     centred = scaled - scaled.mean(axis=0)

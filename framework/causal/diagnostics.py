@@ -96,7 +96,7 @@ def autocorrelation(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     Returns:
       The lag-1 autocorrelation of each column, `[d]`, and the probability of as much in rows of random order, `[d]`.
     """
-    ranks, lagged, order = _lagged(x)
+    ranks, lagged, order = _lag_correlation(x)
     tested = ~_is_index(x) & (np.arange(x.shape[1]) != order)
     probability = np.ones(x.shape[1])
     for j in np.flatnonzero(tested):
@@ -105,23 +105,23 @@ def autocorrelation(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _of_index(x: np.ndarray, names: Sequence[str]) -> Iterator[str]:
-    found = np.flatnonzero(_is_index(x)) if len(x) >= FEWEST_ROWS else []
-    if len(found):
+    columns = np.flatnonzero(_is_index(x)) if len(x) >= FEWEST_ROWS else []
+    if len(columns):
         yield (
-            f"{_listed([names[j] for j in found])}: changes by the same step from row to row, as an index or a time "
-            "does, and no measurement; leave it out"
+            f"{_list_words([names[j] for j in columns])}: changes by the same step from row to row, as an index or a "
+            "time does, and no measurement; leave it out"
         )
 
 
 def _of_rows(x: np.ndarray, names: Sequence[str]) -> Iterator[str]:
     if len(x) < FEWEST_ROWS:
         return
-    if _lagged(x)[1].max(initial=0) <= STRONG:
+    if _lag_correlation(x)[1].max(initial=0) <= STRONG:
         return  # mostly, and much faster
     lagged, probability = autocorrelation(x)
-    found = np.flatnonzero((probability < ALPHA / x.shape[1]) & (lagged > STRONG))
-    if len(found):
-        listed = _listed([f"{names[j]} {lagged[j]:.2f}" for j in found[np.argsort(-lagged[found])]])
+    columns = np.flatnonzero((probability < ALPHA / x.shape[1]) & (lagged > STRONG))
+    if len(columns):
+        listed = _list_words([f"{names[j]} {lagged[j]:.2f}" for j in columns[np.argsort(-lagged[columns])]])
         yield (
             f"the rows are not in random order (lag-1 autocorrelation: {listed}): in a time series rows depend on each "
             "other, and edges and their frequencies come out far too sure; add lagged columns or take differences. If "
@@ -134,25 +134,25 @@ def _of_codes(x: np.ndarray, names: Sequence[str]) -> Iterator[str]:
     if not codes or x.shape[1] < 2:
         return
     ranks = _ranks(x)
-    found = [(j, other) for j in codes if (other := _witness(x[:, j], ranks, j)) is not None]
-    if found:
-        code, other = found[0]
+    pairs = [(j, other) for j in codes if (other := _witness(x[:, j], ranks, j)) is not None]
+    if pairs:
+        code, other = pairs[0]
         levels = np.unique(x[:, code])
         means = ", ".join(f"{x[x[:, code] == level, other].mean():.3g}" for level in levels)
         yield (
-            f"{_listed([names[j] for j, _ in found])}: few whole numbers that look like codes of groups, but are read "
-            f"as amounts (along {', '.join(f'{level:g}' for level in levels)} of {names[code]} the mean of "
+            f"{_list_words([names[j] for j, _ in pairs])}: few whole numbers that look like codes of groups, but are "
+            f"read as amounts (along {', '.join(f'{level:g}' for level in levels)} of {names[code]} the mean of "
             f"{names[other]} goes up and down: {means}); for groups give a column of 0 and 1 for each but one. If they "
             "are amounts, their effect is no line, and a linear fit can miss it"
         )
 
 
-def _listed(words: Sequence[str]) -> str:
+def _list_words(words: Sequence[str]) -> str:
     more = f" and {len(words) - _SHOWN} more" if len(words) > _SHOWN else ""
     return ", ".join(words[:_SHOWN]) + more
 
 
-def _lagged(x: np.ndarray) -> tuple[np.ndarray, np.ndarray, int | None]:
+def _lag_correlation(x: np.ndarray) -> tuple[np.ndarray, np.ndarray, int | None]:
     """Ranks, their lag-1 correlation, and the column by which the rows are sorted, whose effect they are without."""
     ranks = _ranks(x)
     ranks -= ranks.mean(axis=0)
@@ -184,8 +184,8 @@ def _is_index(x: np.ndarray) -> np.ndarray:
 def _sorting_column(x: np.ndarray) -> int | None:
     """A measured column by which the rows are sorted, up or down; None where there is none."""
     steps = np.diff(x, axis=0)
-    found = (np.all(steps >= 0, axis=0) | np.all(steps <= 0, axis=0)) & ~_is_index(x)
-    return int(found.argmax()) if found.any() else None
+    sorting = (np.all(steps >= 0, axis=0) | np.all(steps <= 0, axis=0)) & ~_is_index(x)
+    return int(sorting.argmax()) if sorting.any() else None
 
 
 def _smooth(order: np.ndarray, ranks: np.ndarray) -> np.ndarray:
@@ -194,10 +194,10 @@ def _smooth(order: np.ndarray, ranks: np.ndarray) -> np.ndarray:
     if len(levels) <= 2 * _KNOTS:
         basis = np.eye(len(levels))[level]
     else:
-        place = stats.rankdata(order) / len(order)
+        rank = stats.rankdata(order) / len(order)
         knots = np.arange(1, _KNOTS) / _KNOTS
-        powers = place[:, None] ** np.arange(4)
-        basis = np.concatenate([powers, np.maximum(place[:, None] - knots, 0) ** 3], axis=1)
+        powers = rank[:, None] ** np.arange(4)
+        basis = np.concatenate([powers, np.maximum(rank[:, None] - knots, 0) ** 3], axis=1)
     return basis @ np.linalg.lstsq(basis, ranks, rcond=None)[0]
 
 

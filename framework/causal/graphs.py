@@ -19,8 +19,8 @@ def require_square(**matrices: Any) -> None:
     shapes = {name: np.shape(matrix) for name, matrix in matrices.items()}
     first = next(iter(shapes.values()))
     if len(first) != 2 or set(shapes.values()) != {(first[0], first[0])}:
-        found = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
-        raise ValueError(f"graphs and weights must be [d, d], all of one size; got {found}")
+        shapes_text = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
+        raise ValueError(f"graphs and weights must be [d, d], all of one size; got {shapes_text}")
 
 
 def reachability(graph: jax.Array) -> jax.Array:
@@ -61,13 +61,13 @@ def break_cycles(weights: jax.Array, kept: jax.Array | None = None) -> jax.Array
     def on_cycle(w: jax.Array) -> jax.Array:
         return (w != 0) & reachability(w != 0).T & loose
 
-    def cut(carry: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+    def remove_edge(carry: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
         w, cyclic = carry
         strength = jnp.nan_to_num(jnp.abs(w), nan=0.0)  # finite, or nothing would be cut for ever
         w = jnp.where(greatest(jnp.where(cyclic, -strength, -jnp.inf)), 0, w)
         return w, on_cycle(w)
 
-    return jax.lax.while_loop(lambda carry: jnp.any(carry[1]), cut, (weights, on_cycle(weights)))[0]
+    return jax.lax.while_loop(lambda carry: jnp.any(carry[1]), remove_edge, (weights, on_cycle(weights)))[0]
 
 
 def greatest(values: jax.Array) -> jax.Array:
@@ -75,7 +75,7 @@ def greatest(values: jax.Array) -> jax.Array:
     return np.arange(values.size, dtype=np.int32).reshape(values.shape) == extremes.argmax(values)
 
 
-def place(mask: jax.Array) -> jax.Array:
+def position(mask: jax.Array) -> jax.Array:
     """The position of the only True of a mask `[d]`, `[]` int32; 0 where there is none."""
     return jnp.sum(jnp.where(mask, np.arange(mask.size, dtype=np.int32), 0), dtype=jnp.int32)
 

@@ -49,8 +49,8 @@ def check(
         if knowledge.size != x.shape[1]:
             raise ValueError(f"knowledge of {knowledge.size} columns does not fit a table of {x.shape[1]}")
     if not is_traced(x):
-        _check_values(x, config, names or unnamed(x.shape[1]))
-        diagnostics.warn(x, names or unnamed(x.shape[1]), stacklevel=3)
+        _check_values(x, config, names or default_names(x.shape[1]))
+        diagnostics.warn(x, names or default_names(x.shape[1]), stacklevel=3)
     return x, knowledge, None if names is None else tuple(names)
 
 
@@ -90,7 +90,7 @@ def check_logarithms(x: np.ndarray, transform: str, names: Sequence[str]) -> Non
         )
 
 
-def unnamed(columns: int) -> Names:
+def default_names(columns: int) -> Names:
     """What columns without names are called in errors."""
     return tuple(f"column {j}" for j in range(columns))
 

@@ -103,8 +103,8 @@ class Knowledge:
                 f"lack, and lacks {', '.join(missing) or 'none'}"
             )
         order = np.array([self.names.index(name) for name in names])
-        moved = jax.tree.map(lambda matrix: matrix[..., order, :][..., order], self)
-        return dataclasses.replace(moved, names=tuple(names))
+        aligned = jax.tree.map(lambda matrix: matrix[..., order, :][..., order], self)
+        return dataclasses.replace(aligned, names=tuple(names))
 
     def _leaves(self) -> list:
         return [value for name in (*_BELIEFS, *KINDS) if (value := getattr(self, name)) is not None]
@@ -113,7 +113,7 @@ class Knowledge:
         """Turns lists of pairs of names into matrices."""
         for name in (*KINDS, "ancestors"):
             pairs = getattr(self, name)
-            if not isinstance(pairs, list | tuple | set) or not all(_named(pair) for pair in pairs):
+            if not isinstance(pairs, list | tuple | set) or not all(_is_name_pair(pair) for pair in pairs):
                 continue
             if self.names is None:
                 raise ValueError(f"knowledge: {name} as pairs of names needs the names of all columns")
@@ -250,26 +250,26 @@ def _check_form(name: str, value: Any) -> None:
         raise ValueError(
             f"knowledge: {name} must be a matrix [d, d] in the order of the names, got a {type(value).__name__}"
         )
-    if name not in (*KINDS, "ancestors") and pairs and all(_named(pair) for pair in pairs):
+    if name not in (*KINDS, "ancestors") and pairs and all(_is_name_pair(pair) for pair in pairs):
         raise ValueError(
             f"knowledge: {name} must be a matrix [d, d] of numbers in [0, 1], entry (i, j) for i -> j; pairs of names "
             "are taken by required, forbidden and ancestors"
         )
     twos = bool(pairs) and all(isinstance(pair, tuple) and len(pair) == 2 for pair in pairs)
     rows = len(pairs) == 2 and all(np.isscalar(entry) and entry in (0, 1) for pair in pairs for entry in pair)
-    if twos and not rows and not all(map(_named, pairs)):
+    if twos and not rows and not all(map(_is_name_pair, pairs)):
         raise ValueError(f"knowledge: {name} must be pairs of names or a matrix [d, d], got pairs such as {pairs[0]}")
 
 
 def _truths(name: str, matrix: Any) -> np.ndarray:
     """A matrix of True and False, 1 and 0."""
-    found = np.asarray(matrix)
-    if found.dtype.kind not in "biuf" or not np.isin(found, (0, 1)).all():
+    values = np.asarray(matrix)
+    if values.dtype.kind not in "biuf" or not np.isin(values, (0, 1)).all():
         raise ValueError(f"knowledge: {name} must be True or False, 1 or 0, in every entry; NaN is neither")
-    return found.astype(bool)
+    return values.astype(bool)
 
 
-def _named(pair: Any) -> bool:
+def _is_name_pair(pair: Any) -> bool:
     return isinstance(pair, list | tuple) and len(pair) == 2 and all(isinstance(name, str) for name in pair)
 
 
@@ -277,15 +277,15 @@ def _against(tiers: Sequence[Sequence], names: tuple[str, ...] | None, size: int
     """The edges from a later tier into an earlier one, `[size, size]` bool; columns of no tier are free."""
     labels = tuple(range(size)) if names is None else names
     rank = np.full(size, -1)
-    for place, tier in enumerate(tiers):
+    for index, tier in enumerate(tiers):
         if isinstance(tier, str) or not isinstance(tier, Iterable):
-            raise ValueError(f"tier {place + 1} must be a list of columns, [{tier!r}], got {tier!r}")
+            raise ValueError(f"tier {index + 1} must be a list of columns, [{tier!r}], got {tier!r}")
         for column in tier:
             if column not in labels:
-                raise ValueError(f"tier {place + 1} names an unknown column {column!r}; the columns are {labels}")
+                raise ValueError(f"tier {index + 1} names an unknown column {column!r}; the columns are {labels}")
             if rank[labels.index(column)] >= 0:
                 raise ValueError(f"column {column!r} stands in two tiers, or twice in one")
-            rank[labels.index(column)] = place
+            rank[labels.index(column)] = index
     return (rank[:, None] > rank[None, :]) & (rank[None, :] >= 0)
 
 

@@ -134,8 +134,8 @@ def fit(
     x, knowledge, names = inputs.check(x, knowledge, config)
     inputs.check_numbers(penalty=penalty, prior_weight=prior_weight)
     with x64():
-        given = inputs.in_float64((x, knowledge, penalty, prior_weight))
-        result = inputs.on_host(dataclasses.replace(_fit(config, *given), names=names))
+        arguments = inputs.in_float64((x, knowledge, penalty, prior_weight))
+        result = inputs.on_host(dataclasses.replace(_fit(config, *arguments), names=names))
     for message in assumption_doubts(result, x, config):
         warnings.warn(message, diagnostics.AssumptionWarning, stacklevel=2)
     return result
@@ -153,8 +153,8 @@ def assumption_doubts(result: Result, x: Any, config: Config) -> list[str]:
     if traced or config.finish == "cut" or config.noise == "unequal" or result.status:
         return []
     with x64():
-        values = np.asarray(moments.transformed(jnp.asarray(x, jnp.float64), config.transform).values)
-    names = result.names or inputs.unnamed(values.shape[1])
+        values = np.asarray(moments.transform_table(jnp.asarray(x, jnp.float64), config.transform).values)
+    names = result.names or inputs.default_names(values.shape[1])
     return diagnostics.variance_doubts(values - values @ result.weights, np.asarray(result.graph).sum(0), names)
 
 
@@ -189,13 +189,13 @@ def step(state: State, problem: Problem, config: Config) -> tuple[State, Metrics
     terms = model.terms(state.params, problem, config, stage == len(ends) - 1)
     score, cycles = terms.fit[0], terms.cycles[0]
     rise = jnp.where(terms.inside, cycles, 0) / path[stage - 1]
-    state = _entered(state, jnp.any(state.step == ends[:-1]), rise, config)
+    state = _enter_stage(state, jnp.any(state.step == ends[:-1]), rise, config)
     mu = path[stage]
     push, pull = (1.0, state.multiplier + cycles / mu) if config.constraint == "lagrangian" else (mu, 1.0)
     gradient = jax.tree.map(lambda f, p, h: push * (f + p) + pull * h, terms.fit[1], terms.prior[1], terms.cycles[1])
-    update, moved = _MOMENTS.update(gradient, state.moments)
+    update, new_moments = _MOMENTS.update(gradient, state.moments)
     proposal = jax.tree.map(lambda p, u: p - state.rate * u, state.params, update)
-    forward = state._replace(params=model.project(proposal, problem, config), inside=state.params, moments=moved)
+    forward = state._replace(params=model.project(proposal, problem, config), inside=state.params, moments=new_moments)
     back = state._replace(params=state.inside, rate=state.rate / 2)
     state = jax.tree.map(lambda good, bad: jnp.where(terms.inside, good, bad), forward, back)
     objective = push * (score + terms.prior[0]) + pull * cycles
@@ -256,7 +256,7 @@ def _model(config: Config) -> ModuleType:
     return mlp if config.score == "mlp" else linear
 
 
-def _entered(state: State, enters: jax.Array, rise: jax.Array, config: Config) -> State:
+def _enter_stage(state: State, enters: jax.Array, rise: jax.Array, config: Config) -> State:
     """The state at the beginning of a stage; elsewhere as it is."""
     fresh = state._replace(
         moments=_MOMENTS.init(state.params),

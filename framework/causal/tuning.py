@@ -87,8 +87,8 @@ def choose(
         raise ValueError(f"a share of {share} holds out {count} of {len(x)} rows; wanted are 1 at least, and 3 to fit")
     held = _held_out(jax.random.key(0) if key is None else key, len(x), count)
     with x64():
-        given = inputs.in_float64((x, knowledge, np.asarray(penalties, float), weights))
-        result, best, scores = inputs.on_host(_choose(config, *given, held))
+        arguments = inputs.in_float64((x, knowledge, np.asarray(penalties, float), weights))
+        result, best, scores = inputs.on_host(_choose(config, *arguments, held))
     at = lambda axis: None if axis is None else np.asarray(axis)[best]
     return Choice(dataclasses.replace(result, names=names), at(penalties), at(weights), scores)
 
@@ -102,15 +102,15 @@ def _held_out(key: Key, rows: int, count: int) -> jax.Array:
 @jax.jit
 def _choose(config, x, knowledge, penalties, weights, held):
     counts = (~held).astype(x.dtype)
-    table = moments.transformed(x, config.transform, counts)
+    table = moments.transform_table(x, config.transform, counts)
 
     def point(penalty, weight):
-        given = {"penalty": penalty, "prior_weight": weight}
-        graph = learner.solve(problems.problem(x, knowledge, config, counts=counts, **given), config).graph
+        settings = {"penalty": penalty, "prior_weight": weight}
+        graph = learner.solve(problems.problem(x, knowledge, config, counts=counts, **settings), config).graph
         return _score(graph, table, held, config)
 
     scores = jax.vmap(point)(penalties, weights)
-    best = graphs.place(graphs.greatest(scores))
+    best = graphs.position(graphs.greatest(scores))
     pick = lambda axis: None if axis is None else axis[best]
     whole = problems.problem(x, knowledge, config, penalty=pick(penalties), prior_weight=pick(weights))
     return learner.solve(whole, config), best, scores
@@ -122,7 +122,7 @@ def _score(graph: jax.Array, table: moments.Table, held: jax.Array, config: Conf
     squares = (table.values - table.values @ weights) ** 2
     variance = table.share @ squares
     variance = jnp.mean(variance) if config.noise == "equal" else variance
-    each = -0.5 * (jnp.log(variance) + squares / variance).sum(axis=1)
+    log_likelihoods = -0.5 * (jnp.log(variance) + squares / variance).sum(axis=1)
     rows, columns = table.values.shape
     cost = jnp.sum(graph) * (jnp.log(rows) / 2 + jnp.log(columns))
-    return jnp.where(jnp.any(held), each @ held, each.sum() - cost)
+    return jnp.where(jnp.any(held), log_likelihoods @ held, log_likelihoods.sum() - cost)

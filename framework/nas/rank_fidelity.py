@@ -33,8 +33,8 @@ def kendall(x: jax.Array, y: jax.Array) -> jax.Array:
     if x.shape != y.shape or x.ndim != 1:
         raise ValueError(f"two rankings must be [N] each, got {x.shape} and {y.shape}")
     # with a sign, or their differences would wrap
-    x, y = (each.astype(jnp.result_type(each, jnp.int8)) for each in (x, y))
-    first, second = (jnp.sign(each[:, None] - each) for each in (x, y))
+    x, y = (ranks.astype(jnp.result_type(ranks, jnp.int8)) for ranks in (x, y))
+    first, second = (jnp.sign(ranks[:, None] - ranks) for ranks in (x, y))
     untied = jnp.sqrt((first != 0).sum() * 1.0) * jnp.sqrt((second != 0).sum() * 1.0)
     return jnp.where(untied > 0, (first * second).sum() / jnp.maximum(untied, 1), 0.0)
 

@@ -61,7 +61,7 @@ def run_tasks(
             chunk = jax.device_get(several(numbers, fixed))
             jax.tree.map(lambda whole, part, at=numbers: whole.__setitem__(at, part), results, chunk)
             if rows is not None:
-                run.log([rows(int(i), jax.tree.map(lambda leaf, i=i: leaf[i], chunk)) for i in numbers])
+                run.log([rows(int(i), jax.tree.map(lambda leaf, i=i: leaf[i], results)) for i in numbers])
             done = int(numbers[-1]) + 1
             if done == count or time.monotonic() - saved >= save_every:
                 checkpoints.save(run.file(f"checkpoints/{phase}"), done, results, {"metrics_size": run.metrics_size()})

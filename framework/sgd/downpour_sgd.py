@@ -19,6 +19,7 @@ from framework.sgd.rule import (
     apply_step,
     check_period,
     nothing,
+    pack_gradient,
     rule,
     server_step,
 )
@@ -59,7 +60,7 @@ def downpour(
 
     def local(worker: Worker, gradient: Params, value: jax.Array) -> Worker:
         updated = apply_step(worker, *optimizers.update(optimizer, gradient, worker.optimizer, worker.params, value))
-        return updated._replace(extra=jax.tree.map(jnp.add, worker.extra, accumulate(gradient, value, server)))
+        return updated._replace(extra=jax.tree.map(jnp.add, worker.extra, pack_gradient(gradient, value, server)))
 
     def meet(master: Master, _: Params, worker: Worker) -> tuple[Master, Worker]:
         share = 1 if accumulate == "sum" else period

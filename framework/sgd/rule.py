@@ -162,7 +162,7 @@ class Accumulated(NamedTuple):
     value: jax.Array  # [] in the default precision
 
 
-def accumulate(gradient: Params, value: jax.Array, optimizer: optax.GradientTransformation) -> Params | Accumulated:
+def pack_gradient(gradient: Params, value: jax.Array, optimizer: optax.GradientTransformation) -> Params | Accumulated:
     """What a worker keeps for the master's optimiser: the gradient, and the loss where that wants it."""
     if not optimizers.needs_value(optimizer):
         return gradient
@@ -170,8 +170,8 @@ def accumulate(gradient: Params, value: jax.Array, optimizer: optax.GradientTran
 
 
 def nothing(params: Params, optimizer: optax.GradientTransformation) -> Params | Accumulated:
-    """`accumulate` at the start."""
-    return accumulate(jax.tree.map(jnp.zeros_like, params), jnp.zeros(()), optimizer)
+    """`pack_gradient` at the start."""
+    return pack_gradient(jax.tree.map(jnp.zeros_like, params), jnp.zeros(()), optimizer)
 
 
 def server_step(master: Master, pushed: Params | Accumulated, optimizer: optax.GradientTransformation) -> Master:

@@ -9,11 +9,11 @@ from framework.sgd.rule import (
     Parts,
     Rule,
     Worker,
-    accumulate,
     after_exchange,
     copies,
     mean,
     nothing,
+    pack_gradient,
     rule,
     server_step,
 )
@@ -34,7 +34,7 @@ def synchronous(optimizer: optax.GradientTransformation) -> Rule:
     """
 
     def local(worker: Worker, gradient: Params, value: jax.Array) -> Worker:
-        return worker._replace(extra=accumulate(gradient, value, optimizer), steps=worker.steps + 1)
+        return worker._replace(extra=pack_gradient(gradient, value, optimizer), steps=worker.steps + 1)
 
     def meet(master: Master, _: Params, workers: Worker) -> tuple[Master, Worker]:
         new_master = server_step(master, mean(workers.extra), optimizer)

@@ -66,22 +66,22 @@ def sweep(designs: Sequence[Design], load: Load) -> Summary:
         raise ValueError("a sweep needs at least 1 design, got none")
     for design in designs:
         simulation.refuse_others(design, load)
-    designs = [simulation.simplified(design, load) for design in designs]
+    designs = [simulation.simplify(design, load) for design in designs]
     groups: dict[tuple, list[int]] = {}
     for number, design in enumerate(designs):
         groups.setdefault(design.structure, []).append(number)
     for structure in groups:
         requests.check(load, designs[groups[structure][0]].capacity)
-    found = Summary(*(np.zeros(len(designs)) for _ in Summary._fields))
+    whole_summary = Summary(*(np.zeros(len(designs)) for _ in Summary._fields))
     with (
         tqdm(total=len(designs), desc="sweep", unit="design", disable=None, leave=False) as bar,
         ThreadPoolExecutor(WORKERS if jax.process_count() == 1 else 1) as pool,  # all processes in the same order
     ):
         for members, summary in pool.map(lambda job: _run(*job), _jobs(designs, groups, load)):
-            for whole, part in zip(found, summary, strict=True):
+            for whole, part in zip(whole_summary, summary, strict=True):
                 whole[members] = part
             bar.update(len(members))
-    return found
+    return whole_summary
 
 
 def _jobs(designs: Sequence[Design], groups: dict[tuple, list[int]], load: Load) -> Iterator[tuple]:
@@ -110,15 +110,15 @@ def _run(
     axes = tuple(0 if leaf.ndim else None for leaf in leaves)
     with x64():
         summaries = _summaries(structure, axes, prepared.steps, prepared.late)
-        given = *simulation.stripped(load), prepared.planned, prepared.script
-        summary, status = summaries(tuple(leaves), *given)
+        arguments = *simulation.split_arrays(load), prepared.planned, prepared.script
+        summary, status = summaries(tuple(leaves), *arguments)
     status = np.asarray(status)[: len(chunk)]
     if simulation.may_be_late(prepared, status):
         return _run(chunk, designs, varying, load, prepared._replace(late=True))
     if status.any():
         first = int(np.argmax(status > 0))
         raise InvariantError(f"design {chunk[first]} of the sweep: {report.STATUS[status[first]]}")
-    return chunk, Summary(*(np.asarray(each)[: len(chunk)] for each in summary))
+    return chunk, Summary(*(np.asarray(column)[: len(chunk)] for column in summary))
 
 
 @functools.lru_cache(maxsize=64)
@@ -149,5 +149,5 @@ def _percentile(latency: jax.Array, among: jax.Array, percent: float) -> jax.Arr
         enough = ((latency <= middle) & among).sum() >= rank
         return jnp.where(enough, low, middle + 1), jnp.where(enough, middle, high)
 
-    found = jax.lax.fori_loop(0, 52, halve, (latency.min(), latency.max()))[1] / 1000
-    return jnp.where(count > 0, found, jnp.nan)
+    bound = jax.lax.fori_loop(0, 52, halve, (latency.min(), latency.max()))[1] / 1000
+    return jnp.where(count > 0, bound, jnp.nan)

@@ -79,7 +79,7 @@ class Report(NamedTuple):
     kind: Any
     written: Any
     cached: Any
-    moved: Any
+    relocated: Any
     programmed: Any
     erased: Any
     energy: energy.Energy
@@ -136,7 +136,7 @@ class Report(NamedTuple):
     @property
     def flushed(self) -> Any:
         """Pages of the host that were programmed; those that a cache held back or took together are not."""
-        return self.programmed - self.moved
+        return self.programmed - self.relocated
 
     @property
     def write_amplification(self) -> Any:
@@ -185,8 +185,8 @@ class Report(NamedTuple):
         count = among.sum(-1)
         ordered = xp.sort(xp.where(among, self.latency, self.latency.max(-1, keepdims=True)), axis=-1)
         rank = xp.maximum(nearest_rank(percent, count), 1) - 1
-        found = xp.take_along_axis(ordered, xp.asarray(rank)[..., None], axis=-1)[..., 0]
-        return xp.where(count > 0, found / 1000, xp.nan)[()]
+        values = xp.take_along_axis(ordered, xp.asarray(rank)[..., None], axis=-1)[..., 0]
+        return xp.where(count > 0, values / 1000, xp.nan)[()]
 
     def _among(self, kinds: tuple[int, ...]) -> Any:
         return functools.reduce(lambda one, other: one | other, (self.kind == kind for kind in kinds))
@@ -246,10 +246,10 @@ def make_report(design: Design, load: Load, planned: Plan, times: Times, status:
     programs, erases = count(bus.PROGRAM), count(bus.ERASE)
     elapsed = times.ended.max() - times.issued.min()
     carried = (size * (kind != requests.TRIM)).sum()
-    spent = energy.spent(design.power, count(bus.READ), programs, erases, work.size.sum(), carried, elapsed)
-    amounts = planned.written, planned.cached, planned.moved, programs, erases
+    spent = energy.energy_of(design.power, count(bus.READ), programs, erases, work.size.sum(), carried, elapsed)
+    amounts = planned.written, planned.cached, planned.relocated, programs, erases
     collects = np.asarray(design.ftl.mapping != "ideal")
-    overloaded = is_overloaded(times, bool(load.queue_depth), design.geometry.channels * design.lanes)
+    overloaded = is_overloaded(times, bool(load.queue_depth), design.geometry.channels * design.luns)
     return Report(times.issued, times.ended, size, kind, *amounts, spent, load.wrapped, collects, overloaded, status)
 
 

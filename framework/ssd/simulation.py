@@ -84,17 +84,17 @@ def simulate(design: Design, load: Load, check: bool = True) -> Report:
     refuse_narrow((design, load))
     requests.check(load, design.capacity)
     traced = is_traced((design, load))
-    design = simplified(design, load)
+    design = simplify(design, load)
     with x64():
         prepared = prepare(design, load)
-        found, status = times(design, load, prepared, record=check and not traced)
-        made = make_report(design, load, prepared.planned, found, status)
+        completion, status = times(design, load, prepared, record=check and not traced)
+        made = make_report(design, load, prepared.planned, completion, status)
     refuse_narrow(made)
     if traced or is_traced(made):
         return made
     made = jax.tree.map(np.asarray, made)
     if check:
-        invariants.check(design, load, prepared.planned, found, made)
+        invariants.check(design, load, prepared.planned, completion, made)
     return made
 
 
@@ -107,14 +107,14 @@ def schedule(design: Design, load: Load) -> Schedule:
     refuse_others(design, load)
     refuse_narrow((design, load))
     requests.check(load, design.capacity)
-    design = simplified(design, load)
+    design = simplify(design, load)
     with x64():
         prepared = prepare(design, load)
-        found, _ = times(design, load, prepared, record=True)
-        return schedule_of(design, prepared.planned, found)
+        completion, _ = times(design, load, prepared, record=True)
+        return schedule_of(design, prepared.planned, completion)
 
 
-def simplified(design: Design, load: Load) -> Design:
+def simplify(design: Design, load: Load) -> Design:
     """The same device with queues in order of arrival, where the load leaves reads no writes to go before.
 
     It serves that load at the same times, in a smaller program.
@@ -134,7 +134,7 @@ class Prepared(NamedTuple):
 
     planned: Plan
     script: Script
-    place: Any  # [operations]: of each operation in the queues
+    position: Any  # [operations]: of each operation in the queues
     steps: int  # bus grants of the busiest channel, where channels stand apart; 0 where not
     late: bool  # whether times may exceed `host.latest`
 
@@ -149,20 +149,22 @@ def prepare(design: Design, load: Load) -> Prepared:
     together = bool(load.queue_depth or design.cache.pages)
     if together and is_traced(planned):
         raise ValueError("a closed load cannot be traced: hand it in as it is, under vmap with in_axes=None")
-    script, place = planning.script(design, load, planned)
+    script, position = planning.script(design, load, planned)
     end = requests.LATEST if is_traced(load) else int(load.arrival[-1])
     steps = 0 if together else busiest(design, planned.work)
-    return Prepared(planned, script, place, steps, late=end > host_link.latest(len(load)) // 4)
+    return Prepared(planned, script, position, steps, late=end > host_link.latest(len(load)) // 4)
 
 
 def times(design: Design, load: Load, prepared: Prepared, record: bool) -> tuple[Times, Any]:
     """All times of a load and a status, inside 64 bits."""
-    found, status = _compiled(design, *stripped(load), prepared.script, prepared.steps, prepared.late, record)
+    completion, status = _compiled(design, *split_arrays(load), prepared.script, prepared.steps, prepared.late, record)
     if not is_traced(status) and may_be_late(prepared, status):
         return times(design, load, prepared._replace(late=True), record)
-    operations = (found.begun, found.done) if record else (None, None)
+    operations = (completion.begun, completion.done) if record else (None, None)
     return Times(
-        found.issued, found.ended, *(None if each is None else each[prepared.place] for each in operations)
+        completion.issued,
+        completion.ended,
+        *(None if column is None else column[prepared.position] for column in operations),
     ), status
 
 
@@ -171,7 +173,7 @@ def may_be_late(prepared: Prepared, status: Any) -> bool:
     return bool(prepared.steps) and not prepared.late and bool(np.any(status))
 
 
-def stripped(load: Load) -> tuple[Load, Any]:
+def split_arrays(load: Load) -> tuple[Load, Any]:
     """A load without what no program depends on, and how many requests may be in flight."""
     depth = min(load.queue_depth or len(load), len(load))
     return dataclasses.replace(load, wrapped=0, skipped=0, queue_depth=min(load.queue_depth, 1)), jnp.asarray(
@@ -187,13 +189,15 @@ def run(
     sent = _requests(design, load)
     phases, memory = timing.phases(design.timing), timing.nanoseconds(design.timing.memory_us)
     if steps:
-        found = _apart(design, sent, script, phases, memory, steps, late, record)
+        completion = _apart(design, sent, script, phases, memory, steps, late, record)
         horizon = report.HORIZON if late else min(report.HORIZON, host_link.latest(len(load)) // 2)
     else:
         choices = {"rules": design.rules, "flushes": design.cache.flushes, "record": record}
-        found = Times(*over_designs(functools.partial(closed_loop.run, **choices))(script, sent, phases, memory, depth))
+        completion = Times(
+            *over_designs(functools.partial(closed_loop.run, **choices))(script, sent, phases, memory, depth)
+        )
         horizon = report.HORIZON
-    return found, report.status_of(found, closed_forms.least_latency(design, load), horizon)
+    return completion, report.status_of(completion, closed_forms.least_latency(design, load), horizon)
 
 
 def _apart(
@@ -234,14 +238,16 @@ def over_designs(run):
         return jax.tree.map(lambda leaf: leaf[0], run(operations, *numbers))
 
     @single.def_vmap
-    def batched(axis_size, in_batched, operations, *numbers):
+    def batch_rule(axis_size, in_batched, operations, *numbers):
         operations_batched, *numbers_batched = in_batched
         axes = lambda tree: jax.tree.map(lambda flag: 0 if flag else None, tree)
         if any(jax.tree.leaves(operations_batched)):
-            one = lambda *each: jax.tree.map(lambda leaf: leaf[0], run(*each))
-            found = jax.vmap(one, in_axes=(axes(operations_batched), *map(axes, numbers_batched)))(operations, *numbers)
+            one = lambda *values: jax.tree.map(lambda leaf: leaf[0], run(*values))
+            completion = jax.vmap(one, in_axes=(axes(operations_batched), *map(axes, numbers_batched)))(
+                operations, *numbers
+            )
         else:
-            found = run(operations, *numbers)
-        return found, jax.tree.map(lambda _: True, found)
+            completion = run(operations, *numbers)
+        return completion, jax.tree.map(lambda _: True, completion)
 
     return single

@@ -221,4 +221,4 @@ def test_the_paper_preset_reads_training_data_in_order():
     served = ssd.simulate(design, load)
     assert (np.diff(load.offset) == 8192).all()
     first = served.latency.min()
-    assert first == closed_forms.unloaded(design).read
+    assert first == closed_forms.unloaded_latency(design).read

@@ -530,7 +530,7 @@ def nas() -> list[Call]:
         Call("augmentation.cutout", augmentation.cutout, {"key": KEY, "images": IMAGES, "size": 2}),
         Call(
             "augmentation.shifted_and_mirrored",
-            augmentation.shifted_and_mirrored,
+            augmentation.shift_and_flip,
             {"key": KEY, "images": IMAGES, "reach": 1},
         ),
         Call("rank_fidelity.kendall", rank_fidelity.kendall, {"x": ranks[0], "y": ranks[1]}),

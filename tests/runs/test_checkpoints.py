@@ -243,7 +243,7 @@ def test_a_leaf_that_no_checkpoint_holds_is_refused_by_name(tmp_path, leaf, what
 def test_a_checkpoint_of_an_earlier_version_is_read(tmp_path, monkeypatch):
     """It has no description of its leaves."""
     state = {"key": jax.random.key(4), "w": jnp.arange(3.0)}
-    monkeypatch.setattr(checkpoints, "_described", lambda leaf: None)
+    monkeypatch.setattr(checkpoints, "_describe", lambda leaf: None)
     monkeypatch.setattr(checkpoints, "_LEAVES", "ignored")
     checkpoints.save(tmp_path, 1, state, {"size": 1})
     meta = next(tmp_path.rglob("meta/metadata"))

@@ -17,7 +17,7 @@ class Op:
     request: int  # -1: internal
     where: str  # flash, memory (a hit), buffer (a cached write)
     channel: int = 0
-    lane: int = 0
+    lun: int = 0
     plane: int = 0
     second: bool = False  # in the class that waits for reads
     kind: int = READ
@@ -37,14 +37,14 @@ class Lane:
     state: str = "idle"  # idle, array (program or erase), sensing, data
     until: int = 0
     work: list = field(default_factory=list)
-    held: list = field(default_factory=list)
-    rest: int = 0
+    suspended_planes: list = field(default_factory=list)
+    remaining: int = 0
     margin: int = 0
     cost: int = 0
 
 
 class Device:
-    def __init__(self, ops, requests, channels, lanes, timing, rules, queue_depth=0, flushes=1):
+    def __init__(self, ops, requests, channels, luns, timing, rules, queue_depth=0, flushes=1):
         """ops: in order of requests; requests: (arrival, is_write, link ns) each; timing, rules: plain dicts."""
         self.timing, self.rules, self.depth = timing, rules, queue_depth
         self.requests = requests
@@ -53,8 +53,8 @@ class Device:
             self.of_request[op[0]].append(op[1])
         planes = range(rules["planes"])
         make = lambda: Lane({(plane, second): deque() for plane in planes for second in (False, True)})
-        self.lanes = [[make() for _ in range(lanes)] for _ in range(channels)]
-        self.bus, self.turn = [0] * channels, [0] * channels
+        self.luns = [[make() for _ in range(luns)] for _ in range(channels)]
+        self.bus, self.round_robin_next = [0] * channels, [0] * channels
         self.heap, self.count = [], 0
         self.missing = [0] * len(requests)
         self.end = [-1] * len(requests)
@@ -131,7 +131,7 @@ class Device:
 
     def enqueue(self, now, op):
         op.arrived = now
-        self.lanes[op.channel][op.lane].queues[op.plane, op.second].append(op)
+        self.luns[op.channel][op.lun].queues[op.plane, op.second].append(op)
 
     def page_over(self, now, op):
         if op.frees:
@@ -147,8 +147,8 @@ class Device:
             if self.depth:
                 self.push(self.out_free, "issue")
 
-    def array_over(self, now, channel, lane, work):
-        here = self.lanes[channel][lane]
+    def array_over(self, now, channel, lun, work):
+        here = self.luns[channel][lun]
         if here.work is not work or here.until != now:
             return  # was suspended
         if here.state == "sensing":
@@ -161,74 +161,76 @@ class Device:
         here.state, here.work = "idle", []
 
     def grant(self, now, channel):
-        lanes = self.lanes[channel]
-        data = [(lane.until, i) for i, lane in enumerate(lanes) if lane.state == "data"]
-        order = [(self.turn[channel] + k) % len(lanes) for k in range(len(lanes))]
-        commands = [i for i in order if self.wants(now, lanes[i])]
+        luns = self.luns[channel]
+        data = [(lun.until, i) for i, lun in enumerate(luns) if lun.state == "data"]
+        order = [(self.round_robin_next[channel] + k) % len(luns) for k in range(len(luns))]
+        commands = [i for i in order if self.wants(now, luns[i])]
         if data and (self.rules["data_first"] or not commands):
             self.send_data(now, channel, min(data)[1])
         elif commands:
-            self.turn[channel] = (commands[0] + 1) % len(lanes)
+            self.round_robin_next[channel] = (commands[0] + 1) % len(luns)
             self.command(now, channel, commands[0])
 
-    def wants(self, now, lane):
-        if lane.state == "idle":
-            return any(lane.queues.values())
-        if lane.state != "array" or not lane.margin:
+    def wants(self, now, lun):
+        if lun.state == "idle":
+            return any(lun.queues.values())
+        if lun.state != "array" or not lun.margin:
             return False
-        reads = any(queue for (_, second), queue in lane.queues.items() if not second)
-        return reads and now + lane.margin - 1 < lane.until
+        reads = any(queue for (_, second), queue in lun.queues.items() if not second)
+        return reads and now + lun.margin - 1 < lun.until
 
     def transfer(self, op):
         return round(op.size * self.timing["byte"])
 
     def send_data(self, now, channel, i):
-        lane = self.lanes[channel][i]
+        lun = self.luns[channel][i]
         at = now
-        for op in sorted(lane.work, key=lambda op: op.plane):
+        for op in sorted(lun.work, key=lambda op: op.plane):
             at += self.timing["setup"] + self.transfer(op)
             op.ended = at
             if op.request >= 0:
                 self.push(at, "over", op)
         self.bus[channel] = at
         self.push(at, "bus")
-        if lane.rest:
-            lane.state, lane.work, lane.until, lane.rest = "array", lane.held, at + lane.rest, 0
-            self.push(lane.until, "array", channel, i, lane.work)
+        if lun.remaining:
+            lun.state, lun.work, lun.until, lun.remaining = "array", lun.suspended_planes, at + lun.remaining, 0
+            self.push(lun.until, "array", channel, i, lun.work)
         else:
-            lane.state, lane.work, lane.until, lane.margin = "array", [], at, 0
-            self.push(at, "array", channel, i, lane.work)
+            lun.state, lun.work, lun.until, lun.margin = "array", [], at, 0
+            self.push(at, "array", channel, i, lun.work)
 
     def command(self, now, channel, i):
-        lane, timing = self.lanes[channel][i], self.timing
-        waiting = [(queue[0].arrived, second) for (_, second), queue in lane.queues.items() if queue]
+        lun, timing = self.luns[channel][i], self.timing
+        waiting = [(queue[0].arrived, second) for (_, second), queue in lun.queues.items() if queue]
         second = min(second for _, second in waiting) if self.rules["read_first"] else min(waiting)[1]
-        heads = {plane: queue[0] for (plane, s), queue in lane.queues.items() if s == second and queue}
-        oldest = min(heads.values(), key=lambda op: (op.arrived, op.plane))
-        work = [lane.queues[plane, second].popleft() for plane, op in sorted(heads.items()) if op.kind == oldest.kind]
+        head_arrival = {plane: queue[0] for (plane, s), queue in lun.queues.items() if s == second and queue}
+        oldest = min(head_arrival.values(), key=lambda op: (op.arrived, op.plane))
+        work = [
+            lun.queues[plane, second].popleft() for plane, op in sorted(head_arrival.items()) if op.kind == oldest.kind
+        ]
         for op in work:
             op.begun = now
         further = (len(work) - 1) * timing["plane"]
         if oldest.kind == READ:
             end = now + timing["read_command"] + further
             until = end + max(timing["read"][op.page_type] for op in work)
-            if lane.state == "array":
-                lane.held, lane.rest = lane.work, lane.until - now
-                until += lane.cost
-            lane.state = "sensing"
+            if lun.state == "array":
+                lun.suspended_planes, lun.remaining = lun.work, lun.until - now
+                until += lun.cost
+            lun.state = "sensing"
         elif oldest.kind == PROGRAM:
             end = now + timing["program_command"] + further + sum(self.transfer(op) for op in work)
             until = end + max(timing["program"][op.page_type] for op in work)
-            lane.state = "array"
-            lane.margin = timing["margin_program"] + 1 if self.rules["suspend_program"] else 0
-            lane.cost = timing["suspend_program"]
+            lun.state = "array"
+            lun.margin = timing["margin_program"] + 1 if self.rules["suspend_program"] else 0
+            lun.cost = timing["suspend_program"]
         else:
             end = now + timing["erase_command"] + further
             until = end + timing["erase"]
-            lane.state = "array"
-            lane.margin = timing["margin_erase"] + 1 if self.rules["suspend_erase"] else 0
-            lane.cost = timing["suspend_erase"]
-        lane.work, lane.until = work, until
+            lun.state = "array"
+            lun.margin = timing["margin_erase"] + 1 if self.rules["suspend_erase"] else 0
+            lun.cost = timing["suspend_erase"]
+        lun.work, lun.until = work, until
         self.bus[channel] = end
         self.push(end, "bus")
         self.push(until, "array", channel, i, work)

@@ -91,18 +91,18 @@ def place(device, page):
     chip, page = page % geometry.chips, page // geometry.chips
     die, page = page % geometry.dies, page // geometry.dies
     plane, row = page % geometry.planes, page // geometry.planes
-    lane = chip * geometry.dies + die if policy.die_mode == "overlap" else chip
-    return channel, lane, plane if policy.multiplane else 0, row
+    lun = chip * geometry.dies + die if policy.die_mode == "overlap" else chip
+    return channel, lun, plane if policy.multiplane else 0, row
 
 
 def flash(device, request, page, kind, size, offset=None, **more):
     """A flash operation; `offset` is its page's in the block, by default that of its row."""
-    channel, lane, plane, row = place(device, page)
+    channel, lun, plane, row = place(device, page)
     types = device.timing.read_us if kind == READ else device.timing.program_us
     page_type = (row if offset is None else offset) % len(types) if isinstance(types, tuple) else 0
     apart = device.policy.scheduling == "read-first" or device.cache.pages > 0
     second = apart and (kind != READ or request < 0)
-    return Op(request, "flash", channel, lane, plane, second, kind, page_type, size, **more)
+    return Op(request, "flash", channel, lun, plane, second, kind, page_type, size, **more)
 
 
 def pages(device, load):
@@ -131,8 +131,8 @@ def simulate(device, load, ops=direct):
         for arrival, size, kind in zip(load.arrival, load.size, load.kind, strict=True)
     ]
     made = list(ops(device, load))
-    lanes, channels = device.lanes, device.geometry.channels
+    luns, channels = device.luns, device.geometry.channels
     simulator = Device(
-        made, requests, channels, lanes, numbers(device), rules(device), load.queue_depth, device.cache.flushes
+        made, requests, channels, luns, numbers(device), rules(device), load.queue_depth, device.cache.flushes
     )
     return np.array(simulator.run()), [op for _, op in made]

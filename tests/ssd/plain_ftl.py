@@ -45,14 +45,14 @@ class Plane:
         return age * (1 - share) / max(2 * share, 1e-6)
 
     def collect(self, victim):
-        moved = [self.content[victim][offset] for offset in sorted(self.valid[victim])]
+        relocated = [self.content[victim][offset] for offset in sorted(self.valid[victim])]
         self.valid[victim] = set()
-        for row in moved:
+        for row in relocated:
             self.put(row)
         self.content[victim] = []
         self.erases[victim] += 1
         del self.age[victim]
-        return len(moved)
+        return len(relocated)
 
     def trim(self, row):
         if row in self.where:
@@ -61,11 +61,11 @@ class Plane:
 
     def write(self, row):
         """(pages moved, blocks erased, offset of the page)."""
-        moved = erased = 0
+        relocated = erased = 0
         while len(self.content[self.at]) == self.pages:
             self.begin()
             while len(self.free()) < self.reserve:
-                moved += self.collect(self.choose())
+                relocated += self.collect(self.choose())
                 erased += 1
         self.trim(row)
-        return moved, erased, self.put(row)
+        return relocated, erased, self.put(row)

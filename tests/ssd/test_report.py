@@ -130,6 +130,6 @@ def test_write_amplification_behind_a_cache_is_that_of_what_was_flushed():
     made = generators.closed(jax.random.key(0), 4000, 8, read_ratio=0.0, span=device.capacity)
     report = ssd.simulate(device, made)
     assert report.cached == 64
-    assert report.write_amplification == 1 + report.moved / report.flushed
+    assert report.write_amplification == 1 + report.relocated / report.flushed
     assert report.write_amplification > 1.3
     assert report.programmed / report.written < report.write_amplification

@@ -56,9 +56,9 @@ def test_an_idle_device_takes_the_sum_of_the_phases():
     writes = ssd.simulate(device, generators.closed(jax.random.key(0), 300, 1, read_ratio=0.0))
     assert set(reads.latency.tolist()) == {290 + 75_000 + 30 + 24_576 + 2_496}
     assert set(writes.latency.tolist()) == {2_496 + 361 + 24_576 + 750_000}
-    assert closed_forms.unloaded(device) == (102_392, 777_433)
+    assert closed_forms.unloaded_latency(device) == (102_392, 777_433)
     half = ssd.simulate(device, generators.closed(jax.random.key(0), 300, 1, size=4096))
-    assert set(half.latency.tolist()) == {int(closed_forms.unloaded(device, 4096).read)}
+    assert set(half.latency.tolist()) == {int(closed_forms.unloaded_latency(device, 4096).read)}
 
 
 @pytest.mark.parametrize(("rate", "mean"), [(50e3, 117.0), (100e3, 148.0)])
@@ -92,7 +92,7 @@ def test_a_saturated_device_moves_in_convoys_or_at_the_rate_of_its_bus():
     slow = ssd.simulate(convoy, load)
     assert 0.94 * bounds.convoy < slow.iops < bounds.convoy
     fast = ssd.simulate(convoy.replace(arbitration="command-first"), load)
-    assert 1.4 * slow.iops < fast.iops < min(bounds.bus, bounds.lanes)
+    assert 1.4 * slow.iops < fast.iops < min(bounds.bus, bounds.luns)
 
 
 def test_one_chip_is_an_m_d_1_queue():
@@ -201,11 +201,11 @@ def test_reads_that_have_no_writes_to_go_before_are_served_in_order(ratio, queue
     device = presets.isp_ml(channels=2, chips=2, scheduling="read-first", blocks=64, pages=16)
     load = oracle.load(device, np.random.default_rng(0), 120, ratio, queue_depth)
     fifo = device.replace(scheduling="fifo")
-    assert simulation.simplified(device, load) == (device if ratio == 0.5 else fifo)
+    assert simulation.simplify(device, load) == (device if ratio == 0.5 else fifo)
     same = (ssd.simulate(device, load).ended == ssd.simulate(fifo, load).ended).all()
     assert same == (ratio != 0.5)
     assert_identical(device, load)
     summary = ssd.sweep([device, device.replace(read_us=40.0)], load)
     assert summary.mean_us[0] == pytest.approx(ssd.simulate(device, load).mean_us, rel=1e-12)
     for kept in ({"suspend": "program"}, {"cache_pages": 4}, {"mapping": "page"}):
-        assert simulation.simplified(device.replace(**kept), load) == device.replace(**kept)
+        assert simulation.simplify(device.replace(**kept), load) == device.replace(**kept)

@@ -77,7 +77,7 @@ def draw_architecture(run: runs.Run, space: Space, architectures: Mapping[str, S
     figure = Figure(figsize=(1.25 * len(space.places) + 1.2, 0.95 * len(architectures) + 0.5), layout="constrained")
     axis = figure.subplots()
     for row, (name, architecture) in enumerate(architectures.items()):
-        choices = iter(space.named(architecture))
+        choices = iter(space.block_names(architecture))
         axis.text(-0.6, -row, name, ha="right", va="center", fontsize=10, color=figures.INK)
         for index, block in enumerate(space.places):
             chosen = isinstance(block, Slot)

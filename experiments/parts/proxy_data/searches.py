@@ -53,7 +53,7 @@ def search(
     ]
     states = jax.jit(lambda *states: jax.tree.map(lambda *leaves: jnp.stack(leaves), *states))(*start)
     rows_of = batch_rows(phase, range(seed, seed + len(parts)))
-    steps, split = bilevel.steps_of(config, half), Split(fixed=0)
+    steps, split = bilevel.step_count(config, half), Split(fixed=0)
     alphas = runs.run_steps(
         run, phase, step, states, datasets, steps, CHUNK, rows_of, options=options, split=split
     ).alphas

@@ -40,14 +40,14 @@ def draw_latency(run: runs.Run, report: ssd.Report) -> None:
     run.save_figure("figures/latency", figure, caption)
 
 
-def draw_schedule(run: runs.Run, design: ssd.Design, schedule: ssd.Schedule, lanes: int = 24) -> None:
+def draw_schedule(run: runs.Run, design: ssd.Design, schedule: ssd.Schedule, luns: int = 24) -> None:
     """A Gantt chart: who holds which bus and which die, over a window in the middle of the run."""
     if not len(schedule.work):
         _draw_idle(run)
         return
     begin, end = _window(schedule)
-    channels = max(1, min(design.geometry.channels, lanes // design.lanes))
-    figure = Figure(figsize=(10.5, 1.2 + 0.24 * channels * (design.lanes + 1)), layout="constrained")
+    channels = max(1, min(design.geometry.channels, luns // design.luns))
+    figure = Figure(figsize=(10.5, 1.2 + 0.24 * channels * (design.luns + 1)), layout="constrained")
     axis = figure.subplots()
     names = []
     for channel in range(channels):
@@ -56,10 +56,10 @@ def draw_schedule(run: runs.Run, design: ssd.Design, schedule: ssd.Schedule, lan
         _bars(axis, row, schedule.command[here], _colours(schedule.kind[here]), 0.72)
         _bars(axis, row, schedule.data[here], DATA, 0.72)
         names.append(f"channel {channel}: bus")
-        for lane in range(design.lanes):
-            on = here & (schedule.lane == lane)
-            _bars(axis, row + 1 + lane, schedule.work[on], _colours(schedule.kind[on]), 0.46)
-            names.append(f"{'die' if design.policy.die_mode == 'overlap' else 'chip'} {lane}")
+        for lun in range(design.luns):
+            on = here & (schedule.lun == lun)
+            _bars(axis, row + 1 + lun, schedule.work[on], _colours(schedule.kind[on]), 0.46)
+            names.append(f"{'die' if design.policy.die_mode == 'overlap' else 'chip'} {lun}")
     axis.set_xlim(begin / 1000, end / 1000)
     axis.set_yticks(range(len(names)), names, fontsize=8)
     axis.invert_yaxis()
@@ -94,7 +94,7 @@ def _window(schedule: ssd.Schedule, operations: int = 8) -> tuple[int, int]:
     if not len(here):
         here = np.sort(schedule.work[:, 0])
     middle = len(here) // 2
-    many = operations * max(len(np.unique(schedule.lane)), 1) // 2
+    many = operations * max(len(np.unique(schedule.lun)), 1) // 2
     first, last = here[max(middle - many, 0)], here[min(middle + many, len(here) - 1)]
     return int(first), int(max(last, first + 1000))
 

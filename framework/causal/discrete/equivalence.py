@@ -21,11 +21,11 @@ def cpdag(graph: jax.Array) -> jax.Array:
     Reference: Meek, "Causal inference and causal explanation with background knowledge", UAI 1995, arXiv 1302.4972.
     """
     graph = jnp.asarray(graph, bool)
-    return graph | (graph & ~compelled(graph)).T
+    return graph | (graph & ~compelled_edges(graph)).T
 
 
 @jax.jit
-def compelled(graph: jax.Array) -> jax.Array:
+def compelled_edges(graph: jax.Array) -> jax.Array:
     """The edges on whose direction every DAG of the Markov equivalence class agrees: those that data can tell.
 
     Args:
@@ -77,7 +77,7 @@ def closure(directed: jax.Array, graph: jax.Array) -> jax.Array:
 
     def follow(carry: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
         directed, waiting = carry
-        edge = graphs.place(graphs.greatest(waiting.astype(jnp.float32)).ravel())
+        edge = graphs.position(graphs.greatest(waiting.astype(jnp.float32)).ravel())
         a, b = edge // len(graph), edge % len(graph)
         open_edges = adjacent & ~directed & ~directed.T
         into, out, open_a, open_b = directed[:, b], directed[b], open_edges[a], open_edges[b]

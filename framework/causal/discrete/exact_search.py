@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from framework.causal.discrete.hill_climbing import Edges, Found, tabulated
+from framework.causal.discrete.hill_climbing import Edges, SearchResult, score_table
 
 MOST_COLUMNS = 12
 _TINY = 1e-9  # of a column's variance: what is left of less than that is rounding
@@ -34,7 +34,7 @@ def memory(columns: int) -> int:
     return 64 * columns * 2**columns if columns <= MOST_COLUMNS else 0
 
 
-def search(covariance: jax.Array, samples: jax.Array, edges: Edges) -> Found:
+def search(covariance: jax.Array, samples: jax.Array, edges: Edges) -> SearchResult:
     """Finds a DAG that no other beats, noise variances being free.
 
     Args:
@@ -47,7 +47,7 @@ def search(covariance: jax.Array, samples: jax.Array, edges: Edges) -> Found:
 
     Reference: arXiv 1206.6875.
     """
-    size, table = len(covariance), tabulated(covariance, samples)
+    size, table = len(covariance), score_table(covariance, samples)
     families = _best_families(_local_scores(table.correlation, table.samples, edges))
     sets, everything = np.arange(2**size, dtype=np.int32), 2**size - 1
 
@@ -74,7 +74,7 @@ def search(covariance: jax.Array, samples: jax.Array, edges: Edges) -> Found:
     start = jnp.int32(everything), jnp.zeros(size, jnp.int32)
     parents = jax.lax.fori_loop(jnp.int32(0), jnp.int32(size), take, start)[1]
     graph = ((parents >> np.arange(size, dtype=np.int32)[:, None]) & 1).astype(bool)
-    return Found(graph, best[everything] - table.samples / 2 * jnp.log(table.spread).sum())
+    return SearchResult(graph, best[everything] - table.samples / 2 * jnp.log(table.spread).sum())
 
 
 def _log_minors(correlation: jax.Array) -> jax.Array:

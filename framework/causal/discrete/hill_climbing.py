@@ -49,7 +49,7 @@ class Edges(NamedTuple):
     required: jax.Array  # [d, d] bool, edges that stay
 
 
-class Found(NamedTuple):
+class SearchResult(NamedTuple):
     """The end of a search."""
 
     graph: jax.Array  # [d, d] bool, a DAG
@@ -104,14 +104,14 @@ class State(NamedTuple):
     moving: jax.Array  # [] bool, whether the last step was taken
 
 
-def climb(
+def hill_climb(
     graph: jax.Array,
     covariance: jax.Array,
     samples: jax.Array,
     edges: Edges,
     equal: bool,
     ancestors: jax.Array | None = None,
-) -> Found:
+) -> SearchResult:
     """Takes the best single step, again and again, until none raises the penalised likelihood.
 
     Args:
@@ -126,9 +126,9 @@ def climb(
     Reference: arXiv 2010.09133, section 4, with the likelihood for its score.
     """
     graph, edges = jax.tree.map(jnp.asarray, (graph, edges))
-    table = tabulated(covariance, samples)
+    table = score_table(covariance, samples)
     fits = Fits(jnp.zeros_like(table.correlation), jnp.zeros_like(table.correlation), table.spread)
-    write = lambda node, fits: _written(fits, node, _fit(node, graph[:, node], table, equal))
+    write = lambda node, fits: _write_fits(fits, node, _fit(node, graph[:, node], table, equal))
     fits = jax.lax.fori_loop(jnp.int32(0), jnp.int32(len(graph)), write, fits)
     counts, zero = ancestry.path_counts(graph.T), jnp.zeros_like(table.samples)
     parents, tried = graph.sum(0, dtype=jnp.int32), jnp.zeros_like(graph)
@@ -139,14 +139,14 @@ def climb(
     score = _likelihood(end.fits.residual, table, equal) - jnp.sum(jnp.where(end.graph, edges.cost, 0))
     if ancestors is not None:
         score -= ancestry.total(ancestry.path_counts(end.graph), ancestors)
-    return Found(end.graph, score)
+    return SearchResult(end.graph, score)
 
 
 def refit(graph: jax.Array, covariance: jax.Array) -> jax.Array:
     """Least-squares weights of each node on its parents, `[d, d]`, 0 off the graph."""
-    table = tabulated(covariance, jnp.ones(()))
+    table = score_table(covariance, jnp.ones(()))
     nodes = (jnp.arange(len(graph), dtype=jnp.int32), graph.T)
-    slopes = jax.lax.map(lambda given: _swept(given[1], table.correlation)[given[0]], nodes).T
+    slopes = jax.lax.map(lambda arguments: _swept(arguments[1], table.correlation)[arguments[0]], nodes).T
     deviation = jnp.sqrt(table.spread)
     return jnp.where(graph, slopes * deviation / deviation[:, None], 0)
 
@@ -156,15 +156,15 @@ def log_likelihood(graph: jax.Array, table: Table, equal: bool) -> jax.Array:
 
     Args:
       graph: `[d, d]` bool, a DAG.
-      table: what `tabulated` gives.
+      table: what `score_table` gives.
       equal: whether all noise has one variance.
     """
     nodes = (jnp.arange(len(graph), dtype=jnp.int32), graph.T)
-    residual = jax.lax.map(lambda given: _swept(given[1], table.correlation)[given[0], given[0]], nodes)
+    residual = jax.lax.map(lambda arguments: _swept(arguments[1], table.correlation)[arguments[0], arguments[0]], nodes)
     return _likelihood(jnp.maximum(residual, _TINY) * table.spread, table, equal)
 
 
-def tabulated(covariance: jax.Array, samples: jax.Array) -> Table:
+def score_table(covariance: jax.Array, samples: jax.Array) -> Table:
     """What a search takes of a covariance `[d, d]` of so many rows."""
     still = jnp.diagonal(covariance) <= 0
     spread = jnp.where(still, 1.0, jnp.diagonal(covariance))
@@ -201,9 +201,9 @@ def _swept(parents: jax.Array, correlation: jax.Array) -> jax.Array:
 def _fit(node: jax.Array, parents: jax.Array, table: Table, equal: bool) -> Fits:
     """The fit of one node: its gain `[d]`, its loss `[d]`, its residual `[]`."""
     swept = _swept(parents, table.correlation)
-    own, shared = jnp.diagonal(swept), swept[node]
+    variances, shared = jnp.diagonal(swept), swept[node]
     # a parent's 2 - own is an element of an inverse correlation, so at least 1
-    change = shared**2 / jnp.where(parents, jnp.maximum(2 - own, 1), jnp.maximum(own, _TINY))
+    change = shared**2 / jnp.where(parents, jnp.maximum(2 - variances, 1), jnp.maximum(variances, _TINY))
     residual = jnp.maximum(shared[node], _TINY)
     change = change * table.spread[node] if equal else change / residual
     return Fits(
@@ -211,7 +211,7 @@ def _fit(node: jax.Array, parents: jax.Array, table: Table, equal: bool) -> Fits
     )
 
 
-def _written(fits: Fits, node: jax.Array, new: Fits) -> Fits:
+def _write_fits(fits: Fits, node: jax.Array, new: Fits) -> Fits:
     """The fits with those of one node put in."""
     return Fits(
         fits.gain.at[:, node].set(new.gain), fits.loss.at[node].set(new.loss), fits.residual.at[node].set(new.residual)
@@ -267,32 +267,32 @@ def _best(state: State, table: Table, prices: Prices, equal: bool) -> Step:
     # unlike jnp.min, this becomes one loop with what it reduces on a CPU
     smaller = lambda one, other: jnp.where(one < other, one, other)
     least = jax.lax.reduce(reduce(smaller, factors(*matrices)), jnp.full_like(whole, jnp.inf), smaller, (1,))
-    a = graphs.place(graphs.greatest(-least))
+    a = graphs.position(graphs.greatest(-least))
     row = jax.tree.map(lambda matrix: matrix[a], matrices)
     chosen = graphs.greatest(-jnp.stack(factors(*row)))
     comes, goes, turns = chosen.any(1)
-    return Step(a, graphs.place(chosen.any(0)), comes | turns, goes | turns, least[a] < jnp.inf)
+    return Step(a, graphs.position(chosen.any(0)), comes | turns, goes | turns, least[a] < jnp.inf)
 
 
-def _if_any(needed: jax.Array, function: Callable[[Any], Any], given: Any, otherwise: Any) -> Any:
+def _if_any(needed: jax.Array, function: Callable[[Any], Any], argument: Any, otherwise: Any) -> Any:
     """`function(given)` where it is needed: a `lax.cond` that is skipped under `vmap` too, where no member needs it.
 
     What is given goes through the loop and changes there: XLA moves work that does not change out of loops.
     """
     body = lambda carry: (jnp.zeros_like(needed), jax.tree.map(jnp.zeros_like, carry[1]), function(carry[1]))
-    return jax.lax.while_loop(lambda carry: carry[0], body, (needed, given, otherwise))[2]
+    return jax.lax.while_loop(lambda carry: carry[0], body, (needed, argument, otherwise))[2]
 
 
-def _refitted(fits: Fits, graph: jax.Array, step: Step, table: Table, equal: bool) -> Fits:
+def _refit(fits: Fits, graph: jax.Array, step: Step, table: Table, equal: bool) -> Fits:
     """The fits after a step to `graph`: b has a new parent, or a has lost one, or both."""
     node = jnp.where(step.comes, step.b, step.a)
     new = _fit(node, graph[:, node], table, equal)
     other = jnp.where(step.turns, step.a, node)
     also = _if_any(step.turns, lambda parents: _fit(other, parents, table, equal), graph[:, other], new)
-    return _written(_written(fits, node, new), other, also)
+    return _write_fits(_write_fits(fits, node, new), other, also)
 
 
-def _recounted(counts: jax.Array, graph: jax.Array, step: Step, sound: jax.Array) -> jax.Array:
+def _update_path_counts(counts: jax.Array, graph: jax.Array, step: Step, sound: jax.Array) -> jax.Array:
     """The path counts after a step to `graph`; counted from scratch where an edge goes and a count is not exact.
 
     So no count is ever wrongly 0 or 1: small ones are sums of exact numbers, and none is a difference of inexact ones.
@@ -300,9 +300,9 @@ def _recounted(counts: jax.Array, graph: jax.Array, step: Step, sound: jax.Array
     a, b = step.a, step.b
     into, out = jnp.where(step.goes, counts[:, a], 0), counts[b]
     row, column = counts[a] - into[a] * out, jnp.where(step.comes, counts[:, b] - into * out[b], 0)
-    moved = counts - into[:, None] * out + column[:, None] * row
+    updated = counts - into[:, None] * out + column[:, None] * row
     vague = step.goes & (counts.max() >= _EXACT) & sound
-    return _if_any(vague, lambda given: ancestry.path_counts(given.T), graph, moved)
+    return _if_any(vague, lambda argument: ancestry.path_counts(argument.T), graph, updated)
 
 
 def _step(state: State, table: Table, edges: Edges, prices: Prices, equal: bool, ancestors: jax.Array | None) -> State:
@@ -315,10 +315,10 @@ def _step(state: State, table: Table, edges: Edges, prices: Prices, equal: bool,
     step = _best(state, table, prices, equal)
     a, b = step.a, step.b
     graph = state.graph.at[b, a].min(~step.goes).at[a, b].max(step.comes)
-    fits = _refitted(state.fits, graph, step, table, equal)
+    fits = _refit(state.fits, graph, step, table, equal)
     before, after = (_likelihood(residual, table, equal) for residual in (state.fits.residual, fits.residual))
     # the counts wait for the fits: two loops side by side can starve each other of threads on a small CPU (jax 0.10)
-    counts = _recounted(state.counts, graph, step, jnp.isfinite(after))
+    counts = _update_path_counts(state.counts, graph, step, jnp.isfinite(after))
     cost = jnp.where(step.comes, edges.cost[a, b], 0) - jnp.where(step.goes, edges.cost[b, a], 0)
     if ancestors is not None:
         cost += ancestry.total(counts.T, ancestors) - ancestry.total(state.counts.T, ancestors)

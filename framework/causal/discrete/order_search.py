@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from framework.causal import graphs
-from framework.causal.discrete.hill_climbing import Edges, Found, tabulated
+from framework.causal.discrete.hill_climbing import Edges, SearchResult, score_table
 from framework.core.types import Key
 
 _TINY = 1e-9  # of a column's variance: what is left of less than that is rounding
@@ -74,14 +74,14 @@ class Walk(NamedTuple):
     pool: jax.Array  # [d] bool, what the target may choose from
     steps: jax.Array  # [] int32, of this choice
     target: jax.Array  # [] int32, the column that is choosing
-    place: jax.Array  # [] int32, where the mover is
+    position: jax.Array  # [] int32, where the mover is
     phase: jax.Array  # [] int32
     waiting: jax.Array  # [d] bool, who has yet to choose
-    found: Choices  # [2 d] rows: of each column, were the mover on its other side; of the mover at each place
+    candidates: Choices  # [2 d] rows: of each column, were the mover on its other side; of the mover at each place
     origin: jax.Array  # [d] int32, for each place the row that holds there for the mover, or -1
 
 
-def climb(
+def search_orders(
     order: jax.Array,
     covariance: jax.Array,
     samples: jax.Array,
@@ -90,7 +90,7 @@ def climb(
     *,
     restarts: int = 0,
     key: Key | None = None,
-) -> Found:
+) -> SearchResult:
     """Moves columns in turn to better places until none of them finds one.
 
     Before that each chooses its parents where it stands. It then goes to the nearest of the best places, or, where none
@@ -125,13 +125,13 @@ def climb(
         best, _ = jax.lax.scan(again, best, np.arange(restarts, dtype=np.int32))
     parents = best.choices.role == _PARENT
     exact = jax.lax.map(lambda row: _residual(*row, problem), (parents, np.arange(size, dtype=np.int32)))
-    return Found(parents.T, _score(best.choices._replace(residual=exact), problem))
+    return SearchResult(parents.T, _score(best.choices._replace(residual=exact), problem))
 
 
 def _problem(covariance: jax.Array, samples: jax.Array, edges: Edges, equal: bool) -> Problem:
     edges = jax.tree.map(jnp.asarray, edges)
     edges = edges._replace(allowed=(edges.allowed | edges.required) & ~np.eye(len(covariance), dtype=bool))
-    return Problem(*tabulated(covariance, samples), edges, equal)
+    return Problem(*score_table(covariance, samples), edges, equal)
 
 
 def _price(role: jax.Array, cost: jax.Array) -> jax.Array:
@@ -168,20 +168,20 @@ def _ascend(rank: jax.Array, problem: Problem) -> State:
         return (state.idle < size) & (state.turns < _ROUNDS * size)
 
     def body(state: State) -> State:
-        turn = _turn(state, graphs.place(rank == state.turns % size), problem)
-        phase = jnp.where(_fixed(state, problem), _DOWN, _UP)  # where nothing moves, one way is enough
-        return _moved(turn, _walk(turn, jnp.where(going(state), phase, _DONE), problem), problem)
+        turn = _turn(state, graphs.position(rank == state.turns % size), problem)
+        phase = jnp.where(_fix_order(state, problem), _DOWN, _UP)  # where nothing moves, one way is enough
+        return _apply_move(turn, _walk(turn, jnp.where(going(state), phase, _DONE), problem), problem)
 
     return jax.lax.while_loop(going, body, State(rank, nothing, zero, zero))
 
 
-def _fixed(state: State, problem: Problem) -> jax.Array:
+def _fix_order(state: State, problem: Problem) -> jax.Array:
     """Whether columns do not move yet, but choose parents: once, or twice where one's residual counts in all scores."""
     return state.turns < (1 + problem.equal) * len(state.rank)
 
 
 def _turn(state: State, mover: jax.Array, problem: Problem) -> Turn:
-    size, required, fixed = len(state.rank), problem.edges.required, _fixed(state, problem)
+    size, required, fixed = len(state.rank), problem.edges.required, _fix_order(state, problem)
     here = state.rank[mover]
     rest = state.rank - (state.rank > here)
     low = jnp.where(fixed, here, jnp.max(jnp.where(required[:, mover], rest + 1, 0)))
@@ -197,8 +197,8 @@ def _walk(turn: Turn, phase: jax.Array, problem: Problem) -> Walk:
     none, zero, role = jnp.zeros(len(rest), bool), jnp.zeros((), jnp.int32), choices.role[:, turn.mover]
     above = (rest < turn.here) & (rest >= turn.low) & (role == _EAGER)
     below = (rest >= turn.here) & (rest < turn.high) & (role == _PARENT)
-    found, origin = jax.tree.map(lambda rows: jnp.concatenate([rows, rows]), choices), jnp.full_like(rest, -1)
-    walk = Walk(problem.correlation, none, none, none, zero, zero, zero, phase, above | below, found, origin)
+    candidates, origin = jax.tree.map(lambda rows: jnp.concatenate([rows, rows]), choices), jnp.full_like(rest, -1)
+    walk = Walk(problem.correlation, none, none, none, zero, zero, zero, phase, above | below, candidates, origin)
     step = lambda walk: _step(walk, turn, problem)
     return jax.lax.while_loop(lambda walk: walk.phase != _DONE, step, _begin(walk, turn.mover, turn, problem))
 
@@ -210,7 +210,7 @@ def _begin(walk: Walk, target: jax.Array, turn: Turn, problem: Problem) -> Walk:
     start = pool & ((turn.state.choices.role[target] == _PARENT) | problem.edges.required[:, target])
     # first from all before it, if there are rows enough: causes that cancel each other pay only together
     start = jnp.where((turn.state.turns < len(rank)) & (pool.sum() < problem.samples / 2), pool, start)
-    walk = walk._replace(target=target, place=turn.here, start=start, pool=pool)
+    walk = walk._replace(target=target, position=turn.here, start=start, pool=pool)
     return walk._replace(matrix=problem.correlation, parents=jnp.zeros_like(pool))
 
 
@@ -228,7 +228,7 @@ def _step(walk: Walk, turn: Turn, problem: Problem) -> Walk:
     rise = jnp.where(jnp.where(parents, ~edges.required[:, target], may_come), rise, -jnp.inf)
     forced = walk.start | (parents & ~walk.pool)
     value = jnp.where(forced, jnp.inf, jnp.where(parents | walk.pool, rise, -jnp.inf))
-    chosen, least = graphs.place(graphs.greatest(value)), _TINY * problem.samples
+    chosen, least = graphs.position(graphs.greatest(value)), _TINY * problem.samples
     moves = (value[chosen] > least) & (forced[chosen] | (walk.steps < 4 * size))
     role = jnp.where(parents, _PARENT, jnp.where(rise > least, _EAGER, _NOTHING))
 
@@ -236,7 +236,7 @@ def _step(walk: Walk, turn: Turn, problem: Problem) -> Walk:
         at, swept = slots == chosen, _swept(walk.matrix, chosen, pivot[chosen])
         return walk._replace(matrix=swept, parents=parents ^ at, start=walk.start & ~at, steps=walk.steps + 1)
 
-    return jax.lax.cond(moves, move, lambda: _settled(walk, Choices(role, residual), turn, problem))
+    return jax.lax.cond(moves, move, lambda: _settle(walk, Choices(role, residual), turn, problem))
 
 
 def _swept(matrix: jax.Array, column: jax.Array, pivot: jax.Array) -> jax.Array:
@@ -258,51 +258,53 @@ def _residual(parents: jax.Array, target: jax.Array, problem: Problem) -> jax.Ar
     return jnp.maximum(end[target, target], _TINY)
 
 
-def _settled(walk: Walk, choice: Choices, turn: Turn, problem: Problem) -> Walk:
+def _settle(walk: Walk, choice: Choices, turn: Turn, problem: Problem) -> Walk:
     """The walk with the target's choice written down, at the next place, phase or target."""
     target, size, rest = walk.target, len(turn.rest), turn.rest
     slots = np.arange(size, dtype=np.int32)
     up, down, others = (walk.phase == phase for phase in (_UP, _DOWN, _OTHERS))
     # a choice of the mover holds up to its last parent, and down to the next column that would pay as one
     above = jnp.max(jnp.where(choice.role == _PARENT, rest, -1))
-    below = jnp.min(jnp.where((choice.role == _EAGER) & (rest >= walk.place), rest, size))
+    below = jnp.min(jnp.where((choice.role == _EAGER) & (rest >= walk.position), rest, size))
     goes = (up & (above >= turn.low)) | (down & (below < turn.high))
-    until = jnp.where(goes & down, below, walk.place)  # further down nothing is to be gained
-    holds = (slots <= until) & (slots >= jnp.where(up, jnp.maximum(above + 1, turn.low), walk.place)) & ~others
-    waiting = walk.waiting & ~(others & (slots == target)) & ~(down & ~goes & (rest >= walk.place))
+    until = jnp.where(goes & down, below, walk.position)  # further down nothing is to be gained
+    holds = (slots <= until) & (slots >= jnp.where(up, jnp.maximum(above + 1, turn.low), walk.position)) & ~others
+    waiting = walk.waiting & ~(others & (slots == target)) & ~(down & ~goes & (rest >= walk.position))
     first = jnp.min(jnp.where(waiting, rest, size))
     phase = jnp.where(goes | others, walk.phase, walk.phase + 1)
-    row = jnp.where(others, target, size + walk.place)
+    row = jnp.where(others, target, size + walk.position)
     walk = walk._replace(
         steps=jnp.zeros_like(walk.steps),
         phase=jnp.where((phase == _OTHERS) & (first == size), _DONE, phase),
         waiting=waiting,
-        found=jax.tree.map(lambda rows, new: rows.at[row].set(new), walk.found, choice),
+        candidates=jax.tree.map(lambda rows, new: rows.at[row].set(new), walk.candidates, choice),
         origin=jnp.where(holds, row, walk.origin),
     )
-    place = jnp.where(up, above, below + 1)
-    onward = walk._replace(place=place, pool=problem.edges.allowed[:, target] & (rest < place))
-    afresh = _begin(walk, jnp.where(phase == _DOWN, target, graphs.place(waiting & (rest == first))), turn, problem)
+    position = jnp.where(up, above, below + 1)
+    onward = walk._replace(position=position, pool=problem.edges.allowed[:, target] & (rest < position))
+    afresh = _begin(walk, jnp.where(phase == _DOWN, target, graphs.position(waiting & (rest == first))), turn, problem)
     return jax.tree.map(lambda one, other: jnp.where(goes, one, other), onward, afresh)
 
 
-def _moved(turn: Turn, walk: Walk, problem: Problem) -> State:
+def _apply_move(turn: Turn, walk: Walk, problem: Problem) -> State:
     """The state after a turn."""
     state, here, rest, size = turn.state, turn.here, turn.rest, len(turn.rest)
     slots, cost = np.arange(size, dtype=np.int32), problem.edges.cost.T
-    place, mover, old = slots[:, None], slots == turn.mover, state.choices
-    passed = ((place <= rest) & (rest < here)) | ((here <= rest) & (rest < place))
-    new, own = (jax.tree.map(lambda rows, r=rows_: rows[r], walk.found) for rows_ in (slots, walk.origin))
+    slot_column, mover, old = slots[:, None], slots == turn.mover, state.choices
+    passed = ((slot_column <= rest) & (rest < here)) | ((here <= rest) & (rest < slot_column))
+    new, mover_choice = (jax.tree.map(lambda rows, r=rows_: rows[r], walk.candidates) for rows_ in (slots, walk.origin))
     blend = lambda mine, new, old: jnp.where(mover, mine[:, None], jnp.where(passed, new, old))
-    residual = blend(own.residual, new.residual, old.residual)
-    price = blend(_price(own.role, cost[turn.mover]), _price(new.role, cost), _price(old.role, cost))
+    residual = blend(mover_choice.residual, new.residual, old.residual)
+    price = blend(_price(mover_choice.role, cost[turn.mover]), _price(new.role, cost), _price(old.role, cost))
     rise = jnp.where(walk.origin >= 0, _total(residual, price, problem) - _score(old, problem), -jnp.inf)
     distance, least = jnp.abs(slots - here) / size, _TINY * problem.samples
-    better = jnp.any(rise > least) | _fixed(state, problem)  # a first choice counts even where required edges cost more
+    better = jnp.any(rise > least) | _fix_order(
+        state, problem
+    )  # a first choice counts even where required edges cost more
     level = (rise > -least / (2 * size)) & (slots != here)  # d of them lose less than a rise brings
     value = jnp.where(better, rise - least * distance, jnp.where(level, distance, -jnp.inf))
-    chosen = graphs.place(graphs.greatest(value))
-    role = jnp.where(mover[:, None], own.role[chosen], jnp.where(passed[chosen][:, None], new.role, old.role))
+    chosen = graphs.position(graphs.greatest(value))
+    role = jnp.where(mover[:, None], mover_choice.role[chosen], jnp.where(passed[chosen][:, None], new.role, old.role))
     rank = jnp.where(mover, chosen, rest + (rest >= chosen))
     moves = better | level.any()
     rank, role, residual = (

@@ -56,7 +56,7 @@ def of_graph(graph: jax.Array, covariance: jax.Array) -> jax.Array:
     Reference: for R-squared Reisach et al., arXiv 2303.18211.
     """
     ancestors = graphs.reachability(graph).sum(axis=0)
-    return jnp.argsort(ancestors + _explained(covariance) / 2).astype(jnp.int32)
+    return jnp.argsort(ancestors + _explained_variance(covariance) / 2).astype(jnp.int32)
 
 
 def by_explained_variance(covariance: jax.Array) -> jax.Array:
@@ -70,11 +70,11 @@ def by_explained_variance(covariance: jax.Array) -> jax.Array:
     Returns:
       `[d]` int32, the place of each column.
     """
-    order = jnp.argsort(jnp.round(_explained(covariance), 6)).astype(jnp.int32)
+    order = jnp.argsort(jnp.round(_explained_variance(covariance), 6)).astype(jnp.int32)
     return jnp.zeros_like(order).at[order].set(np.arange(len(order), dtype=np.int32))
 
 
-def _explained(covariance: jax.Array) -> jax.Array:
+def _explained_variance(covariance: jax.Array) -> jax.Array:
     """R-squared of each column given all others, `[d]`; 0 where there is none."""
     spread = jnp.diagonal(covariance)
     precision = jnp.linalg.inv(covariance + jnp.diag(_RIDGE * jnp.where(spread > 0, spread, 1)))

@@ -98,7 +98,7 @@ def orient(graph: jax.Array, preferences: Preferences) -> jax.Array:
     Reference: Dor and Tarsi (1992).
     """
     graph, size = jnp.asarray(graph, bool), len(graph)
-    compelled = equivalence.compelled(graph)
+    compelled = equivalence.compelled_edges(graph)
     adjacent, undecided = graph | graph.T, (graph & ~compelled) | (graph & ~compelled).T
 
     strange = ~(adjacent | np.eye(size, dtype=bool))
@@ -114,7 +114,7 @@ def orient(graph: jax.Array, preferences: Preferences) -> jax.Array:
             least = jnp.min(jnp.where(possible, cost, cost.max()))
             possible &= cost <= least + _ROUNDING * jnp.maximum(jnp.abs(least), 1)
         sink = possible & (jnp.cumsum(possible) == 1)
-        node = graphs.place(sink)
+        node = graphs.position(sink)
         strangers -= present[:, node][:, None] & strange[node]
         return (left & ~sink, strangers, oriented | (present & sink)), None
 

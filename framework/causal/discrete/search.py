@@ -27,7 +27,7 @@ from framework.causal.discrete import (
     orientation,
     trust,
 )
-from framework.causal.discrete.hill_climbing import Edges, Found
+from framework.causal.discrete.hill_climbing import Edges, SearchResult
 from framework.causal.learn.problems import Problem
 
 ROUNDS = 3  # of trust and search by turns
@@ -48,8 +48,8 @@ def search(graph: jax.Array, problem: Problem, config: Config) -> tuple[jax.Arra
     """
     prices = _plain(problem)
     if problem.prior_weight is not None:
-        found = _from_data(graph, prices.plus(_fixed(problem)), problem, config)
-        return found, compelled_by_data(found, problem, config)
+        result = _from_data(graph, prices.plus(_fixed_prices(problem)), problem, config)
+        return result, compelled_by_data(result, problem, config)
     data_graph = _from_data(graph, prices, problem, config)
     fixed = hard_directions(problem)
     return _with_prior(data_graph, problem, config), orientation.compelled_by_data(data_graph, fixed)
@@ -63,13 +63,13 @@ def compelled_by_data(graph: jax.Array, problem: Problem, config: Config) -> jax
 
 def score(graph: jax.Array, problem: Problem, config: Config) -> jax.Array:
     """The penalised log likelihood of a graph, claims included: what `search` maximises, `[]`."""
-    table = hill_climbing.tabulated(problem.covariance, problem.samples)
+    table = hill_climbing.score_table(problem.covariance, problem.samples)
     prices, silence = _plain(problem), 0.0
     if problem.prior_weight is None:
-        worth, silence = _trusted(graph, problem, config)
+        worth, silence = _calibrate(graph, problem, config)
         prices = prices.plus(worth)
     else:
-        prices = prices.plus(_fixed(problem))
+        prices = prices.plus(_fixed_prices(problem))
     paid = jnp.sum(jnp.where(graph, prices.edges, 0))
     if prices.paths is not None:
         paid += ancestry.total(ancestry.path_counts(graph), prices.paths)
@@ -81,7 +81,7 @@ def gain(graph: jax.Array, problem: Problem, config: Config) -> jax.Array:
 
     A belief in a path counts on the shortest walks between its ends.
     """
-    prices = _trusted(graph, problem, config)[0] if problem.prior_weight is None else _fixed(problem)
+    prices = _calibrate(graph, problem, config)[0] if problem.prior_weight is None else _fixed_prices(problem)
     return _preference(graph, prices.claims, None if prices.paths is None else -prices.paths)
 
 
@@ -111,7 +111,7 @@ class Prices(NamedTuple):
         return Prices(self.edges + other.edges, paths, self.claims + other.claims)
 
 
-def _fixed(problem: Problem) -> Prices:
+def _fixed_prices(problem: Problem) -> Prices:
     """What a prior of fixed weight costs."""
     trusted = jnp.clip(problem.prior_weight / problem.penalty, 0, _MOST_TRUST)
     worth = jnp.where(problem.prior_weight > 0, trusted, 0) * jnp.log(len(problem.prior))
@@ -122,7 +122,7 @@ def _fixed(problem: Problem) -> Prices:
     return Prices(cost, paths, -cost)
 
 
-def _trusted(graph: jax.Array, problem: Problem, config: Config) -> tuple[Prices, jax.Array]:
+def _calibrate(graph: jax.Array, problem: Problem, config: Config) -> tuple[Prices, jax.Array]:
     """The prices of beliefs at the rates that a graph gives their source, and the log likelihood of its silence.
 
     Directions that the data leave open tell nothing of the source, for it or against it. Unless it proved wrong about
@@ -156,7 +156,7 @@ def _with_prior(data_graph: jax.Array, problem: Problem, config: Config) -> jax.
         claims = lambda graph: _preference(graph, problem.prior * problem.confidence, paths)
         start = jax.vmap(lambda graph: _orient(graph, claims(graph), problem))(start)
     climb = jax.vmap(lambda graph: _trusting(graph, problem, config))
-    start = Found(start, jnp.zeros(2))
+    start = SearchResult(start, jnp.zeros(2))
     trusting = _best(jax.lax.scan(lambda ends, _: (climb(ends.graph), None), start, length=ROUNDS)[0], problem)
     believed = jnp.any(problem.confidence > 0)
     if problem.ancestors is not None:
@@ -164,11 +164,11 @@ def _with_prior(data_graph: jax.Array, problem: Problem, config: Config) -> jax.
     return jnp.where(believed, trusting, data_graph)  # who knows nothing changes nothing
 
 
-def _trusting(graph: jax.Array, problem: Problem, config: Config) -> Found:
+def _trusting(graph: jax.Array, problem: Problem, config: Config) -> SearchResult:
     """A search from a graph with the prior at the price that it earned there; its score counts the claims too."""
-    worth, silence = _trusted(graph, problem, config)
-    found = _climb(graph, problem.allowed, _plain(problem).plus(worth), problem, config)
-    return found._replace(score=found.score + silence)
+    worth, silence = _calibrate(graph, problem, config)
+    result = _climb(graph, problem.allowed, _plain(problem).plus(worth), problem, config)
+    return result._replace(score=result.score + silence)
 
 
 def _from_data(graph: jax.Array, prices: Prices, problem: Problem, config: Config) -> jax.Array:
@@ -186,32 +186,32 @@ def _from_data(graph: jax.Array, prices: Prices, problem: Problem, config: Confi
     free = problem.allowed
     if _equal(config):
         free &= ordering.top_down(problem.covariance, problem.required)
-    start = Found(jnp.stack([graph, problem.required]), jnp.zeros(2))
+    start = SearchResult(jnp.stack([graph, problem.required]), jnp.zeros(2))
     allowed = jnp.stack([jnp.stack([problem.allowed, free]), everywhere])
     return _best(jax.lax.scan(lambda ends, allowed: (climb(ends.graph, allowed), None), start, allowed)[0], problem)
 
 
 def _climb(
     graph: jax.Array, allowed: jax.Array, prices: Prices, problem: Problem, config: Config, restarts: int = 0
-) -> Found:
+) -> SearchResult:
     """The end of a search from a graph, oriented by the prices where the likelihood is the same for a whole class."""
     edges, equal = Edges(prices.edges, allowed, problem.required), _equal(config)
     table = problem.covariance, problem.samples
     if _exact(problem, config):
-        found = exact_search.search(*table, edges)
+        result = exact_search.search(*table, edges)
     elif config.finish == "order":
         order, key = ordering.of_graph(graph, problem.covariance), jax.random.key(0)
-        found = order_search.climb(order, *table, edges, equal, restarts=restarts, key=key)
+        result = order_search.search_orders(order, *table, edges, equal, restarts=restarts, key=key)
     else:
-        found = hill_climbing.climb(graph, *table, edges, equal, ancestors=prices.paths)
+        result = hill_climbing.hill_climb(graph, *table, edges, equal, ancestors=prices.paths)
     if not equal and (prices.paths is None or config.finish == "order"):
-        oriented = _orient(found.graph, prices.claims - prices.claims.T, problem)
+        oriented = _orient(result.graph, prices.claims - prices.claims.T, problem)
         paid = lambda graph: jnp.sum(jnp.where(graph, edges.cost, 0))
-        found = Found(oriented, found.score + paid(found.graph) - paid(oriented))
+        result = SearchResult(oriented, result.score + paid(result.graph) - paid(oriented))
     if prices.paths is None or config.finish != "order":
-        return found
-    return hill_climbing.climb(
-        found.graph, *table, edges, equal, ancestors=prices.paths
+        return result
+    return hill_climbing.hill_climb(
+        result.graph, *table, edges, equal, ancestors=prices.paths
     )  # orders know nothing of paths
 
 
@@ -227,7 +227,7 @@ def hard_directions(problem: Problem) -> jax.Array:
     return problem.required | (problem.allowed & ~problem.allowed.T)
 
 
-def _best(ends: Found, problem: Problem) -> jax.Array:
+def _best(ends: SearchResult, problem: Problem) -> jax.Array:
     """The graph of the greatest score; of ends that differ by no more than rounding, such as equivalent graphs, the
     first."""
     margin = ROUNDING * problem.samples * jnp.arange(len(ends.score))

@@ -46,22 +46,24 @@ def of_edges(claims: jax.Array, confidence: jax.Array, graph: jax.Array, undecid
     stands = graph.astype(claims.dtype)
     if undecided is not None:
         stands = jnp.where(undecided | undecided.T, (stands + stands.T) / 2, stands)
-    with_edge, against, without = (_Rate.of(claims, confidence, state) for state in (stands, stands.T, apart))
-    either = _Rate.of(claims, confidence, graph | graph.T, 2 * PSEUDO_CLAIMS)
+    with_edge, against, without = (_Rate.estimate(claims, confidence, state) for state in (stands, stands.T, apart))
+    either = _Rate.estimate(claims, confidence, graph | graph.T, 2 * PSEUDO_CLAIMS)
     blind = against.rate > with_edge.rate
     with_edge, against = (
-        jax.tree.map(lambda joint, own: jnp.where(blind, joint, own), either._replace(prior=either.prior / 2), rate)
+        jax.tree.map(
+            lambda joint, single: jnp.where(blind, joint, single), either._replace(prior=either.prior / 2), rate
+        )
         for rate in (with_edge, against)
     )
-    own = with_edge.likelihood - without.likelihood
+    single = with_edge.likelihood - without.likelihood
     mirrored = against.likelihood - without.likelihood
     silence = jnp.sum(without.likelihood) + with_edge.prior + against.prior + without.prior
-    return Worth(-own - mirrored.T, silence, blind)
+    return Worth(-single - mirrored.T, silence, blind)
 
 
 def of_paths(claims: jax.Array, confidence: jax.Array, paths: jax.Array) -> Worth:
     """As `of_edges` for beliefs in paths, by the paths that a graph has, `[d, d]` bool."""
-    present, absent = _Rate.of(claims, confidence, paths), _Rate.of(claims, confidence, ~paths)
+    present, absent = _Rate.estimate(claims, confidence, paths), _Rate.estimate(claims, confidence, ~paths)
     silence = jnp.sum(absent.likelihood) + present.prior + absent.prior
     return Worth(absent.likelihood - present.likelihood, silence, absent.rate > present.rate)
 
@@ -74,7 +76,9 @@ class _Rate(NamedTuple):
     prior: jax.Array  # [], log prior of the rate
 
     @classmethod
-    def of(cls, claims: jax.Array, confidence: jax.Array, state: jax.Array, pseudo: float = PSEUDO_CLAIMS) -> "_Rate":
+    def estimate(
+        cls, claims: jax.Array, confidence: jax.Array, state: jax.Array, pseudo: float = PSEUDO_CLAIMS
+    ) -> "_Rate":
         made, asked = jnp.sum(confidence * claims), jnp.sum(confidence)
         base = (made + 0.5) / (asked + 1)
         here = confidence * state

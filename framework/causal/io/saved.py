@@ -103,13 +103,15 @@ def predict(result: Result, x: Any) -> np.ndarray:
         raise ValueError(f"rows of {len(result.graph)} columns are wanted, [n, {len(result.graph)}], got {x.shape}")
     if not np.isfinite(x).all():
         raise ValueError("rows to predict must be finite")
-    inputs.check_logarithms(x, result.transform, result.names or inputs.unnamed(x.shape[1]))
+    inputs.check_logarithms(x, result.transform, result.names or inputs.default_names(x.shape[1]))
     with x64():
         return np.asarray(_predict(result, jnp.asarray(x)))
 
 
 def _predict(result: Result, x: jax.Array) -> jax.Array:
-    values = (moments.logged(x, result.transform) - result.location) / np.where(result.scale == 0, np.inf, result.scale)
+    values = (moments.take_logarithm(x, result.transform) - result.location) / np.where(
+        result.scale == 0, np.inf, result.scale
+    )
     if result.score == "mlp":
         network = result.network._replace(first=result.network.first * result.graph[:, :, None])
         expected = mlp.predict(network, values)
@@ -124,7 +126,7 @@ def _predict(result: Result, x: jax.Array) -> jax.Array:
 def _directions(graph: np.ndarray) -> np.ndarray:
     """The directions that follow from the equivalence class of the graph."""
     graphs.require_square(graph=graph)
-    compelled = np.asarray(equivalence.compelled(graph))
+    compelled = np.asarray(equivalence.compelled_edges(graph))
     return np.where(compelled, orientation.COMPELLED, np.where(graph, orientation.OPEN, orientation.NONE))
 
 

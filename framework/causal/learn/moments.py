@@ -18,7 +18,7 @@ class Table(NamedTuple):
     scale: jax.Array  # [d], what was divided by; 0 for a column that does not vary and should
 
 
-def transformed(x: jax.Array, transform: str, counts: jax.Array | None = None) -> Table:
+def transform_table(x: jax.Array, transform: str, counts: jax.Array | None = None) -> Table:
     """A table with its columns transformed.
 
     Args:
@@ -32,7 +32,7 @@ def transformed(x: jax.Array, transform: str, counts: jax.Array | None = None) -
     """
     if transform not in TRANSFORMS:
         raise ValueError(f"unknown transform {transform!r}: take one of {', '.join(TRANSFORMS)}")
-    x = logged(x, transform)
+    x = take_logarithm(x, transform)
     share = jnp.ones(x.shape[0], x.dtype) if counts is None else counts.astype(x.dtype)
     share = share / share.sum()
     location, scale = jnp.zeros(x.shape[1], x.dtype), jnp.ones(x.shape[1], x.dtype)
@@ -47,7 +47,7 @@ def transformed(x: jax.Array, transform: str, counts: jax.Array | None = None) -
     return Table(values, share, location, scale)
 
 
-def logged(x: jax.Array, transform: str) -> jax.Array:
+def take_logarithm(x: jax.Array, transform: str) -> jax.Array:
     """ln(x + 10) where the transform wants it."""
     return jnp.log(x + LOG_SHIFT) if transform == "log_standardize" else x
 
@@ -59,5 +59,5 @@ def second(table: Table) -> jax.Array:
 
 
 def covariance(x: jax.Array, transform: str, counts: jax.Array | None = None) -> jax.Array:
-    """S of the columns of x transformed, `[d, d]`; arguments as `transformed`."""
-    return second(transformed(x, transform, counts))
+    """S of the columns of x transformed, `[d, d]`; arguments as `transform_table`."""
+    return second(transform_table(x, transform, counts))

@@ -54,7 +54,7 @@ def problem(
     if not is_x64_enabled():
         raise RuntimeError("causal computes in float64: run its steps inside `with jax.enable_x64(True):`")
     x = jnp.asarray(x, jnp.float64)
-    table = moments.transformed(x, config.transform, counts)
+    table = moments.transform_table(x, config.transform, counts)
     size = x.shape[-1]
     allowed, required = known.hard(knowledge, size)
     penalty = config.penalty if penalty is None else penalty
@@ -78,9 +78,9 @@ def problem(
     )
 
 
-def _weight(given, penalty, config: Config, believed: bool) -> jax.Array | None:
+def _weight(prior_weight, penalty, config: Config, believed: bool) -> jax.Array | None:
     """l_sim: as given; else what the data say, where a search can ask them; else l1. 0 where nothing is believed."""
-    weight = config.prior_weight if given is None else given
+    weight = config.prior_weight if prior_weight is None else prior_weight
     if weight is None:
         if believed and config.finish != "cut":
             return None

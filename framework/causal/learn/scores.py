@@ -41,9 +41,9 @@ def golem_nv(weights: jax.Array, covariance: jax.Array) -> tuple[jax.Array, jax.
     Reference: arXiv 2006.10201, equation 2; up to a constant of n.
     """
     residual, product = _residual(weights, covariance)
-    each = jnp.sum(residual * product, axis=0)
+    columns = jnp.sum(residual * product, axis=0)
     volume, slope = _log_volume(residual)
-    return 0.5 * jnp.sum(jnp.log(each)) - volume, -product / each + slope
+    return 0.5 * jnp.sum(jnp.log(columns)) - volume, -product / columns + slope
 
 
 def logistic(weights: jax.Array, x: jax.Array, share: jax.Array) -> tuple[jax.Array, jax.Array]:

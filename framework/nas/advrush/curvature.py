@@ -95,14 +95,14 @@ def _architectural(curved: Curved, squared: bool, tiny: float) -> Callable[..., 
         (_, before), move = jax.linearize(both, images)
         z = (h * direction(before, tiny)).astype(images.dtype)  # where h alone is wider
         (_, behind), move_behind = jax.linearize(both, images + z)
-        found, u = jax.value_and_grad(lambda change: _mean(change, squared))(behind - before)
-        return found, jax.tree.map(jnp.subtract, move_behind(u)[0], move(u)[0])
+        penalty_value, u = jax.value_and_grad(lambda change: _mean(change, squared))(behind - before)
+        return penalty_value, jax.tree.map(jnp.subtract, move_behind(u)[0], move(u)[0])
 
     @value.defjvp
     def _(primals, tangents):
-        found, slope = forward(*primals)
+        penalty_value, slope = forward(*primals)
         along = jax.tree.map(lambda s, t: jnp.vdot(s, t), slope, tangents[0])
-        return found, jax.tree.reduce(jnp.add, along).astype(found.dtype)
+        return penalty_value, jax.tree.reduce(jnp.add, along).astype(penalty_value.dtype)
 
     return value
 

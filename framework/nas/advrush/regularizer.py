@@ -146,12 +146,12 @@ def regularize(
     """
     curved = curved or loss
 
-    def regularised(alphas, weights, images, labels):
+    def regularized_loss(alphas, weights, images, labels):
         value, aux = loss(alphas, weights, images, labels)
-        own = weights if everything else jax.lax.stop_gradient(weights)
+        fixed_weights = weights if everything else jax.lax.stop_gradient(weights)
         images = images if everything else jax.lax.stop_gradient(images)
-        summed = lambda a, x: len(x) * curved(a, own, x, labels)[0]
-        found = curvature.penalty(summed, alphas, images, h, squared, kind, tiny, everything)
-        return value + gamma * found, (aux, found)
+        summed = lambda a, x: len(x) * curved(a, fixed_weights, x, labels)[0]
+        curvature_value = curvature.penalty(summed, alphas, images, h, squared, kind, tiny, everything)
+        return value + gamma * curvature_value, (aux, curvature_value)
 
-    return regularised
+    return regularized_loss

@@ -12,7 +12,7 @@ Reference: Na et al., "AutoSNN: towards energy-efficient spiking neural networks
 from framework.nas.autosnn.enumeration import Scores, enumerate, evaluate
 from framework.nas.autosnn.evolution import Config as SearchConfig
 from framework.nas.autosnn.evolution import (
-    Found,
+    SearchResult,
     evolve,
     fitness,
     from_table,
@@ -38,11 +38,11 @@ __all__ = [
     "Config",
     "Costs",
     "Dynamics",
-    "Found",
     "Network",
     "Outputs",
     "Scores",
     "SearchConfig",
+    "SearchResult",
     "Space",
     "Supernet",
     "build_network",

@@ -88,7 +88,7 @@ def candidate(name: str, channels: tuple[int, int], stride: int = 1, statistics:
 
 def convolution(features: int, statistics: str = "step", kernel: int = 3) -> Block:
     """One convolution with its norm and neuron."""
-    return Block(f"conv_k{kernel}", (Unit((Branch(0, _convolved(features, kernel, 1, statistics)),)),))
+    return Block(f"conv_k{kernel}", (Unit((Branch(0, _convolution(features, kernel, 1, statistics)),)),))
 
 
 def max_pool(window: int = 2) -> Block:
@@ -107,7 +107,7 @@ def dense(features: int, flattened: bool = False) -> Block:
     return Block("dense", (Unit((Branch(0, (*layers, described.dense(features, bias=False))),)),))
 
 
-def _convolved(features: int, kernel: int, stride: int, statistics: str) -> tuple[Layer, ...]:
+def _convolution(features: int, kernel: int, stride: int, statistics: str) -> tuple[Layer, ...]:
     convolution = described.conv(features, kernel, stride, "HALF", bias=False)
     return convolution, described.norm(over=statistics)
 
@@ -117,7 +117,7 @@ def _skip(channels: tuple[int, int], stride: int, statistics: str) -> tuple[Unit
     if stride == 1 and before == after:
         return ()
     if stride == 1:
-        return (Unit((Branch(0, _convolved(after, 1, 1, statistics)),)),)
+        return (Unit((Branch(0, _convolution(after, 1, 1, statistics)),)),)
     if after % 2:
         raise ValueError(f"skip_connect of stride 2 needs an even number of channels behind it, got {after}")
     return (Unit((Branch(0, (Reduce(after), described.norm(over=statistics))),)),)
@@ -127,12 +127,12 @@ def _two_convolutions(
     channels: tuple[int, int], kernel: int, stride: int, statistics: str, residual: bool
 ) -> tuple[Unit, ...]:
     before, after = channels
-    first = Branch(0, _convolved(after, kernel, stride, statistics))
-    second = Branch(1, _convolved(after, kernel, 1, statistics))
+    first = Branch(0, _convolution(after, kernel, stride, statistics))
+    second = Branch(1, _convolution(after, kernel, 1, statistics))
     if not residual:
         return Unit((first,)), Unit((second,))
     same = stride == 1 and before == after
-    shortcut = Branch(0, () if same else _convolved(after, 1, stride, statistics))
+    shortcut = Branch(0, () if same else _convolution(after, 1, stride, statistics))
     return Unit((first,)), Unit((second, shortcut))
 
 
@@ -140,8 +140,8 @@ def _inverted_bottleneck(
     channels: tuple[int, int], kernel: int, expansion: int, stride: int, statistics: str
 ) -> tuple[Unit, ...]:
     before, after = channels
-    wide: Callable[[int, int], tuple[Layer, ...]] = lambda k, s: _convolved(expansion * before, k, s, statistics)
-    last = [Branch(2, _convolved(after, 1, 1, statistics))]
+    wide: Callable[[int, int], tuple[Layer, ...]] = lambda k, s: _convolution(expansion * before, k, s, statistics)
+    last = [Branch(2, _convolution(after, 1, 1, statistics))]
     if stride == 1:
-        last.append(Branch(0, () if before == after else _convolved(after, 1, 1, statistics)))
+        last.append(Branch(0, () if before == after else _convolution(after, 1, 1, statistics)))
     return Unit((Branch(0, wide(1, 1)),)), Unit((Branch(1, wide(kernel, stride)),)), Unit(tuple(last))

@@ -32,7 +32,7 @@ class Scores(NamedTuple):
     spikes: jax.Array  # [...], an image, of all neurons and max pools in all steps
 
 
-def evaluate(of: Supernet, architecture: Any, images: Any, labels: Any, batch: int = BATCH) -> Scores:
+def evaluate(trained: Supernet, architecture: Any, images: Any, labels: Any, batch: int = BATCH) -> Scores:
     """One architecture with the supernet's weights and running statistics; one program for all of them.
 
     Args:
@@ -48,22 +48,22 @@ def evaluate(of: Supernet, architecture: Any, images: Any, labels: Any, batch: i
     Raises:
       ValueError: for an architecture outside the space, an empty validation set, labels that do not fit, or no batch.
     """
-    check_labels(images, labels, of.space.classes, "validation")
+    check_labels(images, labels, trained.space.classes, "validation")
     if not is_traced(architecture):
-        check(of.space, architecture)
-    return _evaluate(of, jnp.asarray(architecture), images, labels, batch)
+        check(trained.space, architecture)
+    return _evaluate(trained, jnp.asarray(architecture), images, labels, batch)
 
 
 @partial(jax.jit, static_argnames="batch")
-def _evaluate(of: Supernet, architecture: jax.Array, images: Any, labels: Any, batch: int) -> Scores:
+def _evaluate(trained: Supernet, architecture: jax.Array, images: Any, labels: Any, batch: int) -> Scores:
     def part(images, labels, kept):
-        outputs, _ = supernet.apply(of.space, of.params, of.state, architecture, images)
+        outputs, _ = supernet.apply(trained.space, trained.params, trained.state, architecture, images)
         return _tally(outputs, labels, kept)
 
-    return _scores(lax.map(lambda each: part(*each), _parts(images, labels, batch)), len(images))
+    return _scores(lax.map(lambda batch_part: part(*batch_part), _parts(images, labels, batch)), len(images))
 
 
-def enumerate(of: Supernet, images: Any, labels: Any, batch: int = BATCH) -> Scores:
+def enumerate(trained: Supernet, images: Any, labels: Any, batch: int = BATCH) -> Scores:
     """All architectures of the space, in the order of their indices.
 
     Args:
@@ -75,12 +75,12 @@ def enumerate(of: Supernet, images: Any, labels: Any, batch: int = BATCH) -> Sco
     Raises:
       ValueError: for an empty validation set, labels that do not fit, or no batch.
     """
-    check_labels(images, labels, of.space.classes, "validation")
-    return subtree(of, jnp.zeros(0, jnp.int32), images, labels, batch)
+    check_labels(images, labels, trained.space.classes, "validation")
+    return subtree(trained, jnp.zeros(0, jnp.int32), images, labels, batch)
 
 
 @partial(jax.jit, static_argnames="batch")
-def subtree(of: Supernet, beginning: jax.Array, images: Any, labels: Any, batch: int = BATCH) -> Scores:
+def subtree(trained: Supernet, prefix: jax.Array, images: Any, labels: Any, batch: int = BATCH) -> Scores:
     """All architectures that begin alike.
 
     Args:
@@ -90,31 +90,31 @@ def subtree(of: Supernet, beginning: jax.Array, images: Any, labels: Any, batch:
     Returns:
       `Scores` of `[candidates^(slots - d)]`, in the order of the other slots' indices.
     """
-    space = of.space
+    space = trained.space
 
-    def below(place, slot, x, counts, labels, kept):
-        if place == len(space.places):
+    def below(index, slot, x, counts, labels, kept):
+        if index == len(space.places):
             return _tally(Outputs(chain.votes(x, space.classes), jnp.stack(counts, -1)), labels, kept)
-        own, running = of.params[place], of.state[place]
-        block = space.places[place]
+        block_params, running = trained.params[index], trained.state[index]
+        block = space.places[index]
 
         def choose(choice):
-            y, count, _ = supernet.run_slot(space, block, choice, own, running, x, False)
-            return below(place + 1, slot + 1, y, [*counts, count], labels, kept)
+            y, count, _ = supernet.run_slot(space, block, choice, block_params, running, x, False)
+            return below(index + 1, slot + 1, y, [*counts, count], labels, kept)
 
         if not isinstance(block, Slot):
-            y, count, _ = chain.run_block(block, own, running, x, space.dynamics, False)
-            return below(place + 1, slot, y, [*counts, count], labels, kept)
-        return choose(beginning[slot]) if slot < len(beginning) else lax.map(choose, jnp.arange(len(space.candidates)))
+            y, count, _ = chain.run_block(block, block_params, running, x, space.dynamics, False)
+            return below(index + 1, slot, y, [*counts, count], labels, kept)
+        return choose(prefix[slot]) if slot < len(prefix) else lax.map(choose, jnp.arange(len(space.candidates)))
 
     start = lambda part: below(0, 0, chain.begin(space.image, part[0]), [], *part[1:])
-    found = _scores(lax.map(start, _parts(images, labels, batch)), len(images))
-    return jax.tree.map(lambda table: table.transpose().ravel(), found)
+    scores = _scores(lax.map(start, _parts(images, labels, batch)), len(images))
+    return jax.tree.map(lambda table: table.transpose().ravel(), scores)
 
 
-def parts(of: Supernet) -> int:
+def parts(trained: Supernet) -> int:
     """How many pieces make the table, for who wants to look in between or has several devices: `part` by `part`."""
-    return len(of.space.candidates) ** _ahead(of)
+    return len(trained.space.candidates) ** _ahead(trained)
 
 
 def part(number: jax.Array, fixed: tuple[Supernet, Any, Any]) -> Scores:
@@ -125,20 +125,20 @@ def part(number: jax.Array, fixed: tuple[Supernet, Any, Any]) -> Scores:
       fixed: the supernet, images, labels.
 
     Returns:
-      `Scores` of `[space.size / parts(of)]`, for `joined`.
+      `Scores` of `[space.size / parts(of)]`, for `concatenate`.
     """
-    of, images, labels = fixed
-    base = len(of.space.candidates)
-    return subtree(of, number // base ** jnp.arange(_ahead(of)) % base, images, labels)
+    trained, images, labels = fixed
+    base = len(trained.space.candidates)
+    return subtree(trained, number // base ** jnp.arange(_ahead(trained)) % base, images, labels)
 
 
-def joined(every: Scores) -> Scores:
+def concatenate(every: Scores) -> Scores:
     """The whole table, `[space.size]`, from all parts, `[parts, ...]`."""
     return jax.tree.map(lambda table: table.T.ravel(), every)
 
 
-def _ahead(of: Supernet) -> int:
-    return min(AHEAD, of.space.slots - 1)
+def _ahead(trained: Supernet) -> int:
+    return min(AHEAD, trained.space.slots - 1)
 
 
 def _parts(images: Any, labels: Any, batch: int) -> tuple[jax.Array, jax.Array, jax.Array]:
@@ -150,7 +150,7 @@ def _parts(images: Any, labels: Any, batch: int) -> tuple[jax.Array, jax.Array, 
     missing = -count % size
     padded = lambda values: jnp.pad(values, [(0, missing)] + [(0, 0)] * (values.ndim - 1))
     kept = jnp.arange(count + missing) < count
-    return tuple(each.reshape(-1, size, *each.shape[1:]) for each in (padded(images), padded(labels), kept))
+    return tuple(array.reshape(-1, size, *array.shape[1:]) for array in (padded(images), padded(labels), kept))
 
 
 def _tally(outputs: Outputs, labels: jax.Array, kept: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -161,5 +161,5 @@ def _tally(outputs: Outputs, labels: jax.Array, kept: jax.Array) -> tuple[jax.Ar
 
 
 def _scores(tallied: tuple[jax.Array, jax.Array], count: int) -> Scores:
-    right, spikes = (each.astype(jnp.float32).sum(0) / count for each in tallied)
+    right, spikes = (total.astype(jnp.float32).sum(0) / count for total in tallied)
     return Scores(right, spikes)

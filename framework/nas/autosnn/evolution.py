@@ -77,7 +77,7 @@ class State(NamedTuple):
 
     pool: jax.Array  # [pool, slots] int32, to be evaluated next
     fresh: jax.Array  # [pool] bool, whether there is one
-    seen: jax.Array  # [size] bool, architectures that are or were in a pool
+    visited: jax.Array  # [size] bool, architectures that are or were in a pool
     top: jax.Array  # [top, slots] int32, the best so far, the best one first
     scores: Scores  # of the top, [top]
     fitness: jax.Array  # of the top, [top]; -1 where there is none yet
@@ -88,7 +88,7 @@ class State(NamedTuple):
     key: Key  # of the whole search
 
 
-class Found(NamedTuple):
+class SearchResult(NamedTuple):
     """What a search ends with."""
 
     architecture: jax.Array  # [slots] int32
@@ -124,13 +124,13 @@ def fitness(accuracy: Any, spikes: Any, lambda_: Any, reference: Any) -> jax.Arr
 
 def evolve(
     key: Key,
-    of: Supernet,
+    supernet: Supernet,
     images: Any,
     labels: Any,
     lambda_: Any = -0.08,
     reference: Any = None,
     config: Config = Config(),
-) -> Found:
+) -> SearchResult:
     """The whole search with a supernet's weights, in one traceable call.
 
     Args:
@@ -148,15 +148,15 @@ def evolve(
     Raises:
       ValueError: for an empty validation set, a reference that is not positive, or a lambda above 0.
     """
-    enumeration.check_labels(images, labels, of.space.classes, "validation")
-    evaluate = lambda architecture: enumeration.evaluate(of, architecture, images, labels)
-    reference = jnp.maximum(of.spikes, 1) if reference is None else reference
-    return search(key, of.space, evaluate, lambda_, reference, config)
+    enumeration.check_labels(images, labels, supernet.space.classes, "validation")
+    evaluate = lambda architecture: enumeration.evaluate(supernet, architecture, images, labels)
+    reference = jnp.maximum(supernet.spikes, 1) if reference is None else reference
+    return search(key, supernet.space, evaluate, lambda_, reference, config)
 
 
 def search(
     key: Key, space: Space, evaluate: Evaluate, lambda_: Any, reference: Any, config: Config = Config()
-) -> Found:
+) -> SearchResult:
     """As `evolve`, with any evaluation: `from_table(space, scores)` looks it up."""
     advance = lambda state, _: step(state, space, evaluate, lambda_, reference, config)
     return finish(lax.scan(advance, init(key, space, config), length=config.rounds)[0])
@@ -184,10 +184,10 @@ def init(key: Key, space: Space, config: Config) -> State:
         raise ValueError(f"a search needs at least 2 candidates in at least 1 slot, got {space.size} architectures")
     empty = jnp.zeros((config.top, space.slots), jnp.int32), Scores(*jnp.zeros((2, config.top)))
     nothing = jnp.zeros((config.pool, space.slots), jnp.int32), jnp.zeros(space.size, bool), jnp.zeros((), jnp.int32)
-    pool, fresh, seen = _filled(keys.derive(key, "first pool"), space, *nothing)
+    pool, fresh, visited = _fill(keys.derive(key, "first pool"), space, *nothing)
     zero, guided = jnp.zeros((), jnp.int32), jnp.asarray(config.algorithm == "evolution")
     nothing_yet = jnp.full(config.top, -1, float), jnp.full(config.rounds, -1, float)
-    return State(pool, fresh, seen, *empty, *nothing_yet, zero, zero, guided, key)
+    return State(pool, fresh, visited, *empty, *nothing_yet, zero, zero, guided, key)
 
 
 def step(
@@ -199,25 +199,27 @@ def step(
       The state, and metrics of the best so far: fitness, accuracy, spikes; and evaluations.
     """
     nothing = jax.tree.map(jnp.zeros_like, jax.eval_shape(evaluate, state.pool[0]))
-    scores = lax.map(lambda each: lax.cond(each[1], evaluate, lambda _: nothing, each[0]), (state.pool, state.fresh))
+    scores = lax.map(
+        lambda candidate: lax.cond(candidate[1], evaluate, lambda _: nothing, candidate[0]), (state.pool, state.fresh)
+    )
     worth = jnp.where(state.fresh, fitness(*scores, lambda_, reference), -1)
     together = lambda old, new: jnp.concatenate([old, new])
     ranked, order = lax.top_k(together(state.fitness, worth), config.top)
     kept = lambda old, new: together(old, new)[order]
     top, scores = kept(state.top, state.pool), jax.tree.map(kept, state.scores, scores)
     key = jax.random.fold_in(state.key, state.round)
-    pool, fresh, seen = _next(key, space, config, state, top, (ranked >= 0).sum())
+    pool, fresh, visited = _next(key, space, config, state, top, (ranked >= 0).sum())
     evaluations = state.evaluations + state.fresh.sum(dtype=jnp.int32)
     best = {"fitness": ranked[0], "accuracy": scores.accuracy[0], "spikes": scores.spikes[0]}
     history = state.history.at[state.round].set(ranked[0])
-    reached = State(pool, fresh, seen, top, scores, ranked, history, evaluations, state.round + 1, *state[-2:])
-    return reached, best | {"evaluations": evaluations}
+    new_state = State(pool, fresh, visited, top, scores, ranked, history, evaluations, state.round + 1, *state[-2:])
+    return new_state, best | {"evaluations": evaluations}
 
 
-def finish(state: State) -> Found:
+def finish(state: State) -> SearchResult:
     """The best of all that were evaluated."""
     best = (state.top[0], state.scores.accuracy[0], state.scores.spikes[0], state.fitness[0])
-    return Found(*best, state.evaluations, state.history)
+    return SearchResult(*best, state.evaluations, state.history)
 
 
 def front(table: Scores) -> np.ndarray:
@@ -225,14 +227,14 @@ def front(table: Scores) -> np.ndarray:
     return extremes.front(np.stack([np.asarray(table.spikes), -np.asarray(table.accuracy)], axis=1))
 
 
-def mutated(key: Key, parents: jax.Array, base: int, probability: float) -> jax.Array:
+def mutate(key: Key, parents: jax.Array, base: int, probability: float) -> jax.Array:
     """Each slot of `parents [n, slots]` takes another one of `base` blocks with the probability."""
     whether, how = jax.random.split(key)
     turn = jax.random.randint(how, parents.shape, 1, base, parents.dtype)
     return jnp.where(jax.random.bernoulli(whether, probability, parents.shape), (parents + turn) % base, parents)
 
 
-def crossed(key: Key, first: jax.Array, second: jax.Array, cuts: tuple[int, ...]) -> jax.Array:
+def crossover(key: Key, first: jax.Array, second: jax.Array, cuts: tuple[int, ...]) -> jax.Array:
     """The beginnings of `first [n, slots]`, the ends of `second`; each of `cuts` is as likely."""
     cut = jax.random.choice(key, jnp.asarray(cuts), (len(first), 1))
     return jnp.where(jnp.arange(first.shape[1]) < cut, first, second)
@@ -242,36 +244,36 @@ def _next(key: Key, space: Space, config: Config, state: State, top: jax.Array, 
     """A pool of mutants, crossovers and random architectures, none of them seen."""
     draw = lambda name, n, high: jax.random.randint(keys.derive(key, name), (config.tries * n,), 0, high)
     parents = top[draw("of whom", config.mutants, known)]
-    mutants = mutated(keys.derive(key, "mutation"), parents, len(space.candidates), config.mutation)
+    mutants = mutate(keys.derive(key, "mutation"), parents, len(space.candidates), config.mutation)
     first = draw("first", config.crossovers, known)
     second = (first + 1 + draw("second", config.crossovers, jnp.maximum(known - 1, 1))) % jnp.maximum(known, 1)
-    crossovers = crossed(keys.derive(key, "crossover"), top[first], top[second], space.cuts)
-    pool = jnp.zeros((config.pool, space.slots), jnp.int32), state.seen, jnp.zeros((), jnp.int32)
-    for offered, wanted in ((mutants, config.mutants), (crossovers, config.crossovers)):
-        pool = _accepted(space, *pool, offered, jnp.where(state.guided, wanted, 0))
-    return _filled(keys.derive(key, "random"), space, *pool)
+    crossovers = crossover(keys.derive(key, "crossover"), top[first], top[second], space.cuts)
+    pool = jnp.zeros((config.pool, space.slots), jnp.int32), state.visited, jnp.zeros((), jnp.int32)
+    for offered, count in ((mutants, config.mutants), (crossovers, config.crossovers)):
+        pool = _accept(space, *pool, offered, jnp.where(state.guided, count, 0))
+    return _fill(keys.derive(key, "random"), space, *pool)
 
 
-def _accepted(space: Space, pool, seen, count, offered: jax.Array, wanted: jax.Array):
+def _accept(space: Space, pool, visited, count, offered: jax.Array, quota: jax.Array):
     """The first `wanted` of the offered that no pool has held, behind the `count` that are in the pool."""
-    limit = count + wanted
+    limit = count + quota
 
     def offer(carry, architecture):
-        pool, seen, count = carry
+        pool, visited, count = carry
         index = space.index(architecture)
-        take = ~seen[index] & (count < limit)
+        take = ~visited[index] & (count < limit)
         pool = jnp.where(take, pool.at[count].set(architecture), pool)
-        return (pool, seen.at[index].set(seen[index] | take), count + take), None
+        return (pool, visited.at[index].set(visited[index] | take), count + take), None
 
-    return lax.scan(offer, (pool, seen, count), offered)[0]
+    return lax.scan(offer, (pool, visited, count), offered)[0]
 
 
-def _filled(key: Key, space: Space, pool: jax.Array, seen: jax.Array, count: jax.Array):
+def _fill(key: Key, space: Space, pool: jax.Array, visited: jax.Array, count: jax.Array):
     """The rest of a pool from what no pool has held, each as likely; empty where nothing is left."""
     size = len(pool)
-    order = jnp.argsort(jnp.where(seen, 2.0, jax.random.uniform(key, seen.shape)))
-    place = jnp.arange(size) - count
-    drawn = order[jnp.clip(place, 0, len(seen) - 1)]
-    fresh = (place < 0) | (place < (~seen).sum())
-    pool = jnp.where((place < 0)[:, None], pool, space.architecture(drawn).astype(pool.dtype))
-    return pool, fresh, seen.at[drawn].max((place >= 0) & fresh)
+    order = jnp.argsort(jnp.where(visited, 2.0, jax.random.uniform(key, visited.shape)))
+    index = jnp.arange(size) - count
+    drawn = order[jnp.clip(index, 0, len(visited) - 1)]
+    fresh = (index < 0) | (index < (~visited).sum())
+    pool = jnp.where((index < 0)[:, None], pool, space.architecture(drawn).astype(pool.dtype))
+    return pool, fresh, visited.at[drawn].max((index >= 0) & fresh)

@@ -38,7 +38,7 @@ class Costs(NamedTuple):
     energy_with_memory_nj: float  # and of reads and writes, nothing reused
 
 
-def costs(of: Network, params: Params, state: Params, images: Any) -> Costs:
+def costs(network: Network, params: Params, state: Params, images: Any) -> Costs:
     """What the network spends on an image.
 
     Args:
@@ -51,41 +51,43 @@ def costs(of: Network, params: Params, state: Params, images: Any) -> Costs:
     """
     if not len(images):
         raise ValueError("costs are means over images: at least 1 is wanted, got none")
-    spikes, neurons, operations, updates = (float(each) for each in _counted(of, params, state, jnp.asarray(images)))
+    spikes, neurons, operations, updates = (
+        float(total) for total in _count_operations(network, params, state, jnp.asarray(images))
+    )
     steps = np.shape(images)[1] if np.ndim(images) == 5 else 1
-    macs = float(synops.fan_out(of.blocks[0].units[0].branches[0].layers[0], of.image).sum()) * steps
+    macs = float(synops.fan_out(network.blocks[0].units[0].branches[0].layers[0], network.image).sum()) * steps
     arithmetic = energy.arithmetic_energy(operations, macs)
     memory = energy.memory_energy(operations + macs, updates)
     return Costs(spikes, neurons, operations, macs, arithmetic / 1e3, (arithmetic + memory) / 1e3)
 
 
-@partial(jax.jit, static_argnames="of")
-def _counted(of: Network, params: Params, state: Params, images: jax.Array) -> tuple[jax.Array, ...]:
+@partial(jax.jit, static_argnames="network")
+def _count_operations(network: Network, params: Params, state: Params, images: jax.Array) -> tuple[jax.Array, ...]:
     """Means over the images: spikes, those of neurons, synaptic operations, updates of membranes."""
-    x, spikes, neurons, operations, updates = chain.begin(of.image, images), 0, 0, 0, 0
-    batch, shapes = len(images), of.shapes()
-    for place, (block, own, running) in enumerate(zip(of.blocks, params, state, strict=True)):
-        outputs, counts, _ = chain.walk_block(block, own, running, x, of.dynamics)
-        seen = chain.unit_shapes(block, shapes[place])
+    x, spikes, neurons, operations, updates = chain.begin(network.image, images), 0, 0, 0, 0
+    batch, shapes = len(images), network.shapes()
+    for index, (block, block_params, running) in enumerate(zip(network.blocks, params, state, strict=True)):
+        outputs, counts, _ = chain.walk_block(block, block_params, running, x, network.dynamics)
+        unit_shapes = chain.unit_shapes(block, shapes[index])
         for u, unit in enumerate(block.units):
             spikes += counts[u].mean()
             if unit.fires:
                 neurons += counts[u].mean()
                 updates += outputs[u + 1].size / batch
             for branch in unit.branches:
-                if place or branch.source:  # the first unit's input is no spike
-                    operations += jnp.sum(outputs[branch.source] * _reached(branch, seen[branch.source])) / batch
+                if index or branch.source:  # the first unit's input is no spike
+                    operations += jnp.sum(outputs[branch.source] * _fan_out(branch, unit_shapes[branch.source])) / batch
         x = outputs[-1]
     return spikes, neurons, operations + VOTE * x.sum() / batch, jnp.asarray(updates)
 
 
-def _reached(branch: Branch, shape: tuple[int, ...]) -> np.ndarray:
+def _fan_out(branch: Branch, shape: tuple[int, ...]) -> np.ndarray:
     """Synapses that each spike of a branch's source reaches."""
     if not branch.layers:
         return np.ones(shape)
     first = branch.layers[0]
     if isinstance(first, Reduce):
-        return _reduced(first, shape)
+        return _fan_out_of_reduction(first, shape)
     if isinstance(first, described.Pool):
         return synops.fan_out(first, shape) * (first.kind == "average")
     if isinstance(first, described.Flatten):
@@ -93,9 +95,9 @@ def _reached(branch: Branch, shape: tuple[int, ...]) -> np.ndarray:
     return synops.fan_out(first, shape)
 
 
-def _reduced(of: Reduce, shape: tuple[int, ...]) -> np.ndarray:
+def _fan_out_of_reduction(reduction: Reduce, shape: tuple[int, ...]) -> np.ndarray:
     """Half the channels read the pixels of even rows and columns, half those of odd ones."""
     rows, columns = (np.arange(side) for side in shape[:2])
     whole = np.outer(rows < shape[0] // 2 * 2, columns < shape[1] // 2 * 2)
     read = whole & (np.add.outer(rows, columns) % 2 == 0)
-    return np.broadcast_to(read[..., None] * (of.features // 2), shape)
+    return np.broadcast_to(read[..., None] * (reduction.features // 2), shape)

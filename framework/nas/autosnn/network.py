@@ -94,8 +94,11 @@ class Network:
 
     def init(self, key: Key) -> tuple[Params, Params]:
         """Parameters to begin with and batch statistics, each with an entry a block."""
-        made = [init_block(*each, self.dynamics) for each in zip(self.blocks, self.shapes(), strict=False)]
-        return drawn(key, tuple(params for params, _ in made)), tuple(state for _, state in made)
+        made = [
+            init_block(*block_and_shape, self.dynamics)
+            for block_and_shape in zip(self.blocks, self.shapes(), strict=False)
+        ]
+        return sample_params(key, tuple(params for params, _ in made)), tuple(state for _, state in made)
 
     def apply(self, params: Params, state: Params, images: jax.Array, train: bool = False) -> tuple[Outputs, Params]:
         """The network's answer.
@@ -108,19 +111,19 @@ class Network:
         Returns:
           `Outputs`, and the batch statistics.
         """
-        x, counts, moved = begin(self.image, images), [], []
-        for block, own, running in zip(self.blocks, params, state, strict=True):
-            x, count, after = run_block(block, own, running, x, self.dynamics, train)
+        x, counts, new_stats = begin(self.image, images), [], []
+        for block, block_params, running in zip(self.blocks, params, state, strict=True):
+            x, count, after = run_block(block, block_params, running, x, self.dynamics, train)
             counts.append(count)
-            moved.append(after)
-        return Outputs(votes(x, self.classes), jnp.stack(counts, axis=-1)), tuple(moved)
+            new_stats.append(after)
+        return Outputs(votes(x, self.classes), jnp.stack(counts, axis=-1)), tuple(new_stats)
 
     def shapes(self) -> list[tuple[int, ...]]:
         """The shape that each block is given, and at the end that of the votes."""
-        found = [tuple(self.image)]
+        shapes = [tuple(self.image)]
         for block in self.blocks:
-            found.append(unit_shapes(block, found[-1])[-1])
-        return found
+            shapes.append(unit_shapes(block, shapes[-1])[-1])
+        return shapes
 
     def parameters(self) -> int:
         """How many numbers are learned; each PLIF layer has one."""
@@ -152,38 +155,38 @@ def unit_shapes(block: Block, shape: tuple[int, ...]) -> list[tuple[int, ...]]:
     Raises:
       ValueError: if a layer does not fit its input.
     """
-    found = [tuple(shape)]
+    shapes = [tuple(shape)]
     for unit in block.units:
-        ends = {_through(block, branch, found[branch.source])[-1] for branch in unit.branches}
+        ends = {_through(block, branch, shapes[branch.source])[-1] for branch in unit.branches}
         if len(ends) > 1:
             raise ValueError(f"block {block.name}: branches of shapes {sorted(ends)} do not add up")
-        found.append(ends.pop())
-    return found
+        shapes.append(ends.pop())
+    return shapes
 
 
 def _through(block: Block, branch: Branch, shape: tuple[int, ...]) -> list[tuple[int, ...]]:
     """Shapes before each layer of a branch, and behind the last."""
-    found = [shape]
-    for each in branch.layers:
-        shape = found[-1]
-        after = operations.output_shape(as_convolution(each), shape)
+    shapes = [shape]
+    for layer in branch.layers:
+        shape = shapes[-1]
+        after = operations.output_shape(as_convolution(layer), shape)
         if min(after) < 1:
             raise ValueError(f"block {block.name} leaves nothing of an input of {shape}: take a larger image")
-        found.append(after)
-    return found
+        shapes.append(after)
+    return shapes
 
 
-def as_convolution(of: Layer | Reduce) -> Layer:
+def as_convolution(layer: Layer | Reduce) -> Layer:
     """`Reduce` as the convolution that it is; other layers as they are."""
-    return described.conv(of.features, 2, 2, "VALID", bias=False) if isinstance(of, Reduce) else of
+    return described.conv(layer.features, 2, 2, "VALID", bias=False) if isinstance(layer, Reduce) else layer
 
 
-def layer_params(of: Layer | Reduce, own: dict[str, jax.Array]) -> dict[str, jax.Array]:
+def layer_params(layer: Layer | Reduce, params: dict[str, jax.Array]) -> dict[str, jax.Array]:
     """A layer's numbers as `as_convolution` takes them."""
-    if not isinstance(of, Reduce):
-        return own
-    even, odd = own["kernel"]
-    nothing = jnp.zeros((*even.shape[:1], of.features), even.dtype)
+    if not isinstance(layer, Reduce):
+        return params
+    even, odd = params["kernel"]
+    nothing = jnp.zeros((*even.shape[:1], layer.features), even.dtype)
     corner = jnp.concatenate([even, jnp.zeros_like(odd)], -1), jnp.concatenate([jnp.zeros_like(even), odd], -1)
     return {"kernel": jnp.stack([jnp.stack([corner[0], nothing]), jnp.stack([nothing, corner[1]])])}
 
@@ -195,56 +198,59 @@ class Uniform(NamedTuple):
     bound: float  # of its absolute values
 
 
-def drawn(key: Key, tree: Any) -> Params:
+def sample_params(key: Key, tree: Any) -> Params:
     """A tree with its kernels drawn, all at once."""
     keys.check(key)
     leaves, structure = jax.tree.flatten(tree, is_leaf=lambda leaf: isinstance(leaf, Uniform))
-    kernels = _drawn(key, tuple(leaf for leaf in leaves if isinstance(leaf, Uniform)))
+    kernels = _sample_uniforms(key, tuple(leaf for leaf in leaves if isinstance(leaf, Uniform)))
     return structure.unflatten([kernels.pop(0) if isinstance(leaf, Uniform) else leaf for leaf in leaves])
 
 
-@partial(jax.jit, static_argnames="wanted")
-def _drawn(key: Key, wanted: tuple[Uniform, ...]) -> list[jax.Array]:
-    sizes = [math.prod(each.shape) for each in wanted]
+@partial(jax.jit, static_argnames="leaves")
+def _sample_uniforms(key: Key, leaves: tuple[Uniform, ...]) -> list[jax.Array]:
+    sizes = [math.prod(leaf.shape) for leaf in leaves]
     parts = jnp.split(jax.random.uniform(key, (sum(sizes),), minval=-1), list(itertools.accumulate(sizes))[:-1])
-    return [each.bound * part.reshape(each.shape) for each, part in zip(wanted, parts, strict=True)]
+    return [leaf.bound * part.reshape(leaf.shape) for leaf, part in zip(leaves, parts, strict=True)]
 
 
 def init_block(block: Block, shape: tuple[int, ...], dynamics: Dynamics) -> tuple[Params, Params]:
-    """A block's parameters, kernels yet to be `drawn`, and batch statistics: a dict a unit, one a layer of each branch.
+    """A block's parameters, kernels yet to be `sample_params`, and batch statistics: a dict a unit, one a layer of each branch.
 
     Kernels are uniform within 1 / sqrt(fan-in), as in PyTorch.
     """
-    found, learned = unit_shapes(block, shape), dynamics.unit.params
+    shapes, learned = unit_shapes(block, shape), dynamics.unit.params
     params, state = [], []
     for unit in block.units:
         made = [
             [
-                _initial(each, before)
-                for each, before in zip(branch.layers, _through(block, branch, found[branch.source]), strict=False)
+                _initial(layer, before)
+                for layer, before in zip(branch.layers, _through(block, branch, shapes[branch.source]), strict=False)
             ]
             for branch in unit.branches
         ]
         part = lambda kept, made=made: tuple(
-            tuple({name: leaf for name, leaf in own.items() if (name in RUNNING) == kept} for own in branch)
+            tuple(
+                {name: leaf for name, leaf in branch_leaves.items() if (name in RUNNING) == kept}
+                for branch_leaves in branch
+            )
             for branch in made
         )
-        own = {"branches": part(False)}
+        branch_leaves = {"branches": part(False)}
         if unit.fires and learned:
-            own["unit"] = {name: jnp.asarray(value, float) for name, value in learned.items()}
-        params.append(own)
+            branch_leaves["unit"] = {name: jnp.asarray(value, float) for name, value in learned.items()}
+        params.append(branch_leaves)
         state.append({"branches": part(True)})
     return tuple(params), tuple(state)
 
 
-def _initial(of: Layer | Reduce, shape: tuple[int, ...]) -> dict[str, Any]:
-    if isinstance(of, Reduce):
-        size, fan_in = (2, shape[-1], of.features // 2), shape[-1]
-    elif isinstance(of, described.WEIGHTED):
-        size = (*getattr(of, "kernel", ()), shape[-1], of.features)
+def _initial(layer: Layer | Reduce, shape: tuple[int, ...]) -> dict[str, Any]:
+    if isinstance(layer, Reduce):
+        size, fan_in = (2, shape[-1], layer.features // 2), shape[-1]
+    elif isinstance(layer, described.WEIGHTED):
+        size = (*getattr(layer, "kernel", ()), shape[-1], layer.features)
         fan_in = math.prod(size[:-1])
     else:
-        return operations.init_params(None, of, shape)
+        return operations.init_params(None, layer, shape)
     return {"kernel": Uniform(size, 1 / math.sqrt(fan_in))}
 
 
@@ -263,50 +269,50 @@ def run_block(
     Returns:
       Spikes `[T, B, ...]`, their number `[B]` in all units and steps, and the batch statistics.
     """
-    outputs, counts, moved = walk_block(block, params, state, x, dynamics, train)
+    outputs, counts, new_stats = walk_block(block, params, state, x, dynamics, train)
     batch = x.shape[0 if x.ndim in (2, 4) else 1]
     total = sum(counts, start=jnp.zeros(batch, x.dtype))
-    return outputs[-1], total, moved
+    return outputs[-1], total, new_stats
 
 
 def walk_block(
     block: Block, params: Params, state: Params, x: jax.Array, dynamics: Dynamics, train: bool = False
 ) -> tuple[list[jax.Array], list[jax.Array], Params]:
     """As `run_block`: the input and the spikes of each unit, and the count of each unit, `[B]`."""
-    outputs, counts, moved = [x], [], []
-    for unit, own, running in zip(block.units, params, state, strict=True):
-        current, after = _current(unit, own, running, outputs, train)
-        spikes = _fired(unit, own, current, dynamics)
+    outputs, counts, new_stats = [x], [], []
+    for unit, unit_params, running in zip(block.units, params, state, strict=True):
+        current, after = _current(unit, unit_params, running, outputs, train)
+        spikes = _fire(unit, unit_params, current, dynamics)
         outputs.append(spikes)
         counts.append(spikes.sum(axis=(0, *range(2, spikes.ndim))))
-        moved.append({"branches": after})
-    return outputs, counts, tuple(moved)
+        new_stats.append({"branches": after})
+    return outputs, counts, tuple(new_stats)
 
 
-def _current(unit: Unit, own: dict[str, Any], running: dict[str, Any], outputs: list[jax.Array], train: bool):
+def _current(unit: Unit, unit_params: dict[str, Any], running: dict[str, Any], outputs: list[jax.Array], train: bool):
     """The sum of a unit's branches, and their batch statistics."""
-    total, moved = None, []
-    for branch, params, state in zip(unit.branches, own["branches"], running["branches"], strict=True):
+    total, new_stats = None, []
+    for branch, params, state in zip(unit.branches, unit_params["branches"], running["branches"], strict=True):
         x, after = outputs[branch.source], []
-        for each, weights, statistics in zip(branch.layers, params, state, strict=True):
+        for layer, weights, statistics in zip(branch.layers, params, state, strict=True):
             timed = x.ndim in (3, 5)
-            if isinstance(each, described.Norm):
-                x, seen = operations.normalize(each, weights | statistics, x, train, timed, 1.0)
-                after.append({name: seen[name] for name in RUNNING})
+            if isinstance(layer, described.Norm):
+                x, layer_stats = operations.normalize(layer, weights | statistics, x, train, timed, 1.0)
+                after.append({name: layer_stats[name] for name in RUNNING})
                 continue
             after.append({})
-            if isinstance(each, described.Pool | described.Flatten):
-                x = operations.pool_or_flatten(each, x, lead=2 if timed else 1)
+            if isinstance(layer, described.Pool | described.Flatten):
+                x = operations.pool_or_flatten(layer, x, lead=2 if timed else 1)
             else:
-                x = operations.affine(as_convolution(each), layer_params(each, weights), x)
+                x = operations.affine(as_convolution(layer), layer_params(layer, weights), x)
         total = x if total is None else total + x
-        moved.append(tuple(after))
-    return total, tuple(moved)
+        new_stats.append(tuple(after))
+    return total, tuple(new_stats)
 
 
-def _fired(unit: Unit, own: dict[str, Any], current: jax.Array, dynamics: Dynamics) -> jax.Array:
+def _fire(unit: Unit, unit_params: dict[str, Any], current: jax.Array, dynamics: Dynamics) -> jax.Array:
     if not unit.fires:
         return current
     constant = current.ndim in (2, 4)
     rest = dynamics.unit.init(current.shape if constant else current.shape[1:], dtype=current.dtype)
-    return spiking.fire(dynamics.unit, rest, own, current, dynamics.steps if constant else None)
+    return spiking.fire(dynamics.unit, rest, unit_params, current, dynamics.steps if constant else None)

@@ -51,7 +51,7 @@ class Space:
 
     @property
     def slots(self) -> int:
-        return sum(isinstance(place, Slot) for place in self.places)
+        return sum(isinstance(position, Slot) for position in self.places)
 
     @property
     def size(self) -> int:
@@ -61,10 +61,10 @@ class Space:
     @property
     def cuts(self) -> tuple[int, ...]:
         """Slots before each place at which a crossover may cut; pools count as places, as in the authors' program."""
-        first = next(i for i, place in enumerate(self.places) if isinstance(place, Slot))
-        last = max(i for i, place in enumerate(self.places) if isinstance(place, Slot) or "pool" in place.name)
+        first = next(i for i, position in enumerate(self.places) if isinstance(position, Slot))
+        last = max(i for i, position in enumerate(self.places) if isinstance(position, Slot) or "pool" in position.name)
         inner = self.places[first : last + 1]
-        return tuple(sum(isinstance(place, Slot) for place in inner[:cut]) for cut in range(1, len(inner)))
+        return tuple(sum(isinstance(position, Slot) for position in inner[:cut]) for cut in range(1, len(inner)))
 
     def architecture(self, index: Any) -> jax.Array:
         """`[...]` indices to `[..., slots]` choices.
@@ -87,7 +87,7 @@ class Space:
         _require_within(architecture, len(self.candidates), "a choice")
         return jnp.asarray(architecture) @ (len(self.candidates) ** jnp.arange(self.slots))
 
-    def named(self, architecture: Any) -> tuple[str, ...]:
+    def block_names(self, architecture: Any) -> tuple[str, ...]:
         """The names of the chosen blocks."""
         return tuple(self.candidates[choice] for choice in check(self, architecture))
 
@@ -124,7 +124,7 @@ def search_space(
       >>> space = autosnn.search_space(channels=4, image=(16, 16, 1))
       >>> space.slots, space.size
       (5, 3125)
-      >>> space.named([0, 1, 2, 3, 4])
+      >>> space.block_names([0, 1, 2, 3, 4])
       ('skip_connect', 'SCB_k3', 'SCB_k5', 'SRB_k3', 'SRB_k5')
 
     Reference: arXiv 2201.12738, table 1 and figure 4.
@@ -143,12 +143,12 @@ def search_space(
         raise ValueError(f"candidates must be at least one, each named once, got {list(candidates)}")
     places = [*_stem(stem, channels, dynamics), *_body(macro, channels, tuple(candidates), dynamics)]
     places += _head(macro, places, image, classes, dynamics)
-    found = Space(tuple(places), tuple(candidates), image, classes, dynamics)
-    build_network(found, [0] * found.slots).shapes()
-    return found
+    space = Space(tuple(places), tuple(candidates), image, classes, dynamics)
+    build_network(space, [0] * space.slots).shapes()
+    return space
 
 
-def build_network(of: Space, architecture: Any) -> Network:
+def build_network(space: Space, architecture: Any) -> Network:
     """One architecture as a network of its own.
 
     Args:
@@ -158,23 +158,25 @@ def build_network(of: Space, architecture: Any) -> Network:
     Raises:
       ValueError: if it lies outside the space.
     """
-    chosen = iter(check(of, architecture))
-    chain = tuple(place.candidates[next(chosen)] if isinstance(place, Slot) else place for place in of.places)
-    return Network(chain, of.image, of.classes, of.dynamics)
+    chosen = iter(check(space, architecture))
+    chain = tuple(
+        position.candidates[next(chosen)] if isinstance(position, Slot) else position for position in space.places
+    )
+    return Network(chain, space.image, space.classes, space.dynamics)
 
 
-def check(of: Space, architecture: Any) -> tuple[int, ...]:
+def check(space: Space, architecture: Any) -> tuple[int, ...]:
     """An architecture as plain integers.
 
     Raises:
       ValueError: if it lies outside the space.
     """
-    found = np.asarray(architecture)
-    right = found.shape == (of.slots,) and np.issubdtype(found.dtype, np.integer)
-    if not right or found.min() < 0 or found.max() >= len(of.candidates):
-        wanted = f"{of.slots} integers from 0 to {len(of.candidates) - 1} ({', '.join(of.candidates)})"
-        raise ValueError(f"an architecture of this space is {wanted}, got {np.asarray(architecture).tolist()}")
-    return tuple(found.tolist())
+    choices = np.asarray(architecture)
+    right = choices.shape == (space.slots,) and np.issubdtype(choices.dtype, np.integer)
+    if not right or choices.min() < 0 or choices.max() >= len(space.candidates):
+        requirement = f"{space.slots} integers from 0 to {len(space.candidates) - 1} ({', '.join(space.candidates)})"
+        raise ValueError(f"an architecture of this space is {requirement}, got {np.asarray(architecture).tolist()}")
+    return tuple(choices.tolist())
 
 
 def _require_within(numbers: Any, count: int, what: str) -> None:
@@ -200,22 +202,22 @@ def _stem(stem: str, channels: int, dynamics: Dynamics) -> list[Block]:
 
 
 def _body(macro: str, channels: int, candidates: tuple[str, ...], dynamics: Dynamics) -> list[Block | Slot]:
-    found, before = [], channels
-    for place in MACROS[macro][0]:
-        if place in (MAX, AVERAGE):
-            found.append(blocks.max_pool() if place == MAX else blocks.average_pool())
+    body, before = [], channels
+    for position in MACROS[macro][0]:
+        if position in (MAX, AVERAGE):
+            body.append(blocks.max_pool() if position == MAX else blocks.average_pool())
             continue
-        times, stride = place
+        times, stride = position
         pair = (before, times * channels)
-        found.append(Slot(tuple(blocks.candidate(name, pair, stride, dynamics.statistics) for name in candidates)))
+        body.append(Slot(tuple(blocks.candidate(name, pair, stride, dynamics.statistics) for name in candidates)))
         before = times * channels
-    return found
+    return body
 
 
 def _head(macro: str, places: list[Block | Slot], image, classes: int, dynamics: Dynamics) -> list[Block]:
     dense = blocks.dense(VOTES * classes)
     if not MACROS[macro][1]:
         return [dense]
-    chain = tuple(place.candidates[0] if isinstance(place, Slot) else place for place in places)
+    chain = tuple(position.candidates[0] if isinstance(position, Slot) else position for position in places)
     height, width, _ = Network(chain, image, classes, dynamics).shapes()[-1]
     return [blocks.average_pool((height, width)), dense]

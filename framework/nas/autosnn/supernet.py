@@ -32,20 +32,20 @@ class Supernet:
     space: Space = dataclasses.field(metadata={"static": True})
 
 
-def init(key: Key, of: Space) -> tuple[Params, Params]:
+def init(key: Key, space: Space) -> tuple[Params, Params]:
     """Parameters and batch statistics of all candidates."""
-    shape, params, state = tuple(of.image), [], []
-    for place in of.places:
-        candidates = place.candidates if isinstance(place, Slot) else (place,)
-        made = [chain.init_block(each, shape, of.dynamics) for each in candidates]
+    shape, params, state = tuple(space.image), [], []
+    for position in space.places:
+        candidates = position.candidates if isinstance(position, Slot) else (position,)
+        made = [chain.init_block(block, shape, space.dynamics) for block in candidates]
         for into, part in zip((params, state), zip(*made, strict=True), strict=True):
-            into.append(part if isinstance(place, Slot) else part[0])
+            into.append(part if isinstance(position, Slot) else part[0])
         shape = chain.unit_shapes(candidates[-1], shape)[-1]
-    return chain.drawn(key, tuple(params)), tuple(state)
+    return chain.sample_params(key, tuple(params)), tuple(state)
 
 
 def apply(
-    of: Space, params: Params, state: Params, architecture: jax.Array, images: jax.Array, train: bool = False
+    space: Space, params: Params, state: Params, architecture: jax.Array, images: jax.Array, train: bool = False
 ) -> tuple[Outputs, Params]:
     """What one architecture answers with the shared weights; those of others stay as they are.
 
@@ -56,36 +56,36 @@ def apply(
       images: as `Network.apply` takes them.
       train: likewise.
     """
-    x, counts, moved, slot = chain.begin(of.image, images), [], [], 0
-    for place, own, running in zip(of.places, params, state, strict=True):
-        if isinstance(place, Slot):
-            x, count, after = run_slot(of, place, architecture[slot], own, running, x, train)
+    x, counts, new_stats, slot = chain.begin(space.image, images), [], [], 0
+    for position, block_params, running in zip(space.places, params, state, strict=True):
+        if isinstance(position, Slot):
+            x, count, after = run_slot(space, position, architecture[slot], block_params, running, x, train)
             slot += 1
         else:
-            x, count, after = chain.run_block(place, own, running, x, of.dynamics, train)
+            x, count, after = chain.run_block(position, block_params, running, x, space.dynamics, train)
         counts.append(count)
-        moved.append(after)
-    return Outputs(chain.votes(x, of.classes), jnp.stack(counts, axis=-1)), tuple(moved)
+        new_stats.append(after)
+    return Outputs(chain.votes(x, space.classes), jnp.stack(counts, axis=-1)), tuple(new_stats)
 
 
-def run_slot(of: Space, slot: Slot, choice: jax.Array, params: Params, state: Params, x: jax.Array, train: bool):
+def run_slot(space: Space, slot: Slot, choice: jax.Array, params: Params, state: Params, x: jax.Array, train: bool):
     """The chosen candidate of a slot over all steps, as `run_block`."""
 
     def branch(c, params, state, x):
-        y, count, after = chain.run_block(slot.candidates[c], params[c], state[c], x, of.dynamics, train)
+        y, count, after = chain.run_block(slot.candidates[c], params[c], state[c], x, space.dynamics, train)
         return y, count, (*state[:c], after, *state[c + 1 :])
 
     branches = [partial(branch, c) for c in range(len(slot.candidates))]
     return lax.switch(choice, branches, params, state, x)
 
 
-def inherit(of: Supernet, architecture: Any) -> tuple[Params, Params]:
+def inherit(supernet: Supernet, architecture: Any) -> tuple[Params, Params]:
     """The weights and batch statistics of one architecture, as its `Network` takes them.
 
     Raises:
       ValueError: if it lies outside the space.
     """
-    choices = iter(check(of.space, architecture))
-    chosen = [next(choices) if isinstance(place, Slot) else None for place in of.space.places]
-    pick = lambda tree: tuple(own if c is None else own[c] for own, c in zip(tree, chosen, strict=True))
-    return pick(of.params), pick(of.state)
+    choices = iter(check(supernet.space, architecture))
+    chosen = [next(choices) if isinstance(position, Slot) else None for position in supernet.space.places]
+    pick = lambda tree: tuple(leaves if c is None else leaves[c] for leaves, c in zip(tree, chosen, strict=True))
+    return pick(supernet.params), pick(supernet.state)

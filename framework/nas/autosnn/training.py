@@ -78,7 +78,7 @@ class Trainer(NamedTuple):
     step: Callable[[State, tuple[jax.Array, jax.Array]], tuple[State, Metrics]]  # (state, (images, labels))
 
 
-def of_supernet(of: Space, config: Config, optimizer: optax.GradientTransformation = ADAM) -> Trainer:
+def supernet_trainer(space: Space, config: Config, optimizer: optax.GradientTransformation = ADAM) -> Trainer:
     """Single-path training of all architectures of a space, or of one from scratch.
 
     Slots whose choice is pinned train that candidate alone: with all slots pinned this is the training of one network,
@@ -97,20 +97,20 @@ def of_supernet(of: Space, config: Config, optimizer: optax.GradientTransformati
     """
 
     def answer(params, state, images, key, pinned, train):
-        drawn = jax.random.randint(key, (of.slots,), 0, len(of.candidates))
-        return spiking_supernet.apply(of, params, state, jnp.where(pinned < 0, drawn, pinned), images, train)
+        drawn = jax.random.randint(key, (space.slots,), 0, len(space.candidates))
+        return spiking_supernet.apply(space, params, state, jnp.where(pinned < 0, drawn, pinned), images, train)
 
-    return _trainer(lambda key: spiking_supernet.init(key, of), answer, of.slots, config, optimizer)
+    return _trainer(lambda key: spiking_supernet.init(key, space), answer, space.slots, config, optimizer)
 
 
-def of_network(of: Network, config: Config, optimizer: optax.GradientTransformation = ADAM) -> Trainer:
-    """Training of one network from scratch; as `of_supernet`."""
-    answer = lambda params, state, images, _, pinned, train: of.apply(params, state, images, train)
-    return _trainer(of.init, answer, 0, config, optimizer)
+def network_trainer(network: Network, config: Config, optimizer: optax.GradientTransformation = ADAM) -> Trainer:
+    """Training of one network from scratch; as `supernet_trainer`."""
+    answer = lambda params, state, images, _, pinned, train: network.apply(params, state, images, train)
+    return _trainer(network.init, answer, 0, config, optimizer)
 
 
 def train_supernet(
-    key: Key, images: Any, labels: Any, of: Space, config: Config, optimizer: optax.GradientTransformation = ADAM
+    key: Key, images: Any, labels: Any, space: Space, config: Config, optimizer: optax.GradientTransformation = ADAM
 ) -> Supernet:
     """The whole training of a supernet, in one traceable call.
 
@@ -130,20 +130,24 @@ def train_supernet(
       ValueError: if labels and images differ in number, a label lies outside the classes, all are of one class, or a
         batch does not fit.
     """
-    return supernet(_trained(of_supernet(of, config, optimizer), key, images, labels, of.classes, config), of)
+    return supernet(
+        _train(supernet_trainer(space, config, optimizer), key, images, labels, space.classes, config), space
+    )
 
 
 def train_network(
-    key: Key, images: Any, labels: Any, of: Network, config: Config, optimizer: optax.GradientTransformation = ADAM
+    key: Key, images: Any, labels: Any, network: Network, config: Config, optimizer: optax.GradientTransformation = ADAM
 ) -> tuple[Params, Params]:
     """The whole training of one network from fresh weights, as `train_supernet`: (params, batch statistics)."""
-    tree = _trained(of_network(of, config, optimizer), key, images, labels, of.classes, config).inner.params
+    tree = _train(
+        network_trainer(network, config, optimizer), key, images, labels, network.classes, config
+    ).inner.params
     return tree["params"], tree["state"]
 
 
-def supernet(state: State, of: Space) -> Supernet:
+def supernet(state: State, space: Space) -> Supernet:
     """What a training has reached, ready for the search."""
-    return Supernet(state.inner.params["params"], state.inner.params["state"], state.spikes, of)
+    return Supernet(state.inner.params["params"], state.inner.params["state"], state.spikes, space)
 
 
 def squared_error(outputs: Outputs, labels: jax.Array) -> jax.Array:
@@ -165,16 +169,18 @@ def check_labels(images: Any, labels: Any, classes: int, what: str = "training")
         )
     if is_traced(labels):
         return
-    found = np.asarray(labels)
-    if not np.issubdtype(found.dtype, np.integer):
-        raise ValueError(f"labels of the {what} set must be whole numbers from 0 to {classes - 1}, got {found.dtype}")
-    if found.min() < 0 or found.max() >= classes:
-        raise ValueError(f"labels of the {what} set must lie in 0 .. {classes - 1}, got {found.min()} .. {found.max()}")
-    if len(np.unique(found)) < 2:
-        raise ValueError(f"the {what} set needs images of at least 2 classes, got only class {found[0]}")
+    values = np.asarray(labels)
+    if not np.issubdtype(values.dtype, np.integer):
+        raise ValueError(f"labels of the {what} set must be whole numbers from 0 to {classes - 1}, got {values.dtype}")
+    if values.min() < 0 or values.max() >= classes:
+        raise ValueError(
+            f"labels of the {what} set must lie in 0 .. {classes - 1}, got {values.min()} .. {values.max()}"
+        )
+    if len(np.unique(values)) < 2:
+        raise ValueError(f"the {what} set needs images of at least 2 classes, got only class {values[0]}")
 
 
-def _trained(trainer: Trainer, key: Key, images: Any, labels: Any, classes: int, config: Config) -> State:
+def _train(trainer: Trainer, key: Key, images: Any, labels: Any, classes: int, config: Config) -> State:
     check_labels(images, labels, classes)
     state = trainer.init(key, len(images))
     data = (jnp.asarray(images), jnp.asarray(labels))
@@ -189,20 +195,23 @@ def _trainer(
     optimizer: optax.GradientTransformation,
 ) -> Trainer:
     def loss(pinned, epoch, tree, images, labels, key):
-        def path(carry, own):
-            outputs, moved = answer(tree["params"], carry, images, own, pinned, True)
+        def path(carry, path_key):
+            outputs, new_stats = answer(tree["params"], carry, images, path_key, pinned, True)
             right = (outputs.votes.argmax(-1) == labels).mean()
-            value, seen = squared_error(outputs, labels), {"accuracy": right, "spikes": outputs.spikes.sum(-1).mean()}
+            value, path_metrics = (
+                squared_error(outputs, labels),
+                {"accuracy": right, "spikes": outputs.spikes.sum(-1).mean()},
+            )
             if config.regulariser:
-                still = lambda params, images: answer(params, carry, images, own, pinned, False)[0]
-                seen["curvature"] = _curvature(config.regulariser, still, tree["params"], images, labels, epoch)
-                value += config.regulariser.gamma * seen["curvature"]
-            return moved, (value, seen)
+                still = lambda params, images: answer(params, carry, images, path_key, pinned, False)[0]
+                path_metrics["curvature"] = _curvature(config.regulariser, still, tree["params"], images, labels, epoch)
+                value += config.regulariser.gamma * path_metrics["curvature"]
+            return new_stats, (value, path_metrics)
 
         paths = jax.random.split(key, config.paths)
-        moved, seen = lax.scan(path, tree["state"], paths, unroll=config.paths == 1)
-        value, metrics = jax.tree.map(jnp.mean, seen)
-        return value, (tree | {"state": moved}, metrics)
+        new_stats, path_metrics = lax.scan(path, tree["state"], paths, unroll=config.paths == 1)
+        value, metrics = jax.tree.map(jnp.mean, path_metrics)
+        return value, (tree | {"state": new_stats}, metrics)
 
     inner = lambda pinned, epoch: training.trainer(partial(loss, pinned, epoch), optimizer, config.batch)
 
@@ -213,19 +222,19 @@ def _trainer(
         return State(inner(pinned, 0).init(tree, count, keys.derive(key, "training")), jnp.zeros(()), pinned)
 
     def step(state: State, data: tuple[jax.Array, jax.Array]) -> tuple[State, Metrics]:
-        epoch, place = jnp.divmod(state.inner.step, len(data[0]) // config.batch)
-        reached, metrics = inner(state.pinned, epoch).step(state.inner, data)
-        before = jnp.where(place > 0, state.spikes, 0)
-        mean = before + (metrics["spikes"] - before) / (place + 1)
-        return State(reached, mean, state.pinned), metrics
+        epoch, position = jnp.divmod(state.inner.step, len(data[0]) // config.batch)
+        new_state, metrics = inner(state.pinned, epoch).step(state.inner, data)
+        before = jnp.where(position > 0, state.spikes, 0)
+        mean = before + (metrics["spikes"] - before) / (position + 1)
+        return State(new_state, mean, state.pinned), metrics
 
     return Trainer(init, step)
 
 
 def _curvature(
-    of: Regularizer, still: Callable, params: Params, images: jax.Array, labels: jax.Array, epoch: jax.Array
+    regulariser: Regularizer, still: Callable, params: Params, images: jax.Array, labels: jax.Array, epoch: jax.Array
 ) -> jax.Array:
     """R of the loss of single images, so with norms on running statistics; 0 while it warms up."""
     summed = lambda params, images: len(images) * squared_error(still(params, images), labels)
-    penalty = lambda: of.penalty(summed, params, images, epoch, differentiate_all=True)
-    return lax.cond(epoch >= of.warmup, penalty, lambda: jnp.zeros(()))
+    penalty = lambda: regulariser.penalty(summed, params, images, epoch, differentiate_all=True)
+    return lax.cond(epoch >= regulariser.warmup, penalty, lambda: jnp.zeros(()))

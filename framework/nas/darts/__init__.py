@@ -13,10 +13,10 @@ from framework.nas.darts.bilevel import (
     Data,
     Searcher,
     State,
+    batched_step,
     search,
     searcher,
-    several,
-    steps_of,
+    step_count,
 )
 from framework.nas.darts.genotype import (
     Genotype,
@@ -54,6 +54,7 @@ __all__ = [
     "State",
     "Supernet",
     "apply",
+    "batched_step",
     "build_network",
     "check",
     "derive_genotype",
@@ -64,8 +65,7 @@ __all__ = [
     "parameter_count",
     "search",
     "searcher",
-    "several",
-    "steps_of",
+    "step_count",
     "to_json",
     "to_networkx",
 ]

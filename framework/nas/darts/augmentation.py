@@ -8,7 +8,7 @@ from framework.core import keys
 from framework.core.types import Key
 
 
-def shifted_and_mirrored(key: Key, images: jax.Array, reach: int = 4) -> jax.Array:
+def shift_and_flip(key: Key, images: jax.Array, reach: int = 4) -> jax.Array:
     """Each image moved by up to `reach` places each way, zeros coming in, and mirrored every second time.
 
     Raises:
@@ -39,7 +39,7 @@ def cutout(key: Key, images: jax.Array, size: int) -> jax.Array:
     inside = []
     for name, side in (("row", height), ("column", width)):
         centre = jax.random.randint(keys.derive(key, name), (count, 1), 0, side)
-        place = jnp.arange(side)
-        inside.append((place >= centre - size // 2) & (place < centre - size // 2 + size))
+        coordinate = jnp.arange(side)
+        inside.append((coordinate >= centre - size // 2) & (coordinate < centre - size // 2 + size))
     hole = inside[0][:, :, None] & inside[1][:, None, :]
     return jnp.where(hole[..., None], 0, images)

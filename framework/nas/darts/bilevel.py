@@ -33,7 +33,7 @@ from framework.nas.darts.space import Alphas
 from framework.nas.darts.supernet import Supernet
 from framework.nas.regularization import OuterLoss, Regularizer
 
-FAR = 0.01  # the length of the step of the reference's difference, in units of 1 / ||v||
+FINITE_DIFFERENCE_EPSILON = 0.01  # the length of the step of the reference's difference, in units of 1 / ||v||
 Mixed = Literal["exact", "difference"]
 MIXED = ("exact", "difference")
 
@@ -130,12 +130,12 @@ def searcher(net: Supernet, config: Config) -> Searcher:
       not fit by a `ValueError`, and `step(state, data)`, whose metrics are `loss` and `accuracy` of the training batch,
       `valid_loss`, and `curvature` where there is a regulariser.
     """
-    of = config.regulariser
+    regulariser = config.regulariser
 
     def init(key: Key, data: Data, gamma: Any = None, warmup: Any = None) -> State:
         check(net, config, data)
-        gamma = (of.gamma if of else 0.0) if gamma is None else gamma
-        warmup = (of.warmup if of else config.epochs) if warmup is None else warmup
+        gamma = (regulariser.gamma if regulariser else 0.0) if gamma is None else gamma
+        warmup = (regulariser.warmup if regulariser else config.epochs) if warmup is None else warmup
         return start(key, space.init_alphas(keys.derive(key, "alphas")), data.images.shape[-1], gamma, warmup)
 
     @partial(jax.jit, static_argnums=2)
@@ -166,15 +166,15 @@ def search(key: Key, net: Supernet, train: Any, valid: Any, config: Config | Non
     config = config or Config()
     data, run = Data(*map(jnp.asarray, (*train, *valid))), searcher(net, config)
     state = run.init(key, data)
-    return lax.scan(lambda s, _: (run.step(s, data)[0], None), state, length=steps_of(config, len(train[1])))[0]
+    return lax.scan(lambda s, _: (run.step(s, data)[0], None), state, length=step_count(config, len(train[1])))[0]
 
 
-def steps_of(config: Config, count: int) -> int:
+def step_count(config: Config, count: int) -> int:
     """Steps of a search with `count` training images."""
     return config.epochs * (count // config.batch)
 
 
-def several(step: Callable, vectorized: bool = False) -> Callable:
+def batched_step(step: Callable, vectorized: bool = False) -> Callable:
     """A step of many searches in one program, on states with a leading axis, all on the same data.
 
     Args:
@@ -203,9 +203,9 @@ def check(net: Supernet, config: Config, data: Data) -> None:
 
 
 def _step(net: Supernet, config: Config) -> Callable[[State, Data], tuple[State, Metrics]]:
-    loss = loss_of(net, train=True)
+    loss = cross_entropy(net, train=True)
     curved = _curvature(net, config) if config.regulariser else None
-    of_alphas, wanted = (_unrolled, (0, 1)) if config.order == 2 else (_direct, (0,))
+    of_alphas, argnums = (_unrolled_gradient, (0, 1)) if config.order == 2 else (_direct_gradient, (0,))
 
     def step(state: State, data: Data) -> tuple[State, Metrics]:
         epoch = state.step // (len(data.labels) // config.batch)
@@ -213,75 +213,75 @@ def _step(net: Supernet, config: Config) -> Callable[[State, Data], tuple[State,
         batch, held = _batches(config, state, data, epoch)
 
         def outer(alphas, params):
-            (value, (moved, _)), slopes = jax.value_and_grad(loss, wanted, has_aux=True)(alphas, params, *held)
+            (value, (new_params, _)), slopes = jax.value_and_grad(loss, argnums, has_aux=True)(alphas, params, *held)
             if curved is None:
-                return slopes, moved, {"valid_loss": value}
+                return slopes, new_params, {"valid_loss": value}
             nothing = jnp.zeros((), held[0].dtype), jax.tree.map(jnp.zeros_like, slopes)
-            found, more = lax.cond(late, lambda: curved(alphas, params, epoch, *held), lambda: nothing)
+            curvature, more = lax.cond(late, lambda: curved(alphas, params, epoch, *held), lambda: nothing)
             slopes = optax.tree.add_scale(slopes, state.gamma, more)
-            return slopes, moved, {"valid_loss": value, "curvature": found}
+            return slopes, new_params, {"valid_loss": value, "curvature": curvature}
 
-        slope, params, seen = of_alphas(config, outer, loss, state, rate, batch)
+        slope, params, metrics = of_alphas(config, outer, loss, state, rate, batch)
         change, alpha_optimizer = _alpha_optimizer(config).update(slope, state.alpha_optimizer, state.alphas)
         alphas = optax.apply_updates(state.alphas, change)
 
-        trained = lambda train: jax.value_and_grad(loss_of(net, train), 1, has_aux=True)(alphas, params, *batch)
+        trained = lambda train: jax.value_and_grad(cross_entropy(net, train), 1, has_aux=True)(alphas, params, *batch)
         if config.frozen_norms:
-            (value, (moved, right)), slope = lax.cond(late, lambda: trained(False), lambda: trained(True))
+            (value, (new_params, right)), slope = lax.cond(late, lambda: trained(False), lambda: trained(True))
         else:
-            (value, (moved, right)), slope = trained(True)
+            (value, (new_params, right)), slope = trained(True)
         change, optimizer = _optimizer(config).update(slope, state.optimizer, params)
-        params = training.with_statistics(optax.tree.add_scale(params, -rate, change), moved)
-        reached = state._replace(alphas=alphas, params=params, alpha_optimizer=alpha_optimizer, optimizer=optimizer)
-        return reached._replace(step=state.step + 1), {"loss": value, "accuracy": right} | seen
+        params = training.with_statistics(optax.tree.add_scale(params, -rate, change), new_params)
+        new_state = state._replace(alphas=alphas, params=params, alpha_optimizer=alpha_optimizer, optimizer=optimizer)
+        return new_state._replace(step=state.step + 1), {"loss": value, "accuracy": right} | metrics
 
     return step
 
 
-def loss_of(net: Supernet, train: bool) -> OuterLoss:
+def cross_entropy(net: Supernet, train: bool) -> OuterLoss:
     """(alphas, params, images, labels) -> (mean cross entropy, (parameters with statistics moved, accuracy))."""
 
     def loss(alphas, params, images, labels):
-        logits, moved = supernet.apply(net, params, alphas, images, train)
+        logits, new_params = supernet.apply(net, params, alphas, images, train)
         right = (logits.argmax(-1) == labels).mean()
-        return optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean(), (moved, right)
+        return optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean(), (new_params, right)
 
     return loss
 
 
 def _curvature(net: Supernet, config: Config) -> Callable:
     """(alphas, params, epoch, images, labels) -> (R, its slopes); of single images, in full precision."""
-    of, whole = config.regulariser, config.order == 2
-    curved = loss_of(dataclasses.replace(net, dtype="float32") if net.dtype == "bfloat16" else net, train=False)
+    regulariser, whole = config.regulariser, config.order == 2
+    curved = cross_entropy(dataclasses.replace(net, dtype="float32") if net.dtype == "bfloat16" else net, train=False)
 
     def slopes(alphas, params, epoch, images, labels):
         def penalty(alphas, params):
             summed = lambda a, x: len(x) * curved(a, params, x, labels)[0]
-            return of.penalty(summed, alphas, images, epoch, whole)
+            return regulariser.penalty(summed, alphas, images, epoch, whole)
 
         return jax.value_and_grad(penalty, (0, 1) if whole else (0,))(alphas, params)
 
     return slopes
 
 
-def _direct(config: Config, outer, loss, state: State, rate, batch) -> tuple[Alphas, Params, Metrics]:
+def _direct_gradient(config: Config, outer, loss, state: State, rate, batch) -> tuple[Alphas, Params, Metrics]:
     """First order: the slope in alphas, the parameters with statistics moved, what was seen on the way."""
-    (slope,), moved, seen = outer(state.alphas, state.params)
-    return slope, moved, seen
+    (slope,), new_params, metrics = outer(state.alphas, state.params)
+    return slope, new_params, metrics
 
 
-def _unrolled(config: Config, outer, loss, state: State, rate, batch) -> tuple[Alphas, Params, Metrics]:
+def _unrolled_gradient(config: Config, outer, loss, state: State, rate, batch) -> tuple[Alphas, Params, Metrics]:
     """Second order; statistics are moved by the training batch alone."""
     inner = lambda alphas, params: loss(alphas, params, *batch)
-    slope, (moved, _) = jax.grad(inner, 1, has_aux=True)(state.alphas, state.params)
+    slope, (new_params, _) = jax.grad(inner, 1, has_aux=True)(state.alphas, state.params)
     momentum = optax.tree.get(state.optimizer, "trace")
     change = jax.tree.map(lambda w, m, g: config.momentum * m + g + config.decay * w, state.params, momentum, slope)
     ahead = training.with_statistics(optax.tree.add_scale(state.params, -rate, change), state.params)
-    (direct, v), _, seen = outer(state.alphas, ahead)
+    (direct, v), _, metrics = outer(state.alphas, ahead)
     v = training.with_statistics(v, jax.tree.map(jnp.zeros_like, v))
     of_alphas = lambda params: jax.grad(inner, has_aux=True)(state.alphas, params)[0]
     mixed = mixed_derivative(of_alphas, state.params, v, config.mixed)
-    return optax.tree.add_scale(direct, -rate, mixed), training.with_statistics(state.params, moved), seen
+    return optax.tree.add_scale(direct, -rate, mixed), training.with_statistics(state.params, new_params), metrics
 
 
 def mixed_derivative(
@@ -294,26 +294,26 @@ def mixed_derivative(
     if mixed == "exact":
         return jax.jvp(of_alphas, (params,), (v,))[1]
     norm = optax.tree.norm(v)
-    reach = jnp.where(norm > 0, FAR / jnp.where(norm > 0, norm, 1), FAR)
-    moved = [of_alphas(jax.tree.map(lambda w, d, s=sign: w + s * reach * d, params, v)) for sign in (1, -1)]
-    return jax.tree.map(lambda ahead, behind: (ahead - behind) / (2 * reach), *moved)
+    reach = jnp.where(norm > 0, FINITE_DIFFERENCE_EPSILON / jnp.where(norm > 0, norm, 1), FINITE_DIFFERENCE_EPSILON)
+    gradients = [of_alphas(jax.tree.map(lambda w, d, s=sign: w + s * reach * d, params, v)) for sign in (1, -1)]
+    return jax.tree.map(lambda ahead, behind: (ahead - behind) / (2 * reach), *gradients)
 
 
 def _batches(config: Config, state: State, data: Data, epoch: jax.Array) -> tuple[tuple, tuple]:
     """A training and a validation batch, each (images, labels)."""
-    place = state.step % (len(data.labels) // config.batch)
+    position = state.step % (len(data.labels) // config.batch)
     order, held = jnp.arange(len(data.labels)), jnp.arange(config.batch)
     key = jax.random.fold_in(state.key, state.step)
     if config.shuffled:
         order = jax.random.permutation(keys.derive(jax.random.fold_in(state.key, epoch), "order"), order)
         held = jax.random.permutation(keys.derive(key, "held"), len(data.valid_labels))[: config.batch]
-    chosen = lax.dynamic_slice_in_dim(order, place * config.batch, config.batch)
+    chosen = lax.dynamic_slice_in_dim(order, position * config.batch, config.batch)
     batches = []
     for name, images, labels in (("train", *data[:2]), ("valid", *data[2:])):
         rows = chosen if name == "train" else held
         drawn = images[rows]
         if config.augment:
-            drawn = augmentation.shifted_and_mirrored(keys.derive(key, name), drawn)
+            drawn = augmentation.shift_and_flip(keys.derive(key, name), drawn)
         batches.append(shard_batch((drawn, labels[rows])))
     return tuple(batches)
 

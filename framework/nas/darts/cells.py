@@ -39,7 +39,7 @@ class Uniform:
     fan_in: int
 
 
-def drawn(key: Key, params: Params) -> Params:
+def sample_params(key: Key, params: Params) -> Params:
     """A tree whose leaves `Uniform` have become arrays; all of them from one draw, which compiles fast."""
     keys.check(key)
     leaves, structure = jax.tree.flatten(params)
@@ -49,21 +49,21 @@ def drawn(key: Key, params: Params) -> Params:
     return jax.tree.unflatten(structure, map(fill, leaves, parts))
 
 
-def running(*shape: int) -> Params:
+def init_running_stats(*shape: int) -> Params:
     """Statistics of a batch norm that has seen nothing."""
     return {"mean": jnp.zeros(shape), "var": jnp.ones(shape)}
 
 
-def init_before(incoming: tuple[int, int], channels: int, shrinks: bool) -> list[Params]:
+def init_preprocess(incoming: tuple[int, int], channels: int, shrinks: bool) -> list[Params]:
     """Parameters of what brings the two inputs of a cell to its resolution and channels."""
     made = []
-    for place, wide in enumerate(incoming):
-        shape = (2, wide, channels // 2) if shrinks and place == 0 else (wide, channels)
-        made.append({"kernel": Uniform(shape, wide)} | running(channels))
+    for index, wide in enumerate(incoming):
+        shape = (2, wide, channels // 2) if shrinks and index == 0 else (wide, channels)
+        made.append({"kernel": Uniform(shape, wide)} | init_running_stats(channels))
     return made
 
 
-def init_mixed(incoming: tuple[int, int], channels: int, reduction: bool, shrinks: bool) -> Params:
+def init_cell(incoming: tuple[int, int], channels: int, reduction: bool, shrinks: bool) -> Params:
     """Parameters of a mixed cell; leaves begin with its edges, source after source, or with its states.
 
     Args:
@@ -77,38 +77,40 @@ def init_mixed(incoming: tuple[int, int], channels: int, reduction: bool, shrink
         "depthwise_3": Uniform((edges, dilations, channels, 3, 3), 9),
         "depthwise_5": Uniform((edges, dilations, channels, 5, 5), 25),
         "pointwise": Uniform((edges, 2 * dilations, channels, channels), channels),
-        **running(edges, 2 * dilations, channels),
+        **init_running_stats(edges, 2 * dilations, channels),
     }
     params = {
-        "before": init_before(incoming, channels, shrinks),
+        "before": init_preprocess(incoming, channels, shrinks),
         "first": convolutions(2),  # separable ones of both sizes, then dilated ones
         "second": convolutions(1),  # the second halves of separable ones
-        "pools": running(STATES - 1, 2, channels),
+        "pools": init_running_stats(STATES - 1, 2, channels),
     }
     if reduction:
         kernel = Uniform((SHRINKING, 2, channels, channels // 2), channels)
-        params["skip"] = {"kernel": kernel} | running(SHRINKING, channels)
+        params["skip"] = {"kernel": kernel} | init_running_stats(SHRINKING, channels)
     return params
 
 
-def before(own: list[Params], inputs: tuple[jax.Array, jax.Array], train: bool) -> tuple[list[jax.Array], list[Params]]:
+def preprocess(
+    input_params: list[Params], inputs: tuple[jax.Array, jax.Array], train: bool
+) -> tuple[list[jax.Array], list[Params]]:
     """The two inputs of a cell at its resolution and with its channels, and the parameters with statistics moved."""
     states, after = [], []
-    for each, x in zip(own, inputs, strict=True):
-        fit = operations.reduced if each["kernel"].ndim == 3 else operations.pointwise
-        state, seen = operations.normalised(fit(operations.relu(x), each["kernel"].astype(x.dtype)), each, train)
+    for layer, x in zip(input_params, inputs, strict=True):
+        fit = operations.factorized_reduce if layer["kernel"].ndim == 3 else operations.pointwise
+        state, stats = operations.batch_norm(fit(operations.relu(x), layer["kernel"].astype(x.dtype)), layer, train)
         states.append(state)
-        after.append(each | seen)
+        after.append(layer | stats)
     return states, after
 
 
-def mixed(
+def mixed_cell(
     params: Params, inputs: tuple[jax.Array, jax.Array], weights: jax.Array, train: bool, form: Form
 ) -> tuple[jax.Array, Params]:
     """The cell's output, and its parameters with their running statistics moved.
 
     Args:
-      params: of `init_mixed`.
+      params: of `init_cell`.
       inputs: `[channels, B, H, W]`, the outputs of the two cells before.
       weights: `[14, 8]`, the softmax of alpha.
       train: whether batch norms take the batch's statistics.
@@ -117,22 +119,30 @@ def mixed(
     Returns:
       `[4 channels, B, H', W']`, and parameters.
     """
-    states, after = before(params["before"], inputs, train)
+    states, after = preprocess(params["before"], inputs, train)
     weights = weights[jnp.array(BY_SOURCE)].astype(inputs[0].dtype)
     nodes: list[jax.Array] = []
-    seen = []
+    stats = []
     for sources in STAGES:
         x = jnp.stack(states) if sources.start == 0 else nodes[sources.start - INPUTS][None]
-        own = _of(params, sources)
-        outputs, moved = leaving(own, x, weights[edges_of(sources)].reshape(len(x), -1, len(OPERATIONS)), train, form)
-        seen.append(moved)
+        source_params = _params_of_sources(params, sources)
+        outputs, new_stats = edge_outputs(
+            source_params, x, weights[edges_of(sources)].reshape(len(x), -1, len(OPERATIONS)), train, form
+        )
+        stats.append(new_stats)
         late = NODES - outputs.shape[1]
         sums = outputs.sum(0) if len(x) > 1 else outputs[0]
-        nodes = nodes[:late] + [node + own for node, own in zip(nodes[late:], sums, strict=True)] if nodes else [*sums]
-    return jnp.concatenate(nodes), _gathered(params, seen) | {"before": after}
+        nodes = (
+            nodes[:late] + [node + source_params for node, source_params in zip(nodes[late:], sums, strict=True)]
+            if nodes
+            else [*sums]
+        )
+    return jnp.concatenate(nodes), _gather_stats(params, stats) | {"before": after}
 
 
-def leaving(own: Params, x: jax.Array, weights: jax.Array, train: bool, form: Form) -> tuple[jax.Array, Params]:
+def edge_outputs(
+    layer_params: Params, x: jax.Array, weights: jax.Array, train: bool, form: Form
+) -> tuple[jax.Array, Params]:
     """What some states send along each edge that leaves them, and the statistics moved.
 
     Args:
@@ -143,58 +153,60 @@ def leaving(own: Params, x: jax.Array, weights: jax.Array, train: bool, form: Fo
     Returns:
       `[states, edges, C, B, H', W']`, and statistics.
     """
-    stride = 2 if "skip" in own else 1
-    moved = {}
+    stride = 2 if "skip" in layer_params else 1
+    new_stats = {}
 
     def norm(name: str, y: jax.Array) -> jax.Array:
-        y, moved[name] = operations.normalised(y, own[name], train)
+        y, new_stats[name] = operations.batch_norm(y, layer_params[name], train)
         return y
 
     active = operations.relu(x)
-    first, second = own["first"], own["second"]
+    first, second = layer_params["first"], layer_params["second"]
     y = [
-        operations.depthwise_shared(active, _kernels(first, dilation - 1, x.dtype), dilation, stride, form)
+        operations.shared_depthwise(active, _kernels(first, dilation - 1, x.dtype), dilation, stride, form)
         for dilation in (1, 2)
     ]
-    y = jnp.concatenate([each.reshape(*each.shape[:1], -1, 2, *each.shape[2:]) for each in y], 2)
+    y = jnp.concatenate([array.reshape(*array.shape[:1], -1, 2, *array.shape[2:]) for array in y], 2)
     y = norm("first", operations.pointwise(y, first["pointwise"].astype(x.dtype)))
     kernels = _kernels(second, 0, x.dtype).reshape(*second["mean"].shape, WIDTH, WIDTH)
     sep = operations.depthwise(operations.relu(y[:, :, :2]), kernels, form=form)
     sep = norm("second", operations.pointwise(sep, second["pointwise"].astype(x.dtype)))
     pools = norm("pools", jnp.stack([operations.max_pool(x, stride), operations.average_pool(x, stride)], 1))
     skip = (
-        x[:, None] if stride == 1 else norm("skip", operations.reduced(active, own["skip"]["kernel"].astype(x.dtype)))
+        x[:, None]
+        if stride == 1
+        else norm("skip", operations.factorized_reduce(active, layer_params["skip"]["kernel"].astype(x.dtype)))
     )
     weigh = lambda operation: weights[..., operation, None, None, None, None]
     total = weigh(MAX) * pools[:, None, 0] + weigh(AVERAGE) * pools[:, None, 1] + weigh(SKIP) * skip
     total += weigh(SEP_3) * sep[:, :, 0] + weigh(SEP_5) * sep[:, :, 1]
-    return total + weigh(DIL_3) * y[:, :, 2] + weigh(DIL_5) * y[:, :, 3], moved
+    return total + weigh(DIL_3) * y[:, :, 2] + weigh(DIL_5) * y[:, :, 3], new_stats
 
 
-def _kernels(own: Params, which: int, dtype) -> jax.Array:
+def _kernels(layer_params: Params, which: int, dtype) -> jax.Array:
     """Depthwise kernels of both sizes, the smaller with zeros around, `[states, 2 edges, C, 5, 5]`."""
-    small, large = own["depthwise_3"][:, :, which], own["depthwise_5"][:, :, which]
+    small, large = layer_params["depthwise_3"][:, :, which], layer_params["depthwise_5"][:, :, which]
     small = jnp.pad(small, [(0, 0)] * 3 + [((WIDTH - 3) // 2,) * 2] * 2)
     both = jnp.stack([small, large], 2)
     return both.reshape(len(both), -1, *both.shape[3:]).astype(dtype)
 
 
-def _of(params: Params, sources: range) -> Params:
+def _params_of_sources(params: Params, sources: range) -> Params:
     """What belongs to some states and the edges that leave them, `[states, edges, ...]` and `[states, ...]`."""
     count, edges = len(sources), edges_of(sources)
     of_edges = lambda leaf: leaf[edges].reshape(count, -1, *leaf.shape[1:])
-    own = {name: jax.tree.map(of_edges, params[name]) for name in ("first", "second")}
-    own["pools"] = jax.tree.map(lambda leaf: leaf[sources.start : sources.stop], params["pools"])
+    source_params = {name: jax.tree.map(of_edges, params[name]) for name in ("first", "second")}
+    source_params["pools"] = jax.tree.map(lambda leaf: leaf[sources.start : sources.stop], params["pools"])
     if "skip" in params and sources.start == 0:
-        own["skip"] = jax.tree.map(of_edges, params["skip"])
-    return own
+        source_params["skip"] = jax.tree.map(of_edges, params["skip"])
+    return source_params
 
 
-def _gathered(params: Params, seen: list[Params]) -> Params:
+def _gather_stats(params: Params, stats: list[Params]) -> Params:
     """Parameters with the statistics that all states have moved."""
     after = dict(params)
-    for name in seen[0]:
-        parts = [each[name] for each in seen if name in each]
+    for name in stats[0]:
+        parts = [item[name] for item in stats if name in item]
         join = lambda *leaves, like: jnp.concatenate([leaf.reshape(-1, *like.shape[1:]) for leaf in leaves])
         after[name] = params[name] | {
             stat: join(*(part[stat] for part in parts), like=params[name][stat]) for stat in parts[0]

@@ -57,12 +57,12 @@ def derive_genotype(alphas: Alphas) -> Genotype:
       >>> darts.from_json(darts.to_json(found)) == found
       True
     """
-    cells = [_parsed(np.asarray(each, float), name) for name, each in zip(Alphas._fields, alphas, strict=True)]
+    cells = [_parse_cell(np.asarray(matrix, float), name) for name, matrix in zip(Alphas._fields, alphas, strict=True)]
     concat = tuple(range(INPUTS, STATES))
     return Genotype(cells[0], concat, cells[1], concat)
 
 
-def _parsed(alphas: np.ndarray, name: str) -> Cell:
+def _parse_cell(alphas: np.ndarray, name: str) -> Cell:
     if alphas.shape != (len(EDGES), len(OPERATIONS)):
         raise ValueError(f"alphas.{name} must be {len(EDGES)} x {len(OPERATIONS)}, got {alphas.shape}")
     if not np.isfinite(alphas).all():
@@ -77,18 +77,18 @@ def _parsed(alphas: np.ndarray, name: str) -> Cell:
     return tuple(cell)
 
 
-def check(found: Genotype) -> Genotype:
+def check(genotype: Genotype) -> Genotype:
     """The genotype itself, if it describes cells of this space.
 
     Raises:
       ValueError: if it names an operation or a state that there is not, or has another number of edges.
     """
     for name in ("normal", "reduce"):
-        cell, concat = getattr(found, name), getattr(found, f"{name}_concat")
+        cell, concat = getattr(genotype, name), getattr(genotype, f"{name}_concat")
         if len(cell) != KEPT * NODES:
             raise ValueError(f"genotype.{name} must have {KEPT * NODES} edges, two a node, got {len(cell)}")
-        for place, (operation, source) in enumerate(cell):
-            node = INPUTS + place // KEPT
+        for index, (operation, source) in enumerate(cell):
+            node = INPUTS + index // KEPT
             if operation not in OPERATIONS[1:]:
                 raise ValueError(
                     f"genotype.{name}, node {node}: no operation {operation!r}: take one of {', '.join(OPERATIONS[1:])}"
@@ -97,12 +97,12 @@ def check(found: Genotype) -> Genotype:
                 raise ValueError(f"genotype.{name}, node {node}: its sources are states 0 to {node - 1}, got {source}")
         if not concat or not set(concat) <= set(range(INPUTS, STATES)) or len(set(concat)) < len(concat):
             raise ValueError(f"genotype.{name}_concat must name nodes of {INPUTS} to {STATES - 1}, got {list(concat)}")
-    return found
+    return genotype
 
 
-def to_json(found: Genotype) -> str:
+def to_json(genotype: Genotype) -> str:
     """A genotype as JSON: `{"normal": [["sep_conv_3x3", 0], ...], "normal_concat": [2, 3, 4, 5], ...}`."""
-    return json.dumps(found._asdict())
+    return json.dumps(genotype._asdict())
 
 
 def from_json(text: str | Mapping[str, Any]) -> Genotype:
@@ -138,8 +138,8 @@ def to_networkx(cell: Cell, concat: Sequence[int] = tuple(range(INPUTS, STATES))
     names = ["c_{k-2}", "c_{k-1}", *map(str, range(NODES))]
     graph = nx.MultiDiGraph()
     graph.add_nodes_from([*names, "c_{k}"])
-    for place, (operation, source) in enumerate(cell):
-        graph.add_edge(names[source], names[INPUTS + place // KEPT], operation=operation)
+    for index, (operation, source) in enumerate(cell):
+        graph.add_edge(names[source], names[INPUTS + index // KEPT], operation=operation)
     for state in concat:
         graph.add_edge(names[state], "c_{k}", operation="")
     return graph
@@ -161,7 +161,7 @@ def health(alphas: Alphas) -> Health:
     Raises:
       ValueError: if alphas have another shape or are not finite.
     """
-    logits = np.concatenate([np.asarray(each, float) for each in alphas])
+    logits = np.concatenate([np.asarray(matrix, float) for matrix in alphas])
     weights = np.exp(logits - logits.max(1, keepdims=True))
     weights /= weights.sum(1, keepdims=True)
     entropy = -(weights * np.log(np.maximum(weights, 1e-300))).sum(1).mean() / math.log(len(OPERATIONS))

@@ -52,11 +52,11 @@ class Network:
 
     def reduces(self, cell: int) -> bool:
         """Whether a cell halves the resolution."""
-        return cell in (supernet.thirds(self.cells) if self.reductions is None else self.reductions)
+        return cell in (supernet.default_reductions(self.cells) if self.reductions is None else self.reductions)
 
 
 def build_network(
-    found: Genotype | Sequence[Genotype], channels: int = 36, cells: int = 20, classes: int = 10, **options
+    genotypes: Genotype | Sequence[Genotype], channels: int = 36, cells: int = 20, classes: int = 10, **options
 ) -> Network:
     """The shape of the network of a genotype, or of those of several.
 
@@ -68,36 +68,36 @@ def build_network(
     Raises:
       ValueError: for what is no genotype, genotypes that concatenate different nodes, or sizes that make no network.
     """
-    all_of = [genotype.check(each) for each in ([found] if isinstance(found, Genotype) else found)]
-    concats = {(each.normal_concat, each.reduce_concat) for each in all_of}
+    all_of = [genotype.check(item) for item in ([genotypes] if isinstance(genotypes, Genotype) else genotypes)]
+    concats = {(item.normal_concat, item.reduce_concat) for item in all_of}
     if len(concats) != 1:
         raise ValueError(f"genotypes of one program must concatenate the same nodes, got {sorted(concats)}")
     edges = [
-        tuple(sorted({edge for each in all_of for edge in _edges(getattr(each, cell))}))
+        tuple(sorted({edge for item in all_of for edge in _edges(getattr(item, cell))}))
         for cell in ("normal", "reduce")
     ]
     return Network(*edges, *concats.pop(), channels, cells, classes, **options)
 
 
-def chosen(net: Network, found: Genotype) -> list[Params]:
+def edge_indices(net: Network, cells_of: Genotype) -> list[Params]:
     """Which edges of a shape a genotype has, of the normal and the reduction cell: `mask`, 1 or 0 each.
 
     Raises:
       ValueError: if it has one that the shape lacks.
     """
-    own = [set(_edges(each)) for each in (found.normal, found.reduce)]
-    for edges, there in zip(own, (net.normal, net.reduce), strict=True):
+    own_edges = [set(_edges(cell)) for cell in (cells_of.normal, cells_of.reduce)]
+    for edges, there in zip(own_edges, (net.normal, net.reduce), strict=True):
         if not edges <= set(there):
             raise ValueError(f"the network has no edge {sorted(edges - set(there))[0]}")
-    pairs = zip(own, (net.normal, net.reduce), strict=True)
+    pairs = zip(own_edges, (net.normal, net.reduce), strict=True)
     return [{"mask": jnp.array([edge in edges for edge in there], jnp.float32)} for edges, there in pairs]
 
 
 def _edges(cell: genotype.Cell) -> list[Edge]:
-    return [(INPUTS + place // KEPT, source, operation) for place, (operation, source) in enumerate(cell)]
+    return [(INPUTS + index // KEPT, source, operation) for index, (operation, source) in enumerate(cell)]
 
 
-def init(key: Key, net: Network, colours: int = 3, found: Genotype | None = None) -> Params:
+def init(key: Key, net: Network, in_channels: int = 3, cells_of: Genotype | None = None) -> Params:
     """Weights and running statistics, as torch's defaults draw them.
 
     Args:
@@ -107,12 +107,12 @@ def init(key: Key, net: Network, colours: int = 3, found: Genotype | None = None
       found: the network's own genotype, where the shape is that of several.
     """
     wide = supernet.STEM * net.channels
-    params: Params = {"stem": supernet.init_stem(colours, wide), "cells": []}
+    params: Params = {"stem": supernet.init_stem(in_channels, wide), "cells": []}
     incoming, channels, shrinks = (wide, wide), net.channels, False
     for i in range(net.cells):
         reduction = net.reduces(i)
         channels *= 1 + reduction
-        before = [each | affine(channels) for each in cells.init_before(incoming, channels, shrinks)]
+        before = [layer | affine(channels) for layer in cells.init_preprocess(incoming, channels, shrinks)]
         edges = [
             init_edge(operation, channels, reduction and source < INPUTS)
             for _, source, operation in (net.reduce if reduction else net.normal)
@@ -123,13 +123,13 @@ def init(key: Key, net: Network, colours: int = 3, found: Genotype | None = None
         if net.auxiliary and i == 2 * net.cells // 3:
             params["auxiliary"] = init_auxiliary(incoming[1], net.classes)
     params["classifier"] = supernet.init_dense(incoming[1], net.classes)
-    params = cells.drawn(key, params)
-    return params if found is None else params | {"chosen": chosen(net, found)}
+    params = cells.sample_params(key, params)
+    return params if cells_of is None else params | {"chosen": edge_indices(net, cells_of)}
 
 
 def affine(channels: int) -> Params:
     """Scale and shift of a batch norm, and its statistics."""
-    return {"scale": jnp.ones(channels), "shift": jnp.zeros(channels)} | cells.running(channels)
+    return {"scale": jnp.ones(channels), "shift": jnp.zeros(channels)} | cells.init_running_stats(channels)
 
 
 def init_edge(operation: str, channels: int, shrinks: bool) -> Params:
@@ -174,51 +174,55 @@ def apply(
       ValueError: if the images are no floats, or their sides no multiples of 4.
     """
     supernet.require_images(images)
-    x, stem = supernet.stemmed(params["stem"], images.transpose(3, 0, 1, 2), train)
-    inputs, after, auxiliary, moved = (x, x), [], None, {}
-    for i, own in enumerate(params["cells"]):
+    x, stem = supernet.stem(params["stem"], images.transpose(3, 0, 1, 2), train)
+    inputs, after, auxiliary, new_stats = (x, x), [], None, {}
+    for i, cell_params in enumerate(params["cells"]):
         reduction = net.reduces(i)
         edges, concat = (net.reduce, net.reduce_concat) if reduction else (net.normal, net.normal_concat)
         mask = params["chosen"][reduction]["mask"] if "chosen" in params else None
         own_key = None if key is None else jax.random.fold_in(key, i)
-        states, before = cells.before(own["before"], inputs, train)
+        states, before = cells.preprocess(cell_params["before"], inputs, train)
         states += [None] * (STATES - INPUTS)
-        seen = []
-        for place, (node, source, operation) in enumerate(edges):
+        edge_stats = []
+        for index, (node, source, operation) in enumerate(edges):
             stride = 2 if reduction and source < INPUTS else 1
-            y, statistics = operated(own["edges"][place], operation, states[source], stride, train, net.form)
-            seen.append(statistics)
+            y, statistics = apply_operation(
+                cell_params["edges"][index], operation, states[source], stride, train, net.form
+            )
+            edge_stats.append(statistics)
             if own_key is not None and not (operation == "skip_connect" and stride == 1):
-                y = dropped(jax.random.fold_in(own_key, place), y, drop)
-            y = y if mask is None else mask[place] * y
+                y = drop_path(jax.random.fold_in(own_key, index), y, drop)
+            y = y if mask is None else mask[index] * y
             states[node] = y if states[node] is None else states[node] + y
         inputs = (inputs[1], jnp.concatenate([states[node] for node in concat]))
-        after.append({"before": before, "edges": seen})
+        after.append({"before": before, "edges": edge_stats})
         if train and net.auxiliary and i == 2 * net.cells // 3:
-            auxiliary, moved["auxiliary"] = helped(params["auxiliary"], inputs[1], train)
-    logits = supernet.classified(params["classifier"], inputs[1])
-    return (logits, auxiliary), params | {"stem": stem, "cells": after} | moved
+            auxiliary, new_stats["auxiliary"] = auxiliary_head(params["auxiliary"], inputs[1], train)
+    logits = supernet.classifier(params["classifier"], inputs[1])
+    return (logits, auxiliary), params | {"stem": stem, "cells": after} | new_stats
 
 
-def operated(own: Params, operation: str, x: jax.Array, stride: int, train: bool, form: operations.Form):
+def apply_operation(edge_params: Params, operation: str, x: jax.Array, stride: int, train: bool, form: operations.Form):
     """One operation on a state, `[C, B, H, W]`, and its parameters with statistics moved."""
     if operation == "skip_connect" and stride == 1:
-        return x, own
+        return x, edge_params
     if operation == "skip_connect":
-        y, seen = operations.normalised(operations.reduced(operations.relu(x), own["kernel"]), own, train)
-        return y, own | seen
+        y, stats = operations.batch_norm(
+            operations.factorized_reduce(operations.relu(x), edge_params["kernel"]), edge_params, train
+        )
+        return y, edge_params | stats
     if "pool" in operation:
-        return (operations.max_pool if operation.startswith("max") else operations.average_pool)(x, stride), own
+        return (operations.max_pool if operation.startswith("max") else operations.average_pool)(x, stride), edge_params
     dilation, after = 2 if operation.startswith("dil") else 1, []
-    for half in own["halves"]:
+    for half in edge_params["halves"]:
         x = operations.depthwise(operations.relu(x), half["depthwise"], dilation, stride, form)
-        x, seen = operations.normalised(operations.pointwise(x, half["pointwise"]), half, train)
-        after.append(half | seen)
+        x, stats = operations.batch_norm(operations.pointwise(x, half["pointwise"]), half, train)
+        after.append(half | stats)
         stride = 1
     return x, {"halves": after}
 
 
-def dropped(key: Key, x: jax.Array, drop: float | jax.Array) -> jax.Array:
+def drop_path(key: Key, x: jax.Array, drop: float | jax.Array) -> jax.Array:
     """Samples of `[C, B, H, W]` set to 0 with probability `drop`, the others made larger by as much."""
     kept = jax.random.bernoulli(key, 1 - drop, (x.shape[1], 1, 1))
     return jnp.where(kept, x / (1 - drop), 0)
@@ -231,7 +235,7 @@ def init_auxiliary(channels: int, classes: int) -> Params:
     return {"one": one, "two": two, "classifier": supernet.init_dense(768, classes)}
 
 
-def helped(own: Params, x: jax.Array, train: bool) -> tuple[jax.Array, Params]:
+def auxiliary_head(head_params: Params, x: jax.Array, train: bool) -> tuple[jax.Array, Params]:
     """Logits of the auxiliary head on `[C, B, 8, 8]`.
 
     Raises:
@@ -243,8 +247,8 @@ def helped(own: Params, x: jax.Array, train: bool) -> tuple[jax.Array, Params]:
         )
     x = operations.relu(x)
     x = jnp.stack([jnp.stack([x[..., i : i + 5, j : j + 5].mean((2, 3)) for j in (0, 3)], -1) for i in (0, 3)], -2)
-    x, one = operations.normalised(operations.pointwise(x, own["one"]["kernel"]), own["one"], train)
-    x = jnp.einsum("cbij,cijd->db", operations.relu(x), own["two"]["kernel"])[..., None, None]
-    x, two = operations.normalised(x, own["two"], train)
-    moved = own | {"one": own["one"] | one, "two": own["two"] | two}
-    return supernet.classified(own["classifier"], operations.relu(x)), moved
+    x, one = operations.batch_norm(operations.pointwise(x, head_params["one"]["kernel"]), head_params["one"], train)
+    x = jnp.einsum("cbij,cijd->db", operations.relu(x), head_params["two"]["kernel"])[..., None, None]
+    x, two = operations.batch_norm(x, head_params["two"], train)
+    new_stats = head_params | {"one": head_params["one"] | one, "two": head_params["two"] | two}
+    return supernet.classifier(head_params["classifier"], operations.relu(x)), new_stats

@@ -45,14 +45,16 @@ def depthwise(x: jax.Array, kernels: jax.Array, dilation: int = 1, stride: int =
       `[*groups, C, B, H', W']`.
     """
     if form == "grouped":
-        y = _grouped(x.reshape(-1, *x.shape[-3:]), kernels.reshape(-1, *kernels.shape[-2:]), dilation, stride)
+        y = _grouped_convolution(
+            x.reshape(-1, *x.shape[-3:]), kernels.reshape(-1, *kernels.shape[-2:]), dilation, stride
+        )
         return y.reshape(*kernels.shape[:-2], *y.shape[1:])
     bands = _bands(x.shape[-1], kernels.shape[-1], dilation, stride).astype(x.dtype)
     matrices = jnp.einsum("...t,tviw->...iwv", kernels.reshape(*kernels.shape[:-2], -1), bands)
     return jnp.einsum("...bhiw,...iwv->...bhv", _rows(x, kernels.shape[-1], dilation, stride), matrices)
 
 
-def depthwise_shared(x: jax.Array, kernels: jax.Array, dilation: int = 1, stride: int = 1, form: Form = "matrices"):
+def shared_depthwise(x: jax.Array, kernels: jax.Array, dilation: int = 1, stride: int = 1, form: Form = "matrices"):
     """The same images convolved with many kernels.
 
     Args:
@@ -93,7 +95,7 @@ def _bands(width: int, size: int, dilation: int, stride: int) -> np.ndarray:
     return bands.reshape(size * size, *bands.shape[2:])
 
 
-def _grouped(x: jax.Array, kernels: jax.Array, dilation: int, stride: int) -> jax.Array:
+def _grouped_convolution(x: jax.Array, kernels: jax.Array, dilation: int, stride: int) -> jax.Array:
     reach = dilation * (kernels.shape[-1] // 2)
     return lax.conv_general_dilated(
         x,
@@ -111,7 +113,7 @@ def pointwise(x: jax.Array, kernels: jax.Array) -> jax.Array:
     return jnp.einsum("...cbhw,...cd->...dbhw", x, kernels)
 
 
-def reduced(x: jax.Array, kernels: jax.Array) -> jax.Array:
+def factorized_reduce(x: jax.Array, kernels: jax.Array) -> jax.Array:
     """Half the resolution by two 1x1 convolutions, the second on the image shifted by one place.
 
     Args:
@@ -131,26 +133,26 @@ def convolution(x: jax.Array, kernel: jax.Array) -> jax.Array:
     """A 3x3 convolution, `[C, B, H, W]` by `[C, 3, 3, D]` to `[D, B, H, W]`: one product of all shifts."""
     height, width = x.shape[-2:]
     padded = jnp.pad(x, [(0, 0), (0, 0), (1, 1), (1, 1)])
-    seen = jnp.stack([padded[..., i : i + height, j : j + width] for i in range(3) for j in range(3)], 1)
-    return jnp.einsum("ckbhw,ckd->dbhw", seen, kernel.reshape(len(x), 9, -1))
+    patches = jnp.stack([padded[..., i : i + height, j : j + width] for i in range(3) for j in range(3)], 1)
+    return jnp.einsum("ckbhw,ckd->dbhw", patches, kernel.reshape(len(x), 9, -1))
 
 
 def max_pool(x: jax.Array, stride: int = 1) -> jax.Array:
     """The largest of 3x3 places; of equal ones the first, row by row, has the gradient, as in torch."""
-    return _pooled(x, stride, lambda a, b: jnp.where(a >= b, a, b), -jnp.inf)
+    return _pool(x, stride, lambda a, b: jnp.where(a >= b, a, b), -jnp.inf)
 
 
 def average_pool(x: jax.Array, stride: int = 1) -> jax.Array:
     """The mean of those of 3x3 places that lie inside the image."""
     near = [_meets(size, 3, 1, stride).any(0) for size in x.shape[-2:]]
-    down, across = (jnp.asarray(each / each.sum(1, keepdims=True), x.dtype) for each in near)
+    down, across = (jnp.asarray(band / band.sum(1, keepdims=True), x.dtype) for band in near)
     return jnp.einsum("...hw,gh,vw->...gv", x, down, across)
 
 
-def _pooled(x: jax.Array, stride: int, join: Callable, outside: float) -> jax.Array:
+def _pool(x: jax.Array, stride: int, join: Callable, outside: float) -> jax.Array:
     """3x3 windows joined across, then down."""
     for axis in (x.ndim - 1, x.ndim - 2):
-        pads = [(1, 1) if each == axis else (0, 0) for each in range(x.ndim)]
+        pads = [(1, 1) if dimension == axis else (0, 0) for dimension in range(x.ndim)]
         padded = jnp.pad(x, pads, constant_values=outside)
         last = stride * (output_size(x.shape[axis], stride) - 1) + 1
         parts = [lax.slice_in_dim(padded, i, i + last, stride, axis) for i in range(3)]
@@ -159,7 +161,7 @@ def _pooled(x: jax.Array, stride: int, join: Callable, outside: float) -> jax.Ar
 
 
 @jax.custom_vjp
-def standardised(x: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+def standardize(x: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
     """(x - mean) / sqrt(var + epsilon) over batch and places, and both moments, which have no derivative here.
 
     Args:
@@ -182,20 +184,23 @@ def _standardise(x: jax.Array):
 
 def _standardise_back(kept, slopes):
     (y, inverse), g = kept, slopes[0]
-    means = [each.mean((-3, -2, -1), keepdims=True) for each in (g, g * y)]
+    means = [array.mean((-3, -2, -1), keepdims=True) for array in (g, g * y)]
     return (inverse * (g - means[0] - y * means[1]),)
 
 
-standardised.defvjp(_standardise, _standardise_back)
+standardize.defvjp(_standardise, _standardise_back)
 
 
-def moved(own: Params, mean: jax.Array, var: jax.Array, count: int) -> Params:
+def update_running_stats(layer_params: Params, mean: jax.Array, var: jax.Array, count: int) -> Params:
     """Running statistics after one more batch of `count` values a channel; the variance is the unbiased one."""
-    seen = {"mean": mean, "var": var * (count / max(count - 1, 1))}
-    return {name: MOMENTUM * own[name] + (1 - MOMENTUM) * lax.stop_gradient(seen[name]) for name in seen}
+    batch_stats = {"mean": mean, "var": var * (count / max(count - 1, 1))}
+    return {
+        name: MOMENTUM * layer_params[name] + (1 - MOMENTUM) * lax.stop_gradient(batch_stats[name])
+        for name in batch_stats
+    }
 
 
-def normalised(x: jax.Array, own: Params, train: bool) -> tuple[jax.Array, Params]:
+def batch_norm(x: jax.Array, layer_params: Params, train: bool) -> tuple[jax.Array, Params]:
     """Batch normalisation over batch and places, and the running statistics; scaled and shifted where `own` says so.
 
     Args:
@@ -203,11 +208,14 @@ def normalised(x: jax.Array, own: Params, train: bool) -> tuple[jax.Array, Param
       own: `mean` and `var`, `[..., C]`; perhaps `scale` and `shift`.
       train: by the batch's statistics, which also move the running ones; or by the running ones.
     """
-    wide = lambda each: each.astype(x.dtype)[..., None, None, None]
+    wide = lambda array: array.astype(x.dtype)[..., None, None, None]
     if train:
-        y, mean, var = standardised(x)
-        after = moved(own, mean, var, math.prod(x.shape[-3:]))
-        return (y * wide(own["scale"]) + wide(own["shift"]) if "scale" in own else y), after
-    mean, var = lax.stop_gradient(own["mean"]), lax.stop_gradient(own["var"])
-    factor = lax.rsqrt(var + EPSILON) * own.get("scale", 1.0)
-    return x * wide(factor) + wide(own.get("shift", 0.0) - mean * factor), {"mean": own["mean"], "var": own["var"]}
+        y, mean, var = standardize(x)
+        after = update_running_stats(layer_params, mean, var, math.prod(x.shape[-3:]))
+        return (y * wide(layer_params["scale"]) + wide(layer_params["shift"]) if "scale" in layer_params else y), after
+    mean, var = lax.stop_gradient(layer_params["mean"]), lax.stop_gradient(layer_params["var"])
+    factor = lax.rsqrt(var + EPSILON) * layer_params.get("scale", 1.0)
+    return x * wide(factor) + wide(layer_params.get("shift", 0.0) - mean * factor), {
+        "mean": layer_params["mean"],
+        "var": layer_params["var"],
+    }

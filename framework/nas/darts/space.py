@@ -50,5 +50,5 @@ def init_alphas(key: Key) -> Alphas:
 
 def edges_of(sources: range) -> slice:
     """Where the edges that leave some neighbouring states lie in `BY_SOURCE`."""
-    found = [place for place, row in enumerate(BY_SOURCE) if EDGES[row][0] in sources]
-    return slice(found[0], found[-1] + 1)
+    rows = [index for index, row in enumerate(BY_SOURCE) if EDGES[row][0] in sources]
+    return slice(rows[0], rows[-1] + 1)

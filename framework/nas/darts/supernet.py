@@ -56,7 +56,7 @@ class Supernet:
 
     def reduces(self, cell: int) -> bool:
         """Whether a cell halves the resolution."""
-        return cell in (thirds(self.cells) if self.reductions is None else self.reductions)
+        return cell in (default_reductions(self.cells) if self.reductions is None else self.reductions)
 
 
 def require_reductions(reductions: tuple[int, ...] | None, cells: int) -> None:
@@ -67,12 +67,12 @@ def require_reductions(reductions: tuple[int, ...] | None, cells: int) -> None:
         )
 
 
-def thirds(count: int) -> tuple[int, ...]:
+def default_reductions(count: int) -> tuple[int, ...]:
     """The cells at a third and at two thirds of a network."""
     return count // 3, 2 * count // 3
 
 
-def init(key: Key, net: Supernet, colours: int = 3) -> Params:
+def init(key: Key, net: Supernet, in_channels: int = 3) -> Params:
     """The weights of a supernet and its running statistics (leaves `mean` and `var`); alphas are apart.
 
     Args:
@@ -81,20 +81,22 @@ def init(key: Key, net: Supernet, colours: int = 3) -> Params:
       colours: channels of an image.
     """
     wide = STEM * net.channels
-    params: Params = {"stem": init_stem(colours, wide), "cells": []}
+    params: Params = {"stem": init_stem(in_channels, wide), "cells": []}
     incoming, channels, shrinks = (wide, wide), net.channels, False
     for i in range(net.cells):
         reduction = net.reduces(i)
         channels *= 1 + reduction
-        params["cells"].append(cells.init_mixed(incoming, channels, reduction, shrinks))
+        params["cells"].append(cells.init_cell(incoming, channels, reduction, shrinks))
         incoming, shrinks = (incoming[1], NODES * channels), reduction
-    return cells.drawn(key, params | {"classifier": init_dense(incoming[1], net.classes)})
+    return cells.sample_params(key, params | {"classifier": init_dense(incoming[1], net.classes)})
 
 
-def init_stem(colours: int, channels: int) -> Params:
+def init_stem(in_channels: int, channels: int) -> Params:
     """A 3x3 convolution and a batch norm with scale and shift."""
-    kernel = cells.Uniform((colours, 3, 3, channels), 9 * colours)
-    return {"kernel": kernel, "scale": jnp.ones(channels), "shift": jnp.zeros(channels)} | cells.running(channels)
+    kernel = cells.Uniform((in_channels, 3, 3, channels), 9 * in_channels)
+    return {"kernel": kernel, "scale": jnp.ones(channels), "shift": jnp.zeros(channels)} | cells.init_running_stats(
+        channels
+    )
 
 
 def init_dense(inputs: int, outputs: int) -> Params:
@@ -122,18 +124,18 @@ def apply(
     """
     require_images(images)
     x = images.transpose(3, 0, 1, 2).astype(net.dtype)
-    x, stem = stemmed(params["stem"], x, train)
-    weights = Alphas(*(jax.nn.softmax(each, -1) for each in alphas))
-    mixed = cells.mixed
+    x, stem_stats = stem(params["stem"], x, train)
+    weights = Alphas(*(jax.nn.softmax(matrix, -1) for matrix in alphas))
+    mixed = cells.mixed_cell
     if net.remat:
         mixed = jax.checkpoint(mixed, static_argnums=(3, 4))
     inputs, after = (x, x), []
-    for i, own in enumerate(params["cells"]):
+    for i, cell_params in enumerate(params["cells"]):
         chosen = weights.reduce if net.reduces(i) else weights.normal
-        x, moved = mixed(own, inputs, chosen, train, net.form)
+        x, new_stats = mixed(cell_params, inputs, chosen, train, net.form)
         inputs = (inputs[1], x)
-        after.append(moved)
-    return classified(params["classifier"], x), params | {"stem": stem, "cells": after}
+        after.append(new_stats)
+    return classifier(params["classifier"], x), params | {"stem": stem_stats, "cells": after}
 
 
 def require_images(images: jax.Array) -> None:
@@ -147,16 +149,18 @@ def require_images(images: jax.Array) -> None:
         )
 
 
-def stemmed(own: Params, x: jax.Array, train: bool) -> tuple[jax.Array, Params]:
+def stem(stem_params: Params, x: jax.Array, train: bool) -> tuple[jax.Array, Params]:
     """The stem's convolution and norm."""
-    y, seen = operations.normalised(operations.convolution(x, own["kernel"].astype(x.dtype)), own, train)
-    return y, own | seen
+    y, stats = operations.batch_norm(
+        operations.convolution(x, stem_params["kernel"].astype(x.dtype)), stem_params, train
+    )
+    return y, stem_params | stats
 
 
-def classified(own: Params, x: jax.Array) -> jax.Array:
+def classifier(classifier_params: Params, x: jax.Array) -> jax.Array:
     """Logits of the mean over all places, `[C, B, H, W]` to `[B, classes]`."""
     wide = jnp.promote_types(x.dtype, jnp.float32)
-    return x.astype(wide).mean((-2, -1)).T @ own["kernel"] + own["bias"]
+    return x.astype(wide).mean((-2, -1)).T @ classifier_params["kernel"] + classifier_params["bias"]
 
 
 def parameter_count(params: Params) -> int:

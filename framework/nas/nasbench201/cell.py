@@ -133,18 +133,18 @@ def init(key: Key, config: Config) -> Params:
     widths = [config.channels * 2**stage for stage in range(STAGES)]
     conv = lambda size, channels, width: {"kernel": (size, size, channels, width), "norm": batch_norm.init(width)}
 
-    def stage(place: int, width: int) -> dict:
+    def stage(index: int, width: int) -> dict:
         edge = {"1x1": conv(1, width, width), "3x3": conv(3, width, width)}
         cells = {"cells": [[edge] * len(EDGES)] * config.cells}
         first, second = conv(3, width // 2, width), conv(3, width, width)
         reduction = {"first": first, "second": second, "shortcut": (1, 1, width // 2, width)}
-        return cells | ({"reduction": reduction} if place else {})
+        return cells | ({"reduction": reduction} if index else {})
 
     bound, shape = widths[-1] ** -0.5, (widths[-1], config.classes)
     kernel = jax.random.uniform(keys.derive(key, "head"), shape, minval=-bound, maxval=bound)
     tree = {
         "stem": conv(3, config.inputs, widths[0]),
-        "stages": [stage(place, width) for place, width in enumerate(widths)],
+        "stages": [stage(index, width) for index, width in enumerate(widths)],
         "norm": batch_norm.init(widths[-1]),
         "head": {"kernel": kernel, "bias": jnp.zeros(config.classes)},
     }
@@ -171,17 +171,17 @@ def forward(
     require_images(images)
     if not is_traced(architecture):
         check(architecture)
-    x, stem = _convolved(params["stem"], images, train)
+    x, stem = _convolve(params["stem"], images, train)
     stages = []
-    for own in params["stages"]:
-        moved = {}
-        if "reduction" in own:
-            x, moved["reduction"] = _reduce(own["reduction"], x, train)
-        moved["cells"] = []
-        for cell in own["cells"]:
+    for stage_params in params["stages"]:
+        new_stats = {}
+        if "reduction" in stage_params:
+            x, new_stats["reduction"] = _reduce(stage_params["reduction"], x, train)
+        new_stats["cells"] = []
+        for cell in stage_params["cells"]:
             x, after = apply_cell(cell, jnp.asarray(architecture), x, train)
-            moved["cells"].append(after)
-        stages.append(moved)
+            new_stats["cells"].append(after)
+        stages.append(new_stats)
     x, norm = batch_norm.apply(params["norm"], x, train)
     pooled = jax.nn.relu(x).mean((1, 2))
     logits = pooled @ params["head"]["kernel"] + params["head"]["bias"]
@@ -192,15 +192,15 @@ def apply_cell(
     params: list[Params], architecture: jax.Array, x: jax.Array, train: bool
 ) -> tuple[jax.Array, list[Params]]:
     """One cell: each node is the sum over its edges, `[N, h, w, C]` -> the same."""
-    nodes, moved = [x], []
+    nodes, new_stats = [x], []
     for node in range(1, NODES):
         total = jnp.zeros_like(x)
         for edge in (edge for edge, (_, target) in enumerate(EDGES) if target == node):
             source = nodes[EDGES[edge][0]]
             y, after = lax.switch(architecture[edge], _BRANCHES[train], params[edge], source)
-            total, moved = total + y, [*moved, after]
+            total, new_stats = total + y, [*new_stats, after]
         nodes.append(total)
-    return nodes[-1], moved
+    return nodes[-1], new_stats
 
 
 def average_pool(x: jax.Array) -> jax.Array:
@@ -209,40 +209,40 @@ def average_pool(x: jax.Array) -> jax.Array:
     return sums(x) / sums(jnp.ones((1, *x.shape[1:3], 1)))
 
 
-def _convolved(own: Params, x: jax.Array, train: bool, stride: int = 1) -> tuple[jax.Array, Params]:
-    y, norm = batch_norm.apply(own["norm"], convolve(x, own["kernel"], (stride, stride)), train)
-    return y, own | {"norm": norm}
+def _convolve(layer_params: Params, x: jax.Array, train: bool, stride: int = 1) -> tuple[jax.Array, Params]:
+    y, norm = batch_norm.apply(layer_params["norm"], convolve(x, layer_params["kernel"], (stride, stride)), train)
+    return y, layer_params | {"norm": norm}
 
 
 def _branches(train: bool) -> tuple:
     """What `lax.switch` chooses from: (parameters of an edge, x) -> (y, the parameters moved)."""
 
     def conv(name: str):
-        def branch(own: Params, x: jax.Array) -> tuple[jax.Array, Params]:
-            y, moved = _convolved(own[name], jax.nn.relu(x), train)
-            return y, own | {name: moved}
+        def branch(branch_params: Params, x: jax.Array) -> tuple[jax.Array, Params]:
+            y, new_stats = _convolve(branch_params[name], jax.nn.relu(x), train)
+            return y, branch_params | {name: new_stats}
 
         return branch
 
     return (
-        lambda own, x: (jnp.zeros_like(x), own),
-        lambda own, x: (x, own),
+        lambda branch_params, x: (jnp.zeros_like(x), branch_params),
+        lambda branch_params, x: (x, branch_params),
         conv("1x1"),
         conv("3x3"),
-        lambda own, x: (average_pool(x), own),
+        lambda branch_params, x: (average_pool(x), branch_params),
     )
 
 
 _BRANCHES = {train: _branches(train) for train in (False, True)}
 
 
-def _reduce(own: Params, x: jax.Array, train: bool) -> tuple[jax.Array, Params]:
+def _reduce(layer_params: Params, x: jax.Array, train: bool) -> tuple[jax.Array, Params]:
     """A residual block that halves the sides and doubles the channels."""
-    y, first = _convolved(own["first"], jax.nn.relu(x), train, stride=2)
-    y, second = _convolved(own["second"], jax.nn.relu(y), train)
+    y, first = _convolve(layer_params["first"], jax.nn.relu(x), train, stride=2)
+    y, second = _convolve(layer_params["second"], jax.nn.relu(y), train)
     count, height, width, channels = x.shape
     halved = x.reshape(count, height // 2, 2, width // 2, 2, channels).mean((2, 4))
-    return y + convolve(halved, own["shortcut"]), own | {"first": first, "second": second}
+    return y + convolve(halved, layer_params["shortcut"]), layer_params | {"first": first, "second": second}
 
 
 def parameter_count(architecture: Sequence[int], config: Config) -> int:

@@ -87,7 +87,7 @@ def _picture(numbers: dict[str, dict[str, float]], drawn: Sequence[str], remark:
     for axis in axes[len(drawn) :]:
         axis.set_axis_off()
     for position, (axis, name) in enumerate(zip(axes, drawn, strict=False)):
-        values = [found[name] for found in numbers.values()]
+        values = [numbers_of_run[name] for numbers_of_run in numbers.values()]
         axis.barh(range(len(values)), values, color=figures.PALETTE[: len(values)], height=0.7)
         labels = [figures.plain(label) if position % columns == 0 else "" for label in numbers]
         axis.set_yticks(range(len(values)), labels, fontsize=8)

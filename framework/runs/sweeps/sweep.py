@@ -38,7 +38,7 @@ class SweepResult(NamedTuple):
     ran: bool
 
     @property
-    def failed(self) -> dict[str, str]:
+    def failures(self) -> dict[str, str]:
         """The points that failed, each with its error."""
         return {line.name: line.error for line in self.table.lines if line.error}
 
@@ -84,7 +84,7 @@ def sweep(
         lines = tuple(_line(point, path, failed) for point in grid_points)
         table = Table(tuple(grid), lines, _no_interval(config, grid, lines))
         swept = SweepResult(path, table, ran=bool(pending))
-        if len(swept.failed) == len(grid_points):
+        if len(swept.failures) == len(grid_points):
             raise ValueError(failure(swept))
         if not (path / "sweep.csv").exists():
             sweep_report.write(path, f"{name_of(experiment)}: sweep", claim_of(experiment), table)
@@ -113,9 +113,9 @@ def attempt(work: Callable[[], Any]) -> str:
 def failure(swept: SweepResult) -> str:
     """One line for the points that failed: how many, and each kind of error with the first point that had it."""
     first: dict[str, str] = {}
-    for name, error in swept.failed.items():
+    for name, error in swept.failures.items():
         first.setdefault(error.replace(name, ""), f"{name}: {error}")
-    return f"{len(swept.failed)} of {len(swept.table.lines)} points failed; {'; '.join(first.values())}"
+    return f"{len(swept.failures)} of {len(swept.table.lines)} points failed; {'; '.join(first.values())}"
 
 
 def overview(swept: SweepResult) -> str:

@@ -85,7 +85,7 @@ def from_flax(
         if kind == "BatchNorm":
             params.append(_norm(label, name, rest, channels))
         else:
-            params.append(_take_weighted(label, name, layer, rest))
+            params.append(_take_weights(label, name, layer, rest))
             _check_channels(label, name, params[-1]["kernel"].shape, channels)
             channels = layer.features
     if unused := [f"{kind}/{name}" for kind, modules in rest.items() for name in modules]:
@@ -121,7 +121,7 @@ def _take(label: str, name: str, kind: str, rest: dict[str, dict], leaves: set[s
     return module
 
 
-def _take_weighted(label: str, name: str, layer: Conv | Dense, rest: dict[str, dict]) -> dict[str, Any]:
+def _take_weights(label: str, name: str, layer: Conv | Dense, rest: dict[str, dict]) -> dict[str, Any]:
     leaves = _take(label, name, "params", rest, _LEAVES["Conv"])
     if "kernel" not in leaves:
         raise ValueError(f"{label}: {name} holds no kernel, only {_shapes(leaves) or 'nothing'}")

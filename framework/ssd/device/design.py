@@ -126,7 +126,7 @@ class Design:
         )
 
     @property
-    def lanes(self) -> int:
+    def luns(self) -> int:
         """Dies of a channel that work at once, or chips."""
         return self.geometry.chips * (self.geometry.dies if self.policy.die_mode == "overlap" else 1)
 
@@ -173,11 +173,11 @@ def names_in(part: str, name: str) -> str:
 
 
 def _fields() -> dict[str, str]:
-    found = {}
+    fields = {}
     for part, kind in (("geometry", Geometry), ("timing", Timing), ("policy", Policy), ("ftl", Ftl), ("cache", Cache)):
         names = kind._fields if issubclass(kind, tuple) else [field.name for field in dataclasses.fields(kind)]
-        found |= {f"cache_{name}" if part == "cache" else name: part for name in names}
-    return found | dict.fromkeys(Power._fields, "power")
+        fields |= {f"cache_{name}" if part == "cache" else name: part for name in names}
+    return fields | dict.fromkeys(Power._fields, "power")
 
 
 FIELDS = _fields()  # a field's name to the part that it is in

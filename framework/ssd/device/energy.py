@@ -38,7 +38,9 @@ class Energy(NamedTuple):
     total: Any
 
 
-def spent(power: Power, reads: Any, programs: Any, erases: Any, channel_bytes: Any, host_bytes: Any, ns: Any) -> Energy:
+def energy_of(
+    power: Power, reads: Any, programs: Any, erases: Any, channel_bytes: Any, host_bytes: Any, ns: Any
+) -> Energy:
     """Energy of counts of operations, bytes moved, and a time in ns."""
     parts = (
         1e-6 * power.read_uj * reads,

@@ -87,30 +87,30 @@ class Geometry:
         """Bytes of the device."""
         return self.physical_pages * self.page_bytes
 
-    def place(self, page: Any) -> Place:
+    def locate(self, page: Any) -> Place:
         """Where logical pages lie: static striping, one page a plane in turn."""
         sizes = {"C": self.channels, "W": self.chips, "D": self.dies, "P": self.planes}
-        found = {}
+        coordinates = {}
         for letter in self.striping:
-            found[letter] = page % sizes[letter]
+            coordinates[letter] = page % sizes[letter]
             page = page // sizes[letter]
-        return Place(*(found[letter] for letter in "CWDP"), page)
+        return Place(*(coordinates[letter] for letter in "CWDP"), page)
 
     def plane_of(self, page: Any) -> tuple[Any, Any]:
         """The plane of logical pages, numbered channel by channel, and the row there."""
-        at = self.place(page)
+        at = self.locate(page)
         return ((at.channel * self.chips + at.chip) * self.dies + at.die) * self.planes + at.plane, at.row
 
     def page_of(self, plane: Any, row: Any) -> Any:
         """The logical page at a row of a plane: the inverse of `plane_of`."""
         sizes = {"C": self.channels, "W": self.chips, "D": self.dies, "P": self.planes}
-        found = {}
+        coordinates = {}
         for letter in "PDWC":
-            found[letter] = plane % sizes[letter]
+            coordinates[letter] = plane % sizes[letter]
             plane = plane // sizes[letter]
         page = row
         for letter in reversed(self.striping):
-            page = page * sizes[letter] + found[letter]
+            page = page * sizes[letter] + coordinates[letter]
         return page
 
     def __str__(self) -> str:

@@ -77,8 +77,8 @@ def phases(timing: Timing) -> Phases:
         fixed(FURTHER_PLANE),
         fixed(DATA_SETUP),
         1000.0 / (jnp.asarray(timing.channel_mt_s, jnp.float64) * timing.channel_bytes),
-        tuple(nanoseconds(each) for each in by_type(timing.read_us)),
-        tuple(nanoseconds(each) for each in by_type(timing.program_us)),
+        tuple(nanoseconds(duration) for duration in by_type(timing.read_us)),
+        tuple(nanoseconds(duration) for duration in by_type(timing.program_us)),
         nanoseconds(timing.erase_us),
         nanoseconds(timing.suspend_program_us),
         nanoseconds(timing.suspend_erase_us),
@@ -104,11 +104,11 @@ def check(timing: Timing) -> None:
         if not 1 <= len(by_type(value)) <= most:
             right = f"1 to {most} page types" if name in TYPED else "one number"
             raise ValueError(f"{name} takes {right}, got {len(by_type(value))}")
-        for each in by_type(value):
-            check_number(name, each, positive=name in POSITIVE, most=LONGEST)
+        for duration in by_type(value):
+            check_number(name, duration, positive=name in POSITIVE, most=LONGEST)
             timed = name.endswith("_us") and name in POSITIVE
-            if timed and is_concrete(each) and not np.all(np.asarray(each) >= 0.001):
-                raise ValueError(f"{name} must be at least a nanosecond, 0.001, got {each}")
+            if timed and is_concrete(duration) and not np.all(np.asarray(duration) >= 0.001):
+                raise ValueError(f"{name} must be at least a nanosecond, 0.001, got {duration}")
 
 
 def check_number(name: str, value: Any, positive: bool, most: float) -> None:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-FAR = 2**60  # a time that never comes
+NEVER = 2**60  # a time that never comes
 _LATER = 2**58  # past every rank of waiting data: times below 2^51 and up to 128 lanes
 READ, PROGRAM, ERASE = 0, 1, 2
 KIND_BITS, TYPE_BITS = 2, 3
@@ -56,14 +56,14 @@ class Lanes(NamedTuple):
     """Where the channels stand."""
 
     position: jax.Array  # [planes, classes, lanes, channels, designs] int32: next operation of each queue
-    heads: jax.Array  # as position, int64: when it arrives; FAR where there is none
+    head_arrival: jax.Array  # as position, int64: when it arrives; FAR where there is none
     active: jax.Array  # as position, bool: being read
     ready: jax.Array  # [lanes, channels, designs]: the lane is free, or its data are
     bus: jax.Array  # [channels, designs]: the bus is free
-    turn: jax.Array  # [channels, designs] int32: the lane whose command is next in turn
-    rest: jax.Array  # as ready: what a suspended operation has left
-    pausable: jax.Array  # as ready, int32: the operation at work, if it may be suspended; 0 if not
-    held: jax.Array  # [planes, lanes, channels, designs] bool: the planes of that operation
+    round_robin_next: jax.Array  # [channels, designs] int32: the lane whose command is next in turn
+    remaining: jax.Array  # as ready: what a suspended operation has left
+    suspendable: jax.Array  # as ready, int32: the operation at work, if it may be suspended; 0 if not
+    suspended_planes: jax.Array  # [planes, lanes, channels, designs] bool: the planes of that operation
 
 
 class _Chosen(NamedTuple):
@@ -74,7 +74,7 @@ class _Chosen(NamedTuple):
     live: jax.Array  # [channels, designs] bool: whether the grant takes place
     data: jax.Array  # [channels, designs] bool: for data, else for a command
 
-    def of(self, array: jax.Array) -> jax.Array:
+    def take(self, array: jax.Array) -> jax.Array:
         """That lane's numbers."""
         return jnp.where(self.mine, array, 0).sum(-3, dtype=array.dtype)
 
@@ -95,7 +95,7 @@ class _Work(NamedTuple):
     page_type: jax.Array
 
 
-class Grant(NamedTuple):
+class BusGrant(NamedTuple):
     """What came of one step; `[planes, channels, designs]` unless said otherwise."""
 
     start: jax.Array  # [channels, designs]: when the bus was granted; FAR or more where nothing was left
@@ -104,9 +104,9 @@ class Grant(NamedTuple):
     done: jax.Array  # bool: whether its end is known
     end: jax.Array  # when it ends
     resumed: jax.Array  # bool: whether a suspended operation went on
-    held: jax.Array  # int32: its place
+    suspended_planes: jax.Array  # int32: its place
     held_end: jax.Array  # [channels, designs]: when that one ends
-    lane: jax.Array  # [lanes, channels, designs] bool: whose grant it was
+    lun: jax.Array  # [lanes, channels, designs] bool: whose grant it was
     paused: jax.Array  # [channels, designs] bool: whether an operation gave way to it
 
 
@@ -125,45 +125,45 @@ def look_up(array: jax.Array, index: jax.Array) -> jax.Array:
     return array[index] if array.ndim == 1 else array[jnp.arange(array.shape[0]), index]
 
 
-def begin(position: jax.Array, heads: jax.Array) -> Lanes:
+def begin(position: jax.Array, head_arrival: jax.Array) -> Lanes:
     """All lanes idle at time 0; `position` and `heads` as in `Lanes`."""
-    planes, _, *lanes = position.shape
-    none = jnp.zeros(lanes, jnp.int64)
-    free = jnp.zeros(lanes[1:], jnp.int64)
+    planes, _, *luns = position.shape
+    none = jnp.zeros(luns, jnp.int64)
+    free = jnp.zeros(luns[1:], jnp.int64)
     return Lanes(
         position=position,
-        heads=heads,
+        head_arrival=head_arrival,
         active=jnp.zeros(position.shape, bool),
         ready=none,
         bus=free,
-        turn=free.astype(jnp.int32),
-        rest=none,
-        pausable=none.astype(jnp.int32),
-        held=jnp.zeros((planes, *lanes), bool),
+        round_robin_next=free.astype(jnp.int32),
+        remaining=none,
+        suspendable=none.astype(jnp.int32),
+        suspended_planes=jnp.zeros((planes, *luns), bool),
     )
 
 
-def candidates(lanes: Lanes, phases: Phases, rules: Rules) -> tuple[jax.Array, jax.Array]:
+def candidates(luns: Lanes, phases: Phases, rules: Rules) -> tuple[jax.Array, jax.Array]:
     """When each lane could have the bus, and whether it waits with data, both `[lanes, channels, designs]`."""
-    data = lanes.active.any((0, 1))
-    when = jnp.where(data, lanes.ready, jnp.maximum(lanes.ready, lanes.heads.min((0, 1))))
-    when = jnp.maximum(when, lanes.bus)
+    data = luns.active.any((0, 1))
+    when = jnp.where(data, luns.ready, jnp.maximum(luns.ready, luns.head_arrival.min((0, 1))))
+    when = jnp.maximum(when, luns.bus)
     if rules.suspends:
-        early = jnp.maximum(lanes.heads[:, 0].min(0), lanes.bus)
-        margin = jnp.where(lanes.pausable == PROGRAM, phases.margin_program, phases.margin_erase)
-        gives_way = (lanes.pausable > 0) & ~data & (early + margin < lanes.ready)
+        early = jnp.maximum(luns.head_arrival[:, 0].min(0), luns.bus)
+        margin = jnp.where(luns.suspendable == PROGRAM, phases.margin_program, phases.margin_erase)
+        gives_way = (luns.suspendable > 0) & ~data & (early + margin < luns.ready)
         when = jnp.where(gives_way, early, when)
     return when, data
 
 
 def step(
-    lanes: Lanes,
+    luns: Lanes,
     codes: jax.Array,
     phases: Phases,
     rules: Rules,
     arrivals: jax.Array | None = None,
-    before: jax.Array | int = FAR,
-) -> tuple[Lanes, Grant]:
+    before: jax.Array | int = NEVER,
+) -> tuple[Lanes, BusGrant]:
     """Grants each channel's bus once, to the lane that can have it first.
 
     Of several at that time, waiting data go first, the longest ready first among them, or commands go first, in turn.
@@ -176,65 +176,65 @@ def step(
       arrivals: `[operations]` or `[designs, operations]` int64, from which `heads` are renewed; None leaves them be.
       before: grants from this time on wait; a scalar or `[designs]`.
     """
-    chosen = _choose(lanes, phases, rules, before)
-    work = _work(chosen, lanes, codes, rules)
+    chosen = _choose(luns, phases, rules, before)
+    work = _work(chosen, luns, codes, rules)
     out, end, ready = _durations(chosen, work, phases, rules)
     over = work.members & (chosen.data | (work.kind != READ))
     taken = chosen.mine & chosen.live
-    following = lanes
+    following = luns
     resumed, held_at, paused = jnp.zeros_like(over), work.operation, jnp.zeros_like(chosen.live)
     if rules.suspends:
-        following, ready, resumed, paused = _suspend(chosen, work, lanes, ready, phases, rules)
+        following, ready, resumed, paused = _suspend(chosen, work, luns, ready, phases, rules)
         held_at = work.position[:, 1] - 1
     split = lambda flags: _classes(flags, work.second, rules)
     advance = split(over & chosen.live)
     position = (work.position + advance)[:, :, None]
-    number = _numbers(lanes)
+    number = _numbers(luns)
     at_work = jnp.where(chosen.mine, number, 0).sum(0, dtype=jnp.int32)
-    turn = jnp.where(at_work == len(number) - 1, 0, at_work + 1)
+    round_robin_next = jnp.where(at_work == len(number) - 1, 0, at_work + 1)
     following = following._replace(
-        position=jnp.where(chosen.mine, position, lanes.position),
-        active=jnp.where(taken, split(work.members & ~over)[:, :, None], lanes.active),
-        ready=jnp.where(taken, ready, lanes.ready),
-        bus=jnp.where(chosen.live, end, lanes.bus),
-        turn=jnp.where(chosen.live & ~chosen.data, turn, lanes.turn),
+        position=jnp.where(chosen.mine, position, luns.position),
+        active=jnp.where(taken, split(work.members & ~over)[:, :, None], luns.active),
+        ready=jnp.where(taken, ready, luns.ready),
+        bus=jnp.where(chosen.live, end, luns.bus),
+        round_robin_next=jnp.where(chosen.live & ~chosen.data, round_robin_next, luns.round_robin_next),
     )
     if arrivals is not None:
         renewed = jnp.where(over, look_up(arrivals, work.operation + over), 0)[:, None, None]
-        following = following._replace(heads=jnp.where(taken & advance[:, :, None], renewed, lanes.heads))
+        following = following._replace(head_arrival=jnp.where(taken & advance[:, :, None], renewed, luns.head_arrival))
     ended = jnp.where(chosen.data, chosen.start + out, ready)
     begun = work.members & ~chosen.data & chosen.live
-    return following, Grant(
+    return following, BusGrant(
         chosen.start, work.operation, begun, over & chosen.live, ended, resumed, held_at, ready, taken, paused
     )
 
 
-def _numbers(lanes: Lanes) -> jax.Array:
-    return jnp.arange(lanes.ready.shape[0], dtype=jnp.int32)[:, None, None]
+def _numbers(luns: Lanes) -> jax.Array:
+    return jnp.arange(luns.ready.shape[0], dtype=jnp.int32)[:, None, None]
 
 
-def _choose(lanes: Lanes, phases: Phases, rules: Rules, before: jax.Array | int) -> _Chosen:
-    when, data = candidates(lanes, phases, rules)
+def _choose(luns: Lanes, phases: Phases, rules: Rules, before: jax.Array | int) -> _Chosen:
+    when, data = candidates(luns, phases, rules)
     start = when.min(0)
-    number = _numbers(lanes)
+    number = _numbers(luns)
     count = len(number)
-    away = number - lanes.turn
+    away = number - luns.round_robin_next
     away = jnp.where(away < 0, away + count, away).astype(jnp.int64)
-    waited = lanes.ready * count + number
+    waited = luns.ready * count + number
     rank = jnp.where(data, waited, _LATER + away) if rules.data_first else jnp.where(data, count + waited, away)
-    rank = jnp.where(when == start, rank, 2 * FAR)
+    rank = jnp.where(when == start, rank, 2 * NEVER)
     mine = rank == rank.min(0)
-    return _Chosen(mine, start, (start < FAR) & (start < before), (mine & data).any(0))
+    return _Chosen(mine, start, (start < NEVER) & (start < before), (mine & data).any(0))
 
 
-def _work(chosen: _Chosen, lanes: Lanes, codes: jax.Array, rules: Rules) -> _Work:
+def _work(chosen: _Chosen, luns: Lanes, codes: jax.Array, rules: Rules) -> _Work:
     """The operations at hand: those whose data wait, or the oldest that has arrived and those that can go with it."""
-    position, active = chosen.of(lanes.position), chosen.flag(lanes.active)
+    position, active = chosen.take(luns.position), chosen.flag(luns.active)
     second = jnp.zeros_like(chosen.live)
     in_class = lambda pair: pair[:, 0]
     if rules.apart:
-        reads, rest = (chosen.of(lanes.heads[:, number]).min(0) for number in (0, 1))
-        after = reads > chosen.start if rules.read_first else rest < reads
+        reads, remaining = (chosen.take(luns.head_arrival[:, number]).min(0) for number in (0, 1))
+        after = reads > chosen.start if rules.read_first else remaining < reads
         second = jnp.where(chosen.data, active[:, 1].any(0), after)
         in_class = lambda pair: jnp.where(second, pair[:, 1], pair[:, 0])
     operation = in_class(position)
@@ -242,10 +242,10 @@ def _work(chosen: _Chosen, lanes: Lanes, codes: jax.Array, rules: Rules) -> _Wor
     kind = code & (2**KIND_BITS - 1)
     members = jnp.ones(operation.shape, bool)
     if rules.planes > 1:
-        heads = in_class(chosen.of(lanes.heads))
-        oldest = jnp.minimum(heads, _LATER) * rules.planes + jnp.arange(rules.planes)[:, None, None]
+        head_arrival = in_class(chosen.take(luns.head_arrival))
+        oldest = jnp.minimum(head_arrival, _LATER) * rules.planes + jnp.arange(rules.planes)[:, None, None]
         lead = jnp.where(oldest == oldest.min(0), kind, 0).sum(0, dtype=kind.dtype)
-        members = jnp.where(chosen.data, in_class(active), (heads <= chosen.start) & (kind == lead))
+        members = jnp.where(chosen.data, in_class(active), (head_arrival <= chosen.start) & (kind == lead))
         kind = jnp.where(members, kind, 0)
     page_type = (code >> KIND_BITS) & (2**TYPE_BITS - 1)
     return _Work(position, second, operation, members, kind.max(0), code >> (KIND_BITS + TYPE_BITS), page_type)
@@ -253,17 +253,17 @@ def _work(chosen: _Chosen, lanes: Lanes, codes: jax.Array, rules: Rules) -> _Wor
 
 def _durations(chosen: _Chosen, work: _Work, phases: Phases, rules: Rules) -> tuple[jax.Array, jax.Array, jax.Array]:
     """After how long each plane's data are out, when the bus is free, and when the lane or its data are ready."""
-    moved = transfer(work.size, phases.byte)
-    out = moved + phases.setup
+    transferred = transfer(work.size, phases.byte)
+    out = transferred + phases.setup
     further = 0
     if rules.planes > 1:
-        moved = jnp.where(work.members, moved, 0)
+        transferred = jnp.where(work.members, transferred, 0)
         out = jnp.where(work.members, out, 0).cumsum(0)
         further = (work.members.sum(0) - 1) * phases.plane
     by_kind = lambda read, program, erase: jnp.where(
         work.kind == READ, read, jnp.where(work.kind == PROGRAM, program, erase)
     )
-    command = by_kind(phases.read_command, phases.program_command + moved.sum(0), phases.erase_command) + further
+    command = by_kind(phases.read_command, phases.program_command + transferred.sum(0), phases.erase_command) + further
     array = by_kind(_slowest(phases.read, work), _slowest(phases.program, work), phases.erase)
     end = chosen.start + jnp.where(chosen.data, out[-1], command)
     return out, end, jnp.where(chosen.data, end, end + array)
@@ -280,10 +280,10 @@ def _slowest(durations: tuple[jax.Array, ...], work: _Work) -> jax.Array:
 
 
 def _suspend(
-    chosen: _Chosen, work: _Work, lanes: Lanes, ready: jax.Array, phases: Phases, rules: Rules
+    chosen: _Chosen, work: _Work, luns: Lanes, ready: jax.Array, phases: Phases, rules: Rules
 ) -> tuple[Lanes, jax.Array, jax.Array, jax.Array]:
     """A read takes the place of an operation at work, which goes on when its data are out."""
-    old_ready, old_rest, paused = chosen.of(lanes.ready), chosen.of(lanes.rest), chosen.of(lanes.pausable)
+    old_ready, old_rest, paused = chosen.take(luns.ready), chosen.take(luns.remaining), chosen.take(luns.suspendable)
     pauses = ~chosen.data & (chosen.start < old_ready)
     cost = jnp.where(paused == PROGRAM, phases.suspend_program, phases.suspend_erase)
     goes_on = chosen.data & (old_rest > 0)
@@ -292,12 +292,12 @@ def _suspend(
     may = jnp.where(work.kind == PROGRAM, program, jnp.where(work.kind == ERASE, erase, 0))
     taken = chosen.mine & chosen.live
     anew = taken & ~chosen.data & ~pauses
-    following = lanes._replace(
-        rest=jnp.where(taken, jnp.where(pauses, old_ready - chosen.start, 0), lanes.rest),
-        pausable=jnp.where(anew, may, lanes.pausable).astype(jnp.int32),
-        held=jnp.where(anew, work.members[:, None], lanes.held),
+    following = luns._replace(
+        remaining=jnp.where(taken, jnp.where(pauses, old_ready - chosen.start, 0), luns.remaining),
+        suspendable=jnp.where(anew, may, luns.suspendable).astype(jnp.int32),
+        suspended_planes=jnp.where(anew, work.members[:, None], luns.suspended_planes),
     )
-    return following, ready, goes_on & chosen.flag(lanes.held) & chosen.live, pauses & chosen.live
+    return following, ready, goes_on & chosen.flag(luns.suspended_planes) & chosen.live, pauses & chosen.live
 
 
 def _classes(flags: jax.Array, second: jax.Array, rules: Rules) -> jax.Array:

@@ -17,7 +17,7 @@ from framework.ssd.workload import requests
 from framework.ssd.workload.requests import Load
 
 
-class Unloaded(NamedTuple):
+class UnloadedLatency(NamedTuple):
     """Latencies in int64 ns of one request of at most a page on an idle device, host link included."""
 
     read: Any
@@ -36,11 +36,11 @@ class Bounds(NamedTuple):
 
     host: Any
     bus: Any
-    lanes: Any
+    luns: Any
     convoy: Any
 
 
-def unloaded(design: Design, size: int | None = None) -> Unloaded:
+def unloaded_latency(design: Design, size: int | None = None) -> UnloadedLatency:
     """Latencies of an idle device; of the first page type, without a write buffer.
 
         read = command + array + set-up + data + link,   write = link + command + data + array
@@ -60,7 +60,7 @@ def unloaded(design: Design, size: int | None = None) -> Unloaded:
         data = transfer(size, phases.byte)
         link = timing.link(size, design.timing.host_gb_s)
         read = phases.read_command + phases.read[0] + phases.setup + data + link
-        return jax.tree.map(np.asarray, Unloaded(read, link + phases.program_command + data + phases.program[0]))
+        return jax.tree.map(np.asarray, UnloadedLatency(read, link + phases.program_command + data + phases.program[0]))
 
 
 def least_latency(design: Design, load: Load) -> jax.Array:
@@ -88,16 +88,16 @@ def read_bounds(design: Design) -> Bounds:
     """
     with x64():
         phases = timing.phases(design.timing)
-        page, channels, lanes = design.geometry.page_bytes, design.geometry.channels, design.lanes
+        page, channels, luns = design.geometry.page_bytes, design.geometry.channels, design.luns
         hold = phases.read_command + phases.setup + transfer(page, phases.byte)
         second = 1e9
-        found = Bounds(
+        bounds = Bounds(
             second / timing.link(page, design.timing.host_gb_s),
             second * channels / hold,
-            second * channels * lanes / (phases.read[0] + hold),
-            second * channels * lanes / (phases.read[0] + lanes * hold),
+            second * channels * luns / (phases.read[0] + hold),
+            second * channels * luns / (phases.read[0] + luns * hold),
         )
-        return jax.tree.map(float, found)
+        return jax.tree.map(float, bounds)
 
 
 def write_bound(design: Design) -> float:
@@ -108,7 +108,7 @@ def write_bound(design: Design) -> float:
     with x64():
         phases = timing.phases(design.timing)
         hold = phases.program_command + transfer(design.geometry.page_bytes, phases.byte) + phases.program[0]
-        return float(1e9 * design.geometry.channels * design.lanes / hold)
+        return float(1e9 * design.geometry.channels * design.luns / hold)
 
 
 def queueing(load: float) -> float:

@@ -13,10 +13,13 @@ import jax.numpy as jnp
 
 from framework.ssd.engine import bus_arbiter
 from framework.ssd.engine import host_link as link
-from framework.ssd.engine.bus_arbiter import FAR, Phases, Rules
+from framework.ssd.engine.bus_arbiter import NEVER, Phases, Rules
 from framework.ssd.engine.open_loop import Queues, count
 
-FREES, SILENT = -1, -2  # owners of operations that no request waits for: one that makes room for an eviction, others
+FREES_SLOT, NO_OWNER = (
+    -1,
+    -2,
+)  # owners of operations that no request waits for: one that makes room for an eviction, others
 
 
 class Script(NamedTuple):
@@ -47,17 +50,35 @@ class Outcome(NamedTuple):
     done: jax.Array  # [designs, places]; likewise
 
 
+class _Counts(NamedTuple):
+    """Requests and evictions so far, each `[designs]` int32."""
+
+    issued: jax.Array
+    hits: jax.Array
+    acknowledged: jax.Array
+    admitted: jax.Array
+    flushed: jax.Array
+
+
+class _Free(NamedTuple):
+    """When each part of the host link was last taken, each `[designs]` int64 ns."""
+
+    link_in: jax.Array
+    link_out: jax.Array
+    admission: jax.Array  # the last one
+
+
 class _State(NamedTuple):
-    lanes: bus_arbiter.Lanes
-    due: jax.Array  # [2, planes, lanes, channels, designs]: when what was read and what was programmed is done
-    place: jax.Array  # as due, int32: which operation
+    luns: bus_arbiter.Lanes
+    completion: jax.Array  # [2, planes, lanes, channels, designs]: when what was read and what was programmed is done
+    operation: jax.Array  # as due, int32: which operation
     gates: jax.Array  # [gates, designs]: when each opens; FAR while that is not known
     room: jax.Array  # [buffered + 1, designs]: when there is room for each eviction
     missing: jax.Array  # [requests, designs] int32: pages
     issued: jax.Array  # [requests, designs]
     ended: jax.Array  # [requests, designs]
-    counts: jax.Array  # [5, designs] int32: requests issued, hits, acknowledged, let in, flushed
-    free: jax.Array  # [3, designs]: link in, link out, the last admission
+    counts: _Counts
+    free: _Free
     begun: jax.Array  # [places, designs]; no places where nothing is recorded
     done: jax.Array
     alive: jax.Array  # [designs] bool
@@ -105,32 +126,34 @@ def run(
 
 def _smallest(script: Script) -> jax.Array:
     size = script.queues.code >> (bus_arbiter.KIND_BITS + bus_arbiter.TYPE_BITS)
-    return jnp.where(script.owner != SILENT, size, 2**24).min(initial=2**24)
+    return jnp.where(script.owner != NO_OWNER, size, 2**24).min(initial=2**24)
 
 
 def _start(script: Script, host: Host, depth: jax.Array, flushes: int, designs: int, record: bool) -> _State:
     queues = script.queues
     position = jnp.broadcast_to(queues.first, (*queues.first.shape[:-1], designs))
-    planes, _, *lanes = position.shape
+    planes, _, *luns = position.shape
     requests, buffered = len(script.pages), len(script.eviction)
     first = jnp.broadcast_to(jnp.arange(requests)[:, None] < depth, (requests, designs))
-    issued = jnp.where(first, host.arrival, FAR)
+    issued = jnp.where(first, host.arrival, NEVER)
     arrived = link.fifo(jnp.where(first, issued, 0).T, jnp.where(first, host.inbound, 0).T).T
     zeros = lambda *shape: jnp.zeros(shape, jnp.int64)
-    due = jnp.full((2, planes, *lanes), FAR)
+    completion = jnp.full((2, planes, *luns), NEVER)
     noted = zeros(len(queues.code) if record else 0, designs)
-    at_once = jnp.zeros((5, designs), jnp.int32).at[0].set(first.sum(0, dtype=jnp.int32))
+    none = jnp.zeros(designs, jnp.int32)
     return _State(
-        lanes=bus_arbiter.begin(position, jnp.full(position.shape, FAR)),
-        due=due,
-        place=jnp.zeros(due.shape, jnp.int32),
-        gates=jnp.concatenate([jnp.where(first, arrived, FAR), jnp.full((buffered + 1, designs), FAR)]),
-        room=jnp.broadcast_to(jnp.where(jnp.arange(buffered + 1) < flushes, 0, FAR)[:, None], (buffered + 1, designs)),
+        luns=bus_arbiter.begin(position, jnp.full(position.shape, NEVER)),
+        completion=completion,
+        operation=jnp.zeros(completion.shape, jnp.int32),
+        gates=jnp.concatenate([jnp.where(first, arrived, NEVER), jnp.full((buffered + 1, designs), NEVER)]),
+        room=jnp.broadcast_to(
+            jnp.where(jnp.arange(buffered + 1) < flushes, 0, NEVER)[:, None], (buffered + 1, designs)
+        ),
         missing=jnp.broadcast_to(script.pages[:, None], (requests, designs)),
         issued=issued,
         ended=zeros(requests, designs),
-        counts=at_once,
-        free=zeros(3, designs).at[0].set(jnp.where(first, arrived, 0).max(0)),
+        counts=_Counts(first.sum(0, dtype=jnp.int32), none, none, none, none),
+        free=_Free(jnp.where(first, arrived, 0).max(0), zeros(designs), zeros(designs)),
         begun=noted,
         done=noted,
         alive=jnp.ones(designs, bool),
@@ -139,16 +162,18 @@ def _start(script: Script, host: Host, depth: jax.Array, flushes: int, designs: 
 
 def _step(script: Script, host: Host, phases: Phases, memory, rules: Rules, flushes, least, state) -> _State:
     designs = jnp.arange(state.gates.shape[1])
-    lanes = state.lanes._replace(heads=state.gates[script.queues.gate[state.lanes.position], designs])
-    when, _ = bus_arbiter.candidates(lanes, phases, rules)
+    luns = state.luns._replace(head_arrival=state.gates[script.queues.ready_event[state.luns.position], designs])
+    when, _ = bus_arbiter.candidates(luns, phases, rules)
     soonest = when.min((0, 1))
     event = _next(script, state, memory, designs)
     safe = event.time <= soonest if rules.suspends else event.time < soonest + least
-    safe &= event.time < FAR
+    safe &= event.time < NEVER
     until = jnp.minimum(event.time, soonest + least)
-    lanes, made = bus_arbiter.step(lanes, script.queues.code, phases, rules, before=until)
-    due, place = _dues(script, state, made, event, safe, rules)
-    state = state._replace(lanes=lanes, due=due, place=place, alive=(event.time < FAR) | (soonest < FAR))
+    luns, made = bus_arbiter.step(luns, script.queues.code, phases, rules, before=until)
+    completion, operation = _dues(script, state, made, event, safe, rules)
+    state = state._replace(
+        luns=luns, completion=completion, operation=operation, alive=(event.time < NEVER) | (soonest < NEVER)
+    )
     if len(state.begun):
         state = _record(state, made, designs)
     return _happen(script, host, state, event, safe, flushes, designs)
@@ -156,47 +181,49 @@ def _step(script: Script, host: Host, phases: Phases, memory, rules: Rules, flus
 
 def _next(script: Script, state: _State, memory: jax.Array, designs: jax.Array) -> _Event:
     """The earliest event; of several, that of the first request."""
-    _, hits, acknowledged, let_in, _ = state.counts
+    _, hits, acknowledged, admitted, _ = state.counts
     requests, buffered = len(script.pages), len(script.eviction)
-    gate = lambda index: state.gates[index, designs]
-    eviction = jnp.append(script.eviction, -1)[let_in]
+    ready_event = lambda index: state.gates[index, designs]
+    eviction = jnp.append(script.eviction, -1)[admitted]
     room = jnp.where(eviction >= 0, state.room[jnp.maximum(eviction, 0), designs], 0)
     times = (
-        jnp.maximum(jnp.maximum(gate(script.buffered[let_in]), room), state.free[2]),
-        gate(requests + jnp.minimum(acknowledged, buffered)) + memory,
-        gate(script.hits[hits]) + memory,
-        state.due.min((0, 1, 2, 3)),
+        jnp.maximum(jnp.maximum(ready_event(script.buffered[admitted]), room), state.free.admission),
+        ready_event(requests + jnp.minimum(acknowledged, buffered)) + memory,
+        ready_event(script.hits[hits]) + memory,
+        state.completion.min((0, 1, 2, 3)),
     )
     times = jnp.stack(times)
     time = times.min(0)
-    owners = jnp.where(state.due == time, script.owner[state.place], requests)
+    owners = jnp.where(state.completion == time, script.owner[state.operation], requests)
     owner = owners.min((0, 1, 2, 3))
-    whose = jnp.stack([jnp.full_like(owner, SILENT), script.buffered[acknowledged], script.hits[hits], owner])
+    whose = jnp.stack([jnp.full_like(owner, NO_OWNER), script.buffered[acknowledged], script.hits[hits], owner])
     whose = jnp.where(times == time, whose, requests)
     request = whose.min(0)
     source = jnp.argmin(whose, axis=0)
-    here = (owners == owner) & (state.due == time)
+    here = (owners == owner) & (state.completion == time)
     number = jnp.arange(here[..., 0].size).reshape(*here.shape[:-1], 1)
     at = here & (number == jnp.where(here, number, here.size).min((0, 1, 2, 3))) & (source == 3)
     return _Event(time, request, source, at)
 
 
-def _dues(script: Script, state: _State, made: bus_arbiter.Grant, event: _Event, safe, rules: Rules):
+def _dues(script: Script, state: _State, made: bus_arbiter.BusGrant, event: _Event, safe, rules: Rules):
     """When what is at work will be done, after a round of grants and an event."""
-    heard = lambda flags, operation: (flags & (script.owner[operation] != SILENT))[:, None] & made.lane
+    heard = lambda flags, operation: (flags & (script.owner[operation] != NO_OWNER))[:, None] & made.lun
     read = (script.queues.code[made.operation] & (2**bus_arbiter.KIND_BITS - 1)) == bus_arbiter.READ
-    due = jnp.where(event.at & safe, FAR, state.due)
+    completion = jnp.where(event.at & safe, NEVER, state.completion)
     reads = heard(made.done & read, made.operation)
     programs = heard(made.done & ~read, made.operation)
     sets = jnp.stack([reads, programs])
     if rules.suspends:
-        due = due.at[1].set(jnp.where(made.lane & made.paused, FAR, due[1]))
-        due = due.at[1].set(jnp.where(heard(made.resumed, made.held), made.held_end, due[1]))
-    due = jnp.where(sets, made.end[:, None], due)
-    return due, jnp.where(sets, made.operation[:, None], state.place)
+        completion = completion.at[1].set(jnp.where(made.lun & made.paused, NEVER, completion[1]))
+        completion = completion.at[1].set(
+            jnp.where(heard(made.resumed, made.suspended_planes), made.held_end, completion[1])
+        )
+    completion = jnp.where(sets, made.end[:, None], completion)
+    return completion, jnp.where(sets, made.operation[:, None], state.operation)
 
 
-def _record(state: _State, made: bus_arbiter.Grant, designs: jax.Array) -> _State:
+def _record(state: _State, made: bus_arbiter.BusGrant, designs: jax.Array) -> _State:
     """Notes when operations began and were done."""
     put = lambda array, flags, operation, time: array.at[jnp.where(flags, operation, len(array)), designs].set(
         jnp.broadcast_to(time, flags.shape), mode="drop"
@@ -204,20 +231,20 @@ def _record(state: _State, made: bus_arbiter.Grant, designs: jax.Array) -> _Stat
     done = put(state.done, made.done, made.operation, made.end)
     return state._replace(
         begun=put(state.begun, made.begun, made.operation, made.start),
-        done=put(done, made.resumed, made.held, made.held_end),
+        done=put(done, made.resumed, made.suspended_planes, made.held_end),
     )
 
 
 def _happen(script: Script, host: Host, state: _State, event: _Event, safe, flushes, designs) -> _State:
     """The event takes place: a gate opens, room is made, or a page is done and perhaps its request."""
     requests = len(script.pages)
-    issued, _, _, let_in, flushed = state.counts
-    link_in, link_out, admitted = state.free
-    put = lambda array, flags, place, value: array.at[jnp.where(flags, place, len(array)), designs].set(
+    issued, _, _, admitted, flushed = state.counts
+    link_in, link_out, admission = state.free
+    put = lambda array, flags, index, value: array.at[jnp.where(flags, index, len(array)), designs].set(
         value, mode="drop"
     )
     admits = safe & (event.source == 0)
-    made_room = safe & (event.source == 3) & (event.request == FREES)
+    made_room = safe & (event.source == 3) & (event.request == FREES_SLOT)
     page = safe & ~admits & ~made_room
     request = jnp.clip(event.request, 0, requests - 1)
     missing = state.missing.at[jnp.where(page, request, requests), designs].add(-1, mode="drop")
@@ -226,24 +253,23 @@ def _happen(script: Script, host: Host, state: _State, event: _Event, safe, flus
     following = jnp.minimum(issued, requests - 1)
     new = over & (issued < requests)
     through = jnp.maximum(end, link_in) + host.inbound[following, designs]
-    sources = [new, *(safe & (event.source == source) for source in (2, 1, 0)), made_room]
+    hit, acknowledged = (safe & (event.source == source) for source in (2, 1))
+    happened = _Counts(new, hit, acknowledged, admits, made_room)
     return state._replace(
         gates=put(
             state.gates,
             admits | new,
-            jnp.where(admits, requests + let_in, following),
+            jnp.where(admits, requests + admitted, following),
             jnp.where(admits, event.time, through),
         ),
         room=put(state.room, made_room, flushes + flushed, event.time),
         missing=missing,
         issued=put(state.issued, new, following, end),
         ended=put(state.ended, over, request, end),
-        counts=state.counts + jnp.stack(sources).astype(jnp.int32),
-        free=jnp.stack(
-            [
-                jnp.where(new, through, link_in),
-                jnp.where(over, end, link_out),
-                jnp.where(admits, event.time, admitted),
-            ]
+        counts=jax.tree.map(jnp.add, state.counts, jax.tree.map(lambda flag: flag.astype(jnp.int32), happened)),
+        free=_Free(
+            link_in=jnp.where(new, through, link_in),
+            link_out=jnp.where(over, end, link_out),
+            admission=jnp.where(admits, event.time, admission),
         ),
     )

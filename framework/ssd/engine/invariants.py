@@ -33,8 +33,8 @@ def check(design: Design, load: Load, planned: Plan, times: Times, report: Repor
         raise InvariantError(f"{STATUS[int(report.status)]}; the first with it is request {first}")
     _operations_end(times)
     _little(load, report)
-    found = schedule_of(design, planned, times)
-    booked_once(found, suspends=design.rules.suspends)
+    schedule = schedule_of(design, planned, times)
+    check_bookings(schedule, suspends=design.rules.suspends)
     least = np.where(load.kind != requests.TRIM, load.size, 0)
     for reads in (True, False):
         carried = int(least[report.reads == reads].sum())
@@ -68,20 +68,22 @@ def _little(load: Load, report: Report) -> None:
         raise InvariantError(f"{int(flying.max())} requests in flight where the queue depth is {load.queue_depth}")
 
 
-def booked_once(found: Schedule, suspends: bool = False) -> None:
+def check_bookings(schedule: Schedule, suspends: bool = False) -> None:
     """No two phases on one bus, no two operations on one lane; a suspended operation may have a read inside.
 
     Raises:
       InvariantError: naming the resource and the time.
     """
-    bus = np.concatenate([single(found.channel, found.command), np.column_stack([found.channel, found.data])])
+    bus = np.concatenate(
+        [single(schedule.channel, schedule.command), np.column_stack([schedule.channel, schedule.data])]
+    )
     _apart(bus[bus[:, 2] > bus[:, 1]], "channel")
-    lanes = np.column_stack([found.channel * (found.lane.max(initial=0) + 1) + found.lane, found.work])
+    luns = np.column_stack([schedule.channel * (schedule.lun.max(initial=0) + 1) + schedule.lun, schedule.work])
     if suspends:
-        for kinds in (found.kind == bus_arbiter.READ, found.kind != bus_arbiter.READ):
-            _apart(np.unique(lanes[kinds], axis=0), "lane")
+        for kinds in (schedule.kind == bus_arbiter.READ, schedule.kind != bus_arbiter.READ):
+            _apart(np.unique(luns[kinds], axis=0), "lane")
     else:
-        _apart(np.unique(lanes, axis=0), "lane")
+        _apart(np.unique(luns, axis=0), "lane")
 
 
 def _apart(booked: Any, what: str) -> None:

@@ -19,7 +19,9 @@ from framework.ssd.engine.bus_arbiter import Phases, Rules
 class Queues(NamedTuple):
     """Operations in the order in which each queue serves them, queue behind queue, an empty place behind each."""
 
-    gate: jax.Array  # [places] int32: what an operation waits for; at an empty place the last gate, which never opens
+    ready_event: (
+        jax.Array
+    )  # [places] int32: what an operation waits for; at an empty place the last gate, which never opens
     code: jax.Array  # [places] int32, see `grants.pack`
     first: jax.Array  # [planes, classes, lanes, channels, 1] int32: a queue's first place
 
@@ -49,29 +51,29 @@ def serve(queues: Queues, arrival: jax.Array, phases: Phases, rules: Rules, step
     """
     designs = max(count(phases), arrival.shape[0] if arrival.ndim == 2 else 1)
     places = len(queues.code)
-    never = jnp.full((*arrival.shape[:-1], 1), bus_arbiter.FAR)
-    arrivals = jnp.concatenate([arrival, never], -1)[..., queues.gate]
+    never = jnp.full((*arrival.shape[:-1], 1), bus_arbiter.NEVER)
+    arrivals = jnp.concatenate([arrival, never], -1)[..., queues.ready_event]
     position = jnp.broadcast_to(queues.first, (*queues.first.shape[:-1], designs))
-    lanes = bus_arbiter.begin(position, bus_arbiter.look_up(arrivals, position))
+    luns = bus_arbiter.begin(position, bus_arbiter.look_up(arrivals, position))
 
-    def grant(lanes, _):
-        lanes, made = bus_arbiter.step(lanes, queues.code, phases, rules, arrivals)
-        place = lambda flags, operation: jnp.where(flags, operation, places)
-        begun = [(place(made.begun, made.operation), made.start)] if record else []
-        done = [(place(made.done, made.operation), made.end)]
+    def grant(luns, _):
+        luns, made = bus_arbiter.step(luns, queues.code, phases, rules, arrivals)
+        index = lambda flags, operation: jnp.where(flags, operation, places)
+        begun = [(index(made.begun, made.operation), made.start)] if record else []
+        done = [(index(made.done, made.operation), made.end)]
         if rules.suspends:
-            done.append((place(made.resumed, made.held), made.held_end))
-        return lanes, (begun, done)
+            done.append((index(made.resumed, made.suspended_planes), made.held_end))
+        return luns, (begun, done)
 
-    _, (begun, done) = jax.lax.scan(grant, lanes, length=steps)
+    _, (begun, done) = jax.lax.scan(grant, luns, length=steps)
     return Times(_last(begun, places if record else 0, designs), _last(done, places, designs))
 
 
 def _last(reports: list, places: int, designs: int) -> jax.Array:
     """The last report of each operation, `[designs, places]`."""
-    found = jnp.zeros(designs * places, jnp.int64)
-    for place, time in reports:
-        time = jnp.broadcast_to(time[:, None] if time.ndim < place.ndim else time, place.shape)
-        flat = jnp.where(place < places, place + places * jnp.arange(designs), designs * places)
-        found = found.at[flat.ravel()].max(time.ravel(), mode="drop")
-    return found.reshape(designs, places)
+    latest = jnp.zeros(designs * places, jnp.int64)
+    for index, time in reports:
+        time = jnp.broadcast_to(time[:, None] if time.ndim < index.ndim else time, index.shape)
+        flat = jnp.where(index < places, index + places * jnp.arange(designs), designs * places)
+        latest = latest.at[flat.ravel()].max(time.ravel(), mode="drop")
+    return latest.reshape(designs, places)

@@ -13,13 +13,13 @@ import numpy as np
 from framework.core.tracing import is_traced
 from framework.ssd.device.design import Design
 from framework.ssd.engine import bus_arbiter
-from framework.ssd.engine.closed_loop import SILENT, Script
+from framework.ssd.engine.closed_loop import NO_OWNER, Script
 from framework.ssd.engine.queues import (
     Plan,
     Work,
     page_types,
     queue,
-    rounded,
+    round_up,
 )
 from framework.ssd.ftl import ftl_plan
 from framework.ssd.workload import requests
@@ -57,20 +57,22 @@ def direct(design: Design, pages: requests.Pages) -> Plan:
 
 def script(design: Design, load: Load, planned: Plan) -> tuple[Script, Any]:
     """The same for the back end, and the place of each operation in its queues."""
-    number, never = len(load), len(load) + _padded(planned.buffered)
-    queues, place = queue(design, planned.work, planned.gate, never)
-    ending = lambda served: np.pad(served, (0, _padded(served) + 1 - len(served)), constant_values=never)
+    number, never = len(load), len(load) + _pad_to_bucket(planned.buffered)
+    queues, position = queue(design, planned.work, planned.ready_event, never)
+    ending = lambda served: np.pad(served, (0, _pad_to_bucket(served) + 1 - len(served)), constant_values=never)
     if is_traced(planned):
-        owner = jnp.full(len(queues.code), SILENT, jnp.int32).at[place].set(planned.owner)
+        owner = jnp.full(len(queues.code), NO_OWNER, jnp.int32).at[position].set(planned.owner)
         pages = np.full(number, len(planned.owner) // number, np.int32)
-        return Script(queues, owner, pages, ending(planned.hits), ending(planned.buffered), planned.eviction), place
-    owner = np.full(len(queues.code), SILENT, np.int32)
-    owner[place] = planned.owner
+        return Script(queues, owner, pages, ending(planned.hits), ending(planned.buffered), planned.eviction), position
+    owner = np.full(len(queues.code), NO_OWNER, np.int32)
+    owner[position] = planned.owner
     waits = np.concatenate([planned.owner[planned.owner >= 0], planned.hits, planned.buffered])
     pages = np.bincount(waits, minlength=number).astype(np.int32)
-    eviction = np.pad(planned.eviction, (0, _padded(planned.eviction) - len(planned.eviction)), constant_values=-1)
-    return Script(queues, owner, pages, ending(planned.hits), ending(planned.buffered), eviction), place
+    eviction = np.pad(
+        planned.eviction, (0, _pad_to_bucket(planned.eviction) - len(planned.eviction)), constant_values=-1
+    )
+    return Script(queues, owner, pages, ending(planned.hits), ending(planned.buffered), eviction), position
 
 
-def _padded(array: Any) -> int:
-    return rounded(len(array)) if len(array) else 0
+def _pad_to_bucket(array: Any) -> int:
+    return round_up(len(array)) if len(array) else 0

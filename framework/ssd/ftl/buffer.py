@@ -51,8 +51,8 @@ def _serve(kind, number, pages: int, capacity: int):
         outside = jnp.int32(max(pages, capacity))
         slot_of = slot_of.at[jnp.where(victim != NONE, victim, outside)].set(NONE, mode="drop")
         slot_of = slot_of.at[jnp.where(enters | leaves, page, outside)].set(jnp.where(enters, head, NONE), mode="drop")
-        place = jnp.where(enters, head, jnp.where(leaves, slot, outside))
-        ring = ring.at[place].set(jnp.where(enters, page, NONE), mode="drop")
+        index = jnp.where(enters, head, jnp.where(leaves, slot, outside))
+        ring = ring.at[index].set(jnp.where(enters, page, NONE), mode="drop")
         head = jnp.where(enters, (head + 1) % capacity, head)
         return (slot_of, ring, head), ((kind == READ) & there, victim)
 

@@ -33,18 +33,20 @@ def state_of(design: Design) -> State:
     Raises:
       ValueError: if a steady state is not reached, with the write amplification of the last windows.
     """
-    return translation.empty(design) if design.ftl.precondition == "none" else _used(design.geometry, design.ftl)
+    return (
+        translation.empty(design) if design.ftl.precondition == "none" else _use_uniformly(design.geometry, design.ftl)
+    )
 
 
 @functools.lru_cache(maxsize=2)  # every load on a device finds it as it was, and a steady one takes long to make
-def _used(geometry: Geometry, ftl: Ftl) -> State:
+def _use_uniformly(geometry: Geometry, ftl: Ftl) -> State:
     design = Design(geometry=geometry, ftl=ftl)
     with jax.ensure_compile_time_eval(), x64():
         if ftl.precondition == "full":
-            return translation.filled(design)
+            return translation.fill(design)
         part = _part(design)
-        worn = steady(part, translation.filled(part))
-        return worn if part is design else _repeated(design, worn)
+        worn = steady(part, translation.fill(part))
+        return worn if part is design else _repeat_planes(design, worn)
 
 
 def _part(design: Design) -> Design:
@@ -58,7 +60,7 @@ def _part(design: Design) -> Design:
     return dataclasses.replace(design, geometry=alike)
 
 
-def _repeated(design: Design, state: State) -> State:
+def _repeat_planes(design: Design, state: State) -> State:
     """The state of a part's planes, again and again for all; each then written on for up to a block, out of step."""
     geometry, have = design.geometry, len(state.at)
     planes = np.arange(geometry.plane_count)
@@ -79,7 +81,7 @@ def steady(design: Design, state: State) -> State:
         page = jax.random.randint(jax.random.fold_in(key, number), (window,), 0, design.logical_pages)
         kind = np.full(window, WRITE, np.int32)
         state, effect = translation.translate(state, kind, page, design.ftl, design.geometry)
-        costs.append(1 + int(effect.moved.sum()) / window)
+        costs.append(1 + int(effect.relocated.sum()) / window)
         if number > 1 and costs[-1] > 1 and abs(costs[-1] - costs[-2]) <= CLOSE * costs[-1]:
             return state
     last = ", ".join(f"{cost:.3f}" for cost in costs[-3:])

@@ -40,7 +40,7 @@ class State(NamedTuple):
 class Effect(NamedTuple):
     """What each request brought about, `[requests]` int32."""
 
-    moved: jax.Array  # pages
+    relocated: jax.Array  # pages
     erased: jax.Array  # blocks
     valid: jax.Array  # pages that the victims counted as valid
     offset: jax.Array  # in its block, of the page that was read or written; of one that is nowhere, of its row
@@ -65,7 +65,7 @@ def empty(design: Design) -> State:
     )
 
 
-def filled(design: Design) -> State:
+def fill(design: Design) -> State:
     """Every logical page written once, in order."""
     geometry, rows = design.geometry, design.ftl.rows(design.geometry)
     planes, pages = geometry.plane_count, geometry.pages
@@ -110,7 +110,7 @@ def _step(state: State, request: tuple, ftl: Ftl, key: Any) -> tuple[State, Effe
     writes = kind == WRITE
     zero = jnp.zeros((), jnp.int32)
     full = lambda carry: writes & (carry[0].offset[plane] == pages)
-    state, moved, erased, valid = jax.lax.while_loop(
+    state, relocated, erased, valid = jax.lax.while_loop(
         full, partial(_next_block, plane=plane, ftl=ftl, key=key), (state, zero, zero, zero)
     )
     old = _read(state.map[plane, row])
@@ -127,7 +127,7 @@ def _step(state: State, request: tuple, ftl: Ftl, key: Any) -> tuple[State, Effe
         valid=state.valid.at[plane, old_block].add(-1, mode="drop").at[plane, to_block].add(1, mode="drop"),
         offset=state.offset.at[plane].add(writes.astype(jnp.int32)),
     )
-    return following, Effect(moved, erased, valid, there.astype(jnp.int32))
+    return following, Effect(relocated, erased, valid, there.astype(jnp.int32))
 
 
 def _read(value: jax.Array) -> jax.Array:
@@ -171,7 +171,7 @@ def _open(state: State, plane: jax.Array, block: jax.Array) -> State:
 
 def _collect(carry: tuple, victim: jax.Array, plane: jax.Array, ftl: Ftl) -> tuple:
     """Moves a victim's valid pages behind what is written, into one more block where they do not fit, and erases it."""
-    state, moved, erased, valid = carry
+    state, relocated, erased, valid = carry
     pages = state.owner.shape[2]
     rows = _read(state.owner[plane, victim])
     stays = rows != NOWHERE
@@ -179,8 +179,8 @@ def _collect(carry: tuple, victim: jax.Array, plane: jax.Array, ftl: Ftl) -> tup
     at, offset = state.at[plane], state.offset[plane]
     spills = offset + count > pages
     further = _free_block(state, plane, ftl)
-    place = offset + jnp.cumsum(stays, dtype=jnp.int32) - 1
-    block, slot = jnp.where(place < pages, at, further), place % pages
+    target = offset + jnp.cumsum(stays, dtype=jnp.int32) - 1
+    block, slot = jnp.where(target < pages, at, further), target % pages
     put_block, put_row = jnp.where(stays, block, _OUTSIDE), jnp.where(stays, rows, _OUTSIDE)
     first = jnp.minimum(count, pages - offset)
     counted = _read(state.valid[plane, victim])
@@ -203,4 +203,4 @@ def _collect(carry: tuple, victim: jax.Array, plane: jax.Array, ftl: Ftl) -> tup
         free=state.free.at[plane].add(1 - spills.astype(jnp.int32)),
         drawn=state.drawn + 1,
     )
-    return following, moved + count, erased + 1, valid + counted
+    return following, relocated + count, erased + 1, valid + counted

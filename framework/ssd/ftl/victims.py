@@ -27,7 +27,7 @@ def choose(state: Any, plane: jax.Array, ftl: Ftl, key: Any) -> jax.Array:
       ftl: the rules.
       key: for random choices.
     """
-    valid, used = state.valid[plane], _used(state, plane)
+    valid, used = state.valid[plane], _in_use(state, plane)
     if ftl.victim == "greedy":
         return _least(valid, used)
     if ftl.victim == "fifo":
@@ -38,7 +38,7 @@ def choose(state: Any, plane: jax.Array, ftl: Ftl, key: Any) -> jax.Array:
         gain = age * (1 - share) / jnp.maximum(2 * share, 1e-6)
         return jnp.argmax(jnp.where(used, gain, -1.0)).astype(jnp.int32)
     draws = ftl.choices if ftl.victim == "d-choices" else 1
-    drawn = _drawn(used, jax.random.fold_in(key, state.drawn), draws)
+    drawn = _draw(used, jax.random.fold_in(key, state.drawn), draws)
     return drawn[jnp.argmin(valid[drawn])]
 
 
@@ -50,10 +50,10 @@ def is_uneven(state: Any, plane: jax.Array, ftl: Ftl) -> jax.Array:
 
 def least_worn(state: Any, plane: jax.Array) -> jax.Array:
     """The block in use that was erased least often, int32."""
-    return _least(state.erases[plane], _used(state, plane))
+    return _least(state.erases[plane], _in_use(state, plane))
 
 
-def _used(state: Any, plane: jax.Array) -> jax.Array:
+def _in_use(state: Any, plane: jax.Array) -> jax.Array:
     opened = state.opened[plane]
     return (opened >= 0) & (jnp.arange(opened.shape[0]) != state.at[plane])
 
@@ -62,7 +62,7 @@ def _least(values: jax.Array, among: jax.Array) -> jax.Array:
     return jnp.argmin(jnp.where(among, values, _MANY)).astype(jnp.int32)
 
 
-def _drawn(among: jax.Array, key: Any, count: int) -> jax.Array:
+def _draw(among: jax.Array, key: Any, count: int) -> jax.Array:
     """Some of them, drawn with replacement."""
-    place = jax.random.randint(key, (count,), 0, among.sum())
-    return jnp.searchsorted(jnp.cumsum(among), place, side="right").astype(jnp.int32)
+    index = jax.random.randint(key, (count,), 0, among.sum())
+    return jnp.searchsorted(jnp.cumsum(among), index, side="right").astype(jnp.int32)

@@ -90,10 +90,10 @@ def turns(durations: Durations, due: jax.Array, count: int, chips: int = 1) -> S
             free=jnp.where(meets, end, clock.free),
             spent=clock.spent + jnp.where(meets, exchange, 0),
         )
-        moved = _next(clock, end, durations)
+        advanced = _next(clock, end, durations)
         here = jnp.arange(len(clock.done)) == worker
-        fetched = jnp.where(here[:, None], moved.fetched, clock.fetched)
-        clock = clock._replace(fetched=fetched, done=jnp.where(here, moved.done, clock.done))
+        fetched = jnp.where(here[:, None], advanced.fetched, clock.fetched)
+        clock = clock._replace(fetched=fetched, done=jnp.where(here, advanced.done, clock.done))
         return clock, (end, worker)
 
     clock, (time, worker) = lax.scan(event, _begin(durations, chips), length=count)

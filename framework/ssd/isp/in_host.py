@@ -27,8 +27,8 @@ def expected_time(total: Any, io: Any, simulated_io: Any, overlapped: bool = Fal
     Raises:
       ValueError: for a time that is negative or no number, or more waiting than time in all.
     """
-    total, io, simulated_io = (np.asarray(each, float) for each in (total, io, simulated_io))
-    if not all(np.all(each >= 0) for each in (total, io, simulated_io)) or np.any(io > total):
+    total, io, simulated_io = (np.asarray(value, float) for value in (total, io, simulated_io))
+    if not all(np.all(value >= 0) for value in (total, io, simulated_io)) or np.any(io > total):
         raise ValueError(f"times must be at least 0 and io at most the total, got {total}, {io} and {simulated_io}")
     computing = total - io
     return np.maximum(computing, simulated_io) if overlapped else computing + simulated_io

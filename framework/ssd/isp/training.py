@@ -42,7 +42,7 @@ class Trace(NamedTuple):
     """
 
     time: np.ndarray
-    seen: Any
+    observations: Any
     state: State
     schedule: Schedule
     read_pages: int
@@ -105,13 +105,15 @@ def train(
     looks = steps // every
     events = looks * every * (1 if rule.event is None else design.geometry.channels)
     planned = schedule(design, controllers, cost, rule, events)
-    state, seen = learn(rule, loss, params, held, planned.worker, events // looks, watch)
+    state, observations = learn(rule, loss, params, held, planned.worker, events // looks, watch)
     read = looks * every * design.geometry.channels
     time = np.asarray(planned.time)[events // looks - 1 :: events // looks]
     finite = bool(_finite((state.centre, state.workers.params)).all())
     if not finite:
-        _warn_of_divergence(seen, time)
-    return Trace(time, seen, state, planned, read, energy(design, controllers, cost, read, int(time[-1])), finite)
+        _warn_of_divergence(observations, time)
+    return Trace(
+        time, observations, state, planned, read, energy(design, controllers, cost, read, int(time[-1])), finite
+    )
 
 
 def check_pages(design: Design, pages: Batch, stored_bytes: int | None = None) -> None:
@@ -156,8 +158,8 @@ def _finite(tree: Any) -> np.ndarray:
     return np.array([np.isfinite(leaf.astype(np.float64)).all() for leaf in numbers])
 
 
-def _warn_of_divergence(seen: Any, time: np.ndarray) -> None:
-    looks = ([leaf[i] for leaf in jax.tree.leaves(seen)] for i in range(len(time)))
+def _warn_of_divergence(observations: Any, time: np.ndarray) -> None:
+    looks = ([leaf[i] for leaf in jax.tree.leaves(observations)] for i in range(len(time)))
     bad = [i for i, look in enumerate(looks) if not _finite(look).all()]
     since = f", first seen at look {bad[0]}, {time[bad[0]]} ns" if bad else ""
     warnings.warn(
@@ -177,12 +179,12 @@ def share(design: Design, pages: Batch) -> Batch:
     if len(counts) != 1:
         raise ValueError(f"all leaves must have as many pages, got {sorted(counts)}")
     channels = design.geometry.channels
-    channel = np.asarray(design.geometry.place(np.arange(counts.pop())).channel)
+    channel = np.asarray(design.geometry.locate(np.arange(counts.pop())).channel)
     rows = [np.flatnonzero(channel == i) for i in range(channels)]
-    each = min(map(len, rows))
-    if not each:
+    per_channel = min(map(len, rows))
+    if not per_channel:
         raise ValueError(f"{len(channel)} pages leave one of {channels} channels without any: an empty shard")
-    chosen = np.stack([own[:each] for own in rows])
+    chosen = np.stack([channel_rows[:per_channel] for channel_rows in rows])
     return jax.tree.map(lambda leaf: jnp.asarray(leaf)[chosen], pages)
 
 
@@ -196,11 +198,11 @@ def schedule(design: Design, controllers: Controllers, cost: Work, rule: Rule, e
         form = rounds if rule.event is None else turns
         due = rule.due(jnp.arange(events + 1))
         durations = processors.durations(design, controllers, cost)
-        return jax.tree.map(np.asarray, _timed(durations, due, form, events, design.geometry.chips))
+        return jax.tree.map(np.asarray, _schedule(durations, due, form, events, design.geometry.chips))
 
 
 @functools.partial(jax.jit, static_argnames=("form", "events", "chips"))
-def _timed(durations: processors.Durations, due: jax.Array, form: Callable, events: int, chips: int) -> Schedule:
+def _schedule(durations: processors.Durations, due: jax.Array, form: Callable, events: int, chips: int) -> Schedule:
     return form(durations, due, events, chips)
 
 
@@ -219,14 +221,14 @@ def learn(
     Returns:
       The last state, and what was seen, leaves `[events / every, ...]`.
     """
-    channels, each = jax.tree.leaves(held)[0].shape[:2]
+    channels, per_channel = jax.tree.leaves(held)[0].shape[:2]
 
     def event(state: State, worker: jax.Array) -> tuple[State, None]:
         if rule.event is None:
-            place = state.workers.steps[0] % each
-            return rule.step(state, loss, jax.tree.map(lambda leaf: leaf[:, place], held)), None
-        place = state.workers.steps[worker] % each
-        return rule.event(state, loss, worker, jax.tree.map(lambda leaf: leaf[worker, place], held)), None
+            position = state.workers.steps[0] % per_channel
+            return rule.step(state, loss, jax.tree.map(lambda leaf: leaf[:, position], held)), None
+        position = state.workers.steps[worker] % per_channel
+        return rule.event(state, loss, worker, jax.tree.map(lambda leaf: leaf[worker, position], held)), None
 
     def look(state: State, workers: jax.Array) -> tuple[State, Any]:
         state, _ = lax.scan(event, state, workers)
@@ -238,5 +240,7 @@ def learn(
 def energy(design: Design, controllers: Controllers, cost: Work, pages: int, elapsed: int) -> float:
     """Joules of so many pages in `elapsed` ns: array reads, channels, instructions, and the device at rest."""
     power, bits = design.power, 8 * pages * design.geometry.page_bytes
-    moved = 1e-6 * power.read_uj * pages + 1e-12 * power.channel_pj_bit * bits
-    return float(moved + 1e-12 * controllers.operation_pj * cost.operations * pages + 1e-12 * power.idle_mw * elapsed)
+    bus_joules = 1e-6 * power.read_uj * pages + 1e-12 * power.channel_pj_bit * bits
+    return float(
+        bus_joules + 1e-12 * controllers.operation_pj * cost.operations * pages + 1e-12 * power.idle_mw * elapsed
+    )

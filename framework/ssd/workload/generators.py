@@ -48,7 +48,7 @@ def poisson(key: Key, requests: int, rate: float, **choices: Any) -> Load:
         arrival = np.asarray(jnp.floor(1e9 / rate * jnp.cumsum(gaps)).astype(jnp.int64))
     if arrival[-1] > LATEST:
         raise ValueError(f"{requests} requests at {rate} a second take {arrival[-1] / 1e9:.0f} s, more than 13 days")
-    return _chosen(key, arrival, 0, choices)
+    return _apply_choices(key, arrival, 0, choices)
 
 
 def closed(key: Key, requests: int, queue_depth: int, **choices: Any) -> Load:
@@ -69,7 +69,7 @@ def closed(key: Key, requests: int, queue_depth: int, **choices: Any) -> Load:
     """
     _at_least_one("queue_depth", queue_depth)
     _at_least_one("requests", requests)
-    return _chosen(key, np.zeros(requests, np.int64), queue_depth, choices)
+    return _apply_choices(key, np.zeros(requests, np.int64), queue_depth, choices)
 
 
 def closed_replay(load: Load, queue_depth: int) -> Load:
@@ -86,18 +86,18 @@ def closed_replay(load: Load, queue_depth: int) -> Load:
     return dataclasses.replace(load, arrival=np.zeros(len(load), np.int64), queue_depth=queue_depth)
 
 
-def _chosen(key: Key, arrival: np.ndarray, queue_depth: int, choices: dict[str, Any]) -> Load:
-    known = list(inspect.signature(_made).parameters)[3:]
+def _apply_choices(key: Key, arrival: np.ndarray, queue_depth: int, choices: dict[str, Any]) -> Load:
+    known = list(inspect.signature(_make).parameters)[3:]
     pattern = choices.get("pattern", "uniform")
     for name in choices:
         if name not in known:
             raise ValueError(f"a load has no choice {name!r}; it has {', '.join(known)}")
         if name in _OF_PATTERN and pattern != _OF_PATTERN[name] and pattern in PATTERNS:
             raise ValueError(f"{name} is for pattern={_OF_PATTERN[name]!r}, and has no effect on {pattern!r}")
-    return _made(key, arrival, queue_depth, **choices)
+    return _make(key, arrival, queue_depth, **choices)
 
 
-def _made(
+def _make(
     key: Key,
     arrival: np.ndarray,
     queue_depth: int,
@@ -146,7 +146,7 @@ def _slots(pattern: str, slots: int, draw, skew: float, hot: float, heat: float)
     if pattern == "uniform":
         return np.minimum((draw("slot") * slots).astype(np.int64), slots - 1)
     if pattern == "zipf":
-        return _scattered(_zipf(draw("slot"), slots, skew), slots)
+        return _scatter(_zipf(draw("slot"), slots, skew), slots)
     if pattern == "hot-cold":
         warm = max(int(hot * slots), 1)
         in_warm = (draw("heat") < heat) | (warm == slots)
@@ -166,7 +166,7 @@ def _zipf(drawn: np.ndarray, slots: int, skew: float) -> np.ndarray:
     return np.clip(rank.astype(np.int64) - 1, 0, slots - 1)
 
 
-def _scattered(rank: np.ndarray, slots: int) -> np.ndarray:
+def _scatter(rank: np.ndarray, slots: int) -> np.ndarray:
     """Ranks spread over the span: a multiplication modulo `slots` that leaves no two on one place."""
     step = int(0.6180339887 * slots) | 1
     while np.gcd(step, slots) != 1:

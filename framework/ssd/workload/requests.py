@@ -108,8 +108,8 @@ def wrap(load: Load, capacity: int) -> Load:
     offset, size = np.asarray(load.offset), np.asarray(load.size)
     _refuse(size > capacity, size, f"request {{}} of {{}} bytes is larger than the device of {capacity}")
     inside = np.minimum(offset % capacity, capacity - size)
-    moved = int((inside != offset).sum())
-    return dataclasses.replace(load, offset=inside, wrapped=moved, uniform=0 if moved else load.uniform)
+    wrapped = int((inside != offset).sum())
+    return dataclasses.replace(load, offset=inside, wrapped=wrapped, uniform=0 if wrapped else load.uniform)
 
 
 def split(load: Load, page_bytes: int) -> Pages:

@@ -44,13 +44,13 @@ def time(text: str, name: str, unit: int) -> int:
     Raises:
       ValueError: if it is no such number.
     """
-    found = _TIME.fullmatch(text)
-    whole, part = found.groups() if found else (None, None)
-    if found and part is None:
+    match = _TIME.fullmatch(text)
+    whole, part = match.groups() if match else (None, None)
+    if match and part is None:
         return unit * int(whole)
-    if found and unit > UNITS["100ns"]:
+    if match and unit > UNITS["100ns"]:
         return int(whole) * unit + int(part) * unit // 10 ** len(part)
-    if found:
+    if match:
         raise ValueError(f"{name} must be an integer of at least 0; of times in seconds say so: time_unit='s'")
     raise ValueError(f"{name} must be an integer of at least 0")
 
@@ -130,15 +130,15 @@ def _blkparse(line: str, unit: int) -> Record | str | None:
     rest = line[event.end() :].lstrip()
     arrival = unit * _whole(seconds, "the time") + _whole(fraction[:9].ljust(9, "0"), "the time")
     kind = TRIM if "D" in flags else READ if "R" in flags else WRITE
-    found = _SECTORS.match(rest)
-    if not found:
+    match = _SECTORS.match(rest)
+    if not match:
         if _NO_SECTORS.match(rest) or _PACKET.match(rest):
             return Record(arrival, 0, 0, kind, device)
         raise ValueError("an event that is cut off")
     if not set(flags) & set("RWD"):
         return f"{action} {flags}"
     start, size = (
-        _whole(text, name) for text, name in zip(found.groups(), ("the start sector", "the size"), strict=True)
+        _whole(text, name) for text, name in zip(match.groups(), ("the start sector", "the size"), strict=True)
     )
     return Record(arrival, SECTOR * start, SECTOR * size, kind, device)
 

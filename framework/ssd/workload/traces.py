@@ -120,22 +120,22 @@ def _read(path: Path, form: Format, unit: int, device: str | None, limit: int) -
     for number, line in _lines(path):
         count += 1
         try:
-            found = form.parse(line, unit)
-            if found.__class__ is Record and (found.offset >= _LARGEST or found.size >= _LARGEST):
+            record = form.parse(line, unit)
+            if record.__class__ is Record and (record.offset >= _LARGEST or record.size >= _LARGEST):
                 raise ValueError(f"times and bytes must be below {_LARGEST}")
         except ValueError as error:
             shown = line[:MAXIMUM_LINE]
             raise ValueError(f"{path}, line {number}: {error}, got {shown!r}; {_advice(line, form)}") from None
-        if found is None:
+        if record is None:
             continue
-        if found.__class__ is str:
-            events[found] += 1
-        elif device is not None and device != found.device:
-            events[f"{_ELSEWHERE}{found.device}"] += 1
-        elif not found.size:
+        if record.__class__ is str:
+            events[record] += 1
+        elif device is not None and device != record.device:
+            events[f"{_ELSEWHERE}{record.device}"] += 1
+        elif not record.size:
             skipped += 1
         else:
-            records.append(found)
+            records.append(record)
             lines.append(number)
             if len(records) == limit:
                 break
@@ -197,10 +197,10 @@ def _without_requests(read: _Read, form: Format, device: str | None) -> str:
         named = ", ".join(f"{name!r} with {count}" for name, count in sorted(others.items()))
         return f"holds no request of device {device!r}, but of {named}; {form.expected}"
     events = ", ".join(f"{count} {action}" for action, count in sorted(read.events.items()))
-    of = "" if device is None else f" of device {device}"
+    suffix = "" if device is None else f" of device {device}"
     parts = [f"{read.skipped} without data"] if read.skipped else []
     parts += [f"events that are no requests ({events})"] if events else []
-    return f"holds no request with data{of}, only {' and '.join(parts)}; {form.expected}"
+    return f"holds no request with data{suffix}, only {' and '.join(parts)}; {form.expected}"
 
 
 def _in_order(path, read: _Read, sort: bool) -> tuple[list[Record], list[int]]:
@@ -222,7 +222,7 @@ def _in_order(path, read: _Read, sort: bool) -> tuple[list[Record], list[int]]:
 
 def _load(path, design: Design, records: list[Record], lines: list[int], skipped: int, wrapped: bool) -> Load:
     first = records[0].arrival
-    columns = [(each.arrival - first, each.offset, each.size, each.kind) for each in records]
+    columns = [(record.arrival - first, record.offset, record.size, record.kind) for record in records]
     arrival, offset, size, kind = np.array(columns, np.int64).T
     begin, end = offset // SECTOR * SECTOR, -(-(offset + size) // SECTOR) * SECTOR
     load = Load(arrival, begin, end - begin, kind.astype(np.int32), skipped=skipped)
@@ -264,7 +264,7 @@ def _doubt_unit(path, format: str, records: list[Record]) -> None:
 
 def _doubt_devices(path, read: _Read, records: list[Record]) -> None:
     """Warns where a request may stand in a trace once for each device that it goes through."""
-    devices = collections.Counter(each.device for each in records)
+    devices = collections.Counter(record.device for record in records)
     if len(devices) > 1 and read.events["A"]:
         counts = ", ".join(f"{name} with {count}" for name, count in devices.items())
         _warn(

@@ -41,7 +41,7 @@ def test_closure_holds_what_all_members_with_the_known_edges_agree_on():
         agreed = members[(members | ~known).all((1, 2))].all(0)
         directed = close(np.asarray(equivalence.v_structures(dag)) | known, dag)
         np.testing.assert_array_equal(directed, agreed)
-        followed += (agreed & ~known & ~np.asarray(equivalence.compelled(dag))).sum()
+        followed += (agreed & ~known & ~np.asarray(equivalence.compelled_edges(dag))).sum()
     assert followed > 20
 
 

@@ -80,7 +80,7 @@ def test_no_other_search_and_no_truth_scores_higher(size):
     cost = np.full((size, size), np.log(500) / 2 + np.log(size))
     edges = Edges(cost, ~np.eye(size, dtype=bool), np.zeros((size, size), bool))
     orders = jax.jit(
-        lambda covariance: order_search.climb(np.arange(size, dtype=np.int32), covariance, 500.0, edges, False)
+        lambda covariance: order_search.search_orders(np.arange(size, dtype=np.int32), covariance, 500.0, edges, False)
     )
     below = 0
     for seed in range(8):
@@ -109,7 +109,7 @@ def test_no_column_gets_more_parents_than_rows_allow():
 def test_the_score_is_that_of_the_local_search():
     covariance, edges = table(random_dag(1, 5), 1, 200), constraints(np.random.default_rng(0), 5, False)
     found = SEARCH(covariance, 200.0, edges)
-    stays = hill_climbing.climb(found.graph, covariance, 200.0, edges, False)
+    stays = hill_climbing.hill_climb(found.graph, covariance, 200.0, edges, False)
     np.testing.assert_array_equal(stays.graph, found.graph)
     assert stays.score == pytest.approx(float(found.score), abs=1e-8)
 

@@ -11,7 +11,7 @@ from framework.causal.discrete import ancestry, hill_climbing
 pytestmark = pytest.mark.usefixtures("float64")
 
 SAMPLES = 60
-CLIMB = jax.jit(hill_climbing.climb, static_argnames="equal")
+CLIMB = jax.jit(hill_climbing.hill_climb, static_argnames="equal")
 
 
 def table(seed, nodes):

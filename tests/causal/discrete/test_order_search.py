@@ -82,7 +82,7 @@ def edges(nodes, cost, **masks):
     return Edges(jnp.asarray(cost), masks.get("allowed", anywhere), masks.get("required", none))
 
 
-compiled = jax.jit(order_search.climb, static_argnames=("equal", "restarts"))
+compiled = jax.jit(order_search.search_orders, static_argnames=("equal", "restarts"))
 
 
 def climb(x, order, given, equal, **restarts):
@@ -240,7 +240,7 @@ def test_many_searches_at_once_end_as_each_alone():
     @jax.jit
     def one(covariance, key):
         order = jnp.arange(6)
-        return order_search.climb(order, covariance, jnp.asarray(60.0), given, True, restarts=2, key=key).graph
+        return order_search.search_orders(order, covariance, jnp.asarray(60.0), given, True, restarts=2, key=key).graph
 
     np.testing.assert_array_equal(jax.vmap(one)(covariances, keys), jnp.stack(list(map(one, covariances, keys))))
 
@@ -249,14 +249,14 @@ def test_many_searches_at_once_end_as_each_alone():
 def test_a_32_bit_caller_gets_64_bit_work():
     x = table(0, 6)
     covariance, cost = np.float32(x.T @ x / SAMPLES), np.full((6, 6), 2.0)
-    expected = order_search.climb(
+    expected = order_search.search_orders(
         jnp.arange(6), jnp.asarray(covariance, jnp.float64), jnp.asarray(60.0), edges(6, cost), False
     )
 
     def outer(order, covariance):
         with jax.enable_x64(True):
             wide = jnp.asarray(covariance, jnp.float64)
-            return order_search.climb(order, wide, jnp.asarray(60.0), edges(6, cost), False)
+            return order_search.search_orders(order, wide, jnp.asarray(60.0), edges(6, cost), False)
 
     with jax.enable_x64(False):
         found = jax.jit(jax.vmap(outer))(jnp.stack([jnp.arange(6)] * 2), jnp.stack([covariance] * 2))

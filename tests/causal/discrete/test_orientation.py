@@ -108,7 +108,7 @@ def test_the_data_compel_no_more_because_a_collider_is_no_evidence():
     suspects = every & (rng.uniform(size=every.shape) < 0.5)
     found = np.asarray(jax.jit(jax.vmap(orientation.compelled_by_data))(every, suspects))
     assert found.any()
-    assert not (found & ~np.asarray(jax.vmap(equivalence.compelled)(every))).any()
+    assert not (found & ~np.asarray(jax.vmap(equivalence.compelled_edges)(every))).any()
 
 
 def test_a_diamond_with_a_fixed_collider_in_the_middle_stays_open():

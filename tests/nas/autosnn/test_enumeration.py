@@ -48,7 +48,7 @@ def test_a_network_of_its_own_with_inherited_weights_has_the_supernets_scores(ta
 def test_parts_make_the_table_of_one_call(table, supernet, halves):
     part, fixed = jax.jit(enumeration.part), (supernet, *map(jnp.asarray, halves))
     parts = [part(number, fixed) for number in range(enumeration.parts(supernet))]
-    found = enumeration.joined(jax.tree.map(lambda *each: np.stack(each), *parts))
+    found = enumeration.concatenate(jax.tree.map(lambda *each: np.stack(each), *parts))
     np.testing.assert_array_equal(found.accuracy, table.accuracy)
     np.testing.assert_array_equal(found.spikes, table.spikes)
 

@@ -109,7 +109,7 @@ def test_with_the_supernets_own_evaluation_the_whole_search_is_its_steps_with_th
 
 def test_mutants_take_another_block_as_often_as_told():
     parents = jnp.tile(jnp.arange(5), (4000, 1))
-    children = np.asarray(evolution.mutated(jax.random.key(0), parents, 5, 0.2))
+    children = np.asarray(evolution.mutate(jax.random.key(0), parents, 5, 0.2))
     changed = children != parents
     assert changed.mean() == pytest.approx(0.2, abs=0.01)
     shares = np.bincount(children[:, 2][changed[:, 2]], minlength=5) / changed[:, 2].sum()
@@ -119,7 +119,7 @@ def test_mutants_take_another_block_as_often_as_told():
 def test_crossovers_cut_where_the_authors_program_cuts(space):
     """Its list of eight places holds three pools: of seven cuts two fall behind slot 1, two behind 3."""
     assert space.cuts == (1, 1, 2, 3, 3, 4, 5)
-    children = evolution.crossed(jax.random.key(0), jnp.zeros((7000, 5), int), jnp.ones((7000, 5), int), space.cuts)
+    children = evolution.crossover(jax.random.key(0), jnp.zeros((7000, 5), int), jnp.ones((7000, 5), int), space.cuts)
     lengths, counts = np.unique(5 - np.asarray(children).sum(1), return_counts=True)
     np.testing.assert_array_equal(lengths, [1, 2, 3, 4, 5])
     np.testing.assert_allclose(counts / 7000, np.array([2, 1, 2, 1, 1]) / 7, atol=0.02)

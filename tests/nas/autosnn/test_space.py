@@ -52,7 +52,7 @@ def test_indices_count_from_the_first_slot_on():
     architectures = space.architecture(np.arange(space.size))
     np.testing.assert_array_equal(architectures[:6], [[i % 5, i // 5, 0, 0, 0] for i in range(6)])
     np.testing.assert_array_equal(space.index(architectures), np.arange(space.size))
-    assert space.named([4, 4, 0, 3, 4]) == ("SRB_k5", "SRB_k5", "skip_connect", "SRB_k3", "SRB_k5")
+    assert space.block_names([4, 4, 0, 3, 4]) == ("SRB_k5", "SRB_k5", "skip_connect", "SRB_k3", "SRB_k5")
 
 
 @pytest.mark.parametrize(
@@ -143,7 +143,7 @@ def test_skip_connect_of_stride_two_reads_the_pixels_of_both_places():
 
     params, _ = chain.init_block(block, (6, 6, 3), autosnn.Dynamics())
     reduce = block.units[0].branches[0].layers[0]
-    kernel = chain.drawn(jax.random.key(0), params)[0]["branches"][0][0]["kernel"]
+    kernel = chain.sample_params(jax.random.key(0), params)[0]["branches"][0][0]["kernel"]
     assert kernel.shape == (2, 3, 2)
     whole = chain.layer_params(reduce, {"kernel": kernel})["kernel"]
     x = np.random.default_rng(0).random((2, 6, 6, 3), np.float32)

@@ -28,7 +28,7 @@ def one_slot():
 @pytest.fixture(scope="module")
 def trained(one_slot, halves):
     """A supernet's training, and what each step measured."""
-    trainer = training.of_supernet(one_slot, autosnn.Config(epochs=15, batch=BATCH), optax.adam(3e-2))
+    trainer = training.supernet_trainer(one_slot, autosnn.Config(epochs=15, batch=BATCH), optax.adam(3e-2))
     start = trainer.init(jax.random.key(0), 60)
     return advance(trainer.step, start, tuple(map(jnp.asarray, halves)), STEPS)
 
@@ -77,7 +77,7 @@ def test_a_training_that_cannot_be_is_refused(wrong):
 
 def test_one_program_trains_the_supernet_and_every_network_of_it(one_slot, halves):
     """Compiled once, whatever is pinned, and for the states that it returns too."""
-    trainer = training.of_supernet(one_slot, autosnn.Config(1, BATCH))
+    trainer = training.supernet_trainer(one_slot, autosnn.Config(1, BATCH))
     shapes = {
         str(jax.tree.map(lambda leaf: (leaf.shape, str(leaf.dtype), leaf.weak_type), jax.tree.leaves(state)))
         for pinned in (None, [0], np.array([1]))
@@ -107,7 +107,7 @@ def test_a_supernet_learns_recordings_of_an_event_camera(shared):
 def test_the_regulariser_is_the_curvature_of_each_images_own_loss(one_slot, halves):
     """R by its definition, of one network on running statistics, and none of it while it warms up."""
     regulariser = advrush.Regulariser(gamma=0.5, h=0.7, warmup=1)
-    trainer = training.of_supernet(one_slot, autosnn.Config(2, 60, regulariser=regulariser), optax.sgd(0.0))
+    trainer = training.supernet_trainer(one_slot, autosnn.Config(2, 60, regulariser=regulariser), optax.sgd(0.0))
     state = trainer.init(jax.random.key(0), 60, (1,))
     start, data = state.inner.params, tuple(map(jnp.asarray, halves))
     (_, metrics) = advance(trainer.step, state, data, 2)
@@ -139,7 +139,7 @@ def test_the_regulariser_is_the_curvature_of_each_images_own_loss(one_slot, halv
 def test_a_regularised_supernet_is_flatter_than_a_plain_one(one_slot, halves):
     data, steps = tuple(map(jnp.asarray, halves)), 45
     bound, free = (
-        training.of_supernet(one_slot, autosnn.Config(15, BATCH, regulariser=of), optax.adam(1e-2))
+        training.supernet_trainer(one_slot, autosnn.Config(15, BATCH, regulariser=of), optax.adam(1e-2))
         for of in (advrush.Regulariser(gamma=1e4, h=0.5, warmup=0), None)
     )
     after_bound, _ = advance(bound.step, bound.init(jax.random.key(0), 60), data, steps)

@@ -10,7 +10,7 @@ IMAGES = np.random.default_rng(0).uniform(0.1, 1, (40, 8, 6, 2)).astype(np.float
 
 @pytest.mark.slow
 def test_each_image_is_a_shift_of_itself_or_of_its_mirror_image():
-    moved = np.asarray(augmentation.shifted_and_mirrored(jax.random.key(0), IMAGES, 2))
+    moved = np.asarray(augmentation.shift_and_flip(jax.random.key(0), IMAGES, 2))
     padded = np.pad(IMAGES, ((0, 0), (2, 2), (2, 2), (0, 0)))
     mirrored = 0
     for image, wide in zip(moved, padded, strict=True):

@@ -34,7 +34,7 @@ def run(learned):
     searcher = darts.searcher(NET, CONFIG)
     step = jax.jit(searcher.step, compiler_options=QUICK)
     states, seen = [searcher.init(jax.random.key(0), learned)], []
-    for _ in range(darts.steps_of(CONFIG, COUNT)):
+    for _ in range(darts.step_count(CONFIG, COUNT)):
         state, metrics = step(states[-1], learned)
         states.append(state)
         seen.append(jax.tree.map(float, metrics))
@@ -178,7 +178,7 @@ def test_searches_in_one_program_are_each_their_own(regularised, learned):
     alone = [step(start(warmup=warmup), learned)[0] for warmup in (0, 4)]
     states = jax.tree.map(lambda *leaves: jnp.stack(leaves), *(start(warmup=warmup) for warmup in (0, 4)))
     for vectorized in (False, True):
-        together, _ = jax.jit(darts.several(searcher.step, vectorized), compiler_options=QUICK)(states, learned)
+        together, _ = jax.jit(darts.batched_step(searcher.step, vectorized), compiler_options=QUICK)(states, learned)
         for place, state in enumerate(alone):
             np.testing.assert_allclose(together.alphas.normal[place], state.alphas.normal, atol=1e-5)
             np.testing.assert_allclose(
@@ -190,7 +190,7 @@ def test_searches_in_one_program_are_each_their_own(regularised, learned):
 def test_the_second_order_is_the_slope_through_a_step_of_the_weights(run, learned):
     """Against autodiff of L_val(w - rate (dL_train/dw + decay w)), and the reference's difference near it."""
     state = run[1][0]
-    rate, loss = 0.025, bilevel.loss_of(NET, True)
+    rate, loss = 0.025, bilevel.cross_entropy(NET, True)
     batch, held = bilevel._batches(CONFIG, state, learned, jnp.array(0))
 
     def through(alphas):
@@ -206,7 +206,7 @@ def test_the_second_order_is_the_slope_through_a_step_of_the_weights(run, learne
 
     for mixed, tolerance in (("exact", 1e-4), ("difference", 3e-2)):
         config = darts.Config(epochs=4, batch=8, order=2, mixed=mixed)
-        unrolled = lambda state, config=config: bilevel._unrolled(config, outer, loss, state, rate, batch)[0]
+        unrolled = lambda state, config=config: bilevel._unrolled_gradient(config, outer, loss, state, rate, batch)[0]
         found = jax.jit(unrolled, compiler_options=QUICK)(state)
         scale = float(np.abs(expected.normal).max())
         np.testing.assert_allclose(found.normal, expected.normal, atol=tolerance * scale)
@@ -217,7 +217,7 @@ def test_with_frozen_norms_weights_train_on_statistics_that_the_validation_batch
     config = darts.Config(epochs=4, batch=8, frozen_norms=True)
     searcher = darts.searcher(NET, config)
     step = jax.jit(searcher.step, compiler_options=QUICK)
-    losses = [jax.jit(bilevel.loss_of(NET, train), compiler_options=QUICK) for train in (True, False)]
+    losses = [jax.jit(bilevel.cross_entropy(NET, train), compiler_options=QUICK) for train in (True, False)]
     for warmup in (0, 4):
         state = searcher.init(jax.random.key(0), learned, warmup=warmup)
         batch, held = bilevel._batches(config, state, learned, jnp.array(0))

@@ -107,10 +107,10 @@ def test_drop_path_takes_all_operations_but_identities(together):
 @pytest.mark.slow
 def test_the_auxiliary_head_is_that_of_plain_convolutions():
     """A mean over 5x5 places three apart, 1x1, norm, 2x2, norm, dense; on running statistics."""
-    own = cells.drawn(jax.random.key(0), network.init_auxiliary(6, 4))
+    own = cells.sample_params(jax.random.key(0), network.init_auxiliary(6, 4))
     own["one"] |= {"mean": jnp.full(128, 0.1), "shift": jnp.full(128, 0.2)}
     x = np.random.default_rng(0).normal(size=(6, 3, 8, 8)).astype(np.float32)
-    found, _ = network.helped(own, x, False)
+    found, _ = network.auxiliary_head(own, x, False)
     active = np.maximum(x, 0)
     y = np.stack([[active[..., i : i + 5, j : j + 5].mean((2, 3)) for j in (0, 3)] for i in (0, 3)])
     normed = lambda y, norm: np.maximum((y - norm["mean"]) / np.sqrt(1 + 1e-5) + norm["shift"], 0)
@@ -122,7 +122,7 @@ def test_the_auxiliary_head_is_that_of_plain_convolutions():
 @pytest.mark.slow
 def test_drop_path_keeps_the_mean_and_drops_whole_samples():
     x = jnp.ones((3, 2000, 1, 1))
-    kept = network.dropped(jax.random.key(0), x, 0.25)
+    kept = network.drop_path(jax.random.key(0), x, 0.25)
     assert set(np.unique(kept).round(5)) == {0, np.float32(4 / 3).round(5)}
     assert float(kept.mean()) == pytest.approx(1, abs=0.05)
     assert np.array_equal(kept[0], kept[1])
@@ -138,9 +138,9 @@ def test_drop_path_keeps_the_mean_and_drops_whole_samples():
             lambda: network.build_network([FOUND[0], FOUND[1]._replace(normal_concat=(2,))]),
             "concatenate the same nodes",
         ),
-        (lambda: network.chosen(network.build_network(FOUND[0]), FOUND[1]), "the network has no edge"),
+        (lambda: network.edge_indices(network.build_network(FOUND[0]), FOUND[1]), "the network has no edge"),
         (lambda: network.build_network(FOUND[0]._replace(normal=CELL[1:])), "normal must have 8 edges"),
-        (lambda: network.helped({}, jnp.zeros((4, 1, 4, 4)), True), "needs 8x8 places"),
+        (lambda: network.auxiliary_head({}, jnp.zeros((4, 1, 4, 4)), True), "needs 8x8 places"),
     ],
 )
 def test_what_makes_no_network_is_refused(made, what):

@@ -38,7 +38,7 @@ def test_a_depthwise_convolution_is_that_of_plain_loops(form, size, dilation, st
 @pytest.mark.parametrize("form", operations.FORMS)
 def test_shared_images_are_those_of_each_kernel(form):
     x, kernels = draw(2, 3, 2, 8, 8), draw(2, 4, 3, 5, 5)
-    found = operations.depthwise_shared(x, kernels, 2, 2, form)
+    found = operations.shared_depthwise(x, kernels, 2, 2, form)
     for state, kernel in np.ndindex(2, 4):
         alone = operations.depthwise(x[state], kernels[state, kernel], 2, 2, form)
         np.testing.assert_allclose(found[state, kernel], alone, atol=1e-5)
@@ -66,14 +66,14 @@ def test_of_equal_places_the_first_has_the_gradient_of_the_largest():
 
 def test_half_the_resolution_comes_from_even_and_from_odd_places():
     x, kernels = draw(3, 2, 4, 4), draw(2, 3, 5)
-    found = operations.reduced(x, kernels)
+    found = operations.factorized_reduce(x, kernels)
     even = np.einsum("cbhw,cd->dbhw", x[:, :, ::2, ::2], kernels[0])
     odd = np.einsum("cbhw,cd->dbhw", x[:, :, 1::2, 1::2], kernels[1])
     np.testing.assert_allclose(found, np.concatenate([even, odd]), atol=1e-5)
     several = draw(1, 4, 2, 3, 5)
-    many = operations.reduced(x[None], several)
+    many = operations.factorized_reduce(x[None], several)
     for kernel in range(4):
-        np.testing.assert_allclose(many[0, kernel], operations.reduced(x, several[0, kernel]), atol=1e-5)
+        np.testing.assert_allclose(many[0, kernel], operations.factorized_reduce(x, several[0, kernel]), atol=1e-5)
 
 
 def test_a_convolution_is_xlas():
@@ -86,11 +86,11 @@ def test_a_convolution_is_xlas():
 @pytest.mark.slow
 def test_batches_are_normalised_and_running_statistics_move_as_torch_moves_them():
     x, own = draw(3, 4, 2, 2), {"mean": jnp.ones(3), "var": jnp.full(3, 2.0)}
-    y, after = operations.normalised(x, own, train=True)
+    y, after = operations.batch_norm(x, own, train=True)
     np.testing.assert_allclose(np.mean(y, (1, 2, 3)), 0, atol=1e-6)
     np.testing.assert_allclose(np.var(y, (1, 2, 3)), 1, atol=1e-3)
     np.testing.assert_allclose(after["mean"], 0.9 + 0.1 * x.mean((1, 2, 3)), atol=1e-6)
     np.testing.assert_allclose(after["var"], 1.8 + 0.1 * x.var((1, 2, 3), ddof=1), rtol=1e-5)
-    still, same = operations.normalised(x, own, train=False)
+    still, same = operations.batch_norm(x, own, train=False)
     np.testing.assert_allclose(still, (x - 1) / np.sqrt(2 + 1e-5), atol=1e-5)
     np.testing.assert_array_equal(same["var"], own["var"])

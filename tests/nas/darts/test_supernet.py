@@ -40,7 +40,7 @@ def trained(fixed):
     """Loss, slope in alphas and moved parameters of one training batch."""
     params, alphas, images = fixed
     with jax.enable_x64(True):
-        step = jax.jit(jax.value_and_grad(bilevel.loss_of(NET, True), has_aux=True), compiler_options=QUICK)
+        step = jax.jit(jax.value_and_grad(bilevel.cross_entropy(NET, True), has_aux=True), compiler_options=QUICK)
         return step(alphas, params, images, LABELS)
 
 
@@ -56,7 +56,7 @@ def test_a_plain_pytorch_double_backward_finds_the_same_curvature_and_slope(fixe
     _, alphas, images = fixed
     (_, (moved, _)), _ = trained
     with jax.enable_x64(True):
-        loss = bilevel.loss_of(NET, False)
+        loss = bilevel.cross_entropy(NET, False)
         summed = lambda a, x: 3 * loss(a, moved, x, LABELS)[0]
         penalty = jax.value_and_grad(lambda a: curvature.penalty(summed, a, jnp.asarray(images), 1.5))
         value, slope = jax.jit(penalty, compiler_options=QUICK)(alphas)
@@ -109,7 +109,7 @@ def test_every_form_of_a_cell_is_the_same_function(options):
     found = []
     for net in (plain, supernet.Supernet(2, 1, 4, reductions=(0,), **options)):
         slope = jax.value_and_grad(
-            lambda a, net=net: bilevel.loss_of(net, True)(a, params, images, np.arange(8) % 4)[0]
+            lambda a, net=net: bilevel.cross_entropy(net, True)(a, params, images, np.arange(8) % 4)[0]
         )
         found.append(jax.jit(slope, compiler_options=QUICK)(alphas))
     tolerance = 0.05 if "dtype" in options else 1e-5

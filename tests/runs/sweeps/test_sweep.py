@@ -122,11 +122,11 @@ def test_a_grid_may_grow_and_only_grow(tmp_path):
 
 def test_a_point_that_fails_stops_no_other_and_is_tried_again(tmp_path):
     outcome = swept(study(fails=lambda config: config.factor == 2), tmp_path)
-    assert sorted(outcome.failed) == [f"factor=2,seed={seed}" for seed in range(3)]
+    assert sorted(outcome.failures) == [f"factor=2,seed={seed}" for seed in range(3)]
     assert runs.failure(outcome) == "3 of 6 points failed; factor=2,seed=0: no factor 2"
     assert (tmp_path / "sweep.csv").read_text().splitlines()[-1] == "2,2,,,no factor 2"
     again = study()
-    assert not swept(again, tmp_path).failed
+    assert not swept(again, tmp_path).failures
     assert again.calls == [(2, seed) for seed in range(3)]
     assert "error" not in (tmp_path / "sweep.csv").read_text()
 

@@ -14,8 +14,8 @@ def test_the_phases_of_mqsim():
         phases = timing.phases(presets.mqsim_default().timing)
         assert [int(x) for x in (phases.read_command, phases.program_command, phases.erase_command)] == [290, 361, 220]
         assert (int(phases.plane), int(phases.setup), int(phases.read[0])) == (650, 30, 75_000)
-        moved = lambda rate: round(8192 * float(timing.phases(timing.Timing(channel_mt_s=rate)).byte))
-        assert [moved(1000 / 3), moved(333.0), moved(1200.0)] == [24_576, 24_601, 6_827]
+        relocated = lambda rate: round(8192 * float(timing.phases(timing.Timing(channel_mt_s=rate)).byte))
+        assert [relocated(1000 / 3), relocated(333.0), relocated(1200.0)] == [24_576, 24_601, 6_827]
         assert int(timing.link(8192, 4.0)) == 2_496
 
 

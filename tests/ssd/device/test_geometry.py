@@ -11,7 +11,7 @@ def test_striping_gives_every_page_a_place_of_its_own_and_back(striping):
     plane, row = device.plane_of(page)
     assert len(set(zip(plane.tolist(), row.tolist(), strict=True))) == len(page)
     np.testing.assert_array_equal(device.page_of(plane, row), page)
-    at = device.place(page)
+    at = device.locate(page)
     first = {"C": at.channel, "W": at.chip, "D": at.die, "P": at.plane}[striping[0]]
     assert first[:2].tolist() == [0, 1]
     assert [int(x.max()) for x in at] == [2, 1, 1, 3, 4]
@@ -19,7 +19,7 @@ def test_striping_gives_every_page_a_place_of_its_own_and_back(striping):
 
 def test_cwdp_is_as_in_mqsim():
     device = geometry.Geometry(channels=8, chips=4)
-    at = device.place(8 * 4 * 2 + 8 * 3 + 5)
+    at = device.locate(8 * 4 * 2 + 8 * 3 + 5)
     assert (at.channel, at.chip, at.die, at.plane) == (5, 3, 0, 1)
     assert device.physical_bytes == 512 * 2**30
     assert str(device) == "8 x 4 x 2 x 2, 512 GiB"

@@ -22,7 +22,7 @@ def test_what_has_no_closed_form_is_refused():
     with pytest.raises(ValueError, match="below 1"):
         closed_forms.queueing(1.0)
     with pytest.raises(ValueError, match="size must be"):
-        closed_forms.unloaded(presets.isp_ml(), 10_000)
+        closed_forms.unloaded_latency(presets.isp_ml(), 10_000)
 
 
 def test_m_d_1_as_tabled():

@@ -69,9 +69,9 @@ def test_busy_times_are_those_of_the_phases(made):
     found = ssd.schedule(design, load)
     busy = ssd.busy(found, design)
     reads = int((load.kind == 0).sum())
-    moved = 24_576
-    assert busy.bus.sum() == reads * (290 + 30 + moved) + (60 - reads) * (361 + moved)
-    assert busy.lanes.sum() == (found.work[:, 1] - found.work[:, 0]).sum()
+    relocated = 24_576
+    assert busy.bus.sum() == reads * (290 + 30 + relocated) + (60 - reads) * (361 + relocated)
+    assert busy.luns.sum() == (found.work[:, 1] - found.work[:, 0]).sum()
 
 
 def by_hand(kinds, work):
@@ -84,14 +84,14 @@ def by_hand(kinds, work):
 def test_a_suspended_operation_and_the_read_inside_it_are_no_double_booking_and_count_once():
     read, program = 0, 1
     found = by_hand([program, read, read, program], [[0, 100], [20, 40], [60, 120], [150, 160]])
-    invariants.booked_once(found, suspends=True)
-    assert ssd.busy(found, presets.isp_ml(channels=1)).lanes.tolist() == [[120 + 10]]
+    invariants.check_bookings(found, suspends=True)
+    assert ssd.busy(found, presets.isp_ml(channels=1)).luns.tolist() == [[120 + 10]]
     with pytest.raises(ssd.InvariantError, match="lane 0 is booked twice at 20 ns"):
-        invariants.booked_once(found)
+        invariants.check_bookings(found)
     for kind in (read, program):
         twice = by_hand([kind, kind], [[0, 100], [99, 140]])
         with pytest.raises(ssd.InvariantError, match="lane 0 is booked twice at 99 ns"):
-            invariants.booked_once(twice, suspends=True)
+            invariants.check_bookings(twice, suspends=True)
 
 
 @pytest.mark.slow

@@ -6,7 +6,7 @@ import pytest
 from framework import ssd
 from framework.ssd.device import presets
 from framework.ssd.engine import closed_forms
-from framework.ssd.engine.closed_loop import FREES
+from framework.ssd.engine.closed_loop import FREES_SLOT
 from framework.ssd.ftl import buffer
 from framework.ssd.workload.requests import READ, TRIM, WRITE
 from tests.ssd import oracle
@@ -60,13 +60,13 @@ def staged(device, load):
         else:
             yield request, oracle.Op(request, "buffer", evicts=victim >= 0)
         if victim >= 0:
-            moved, erased, _ = there.write(row)
-            more = [oracle.READ, oracle.PROGRAM] * moved + [2] * erased
+            relocated, erased, _ = there.write(row)
+            more = [oracle.READ, oracle.PROGRAM] * relocated + [2] * erased
             for internal in more:
                 bytes_moved = 0 if internal == 2 else geometry.page_bytes
                 yield request, oracle.flash(device, -1, victim, internal, bytes_moved, of_eviction=True)
             last = {"of_eviction": True, "frees": True}
-            yield request, oracle.flash(device, FREES, victim, oracle.PROGRAM, geometry.page_bytes, **last)
+            yield request, oracle.flash(device, FREES_SLOT, victim, oracle.PROGRAM, geometry.page_bytes, **last)
 
 
 @pytest.mark.slow
@@ -81,7 +81,7 @@ def test_a_full_device_behind_a_buffer_ends_when_the_event_simulation_says():
         ended, operations = oracle.simulate(device, load, staged)
         np.testing.assert_array_equal(report.ended, ended)
         assert report.erased == sum(op.kind == 2 for op in operations) > 0
-        assert report.moved > 0
+        assert report.relocated > 0
 
 
 def test_a_buffer_hides_programs_until_it_is_full():
@@ -95,7 +95,7 @@ def test_a_buffer_hides_programs_until_it_is_full():
     report = ssd.simulate(device, load)
     link = 2_496
     assert set(report.latency[:51].tolist()) == {link + 2_000}
-    program = int(closed_forms.unloaded(device).write) - link
+    program = int(closed_forms.unloaded_latency(device).write) - link
     assert report.latency[60:].min() >= program - link
     assert report.programmed == 30
     again = ssd.Load(load.arrival, load.offset % (40 * page), load.size, load.kind, 1)

@@ -14,9 +14,9 @@ pytestmark = pytest.mark.slow
 @pytest.fixture
 def forget():
     """Worn devices are kept; these tests make them in another way."""
-    preconditioning._used.cache_clear()
+    preconditioning._use_uniformly.cache_clear()
     yield
-    preconditioning._used.cache_clear()
+    preconditioning._use_uniformly.cache_clear()
 
 
 def amplification(design):
@@ -30,7 +30,7 @@ def test_a_part_of_the_planes_stands_for_all(forget, monkeypatch):
     fields = {"channels": 8, "chips": 2, "blocks": 32, "pages": 32, "mapping": "page", "precondition": "steady"}
     design = presets.isp_ml(**fields, over_provisioning=0.28, op_of="logical")
     whole = amplification(design)
-    preconditioning._used.cache_clear()
+    preconditioning._use_uniformly.cache_clear()
     rows = design.ftl.rows(design.geometry)
     monkeypatch.setattr(preconditioning, "LARGE", 1)
     monkeypatch.setattr(preconditioning, "PART", 2 * rows)

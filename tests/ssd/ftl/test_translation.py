@@ -36,8 +36,8 @@ def test_the_map_is_that_of_a_plain_loop(victim, full):
     for i, (what, where) in enumerate(zip(kind, page, strict=True)):
         plane, row = planes[where % 2], int(where) // 2
         if what == WRITE:
-            moved, erased, offset = plane.write(row)
-            assert (moved, erased, offset) == (effect.moved[i], effect.erased[i], effect.offset[i]), i
+            relocated, erased, offset = plane.write(row)
+            assert (relocated, erased, offset) == (effect.relocated[i], effect.erased[i], effect.offset[i]), i
         elif what == TRIM:
             plane.trim(row)
     for number, plane in enumerate(planes):
@@ -55,7 +55,7 @@ def test_moved_pages_are_the_valid_pages_of_the_victims_and_no_page_is_lost(vict
     state, effect = translation.translate(
         preconditioning.state_of(design), *requests(design, 1500, kinds=(0, 1, 0)), design.ftl, design.geometry
     )
-    np.testing.assert_array_equal(effect.moved, effect.valid)
+    np.testing.assert_array_equal(effect.relocated, effect.valid)
     owner, where = np.asarray(state.owner).reshape(2, -1), np.asarray(state.map)
     for plane in range(2):
         np.testing.assert_array_equal(owner[plane, where[plane]], np.arange(where.shape[1]))
@@ -91,7 +91,7 @@ def amplification(victim, ratio, writes=400_000, **fields):
         page = rng.integers(0, design.logical_pages, writes // 2)
         kind = np.full(len(page), WRITE, np.int32)
         state, effect = translation.translate(state, kind, page, design.ftl, design.geometry)
-    return 1 + float(effect.moved.mean()), closed_forms.write_amplification(design.ftl.ratio(design.geometry))
+    return 1 + float(effect.relocated.mean()), closed_forms.write_amplification(design.ftl.ratio(design.geometry))
 
 
 @pytest.mark.long
@@ -109,11 +109,11 @@ def test_write_amplification_follows_lambert_w(ratio):
 @pytest.mark.slow
 def test_pages_that_are_copied_back_cost_the_channel_nothing():
     load = generators.closed(jax.random.key(0), 200, 2, read_ratio=0.0, span=2**18)
-    moved, copied = (ssd.simulate(device(precondition="full", copyback=each), load) for each in (False, True))
-    assert copied.moved == moved.moved > 0
+    relocated, copied = (ssd.simulate(device(precondition="full", copyback=each), load) for each in (False, True))
+    assert copied.relocated == relocated.relocated > 0
     assert copied.energy.channel == pytest.approx(200 * 8192 * 8 * 10e-12)
-    assert moved.energy.channel == pytest.approx((200 + 2 * int(moved.moved)) * 8192 * 8 * 10e-12)
-    assert copied.elapsed < moved.elapsed
+    assert relocated.energy.channel == pytest.approx((200 + 2 * int(relocated.relocated)) * 8192 * 8 * 10e-12)
+    assert copied.elapsed < relocated.elapsed
 
 
 @pytest.mark.slow
@@ -151,7 +151,7 @@ def test_preconditioning_ends_in_a_steady_state():
         state, effect = translation.translate(
             state, np.full(len(page), WRITE, np.int32), page, design.ftl, design.geometry
         )
-        costs.append(1 + float(effect.moved.mean()))
+        costs.append(1 + float(effect.relocated.mean()))
     assert costs[0] == pytest.approx(costs[1], rel=0.02)
 
 
@@ -160,17 +160,17 @@ def test_a_device_in_use_is_made_once_whatever_the_setting_of_its_caller():
     design = device(precondition="steady", blocks=20)
     with jax.enable_x64(True):
         wide = preconditioning.state_of(design)
-    preconditioning._used.cache_clear()
+    preconditioning._use_uniformly.cache_clear()
     jax.tree.map(np.testing.assert_array_equal, preconditioning.state_of(design), wide)
     load = generators.closed(jax.random.key(0), 50, 2, read_ratio=0.0, span=2**18)
     for read_us in (50.0, 75.0):
         ssd.simulate(design.replace(read_us=read_us), load)
-    assert preconditioning._used.cache_info().misses == 1
+    assert preconditioning._use_uniformly.cache_info().misses == 1
 
 
 @pytest.mark.slow
 def test_preconditioning_that_does_not_settle_says_why(monkeypatch):
-    preconditioning._used.cache_clear()
+    preconditioning._use_uniformly.cache_clear()
     monkeypatch.setattr(preconditioning, "CLOSE", 0.0)
     monkeypatch.setattr(preconditioning, "MOST", 3)
     monkeypatch.setattr(preconditioning, "WINDOW", 500)

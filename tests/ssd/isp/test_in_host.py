@@ -43,7 +43,7 @@ def test_a_replay_takes_the_time_of_the_simulator():
     one, many = (in_host.replay(design, np.arange(count)) for count in (20, 200))
     assert many == pytest.approx(10 * one, rel=0.1)
     assert in_host.replay(design, []) == 0
-    alone = closed_forms.unloaded(design).read
+    alone = closed_forms.unloaded_latency(design).read
     assert in_host.replay(design, np.arange(20), queue_depth=1) == pytest.approx(20e-9 * alone, rel=1e-12)
 
 

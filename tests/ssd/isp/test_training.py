@@ -38,7 +38,7 @@ def test_downpour_is_the_plain_loop_in_the_order_of_the_clock():
         workers[worker] = master
         taken[worker] += 1
         centres.append(master)
-    np.testing.assert_allclose(trace.seen, centres[3::4], atol=1e-6)
+    np.testing.assert_allclose(trace.observations, centres[3::4], atol=1e-6)
     assert trace.read_pages == 48
 
 
@@ -48,14 +48,14 @@ def test_rounds_of_synchronous_sgd_are_large_batches():
     for round_ in range(6):
         w = w - RATE * (w - PAGES[4 * round_ : 4 * round_ + 4].mean((0, 1)))
         centres.append(w)
-    np.testing.assert_allclose(trace.seen, centres, atol=1e-6)
+    np.testing.assert_allclose(trace.observations, centres, atol=1e-6)
     assert trace.time.dtype == np.int64
     assert (np.diff(trace.time) > 0).all()
 
 
 def test_homogeneous_workers_are_late_by_the_number_of_the_others():
     trace = train(sgd.downpour(optax.sgd(RATE)), watch=lambda state: state.workers.staleness)
-    np.testing.assert_array_equal(trace.seen[1:], np.full((5, 4), 3))
+    np.testing.assert_array_equal(trace.observations[1:], np.full((5, 4), 3))
 
 
 def test_looks_may_be_few_and_see_what_is_asked_for():
@@ -63,7 +63,7 @@ def test_looks_may_be_few_and_see_what_is_asked_for():
     full = train(rule, watch=lambda state: state.worker_mean)
     few = train(rule, watch=lambda state: state.worker_mean, every=3)
     np.testing.assert_array_equal(few.time, full.time[2::3])
-    np.testing.assert_allclose(few.seen, full.seen[2::3], atol=1e-7)
+    np.testing.assert_allclose(few.observations, full.observations[2::3], atol=1e-7)
 
 
 def test_more_channels_train_faster_on_the_same_pages():

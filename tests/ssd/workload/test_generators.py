@@ -57,7 +57,7 @@ def test_patterns_ask_for_places_as_they_say():
 
 @pytest.mark.parametrize("slots", [1, 2, 3, 64, 1000, 1001, 4095])
 def test_popular_places_are_spread_over_the_span_and_stay_apart(slots):
-    places = generators._scattered(np.arange(slots), slots)
+    places = generators._scatter(np.arange(slots), slots)
     assert sorted(places.tolist()) == list(range(slots))
     if slots > 9:  # of every ten places that follow each other in popularity some lie in each half
         tens = places[: slots // 10 * 10].reshape(-1, 10) >= slots / 2
