@@ -117,7 +117,7 @@ def prepare(flags: tuple[str, ...], folder: Path, environment: dict[str, str], s
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     ended.append(end(begin(flags, run, environment, "any:0")))
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    assert [each.code for each in ended] == [0, 0], ended
+    assert [item.code for item in ended] == [0, 0], ended
     seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     whole = Whole(seconds, json.loads((run.parent / "note.json").read_text()), contents(run))
     bench = Bench(flags, folder, environment, random.Random(seed), whole)
@@ -141,8 +141,8 @@ def contents(run: Path) -> dict[str, bytes]:
 def judged(bench: Bench, run: Path, ended: Ended) -> str:
     """What a launch came to."""
     if ended.code == 0:
-        found, wanted = contents(run), bench.whole.files
-        differing = [name for name in sorted(found.keys() | wanted.keys()) if found.get(name) != wanted.get(name)]
+        result, expected = contents(run), bench.whole.files
+        differing = [name for name in sorted(result.keys() | expected.keys()) if result.get(name) != expected.get(name)]
         return f"differing: {', '.join(differing)}" if differing else SAME
     if ended.code == 2 and ended.errors.startswith("error: ") and ended.errors.count("\n") == 1:
         print(f"    {ended.errors.strip()}", flush=True)
@@ -200,8 +200,8 @@ def stop(bench: Bench, tries: int, number: signal.Signals) -> Iterator[str]:
         process.send_signal(number)
         ended = end(process)
         lines = ended.errors.strip().splitlines()
-        told = ended.code == 128 + number and len(lines) == 1 and "takes the run up" in lines[0]
-        if told or (ended.code == -number and (run / "result.json").exists()):  # or Python was at its own end
+        message = ended.code == 128 + number and len(lines) == 1 and "takes the run up" in lines[0]
+        if message or (ended.code == -number and (run / "result.json").exists()):  # or Python was at its own end
             yield afterwards(bench, run, SAME)
         else:
             yield judged(bench, run, ended)
@@ -239,8 +239,8 @@ def read_only(bench: Bench, tries: int) -> Iterator[str]:
                 remount(disk, "ro")
                 first = judged(bench, disk / "run", launched(bench, disk / "run"))
                 remount(disk, "rw")
-                wanted = SAME if before == "any:0" else REFUSED
-                yield first if first in (SAME, wanted) else f"{first} where {wanted} is right"
+                expected = SAME if before == "any:0" else REFUSED
+                yield first if first in (SAME, expected) else f"{first} where {expected} is right"
             yield afterwards(bench, disk / "run", SAME)
 
 
@@ -249,8 +249,8 @@ def together(bench: Bench, tries: int) -> Iterator[str]:
     for _ in range(tries):
         run = new(bench.folder, "together")
         processes = [begin(bench.flags, run, bench.environment) for _ in range(3)]
-        found = [judged(bench, run, end(process)) for process in processes]
-        yield from found if SAME in found else ["nobody ran it"]
+        result = [judged(bench, run, end(process)) for process in processes]
+        yield from result if SAME in result else ["nobody ran it"]
 
 
 def vanish(bench: Bench, tries: int) -> Iterator[str]:
@@ -288,10 +288,10 @@ def cut(bench: Bench, tries: int) -> Iterator[str]:
 def cut_named(bench: Bench, tries: int, name: str, complete: bool) -> Iterator[str]:
     """A file of a run that was killed late, or of a complete one, cut at a random byte or emptied."""
     before = Path(next(bench.folder.glob("whole-*"))) / "run" if complete else late(bench)
-    for place in range(tries):
+    for index in range(tries):
         run = copied(bench, before)
         if (run / name).exists():
-            yield from damaged(bench, run, run / name, empty=place == 1)
+            yield from damaged(bench, run, run / name, empty=index == 1)
 
 
 def cut_sweep(bench: Bench, tries: int) -> Iterator[str]:
@@ -300,9 +300,9 @@ def cut_sweep(bench: Bench, tries: int) -> Iterator[str]:
     whole = new(bench.folder, "swept")
     assert launched(swept, whole).code == 0
     swept = swept._replace(whole=bench.whole._replace(files=contents(whole)))
-    for place in range(tries):
+    for index in range(tries):
         run = copied(bench, whole)
-        yield from damaged(swept, run, run / "sweep.json", empty=place == 1)
+        yield from damaged(swept, run, run / "sweep.json", empty=index == 1)
 
 
 def late(bench: Bench) -> Path:

@@ -34,13 +34,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Leaves out what is slow; the tour begins first, or it would keep one process at work and the other idle."""
     if config.option.default_marks:
         failed = _failed_before(config)
-        wanted = lambda item: (
+        expected = lambda item: (
             not LEFT_OUT & {mark.name for mark in item.iter_markers()}
             or str(item.path) in config.option.named_files
             or item.nodeid in failed
         )
-        config.hook.pytest_deselected(items=[item for item in items if not wanted(item)])
-        items[:] = filter(wanted, items)
+        config.hook.pytest_deselected(items=[item for item in items if not expected(item)])
+        items[:] = filter(expected, items)
     items.sort(key=lambda item: "test_tour.py" not in item.nodeid)
 
 

@@ -41,10 +41,10 @@ def shared():
     """A path below the shared data."""
 
     def path(*parts: str) -> Path:
-        found = data.shared_path(*parts)
-        if not found.exists():
-            lacking(f"the shared data are not on this machine: {found}")
-        return found
+        result = data.shared_path(*parts)
+        if not result.exists():
+            lacking(f"the shared data are not on this machine: {result}")
+        return result
 
     return path
 
@@ -53,9 +53,9 @@ def shared():
 def extra():
     """Imports a package of an extra, by default of `dev`."""
 
-    def module(name: str, of: str = "dev"):
+    def module(name: str, source: str = "dev"):
         if importlib.util.find_spec(name.partition(".")[0]) is None:
-            lacking(f"{name} is not installed: pip install '.[{of}]'")
+            lacking(f"{name} is not installed: pip install '.[{source}]'")
         return importlib.import_module(name)
 
     return module
@@ -64,8 +64,8 @@ def extra():
 @pytest.fixture(scope="session")
 def launch_environment(tmp_path_factory) -> dict[str, str]:
     """The variables of a launch: a compilation cache of this test session's own, and the compiler as users have it."""
-    own = {"XDG_CACHE_HOME": str(tmp_path_factory.mktemp("cache")), "JAX_PLATFORMS": "cpu", "XLA_FLAGS": ""}
-    return os.environ | own
+    local = {"XDG_CACHE_HOME": str(tmp_path_factory.mktemp("cache")), "JAX_PLATFORMS": "cpu", "XLA_FLAGS": ""}
+    return os.environ | local
 
 
 @pytest.fixture
@@ -89,11 +89,11 @@ def free_port() -> int:
 
 @pytest.fixture
 def start_two(start, free_port):
-    """Starts two processes that make one run: each with `own` flags beside those that they share."""
+    """Starts two processes that make one run: each with its own flags `per_process` next to the shared ones."""
 
-    def begin(*arguments: str | Path, own: tuple[tuple[str | Path, ...], ...] = ((), ())) -> list[subprocess.Popen]:
+    def begin(*arguments: str | Path, per_process: tuple[tuple[str | Path, ...], ...] = ((), ())) -> list[subprocess.Popen]:
         meeting = ("--distributed", f"--coordinator_address=localhost:{free_port}", "--num_processes=2")
-        return [start(*arguments, *meeting, f"--process_id={number}", *own[number]) for number in range(2)]
+        return [start(*arguments, *meeting, f"--process_id={number}", *per_process[number]) for number in range(2)]
 
     return begin
 

@@ -42,9 +42,9 @@ def watch(folder: str, kind: str, index: int) -> dict[str, int]:
     counts = dict.fromkeys(("any", "row", "checkpoint"), 0)
 
     def look(event: str, arguments: tuple) -> None:
-        for each in kinds(event, arguments, folder):
-            counts[each] += 1
-            if each == kind and counts[each] == index:
+        for item in kinds(event, arguments, folder):
+            counts[item] += 1
+            if item == kind and counts[item] == index:
                 os.kill(os.getpid(), signal.SIGKILL)
 
     sys.addaudithook(look)
@@ -56,18 +56,18 @@ def _without_locks(*_) -> None:
 
 
 if __name__ == "__main__":
-    note, moment, *given = sys.argv[1:]
+    note, moment, *inputs = sys.argv[1:]
     kind, _, index = moment.partition(":")
     if kind == "flock":
         fcntl.flock = _without_locks
-    seen = watch(os.path.dirname(note) + os.sep, kind, int(index))
-    sys.argv = [str(LAUNCH), *given]
+    observed = watch(os.path.dirname(note) + os.sep, kind, int(index))
+    sys.argv = [str(LAUNCH), *inputs]
     sys.path[0] = str(LAUNCH.parent)
     from framework import runs
 
     drive = runs.run_steps
-    runs.run_steps = lambda *given, **named: drive(*given, **named | {"save_every": 0.0})
+    runs.run_steps = lambda *inputs, **named: drive(*inputs, **named | {"save_every": 0.0})
     try:
         runpy.run_path(str(LAUNCH), run_name="__main__")
     finally:
-        Path(note).write_text(json.dumps(seen))
+        Path(note).write_text(json.dumps(observed))

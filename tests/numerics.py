@@ -41,12 +41,12 @@ def flags(study: str, smoke: bool = False) -> tuple[str, ...]:
     return (f"--config={ROOT}/experiments/{study}.py:smoke", "--jax_platforms=cpu", *settings)
 
 
-def leaves(tree: Any, place: str = "") -> dict[str, Any]:
+def leaves(tree: Any, index: str = "") -> dict[str, Any]:
     """The numbers and words of a result by their places."""
     if isinstance(tree, dict | list):
         items = tree.items() if isinstance(tree, dict) else enumerate(tree)
-        return {at: leaf for key, below in items for at, leaf in leaves(below, f"{place}.{key}").items()}
-    return {place: tree}
+        return {at: leaf for key, below in items for at, leaf in leaves(below, f"{index}.{key}").items()}
+    return {index: tree}
 
 
 def result(python: str, flags: tuple[str, ...]) -> dict[str, Any] | str:
@@ -59,12 +59,12 @@ def result(python: str, flags: tuple[str, ...]) -> dict[str, Any] | str:
         return leaves(json.loads(Path(folder, "run", "result.json").read_text()))
 
 
-def apart(found: dict[str, Any], before: dict[str, Any]) -> tuple[float, str]:
+def apart(outcome: dict[str, Any], before: dict[str, Any]) -> tuple[float, str]:
     """The largest difference of a number, relative above 1, and the place of it; infinite where the places differ."""
-    if found.keys() != before.keys():
-        return float("inf"), min(found.keys() ^ before.keys())
-    counted = {place: value for place, value in before.items() if isinstance(value, numbers.Number)}
-    return max((abs(found[at] - value) / max(abs(found[at]), abs(value), 1), at) for at, value in counted.items())
+    if outcome.keys() != before.keys():
+        return float("inf"), min(outcome.keys() ^ before.keys())
+    counted = {index: value for index, value in before.items() if isinstance(value, numbers.Number)}
+    return max((abs(outcome[at] - value) / max(abs(outcome[at]), abs(value), 1), at) for at, value in counted.items())
 
 
 def main() -> None:
@@ -73,22 +73,22 @@ def main() -> None:
     parser.add_argument("--ways", default=",".join(WAYS))
     parser.add_argument("--python", default="")
     parser.add_argument("--smoke", action="store_true")
-    given = parser.parse_args()
+    arguments = parser.parse_args()
     os.environ |= {"XLA_FLAGS": "--xla_backend_optimization_level=0"}
     print("| study | way | largest difference | of |\n|---|---|---|---|", flush=True)
-    for study in given.studies.split(","):
-        own = flags(study, given.smoke)
-        before = result(sys.executable, own)
+    for study in arguments.studies.split(","):
+        local = flags(study, arguments.smoke)
+        before = result(sys.executable, local)
         if isinstance(before, str):
             print(f"| {study} | as it is | {before} | |", flush=True)
             continue
-        for way in given.ways.split(","):
-            if way == "other" and not given.python:
+        for way in arguments.ways.split(","):
+            if way == "other" and not arguments.python:
                 continue
-            found = result(given.python if way == "other" else sys.executable, (*own, *WAYS[way]))
-            most, place = (found, "") if isinstance(found, str) else apart(found, before)
+            outcome = result(arguments.python if way == "other" else sys.executable, (*local, *WAYS[way]))
+            most, index = (outcome, "") if isinstance(outcome, str) else apart(outcome, before)
             shown = most if isinstance(most, str) else f"{most:.1e}" if most else "none"
-            print(f"| {study} | {way} | {shown} | {place.lstrip('.') if most else ''} |", flush=True)
+            print(f"| {study} | {way} | {shown} | {index.lstrip('.') if most else ''} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -58,27 +58,27 @@ def passed(output: str) -> set[str]:
     return {f"{file}.{test}" for file, test in re.findall(r"PASSED \S*test_(\w)\.py::test_(\w+)", output)}
 
 
-def of(file: str, *tests: str) -> set[str]:
+def source(file: str, *tests: str) -> set[str]:
     return {f"{file}.{test}" for test in tests}
 
 
-FAST = of("a", "fast") | of("b", "fast")
+FAST = source("a", "fast") | source("b", "fast")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("arguments", "wanted", "workers"),
+    ("arguments", "expected", "workers"),
     [
         ((), FAST, 2),
-        (("tests/sub",), of("b", "fast"), 2),
-        (("tests/test_a.py",), of("a", *EVERY), 0),
-        (("tests/sub/test_b.py::test_long",), of("b", "long"), 0),
-        (("tests/sub", "tests/test_a.py"), of("a", *EVERY) | of("b", "fast"), 0),
-        (("tests/test_a.py", "-n", "2"), of("a", *EVERY), 2),
-        (("tests/test_a.py", "-m", "slow"), of("a", "slow"), 0),
-        (("tests/test_a.py", "-m", "not slow and not long"), of("a", "fast"), 0),
-        (("-m", "not long"), of("a", "fast", "slow") | of("b", "fast", "slow"), 2),
-        (("-m", "", "-n", "1"), of("a", *EVERY) | of("b", *EVERY), 1),
+        (("tests/sub",), source("b", "fast"), 2),
+        (("tests/test_a.py",), source("a", *EVERY), 0),
+        (("tests/sub/test_b.py::test_long",), source("b", "long"), 0),
+        (("tests/sub", "tests/test_a.py"), source("a", *EVERY) | source("b", "fast"), 0),
+        (("tests/test_a.py", "-n", "2"), source("a", *EVERY), 2),
+        (("tests/test_a.py", "-m", "slow"), source("a", "slow"), 0),
+        (("tests/test_a.py", "-m", "not slow and not long"), source("a", "fast"), 0),
+        (("-m", "not long"), source("a", "fast", "slow") | source("b", "fast", "slow"), 2),
+        (("-m", "", "-n", "1"), source("a", *EVERY) | source("b", *EVERY), 1),
         (("-k", "fast or slow", "-n0"), FAST, 0),
         (("-p", "no:xdist"), FAST, 0),
         (("-s",), FAST, 0),
@@ -86,10 +86,10 @@ FAST = of("a", "fast") | of("b", "fast")
         (("--stepwise",), FAST, 0),
     ],
 )
-def test_what_is_named_runs_whole_and_else_the_fast_part_or_what_m_says(project, arguments, wanted, workers):
+def test_a_named_file_runs_whole(project, arguments, expected, workers):
     """Two processes where neither a terminal nor a debugger has to reach the tests."""
     code, output = project("-rp", *arguments)
-    assert (code, passed(output)) == (0, wanted), output
+    assert (code, passed(output)) == (0, expected), output
     assert re.findall(r"created: (\d)/", output) == ([str(workers)] if workers else [])
 
 
@@ -108,9 +108,9 @@ def test_what_failed_is_run_again_though_it_is_slow(project):
     code, output = project("tests/test_a.py", FAILING="1")
     assert code == 1, output
     code, output = project("--lf", "-rp")
-    assert (code, passed(output)) == (0, of("a", "slow")), output
+    assert (code, passed(output)) == (0, source("a", "slow")), output
     code, output = project("--lf", "-rp")
-    assert (code, passed(output)) == (0, of("a", "fast") | of("b", "fast")), output
+    assert (code, passed(output)) == (0, source("a", "fast") | source("b", "fast")), output
 
 
 def test_where_only_slow_tests_match_it_is_said_how_they_are_run(project):
@@ -119,10 +119,10 @@ def test_where_only_slow_tests_match_it_is_said_how_they_are_run(project):
         assert code == pytest.ExitCode.NO_TESTS_COLLECTED
         assert "slow and long tests were left out: name their file, or add -m 'slow or long'" in output
     code, output = project("-k", "slow", "-m", "slow or long", "-rp")
-    assert (code, passed(output)) == (0, of("a", "slow") | of("b", "slow")), output
+    assert (code, passed(output)) == (0, source("a", "slow") | source("b", "slow")), output
 
 
-def test_a_file_of_this_project_without_a_fast_test_is_collected_when_it_is_named():
+def test_a_named_file_without_fast_tests_is_collected():
     code, output = run("tests/ssd/test_simulation.py", "--collect-only", "-q", folder=ROOT)
     assert code == 0, output
     assert "tests/ssd/test_simulation.py::" in output

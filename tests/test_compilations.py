@@ -41,7 +41,7 @@ def test_no_program_is_compiled_twice(study, launch_environment, tmp_path):
         [*command, *numerics.flags(study)], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
     )
     assert ended.returncode == 0, ended.stderr
-    told = json.loads((tmp_path / "note.json").read_text())
-    again = collections.Counter(name for kind, name in told if kind == "hit")
-    assert len(told) > again.total()
+    message = json.loads((tmp_path / "note.json").read_text())
+    again = collections.Counter(name for kind, name in message if kind == "hit")
+    assert len(message) > again.total()
     assert again.total() <= SINGLE, again

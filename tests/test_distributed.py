@@ -15,29 +15,29 @@ QUICK = ("causal_prior",)
 
 
 def assert_same_numbers(path: Path, other: Path) -> None:
-    found, wanted = (numerics.leaves(json.loads((each / "result.json").read_text())) for each in (path, other))
-    assert found.keys() == wanted.keys()
-    for place, value in wanted.items():
+    result, expected = (numerics.leaves(json.loads((item / "result.json").read_text())) for item in (path, other))
+    assert result.keys() == expected.keys()
+    for index, value in expected.items():
         if isinstance(value, numbers.Number):
-            assert found[place] == pytest.approx(value, rel=1e-6, abs=1e-6), place
+            assert result[index] == pytest.approx(value, rel=1e-6, abs=1e-6), index
         else:
-            assert found[place] == value, place
+            assert result[index] == value, index
 
 
 def ended(processes) -> list[tuple[int, str, str]]:
     """(exit code, stdout, stderr) of each, without what the libraries below JAX say on the way."""
     spoken = [process.communicate(timeout=900) for process in processes]
     said = lambda text: "\n".join(line for line in text.splitlines() if not line.startswith("[Gloo]"))
-    return [(process.returncode, *map(said, each)) for process, each in zip(processes, spoken, strict=True)]
+    return [(process.returncode, *map(said, item)) for process, item in zip(processes, spoken, strict=True)]
 
 
 @pytest.mark.parametrize(
     "experiment", [pytest.param(name, marks=() if name in QUICK else pytest.mark.long) for name in campaign.SMALL]
 )
 def test_two_processes_end_with_what_one_ends_with(experiment, start_two, launch, tmp_path):
-    own = tuple((f"--workdir={tmp_path / name}",) for name in ("first", "second"))
+    workdirs = tuple((f"--workdir={tmp_path / name}",) for name in ("first", "second"))
     (code, output, errors), (other, silence, _) = ended(
-        start_two(*numerics.flags(experiment), "--jax_num_cpu_devices=1", own=own)
+        start_two(*numerics.flags(experiment), "--jax_num_cpu_devices=1", per_process=workdirs)
     )
     assert (code, other) == (0, 0), errors
     assert "report.html" in output
@@ -94,7 +94,7 @@ def test_what_the_first_process_refuses_all_refuse(start_two, tmp_path):
         assert errors.splitlines()[-1].startswith("error: ")
 
 
-def test_a_coordinator_that_cannot_be_reached_is_said_in_one_line_within_a_minute(refused, free_port):
+def test_an_unreachable_coordinator_is_one_line(refused, free_port):
     begun = time.monotonic()
     where = f"localhost:{free_port}"
     line = refused("--distributed", f"--coordinator_address={where}", "--num_processes=2", "--process_id=1")

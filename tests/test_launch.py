@@ -54,7 +54,7 @@ def test_the_smoke_study_runs_and_its_directory_is_whole(launch, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_killed_run_ends_with_the_same_result_metrics_and_events(toy, start, launch, tmp_path, extra):
+def test_a_killed_run_ends_with_the_same_files(toy, start, launch, tmp_path, extra):
     extra("tensorboardX", "logs")
     assert launch(f"--config={toy}", "--workdir=whole", "--config.pause=0.0")[0] == 0
     for rows in (2, 9, 21, 27):
@@ -73,7 +73,7 @@ def test_a_killed_run_ends_with_the_same_result_metrics_and_events(toy, start, l
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("number", "what"), [(signal.SIGINT, "interrupted"), (signal.SIGTERM, "terminated")])
-def test_a_signal_to_stop_leaves_a_directory_that_can_be_taken_up(toy, start, launch, tmp_path, number, what):
+def test_a_stop_signal_leaves_a_resumable_directory(toy, start, launch, tmp_path, number, what):
     process = start(f"--config={toy}", "--workdir=run")
     wait_for(tmp_path / "run" / "metrics.jsonl", 3, process)
     process.send_signal(number)
@@ -209,7 +209,7 @@ def test_an_unknown_preset_is_refused(refused):
 
 
 @pytest.mark.slow
-def test_an_image_set_that_is_not_there_is_refused_with_the_command_that_prepares_it(toy, refused, tmp_path):
+def test_a_missing_image_set_names_the_prepare_command(toy, refused, tmp_path):
     toy.write_text(
         TOY.replace(
             "def main(config, run):",

@@ -71,7 +71,7 @@ def test_more_restarts_never_find_fewer(norm):
     assert 0 < is_adversarial[0].sum() < is_adversarial[2].sum()
 
 
-def test_a_step_is_two_and_a_half_balls_over_all_steps_by_default():
+def test_a_step_is_two_and_a_half_balls_over_all_steps():
     assert attacks.pgd(0.1, steps=5).numbers["step_size"] == pytest.approx(0.05)
     assert attacks.pgd(0.1, steps=5, step_size=0.01).numbers["step_size"] == 0.01
 

@@ -30,15 +30,15 @@ def test_frequencies_are_those_of_fits_of_repeated_rows(x):
     key = jax.random.key(1)
     counts = np.asarray(bootstrapping.resample(key, len(x), 5))
     alone = [causal.fit(np.repeat(x, count, axis=0), None, SHORT).graph for count in counts]
-    found = causal.bootstrap(key, x, 5, None, SHORT)
-    np.testing.assert_array_equal(found.directed, np.mean(alone, axis=0))  # the assumption tells all directions
-    assert not found.open.any()
-    np.testing.assert_array_equal(found.result.graph, causal.fit(x, None, SHORT).graph)
+    result = causal.bootstrap(key, x, 5, None, SHORT)
+    np.testing.assert_array_equal(result.directed, np.mean(alone, axis=0))  # the assumption tells all directions
+    assert not result.open.any()
+    np.testing.assert_array_equal(result.result.graph, causal.fit(x, None, SHORT).graph)
 
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::framework.causal.AssumptionWarning")  # repeated rows stand side by side
-def test_only_what_the_class_of_a_resample_tells_counts_as_an_arrow():
+def test_only_compelled_edges_of_a_resample_count_as_arrows():
     """The oracle: the equivalence class of each resample fitted alone. A chain is open, a collider is not."""
     rng, key = np.random.default_rng(3), jax.random.key(1)
     a, b, c, d = rng.normal(size=(4, 400))
@@ -47,44 +47,44 @@ def test_only_what_the_class_of_a_resample_tells_counts_as_an_arrow():
     counts = np.asarray(bootstrapping.resample(key, len(x), 10))
     classes = [np.asarray(equivalence.cpdag(causal.fit(np.repeat(x, k, axis=0)).graph)) for k in counts]
     directed, undirected = np.mean([c & ~c.T for c in classes], axis=0), np.mean([c & c.T for c in classes], axis=0)
-    found = causal.bootstrap(key, x, 10)
-    np.testing.assert_allclose(found.directed, directed, atol=1e-12)
-    np.testing.assert_allclose(found.open, undirected, atol=1e-12)
-    np.testing.assert_allclose(found.joined, directed + directed.T + undirected, atol=1e-12)
-    assert found.directed.any()
-    assert found.open.any()
+    result = causal.bootstrap(key, x, 10)
+    np.testing.assert_allclose(result.directed, directed, atol=1e-12)
+    np.testing.assert_allclose(result.open, undirected, atol=1e-12)
+    np.testing.assert_allclose(result.joined, directed + directed.T + undirected, atol=1e-12)
+    assert result.directed.any()
+    assert result.open.any()
 
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::framework.causal.AssumptionWarning")  # repeated rows stand side by side
-def test_no_graph_of_a_resample_explains_all_rows_better_than_the_result():
+def test_no_resample_explains_all_rows_better_than_the_result():
     """A search over orders without restarts misses the best graph; a resample that finds it gives it to the result."""
     rng = np.random.default_rng(5)
     graph = np.triu(rng.uniform(size=(14, 14)) < 0.35, 1)
     noise = rng.normal(size=(120, 14))
     x = noise @ np.linalg.inv(np.eye(14) - graph * rng.uniform(0.5, 1.5, (14, 14)))
     config = causal.Config(restarts=0, stage_steps=(20, 20, 20, 20, 40))
-    found = causal.bootstrap(jax.random.key(0), x, 20, None, config)
+    result = causal.bootstrap(jax.random.key(0), x, 20, None, config)
     with jax.enable_x64(True):
-        given = causal.problem(x, None, config)
-        score = jax.jit(lambda graph: search.score(graph, given, config))
+        arguments = causal.problem(x, None, config)
+        score = jax.jit(lambda graph: search.score(graph, arguments, config))
         counts = np.asarray(bootstrapping.resample(jax.random.key(0), 120, 20))
         alone = [causal.fit(np.repeat(x, count, axis=0), None, config).graph for count in counts]
         scores = [float(score(graph)) for graph in alone]
-        assert float(score(found.result.graph)) >= max(scores) - 1e-4
+        assert float(score(result.result.graph)) >= max(scores) - 1e-4
         first = float(score(causal.fit(x, None, config).graph))
-        assert float(score(found.result.graph)) >= first - 1e-4
+        assert float(score(result.result.graph)) >= first - 1e-4
         np.testing.assert_allclose(
-            found.result.weights, hill_climbing.refit(found.result.graph, given.covariance), atol=1e-8
+            result.result.weights, hill_climbing.refit(result.result.graph, arguments.covariance), atol=1e-8
         )
 
 
 @pytest.mark.slow
 def test_a_strong_edge_is_certain_and_an_absent_one_is_not_there(x):
-    found = causal.bootstrap(jax.random.key(2), x, 20, None, SHORT)
-    assert found.directed[0, 1] == 1
-    assert found.directed[1, 0] == 0
-    assert found.joined[0, 2] < 0.5
+    result = causal.bootstrap(jax.random.key(2), x, 20, None, SHORT)
+    assert result.directed[0, 1] == 1
+    assert result.directed[1, 0] == 0
+    assert result.joined[0, 2] < 0.5
 
 
 @pytest.mark.slow
@@ -99,15 +99,15 @@ def test_every_resample_is_standardised_by_its_own_moments(x):
 
 
 @pytest.mark.slow
-def test_a_column_that_does_not_vary_in_a_resample_is_joined_to_nothing_there():
+def test_a_constant_column_of_a_resample_has_no_edges():
     """A single 1 among 40 zeros is missing from every third resample; those count as fits without its edges."""
     rng = np.random.default_rng(0)
     rare = np.eye(40)[:, :1]
     x = np.concatenate([rare, 30 * rare + rng.normal(size=(40, 1))], axis=1)
     config = causal.Config.equal_variance(transform="standardize", noise="unequal", stage_steps=SHORT.stage_steps)
     counts = np.asarray(bootstrapping.resample(jax.random.key(0), 40, 30))
-    found = causal.bootstrap(jax.random.key(0), x, 30, None, config)
-    assert found.joined[0, 1] == pytest.approx(np.mean(counts[:, 0] > 0))
+    result = causal.bootstrap(jax.random.key(0), x, 30, None, config)
+    assert result.joined[0, 1] == pytest.approx(np.mean(counts[:, 0] > 0))
 
 
 @pytest.mark.slow

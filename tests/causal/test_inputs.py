@@ -90,7 +90,7 @@ def test_logarithms_of_too_small_values_are_refused(x):
         causal.fit(x * 100, config=causal.Config(transform="log_standardize"))
 
 
-def test_a_plain_result_can_be_computed_with_and_a_traced_one_is_left_alone():
+def test_a_plain_result_is_numpy_and_a_traced_one_is_not():
     with jax.enable_x64(True):
         result = inputs.on_host({"a": jax.numpy.ones(2)})
         assert jax.jit(inputs.on_host)({"a": np.ones(2)})["a"].dtype == np.float64

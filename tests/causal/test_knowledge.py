@@ -11,10 +11,10 @@ NAMES = ("a", "b", "c")
 
 def test_columns_are_matched_by_name():
     edges = np.arange(9).reshape(3, 3) / 10
-    moved = causal.Knowledge(edges, 1 - edges, NAMES).align(["c", "a", "b"])
-    assert moved.edges[0, 1] == edges[2, 0]
-    assert moved.confidence[1, 2] == 1 - edges[0, 1]
-    assert moved.names == ("c", "a", "b")
+    updated = causal.Knowledge(edges, 1 - edges, NAMES).align(["c", "a", "b"])
+    assert updated.edges[0, 1] == edges[2, 0]
+    assert updated.confidence[1, 2] == 1 - edges[0, 1]
+    assert updated.names == ("c", "a", "b")
 
 
 def test_knowledge_of_other_columns_is_refused():
@@ -92,7 +92,7 @@ def test_beliefs_without_confidence_are_trusted():
 
 
 @pytest.mark.parametrize(
-    ("given", "what"),
+    ("fields", "what"),
     [
         ({"required": [("a", "b")], "forbidden": [("a", "b")]}, "a -> b is both required and forbidden"),
         ({"required": [("a", "b")], "tiers": [["b"], ["a"]]}, "a -> b is both required and forbidden"),
@@ -114,12 +114,12 @@ def test_beliefs_without_confidence_are_trusted():
         ({"ancestors": np.full((3, 3), 2.0)}, r"ancestors must lie in \[0, 1\]"),
     ],
 )
-def test_knowledge_that_contradicts_itself_is_refused(given, what):
+def test_knowledge_that_contradicts_itself_is_refused(fields, what):
     with pytest.raises(ValueError, match=what):
-        causal.Knowledge(names=NAMES, **given)
+        causal.Knowledge(names=NAMES, **fields)
 
 
-def test_knowledge_of_nothing_and_pairs_without_names_are_refused():
+def test_empty_knowledge_and_unnamed_pairs_are_refused():
     with pytest.raises(ValueError, match="knowledge of nothing"):
         causal.Knowledge()
     with pytest.raises(ValueError, match=r"knowledge is of matrices \[d, d\], got one of shape \(\)"):
@@ -132,11 +132,11 @@ def test_aligning_moves_every_matrix():
     known = causal.Knowledge(
         np.eye(3, k=1), names=NAMES, required=[("a", "b")], ancestors=[("a", "c")], tiers=[["a"], ["c"]]
     )
-    moved = known.align(["c", "b", "a"])
-    assert moved.required[2, 1]
-    assert moved.forbidden[0, 2]
-    assert moved.ancestors[2, 0]
-    assert moved.edges[2, 1] == known.edges[0, 1] == 1
+    updated = known.align(["c", "b", "a"])
+    assert updated.required[2, 1]
+    assert updated.forbidden[0, 2]
+    assert updated.ancestors[2, 0]
+    assert updated.edges[2, 1] == known.edges[0, 1] == 1
 
 
 def rule(source, target, kind):
@@ -163,12 +163,12 @@ def test_rows_of_a_table_become_hard_knowledge():
         ([rule("*", "b", "forbidden")], r"no column '\*'"),
     ],
 )
-def test_rows_that_say_no_kind_or_more_or_contradict_each_other_are_refused(rows, what):
+def test_rows_without_kind_or_with_contradictions_are_refused(rows, what):
     with pytest.raises(ValueError, match=what):
         knowledge.from_rows(rows, NAMES)
 
 
-def test_edges_that_would_close_a_cycle_with_required_ones_are_not_allowed():
+def test_edges_that_close_a_required_cycle_are_not_allowed():
     allowed, required = knowledge.hard(causal.Knowledge(names=NAMES, required=[("a", "b"), ("b", "c")]), 3)
     np.testing.assert_array_equal(allowed, np.triu(np.ones((3, 3), bool), 1))
     np.testing.assert_array_equal(np.argwhere(required), [[0, 1], [1, 2]])

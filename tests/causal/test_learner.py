@@ -63,7 +63,7 @@ def test_impossible_weights_are_refused_or_carry_a_status(problem, name, value):
 
 
 @pytest.mark.slow
-def test_the_result_is_a_dag_in_float64_whose_weights_pass_the_cut(problem):
+def test_the_result_is_a_dag_of_thresholded_float64_weights(problem):
     _, x = problem
     result = causal.fit(x, config=SHORT)
     assert graphs.is_dag(result.graph)
@@ -80,7 +80,7 @@ def test_no_global_setting_changes(problem):
 
 
 @pytest.mark.slow
-def test_the_weights_are_least_squares_on_a_graph_that_is_given_away():
+def test_weights_on_a_known_graph_are_least_squares():
     """Without penalty and with a huge sample the learned weights are the regression of each node on its parents."""
     _, x = drawn(1, nodes=4, degree=1, samples=5000)
     result = causal.fit(x, config=causal.Config.equal_variance(penalty=0.0))
@@ -104,7 +104,7 @@ def test_a_prior_that_knows_nothing_equals_no_prior_bit_for_bit(problem, setting
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::framework.causal.AssumptionWarning")  # of wrong graphs
-def test_a_good_prior_helps_and_a_reversed_one_does_harm_only_where_it_is_trusted_blindly():
+def test_a_reversed_prior_harms_only_if_uncalibrated():
     scarce = [drawn(seed, samples=30) for seed in range(100, 110)]
     good = [knowledge.imperfect(jax.random.key(i), truth, 0.8, 0.8) for i, (truth, _) in enumerate(scarce)]
     bad = [causal.Knowledge(truth.T * 1.0) for truth, _ in scarce]
@@ -136,8 +136,8 @@ def test_a_strong_prior_against_an_edge_removes_it(problem):
 def test_renaming_the_columns_renames_the_result(problem):
     _, x = problem
     order = np.array([3, 0, 4, 1, 2])
-    result, moved = causal.fit(x, config=SHORT), causal.fit(x[:, order], config=SHORT)
-    np.testing.assert_allclose(moved.weights, result.weights[order][:, order], atol=1e-8)
+    result, updated = causal.fit(x, config=SHORT), causal.fit(x[:, order], config=SHORT)
+    np.testing.assert_allclose(updated.weights, result.weights[order][:, order], atol=1e-8)
 
 
 def test_shifting_columns_changes_nothing_but_scaling_does(problem):
@@ -200,13 +200,13 @@ def test_a_32_bit_caller_gets_64_bit_work(problem, dtype, outer):
 def test_driven_step_by_step_it_is_the_same_fit(problem):
     _, x = problem
     with jax.enable_x64(True):
-        given = causal.problem(x, None, SHORT)
-        state = causal.init(given, SHORT)
+        arguments = causal.problem(x, None, SHORT)
+        state = causal.init(arguments, SHORT)
         stepped = jax.jit(causal.step)
         for _ in range(SHORT.steps):
-            state, measured = stepped(state, given, SHORT)
+            state, measured = stepped(state, arguments, SHORT)
         np.testing.assert_allclose(
-            causal.finish(state, given, SHORT).weights, causal.fit(x, None, SHORT).weights, atol=1e-10
+            causal.finish(state, arguments, SHORT).weights, causal.fit(x, None, SHORT).weights, atol=1e-10
         )
     assert set(measured) == {"objective", "score", "acyclicity"}
     assert 0 <= float(measured["acyclicity"]) < 1e-3
@@ -223,8 +223,10 @@ def test_a_step_that_leaves_the_domain_is_taken_back():
     with jax.enable_x64(True):
         config = causal.Config.equal_variance(rate=5.0, path=(1.0,), stage_steps=(60,))
         _, x = drawn(2, nodes=5)
-        given = causal.problem(x, None, config)
-        state = jax.lax.fori_loop(0, 60, lambda _, s: causal.step(s, given, config)[0], causal.init(given, config))
+        arguments = causal.problem(x, None, config)
+        state = jax.lax.fori_loop(
+            0, 60, lambda _, s: causal.step(s, arguments, config)[0], causal.init(arguments, config)
+        )
     assert float(state.rate) < 5.0
     radius = np.abs(np.linalg.eigvals(np.asarray(state.inside) ** 2)).max()
     assert radius < 1
@@ -310,7 +312,7 @@ def test_a_config_passes_through_transformations_as_structure():
 @pytest.mark.slow
 @pytest.mark.parametrize("acyclicity", ["log_det", "exponential", "polynomial"])
 @pytest.mark.parametrize("constraint", ["path", "lagrangian"])
-def test_every_acyclicity_function_and_constraint_leads_to_the_graph(acyclicity, constraint):
+def test_every_acyclicity_constraint_finds_the_graph(acyclicity, constraint):
     truths, x = zip(*(drawn(seed, nodes=5, degree=1) for seed in range(4)), strict=True)
     path = tuple(10.0**-k for k in range(5 if constraint == "path" else 9))
     steps = (1000,) * len(path)
@@ -373,7 +375,7 @@ def hard_case(seed):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("settings", [{}, {"noise": "unequal", "finish": "order"}, {"finish": "cut"}], ids=str)
-def test_hard_knowledge_is_never_gone_against_in_a_thousand_cases(settings):
+def test_hard_constraints_hold_in_a_thousand_cases(settings):
     config = causal.Config.equal_variance(stage_steps=(20, 20, 20, 20, 40), **settings)
     x, required, forbidden, edges, confidence = (
         np.stack(part) for part in zip(*map(hard_case, range(1000)), strict=True)

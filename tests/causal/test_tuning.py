@@ -52,7 +52,7 @@ def test_a_point_is_judged_as_a_plain_likelihood_judges_it(x, criterion, noise):
         parents = graph[:, j]
         weights = np.linalg.lstsq(train[:, parents], train[:, j], rcond=None)[0]
         parts.append((train[:, j] - train[:, parents] @ weights, test[:, j] - test[:, parents] @ weights))
-    variances = [np.mean(own**2) for own, _ in parts]
+    variances = [np.mean(local**2) for local, _ in parts]
     variances = [np.mean(variances)] * 4 if noise == "equal" else variances
     expected = -0.5 * sum(np.sum(np.log(v) + left**2 / v) for v, (_, left) in zip(variances, parts, strict=True))
     if criterion == "ebic":

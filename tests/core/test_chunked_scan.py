@@ -33,12 +33,12 @@ def test_chunks_equal_one_call_bit_for_bit(start, matrix, chunk, done):
     np.testing.assert_array_equal(jnp.concatenate([piece[2]["norm"] for piece in pieces]), metrics["norm"])
 
 
-def test_a_run_taken_up_in_the_middle_ends_its_chunks_where_a_whole_run_does(start, matrix):
+def test_a_resumed_run_has_the_chunks_of_a_whole_run(start, matrix):
     assert [done for done, *_ in chunks(step, start, matrix, 20, 6, done=8)] == [12, 18, 20]
 
 
 def compiled(caplog):
-    return [each for each in caplog.messages if each.startswith("Finished XLA compilation")]
+    return [item for item in caplog.messages if item.startswith("Finished XLA compilation")]
 
 
 def test_new_data_compile_nothing(start, matrix, caplog):
@@ -65,11 +65,11 @@ def test_a_step_is_of_what_it_holds_by_now(start, matrix, caplog):
 
 def test_a_step_is_read_once_by_all_chunks():
     held = {"scale": 2.0}
-    found = []
+    result = []
     for _, state, _ in chunks(lambda state, fixed: (held["scale"] * state, {}), jnp.ones(()), None, 4, 2):
-        found.append(float(state))
+        result.append(float(state))
         held["scale"] = 7.0
-    assert found == [4, 16]
+    assert result == [4, 16]
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,7 @@ def test_other_orders_of_axes_and_groups_stay_what_they_are():
     np.testing.assert_allclose(convolutions.canonicalize_convolutions(gradient)(images), gradient(images), atol=1e-5)
 
 
-def test_no_convolution_is_left_in_an_order_that_is_slow_inside_loops():
+def test_no_convolution_keeps_a_slow_layout():
     gradient = jax.grad(loss, (0, 1))
     plain = [str(e.params["dimension_numbers"]) for e in equations(gradient)]
     ordered = {str(e.params["dimension_numbers"]) for e in equations(convolutions.canonicalize_convolutions(gradient))}
@@ -48,13 +48,13 @@ def test_no_convolution_is_left_in_an_order_that_is_slow_inside_loops():
 
 
 def equations(function):
-    found, todo = [], [jax.make_jaxpr(function)(IMAGES, KERNEL).jaxpr]
+    result, todo = [], [jax.make_jaxpr(function)(IMAGES, KERNEL).jaxpr]
     for jaxpr in todo:
         for equation in jaxpr.eqns:
             if equation.primitive.name == "conv_general_dilated":
-                found.append(equation)
+                result.append(equation)
             todo += [p.jaxpr for p in equation.params.values() if hasattr(p, "jaxpr")]
-    return found
+    return result
 
 
 @pytest.mark.slow
@@ -69,24 +69,24 @@ def test_weights_outside_and_transformations_around_are_fine():
 
 
 @pytest.mark.parametrize("looped", [False, True])
-def test_a_convolution_with_fast_gradients_has_the_plain_ones_gradients(looped):
+def test_fast_gradients_equal_plain_gradients(looped):
     plain = lambda x, k: lax.conv_general_dilated(x, k, (2, 2), ((1, 1), (1, 1)), dimension_numbers=NHWC)
     ours = lambda x, k: convolutions.convolve(x, k, (2, 2))
     gradients = lambda conv: jax.grad(lambda x, k: jnp.sin(conv(x, k)).sum(), (0, 1))(IMAGES, KERNEL)
-    found = lax.scan(lambda carry, _: (carry, gradients(ours)), 0, length=2)[1] if looped else gradients(ours)
-    for one, other in zip(found, gradients(plain), strict=True):
+    result = lax.scan(lambda carry, _: (carry, gradients(ours)), 0, length=2)[1] if looped else gradients(ours)
+    for one, other in zip(result, gradients(plain), strict=True):
         np.testing.assert_allclose(one[1] if looped else one, other, atol=1e-4)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("count", "strides"), [(24, (1, 1)), (24, (2, 1)), (11, (1, 1))])
-def test_a_batch_too_large_for_a_cache_has_the_gradients_that_jax_finds(count, strides):
+def test_large_batches_have_the_gradients_of_jax(count, strides):
     rng = np.random.default_rng(2)
     images = rng.normal(size=(count, 16, 16, 64)).astype(np.float32)
     kernel = rng.normal(size=(3, 3, 64, 8)).astype(np.float32)
     assert images.size > convolutions.PART
     plain = lambda x, k: lax.conv_general_dilated(x, k, strides, ((1, 1), (1, 1)), dimension_numbers=NHWC)
-    gradients = lambda of: jax.jit(jax.grad(lambda x, k: jnp.sum(jnp.square(of(x, k))), (0, 1)))(images, kernel)
+    gradients = lambda source: jax.jit(jax.grad(lambda x, k: jnp.sum(jnp.square(source(x, k))), (0, 1)))(images, kernel)
     ours = gradients(lambda x, k: convolutions.convolve(x, k, strides))
-    for found, expected in zip(ours, gradients(plain), strict=True):
-        np.testing.assert_allclose(found, expected, atol=1e-5 * np.abs(expected).max())
+    for result, expected in zip(ours, gradients(plain), strict=True):
+        np.testing.assert_allclose(result, expected, atol=1e-5 * np.abs(expected).max())

@@ -41,7 +41,7 @@ def test_a_finite_difference_is_exact_on_a_quadratic(quadratic, symmetric):
 
 
 @pytest.mark.slow
-def test_a_finite_difference_has_an_error_of_second_order_in_its_step():
+def test_the_finite_difference_is_second_order():
     with jax.enable_x64(True):
         loss = lambda w: jnp.sum(jnp.sin(w) * w**2)
         w, v = jnp.array([0.3, -1.2]), jnp.array([1.0, 0.5])
@@ -58,7 +58,7 @@ def test_a_kink_is_seen_by_the_difference_and_not_by_the_product():
 
 
 @pytest.mark.slow
-def test_power_iteration_finds_the_eigenvalue_of_largest_magnitude(quadratic, symmetric):
+def test_power_iteration_finds_the_eigenvalue(quadratic, symmetric):
     values = np.linalg.eigvalsh(symmetric)
     pair = curvature.power_iteration(quadratic, PARAMS, jax.random.key(0), iterations=300)
     assert float(pair.value) == pytest.approx(values[np.abs(values).argmax()], rel=1e-3)

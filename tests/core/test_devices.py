@@ -17,9 +17,9 @@ SCRIPT = Path(spread_out.__file__)
 
 def start(count: int, *arguments: object) -> subprocess.Popen:
     """A process with so many CPU devices."""
-    own = {"JAX_PLATFORMS": "cpu", "JAX_NUM_CPU_DEVICES": str(count), "PYTHONPATH": str(SCRIPT.parents[2])}
+    local = {"JAX_PLATFORMS": "cpu", "JAX_NUM_CPU_DEVICES": str(count), "PYTHONPATH": str(SCRIPT.parents[2])}
     command = [sys.executable, str(SCRIPT), *map(str, arguments)]
-    return subprocess.Popen(command, env=os.environ | own, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    return subprocess.Popen(command, env=os.environ | local, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
 def results(process: subprocess.Popen) -> dict[str, list]:
@@ -33,11 +33,11 @@ def alone():
     return spread_out.results()
 
 
-def assert_as_alone(found: dict[str, list], alone: dict[str, np.ndarray], count: int) -> None:
-    assert found.pop("devices") == count
-    assert set(found) == set(alone)
+def assert_as_alone(result: dict[str, list], alone: dict[str, np.ndarray], count: int) -> None:
+    assert result.pop("devices") == count
+    assert set(result) == set(alone)
     for name, values in alone.items():
-        np.testing.assert_allclose(found[name], values, rtol=2e-6, atol=1e-6, err_msg=name)
+        np.testing.assert_allclose(result[name], values, rtol=2e-6, atol=1e-6, err_msg=name)
 
 
 @pytest.mark.slow

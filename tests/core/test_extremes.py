@@ -19,7 +19,7 @@ def test_the_first_of_the_greatest_is_found_under_any_precision():
     assert inside(values) == values.argmax()
 
 
-def test_the_front_holds_whom_none_beats_in_all_and_one_of_equals():
+def test_the_pareto_front_holds_one_of_equals():
     costs = np.random.default_rng(0).integers(0, 6, (60, 3)).astype(float)
     beaten = lambda one: any((other <= one).all() and (other != one).any() for other in costs)
     rows = {tuple(one) for one in costs if not beaten(one)}
@@ -39,6 +39,6 @@ def test_infinite_entries_have_their_place():
 
 def test_equal_entries_come_in_the_order_that_is_given():
     values = jnp.array([1.0, 3.0, 0.0, 3.0, 3.0])
-    for order, wanted in (([0, 1, 2, 3, 4], 1), ([4, 3, 2, 1, 0], 4), ([2, 0, 3, 1, 4], 3)):
-        found = jax.jit(extremes.argmax)(values, jnp.array(order, jnp.int32))
-        assert (int(found), found.dtype) == (wanted, jnp.int32)
+    for order, expected in (([0, 1, 2, 3, 4], 1), ([4, 3, 2, 1, 0], 4), ([2, 0, 3, 1, 4], 3)):
+        result = jax.jit(extremes.argmax)(values, jnp.array(order, jnp.int32))
+        assert (int(result), result.dtype) == (expected, jnp.int32)

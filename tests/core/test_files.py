@@ -65,11 +65,11 @@ ARRAYS = {
 @pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
 def test_arrays_come_back_as_they_were_saved(tmp_path, save):
     save(tmp_path / "a.npz", **ARRAYS)
-    found = read_arrays(tmp_path / "a.npz")
-    assert found.keys() == ARRAYS.keys()
+    result = read_arrays(tmp_path / "a.npz")
+    assert result.keys() == ARRAYS.keys()
     for name, array in ARRAYS.items():
-        np.testing.assert_array_equal(found[name], array)
-        assert found[name].dtype == array.dtype
+        np.testing.assert_array_equal(result[name], array)
+        assert result[name].dtype == array.dtype
 
 
 def archive(path, compression=zipfile.ZIP_STORED, **members):

@@ -23,9 +23,9 @@ def test_the_loss_is_handed_on(name):
     optimizers.check(optimizer, "a rule")
     assert optimizers.needs_value(optimizer)
     gradient, state, value = {"w": jnp.ones(3)}, optimizer.init(params), jnp.float32(0.7)
-    found = optimizers.update(optimizer, gradient, state, params, value)
+    result = optimizers.update(optimizer, gradient, state, params, value)
     expected = optimizer.update(gradient, state, params, value=value)
-    jax.tree.map(np.testing.assert_array_equal, found, expected)
+    jax.tree.map(np.testing.assert_array_equal, result, expected)
 
 
 @pytest.mark.parametrize("name", PLAIN)

@@ -3,7 +3,7 @@ import jax.numpy as jnp
 from framework.core.precision import is_x64_enabled, x64
 
 
-def test_a_block_computes_in_64_bits_and_leaves_the_callers_switch():
+def test_a_block_computes_in_64_bits_and_restores_the_switch():
     before = is_x64_enabled()
     with x64():
         assert is_x64_enabled()

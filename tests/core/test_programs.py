@@ -63,7 +63,7 @@ def test_a_function_is_read_anew_where_it_is_made_again(caplog):
     np.testing.assert_array_equal(kept(X), first)
     with jax.log_compiles(True):
         np.testing.assert_allclose(make()(X), 3 * first, rtol=1e-6)
-    assert not [each for each in caplog.messages if each.startswith("Finished XLA compilation")]
+    assert not [item for item in caplog.messages if item.startswith("Finished XLA compilation")]
 
 
 def test_under_a_transformation_it_is_the_function():

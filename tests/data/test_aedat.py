@@ -29,7 +29,7 @@ def described(*streams, size=(4, 6)) -> str:
     node = '<node name="{}"><attr key="typeIdentifier">{}</attr><node name="info"><attr key="source">{}</attr>' + (
         side("Y", size[0]) + side("X", size[1]) + "</node></node>"
     )
-    return f'<dv version="2.0"><node name="outInfo">{"".join(node.format(*each) for each in streams)}</node></dv>'
+    return f'<dv version="2.0"><node name="outInfo">{"".join(node.format(*item) for item in streams)}</node></dv>'
 
 
 def uncompressed(packets, size=(4, 6), description=None, compression=0, numbers=None, closed=True) -> bytes:
@@ -70,7 +70,7 @@ def counted_by_the_table(table: bytes) -> dict[int, int]:
     return total
 
 
-def test_the_recording_has_the_events_that_its_own_table_of_packets_counts(sample, extra):
+def test_the_events_match_the_packet_table(sample, extra):
     recording, lz4 = read_events(sample), extra("lz4.frame", "events")
     assert counted_by_the_table(lz4.decompress(sample.read_bytes()[945_243:])) == {0: len(recording.events), 2: 475}
     assert (len(recording.events), recording.size) == (111_954, (240, 320))
@@ -119,19 +119,19 @@ def test_streams_that_are_passed_over_are_named(read, sample):
     )
 
 
-def test_a_packet_of_a_stream_that_the_header_does_not_name_is_refused(read):
+def test_a_packet_of_an_unknown_stream_is_refused(read):
     with pytest.raises(ValueError, match="belongs to stream 9, which the header does not name"):
         read(uncompressed([[(1, 2, 10, 0)], [(1, 2, 10, 0)]], numbers=[1, 9]))
 
 
-def test_a_packet_of_another_kind_in_a_stream_of_events_is_refused(read):
+def test_a_packet_of_another_kind_is_refused(read):
     raw = uncompressed([[(1, 2, 10, 0)]])
-    place = raw.rindex(b"EVTS")
+    index = raw.rindex(b"EVTS")
     with pytest.raises(ValueError, match="is damaged: it holds b'FRME' in a stream of events"):
-        read(raw[:place] + b"FRME" + raw[place + 4 :])
+        read(raw[:index] + b"FRME" + raw[index + 4 :])
 
 
-def test_a_file_that_its_recorder_did_not_close_is_read_with_a_warning(read):
+def test_an_unclosed_file_is_read_with_a_warning(read):
     with pytest.warns(UserWarning, match="recording.aedat4: the recorder did not close the file"):
         assert len(read(uncompressed([[(1, 2, 10, 0)]], closed=False)).events) == 1
 
@@ -189,6 +189,6 @@ def test_damaged_bytes_are_read_or_refused_in_one_line(read, sample, compressed)
     raw = sample.read_bytes() if compressed else uncompressed([[(1, 2, 10, 0)] * 5])
     for _ in range(60 if compressed else 300):
         damaged = bytearray(raw)
-        for place in random.integers(0, min(len(raw), 30_000), random.integers(1, 9)):
-            damaged[place] = random.integers(256)
+        for index in random.integers(0, min(len(raw), 30_000), random.integers(1, 9)):
+            damaged[index] = random.integers(256)
         assert "\n" not in refusal(read, bytes(damaged))

@@ -14,35 +14,35 @@ def by_scipy(key, image, index, strength, smoothness):
     """The oracle: the same draws, smoothed and fetched by SciPy."""
     field = np.asarray(jax.random.uniform(jax.random.fold_in(key, index), (2, *image.shape), minval=-1, maxval=1))
     smooth = [ndimage.gaussian_filter(axis, smoothness, mode="constant", truncate=20) for axis in field]
-    place = np.indices(image.shape) + strength * np.array(smooth)
-    return ndimage.map_coordinates(image.astype(float), place, order=1, mode="grid-constant")
+    position = np.indices(image.shape) + strength * np.array(smooth)
+    return ndimage.map_coordinates(image.astype(float), position, order=1, mode="grid-constant")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("strength", "smoothness"), [(0.0, 2.0), (6.0, 1.5), (20.0, 3.0)])
 def test_equals_scipy(strength, smoothness):
     key = jax.random.key(3)
-    found = distortion.distort(key, IMAGES, strength, smoothness)
+    result = distortion.distort(key, IMAGES, strength, smoothness)
     for i, image in enumerate(IMAGES):
-        np.testing.assert_allclose(found[i], by_scipy(key, image, i, strength, smoothness), atol=0.02)
+        np.testing.assert_allclose(result[i], by_scipy(key, image, i, strength, smoothness), atol=0.02)
 
 
 @pytest.mark.slow
 def test_colours_move_together():
     colour = np.stack([IMAGES, IMAGES // 2], axis=-1)
-    found = distortion.distort(jax.random.key(0), colour, 6.0, 2.0)
-    np.testing.assert_allclose(found[..., 0], distortion.distort(jax.random.key(0), IMAGES, 6.0, 2.0), atol=1e-4)
-    np.testing.assert_allclose(found[..., 1], distortion.distort(jax.random.key(0), IMAGES // 2, 6.0, 2.0), atol=1e-4)
+    result = distortion.distort(jax.random.key(0), colour, 6.0, 2.0)
+    np.testing.assert_allclose(result[..., 0], distortion.distort(jax.random.key(0), IMAGES, 6.0, 2.0), atol=1e-4)
+    np.testing.assert_allclose(result[..., 1], distortion.distort(jax.random.key(0), IMAGES // 2, 6.0, 2.0), atol=1e-4)
 
 
 @pytest.mark.slow
 def test_the_originals_come_first_and_copies_differ():
-    found = data.amplify(jax.random.key(0), IMAGES, 3, strength=6.0, smoothness=2.0)
-    assert found.shape == (18, 8, 8)
-    assert found.dtype == np.uint8
-    np.testing.assert_array_equal(found[:6], IMAGES)
-    assert not np.array_equal(found[6:12], found[12:])
-    np.testing.assert_array_equal(found, data.amplify(jax.random.key(0), IMAGES, 3, strength=6.0, smoothness=2.0))
+    result = data.amplify(jax.random.key(0), IMAGES, 3, strength=6.0, smoothness=2.0)
+    assert result.shape == (18, 8, 8)
+    assert result.dtype == np.uint8
+    np.testing.assert_array_equal(result[:6], IMAGES)
+    assert not np.array_equal(result[6:12], result[12:])
+    np.testing.assert_array_equal(result, data.amplify(jax.random.key(0), IMAGES, 3, strength=6.0, smoothness=2.0))
 
 
 @pytest.mark.slow

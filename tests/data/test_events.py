@@ -72,14 +72,14 @@ def test_a_dat_header_may_name_the_sensor(written):
     assert (recording.size, recording.source) == ((480, 640), "recording.dat (dat)")
 
 
-def test_a_size_that_the_file_does_not_state_is_said_to_be_guessed(written):
+def test_a_guessed_size_is_reported(written):
     recording = read_events(written(packed_dat(recorded().events), ".dat"))
     assert recording.size == (5, 7)
     assert "size not stated: the smallest field that holds all events" in str(recording)
     assert "not stated" not in read_events(written(packed_dat(recorded().events), ".dat"), size=(5, 7)).source
 
 
-def test_rows_240_move_the_clock_of_a_bin_file_on_and_are_no_events(written):
+def test_row_240_of_a_bin_file_advances_the_clock(written):
     raw = bytes([1, 2, 0, 0, 9, 0, 240, 0, 0, 9, 3, 4, 128, 0, 5])
     assert read_events(written(raw)).events.tolist() == [(1, 2, 9, False), (3, 4, 8192 + 5, True)]
 
@@ -138,7 +138,7 @@ def columns(**changes):
     return {name: recorded().events[name] for name in "xytp"} | changes
 
 
-def test_columns_and_fields_in_any_order_or_by_title_are_counted_alike():
+def test_columns_in_any_order_or_by_title_count_alike():
     recording = recorded()
     titled = np.zeros(1000, [("t", "<u8"), ("x", "<u2"), ("y", "<u2"), (("p", "on"), "?")])
     for name in "xytp":
@@ -161,20 +161,20 @@ def test_seconds_at_one_time_are_in_the_first_frame():
     assert frames(columns(t=np.full(1000, 0.25)), 3, "time", (5, 7)).sum((1, 2, 3)).tolist() == [1000, 0, 0]
 
 
-def test_unsigned_times_beyond_the_whole_numbers_of_a_float_are_exact():
+def test_unsigned_times_beyond_2_to_the_53_are_exact():
     """Nanoseconds since 1970: float64 has one number in 256 there."""
     t = np.uint64(1_700_000_000_000_000_000) + np.arange(1000, dtype=np.uint64)
     assert frames(columns(t=t), 10, "time", (5, 7)).sum((1, 2, 3)).tolist() == [100] * 10
 
 
-def test_a_bin_file_has_no_rows_beyond_the_one_that_moves_the_clock(written):
+def test_a_bin_file_has_no_rows_beyond_240(written):
     raw = bytes([1, 2, 0, 0, 9])
     assert read_events(written(raw), size=(240, 304)).size == (240, 304)
     with pytest.raises(ValueError, match="row 240 moves the clock"):
         read_events(written(raw), size=(260, 346))
 
 
-def test_a_stream_or_a_version_of_a_kind_that_has_none_is_refused(written):
+def test_stream_and_version_are_refused_where_unused(written):
     path = written(bytes([1, 2, 0, 0, 9]))
     with pytest.raises(ValueError, match="stream=0 belongs to files of kind aedat4, this one is of kind bin"):
         read_events(path, stream=0)

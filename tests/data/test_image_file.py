@@ -31,9 +31,9 @@ def test_own_images_come_back_as_a_set(saved):
 
 def test_floats_become_levels_and_a_missing_axis_is_one_channel(saved):
     grey = np.linspace(0, 1, 9 * 30, dtype=np.float64).reshape(9, 6, 5)
-    found = data.images(saved(train_images=grey[:6], test_images=grey[6:]), "test")
-    assert found.images.shape == (3, 6, 5, 1)
-    assert abs(found.images[..., 0] / found.maximum - grey[6:]).max() <= 0.5 / 255 + 1e-12
+    result = data.images(saved(train_images=grey[:6], test_images=grey[6:]), "test")
+    assert result.images.shape == (3, 6, 5, 1)
+    assert abs(result.images[..., 0] / result.maximum - grey[6:]).max() <= 0.5 / 255 + 1e-12
 
 
 def test_keras_names_and_columns_of_labels_are_taken(saved):
@@ -52,9 +52,9 @@ def test_another_full_intensity_is_said(saved):
     dark = PIXELS // 16
     with pytest.raises(ValueError, match="reach 15 of 255 only: store their full intensity as the number maximum"):
         data.images(saved(train_images=dark[:6], test_images=dark[6:]), "train")
-    found = data.images(saved(train_images=dark[:6], test_images=dark[6:], maximum=15), "train")
-    assert found.maximum == 15
-    np.testing.assert_array_equal(found.images, dark[:6])
+    result = data.images(saved(train_images=dark[:6], test_images=dark[6:], maximum=15), "train")
+    assert result.maximum == 15
+    np.testing.assert_array_equal(result.images, dark[:6])
 
 
 @pytest.mark.parametrize(

@@ -64,7 +64,7 @@ def test_an_unknown_split_is_refused(shared):
         data.images("mnist", "validation", shared("tfds"))
 
 
-def test_the_first_images_are_those_of_the_whole_and_no_more_are_asked_for_than_there_are(shared):
+def test_the_first_images_are_those_of_the_whole_set(shared):
     digits = data.images("digits", "test", count=7)
     np.testing.assert_array_equal(digits.images, data.digits("test").images[:7])
     assert list(digits.ids) == list(data.first(data.digits("test"), 7).ids)

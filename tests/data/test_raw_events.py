@@ -30,7 +30,7 @@ def test_the_first_event_that_cannot_be_is_named(changes, message):
         check(**{"size": (2, 3)} | columns() | changes)
 
 
-def test_a_file_of_whole_events_passes_and_half_an_event_is_named():
+def test_half_an_event_is_named():
     check_length(bytes(12), 2, 5)
     with pytest.raises(ValueError, match="cut short at byte 14: an event takes 5 bytes, and the one of byte 12 has 2"):
         check_length(bytes(14), 2, 5)

@@ -81,7 +81,7 @@ def test_a_missing_file_is_named(tmp_path):
         data.read_table(tmp_path / "nowhere.csv")
 
 
-def test_edges_are_read_with_the_further_columns_that_the_caller_knows(written):
+def test_edges_are_read_with_the_callers_columns(written):
     edges = data.read_edges(written("source,target,kind\na, b ,required\n"), ["kind"])
     assert edges == [{"source": "a", "target": "b", "kind": "required"}]
 
@@ -131,7 +131,7 @@ def test_a_table_with_semicolons_is_told_so(written):
         ("source,target", "'kind' is missing$"),
     ],
 )
-def test_a_further_column_must_be_there_by_its_name_and_no_other_one(written, header, what):
+def test_further_columns_must_match_by_name(written, header, what):
     row = ",".join("ab12"[: header.count(",") + 1])
     with pytest.raises(ValueError, match=what):
         data.read_edges(written(f"{header}\n{row}\n"), ["kind"])

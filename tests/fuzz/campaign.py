@@ -38,7 +38,7 @@ def examine(reader: Any, folder: Path, content: bytes) -> str:
     _limit_memory(reader.memory)
     signal.setitimer(signal.ITIMER_VIRTUAL, SECONDS)
     try:
-        found = reader.read(folder, content)
+        result = reader.read(folder, content)
     except ValueError as error:
         return _fault_of(str(error), reader, folder) or "refused"
     except TooLongError:
@@ -49,7 +49,7 @@ def examine(reader: Any, folder: Path, content: bytes) -> str:
         signal.setitimer(signal.ITIMER_VIRTUAL, 0)
         _limit_memory(None)
     try:
-        reader.holds(found)
+        reader.holds(result)
     except Exception as error:  # noqa: BLE001
         return f"accepted, but wrong: {type(error).__name__} {str(error)[:100]!r}"
     return "accepted"
@@ -145,31 +145,31 @@ def campaign(room: str, count: int, timeout: float = 3600.0) -> list[dict[str, A
             process.kill()
             output, errors = process.communicate()
             end = "the process hung"
-        found = [json.loads(line) for line in output.splitlines() if line.startswith('{"reader"')]
+        result = [json.loads(line) for line in output.splitlines() if line.startswith('{"reader"')]
         at = Path(folder) / "at"
         if process.returncode or at.exists():
             where = at.read_text() if at.exists() else room
-            found.append(
+            result.append(
                 {"reader": where, "outcomes": {end: 1}, "examples": {end: [f"{where}: {end}: {errors[-600:]}"]}}
             )
-    return found
+    return result
 
 
-def faults(found: list[dict[str, Any]]) -> list[str]:
+def faults(result: list[dict[str, Any]]) -> list[str]:
     """A line an example of each fault."""
-    return [f"{each['reader']}, {line}" for each in found for lines in each["examples"].values() for line in lines]
+    return [f"{item['reader']}, {line}" for item in result for lines in item["examples"].values() for line in lines]
 
 
 def table(rooms: dict[str, list[dict[str, Any]]]) -> Iterator[str]:
     """The rows of the results' table."""
     yield "| room | what is read | inputs | accepted | refused | faults |"
     yield "|---|---|--:|--:|--:|--:|"
-    for room, found in rooms.items():
-        for each in found:
-            total, outcomes = sum(each["outcomes"].values()), each["outcomes"]
+    for room, result in rooms.items():
+        for item in result:
+            total, outcomes = sum(item["outcomes"].values()), item["outcomes"]
             accepted, refused = outcomes.get("accepted", 0), outcomes.get("refused", 0)
             wrong = total - accepted - refused
-            yield f"| {room} | {each['reader']} | {total:,} | {accepted:,} | {refused:,} | {wrong:,} |"
+            yield f"| {room} | {item['reader']} | {total:,} | {accepted:,} | {refused:,} | {wrong:,} |"
 
 
 def main(arguments: list[str]) -> None:
@@ -187,7 +187,7 @@ def main(arguments: list[str]) -> None:
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--work"]:
-        room, count, place = sys.argv[2], int(sys.argv[3]), Path(sys.argv[4])
-        work(room, count, place) if count else work_on_calls(room, place)
+        room, count, position = sys.argv[2], int(sys.argv[3]), Path(sys.argv[4])
+        work(room, count, position) if count else work_on_calls(room, position)
     else:
         main(sys.argv[1:])

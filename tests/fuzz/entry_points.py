@@ -364,7 +364,7 @@ def snn() -> list[Call]:
     layers = (layer.flatten(), layer.dense(4), layer.dense(3))
     params = snn.init(KEY, layers, (4, 4, 1))
     spiking = snn.convert(layers, params, IMAGES, input_code=coding.real(), hidden_code=coding.rate())
-    of = snn.TrainedNetwork(snn.init(KEY, layers, (4, 4, 1), models.lif()), layers, (4, 4, 1), models.lif(), 3)
+    source = snn.TrainedNetwork(snn.init(KEY, layers, (4, 4, 1), models.lif()), layers, (4, 4, 1), models.lif(), 3)
     spikes = (random(5, 2, 4) > 0).astype(np.float32)
     return [
         Call(
@@ -376,11 +376,13 @@ def snn() -> list[Call]:
         ),
         Call("run", lambda images, steps: snn.simulate(spiking, images, steps), {"images": IMAGES, "steps": 3}),
         Call("predict", lambda images, steps: snn.predict(spiking, images, steps), {"images": IMAGES, "steps": 3}),
-        Call("predict, trained", lambda images, steps: snn.predict(of, images, steps), {"images": IMAGES, "steps": 3}),
+        Call(
+            "predict, trained", lambda images, steps: snn.predict(source, images, steps), {"images": IMAGES, "steps": 3}
+        ),
         Call("forward", lambda images: snn.forward(layers, params, images)[0], {"images": IMAGES}),
         Call(
             "unroll",
-            lambda images, steps: snn.unroll(layers, of.params, images, of.unit, steps)[0],
+            lambda images, steps: snn.unroll(layers, source.params, images, source.unit, steps)[0],
             {"images": IMAGES, "steps": 3},
         ),
         Call("init", snn.init, {"key": KEY, "layers": layers, "shape": (4, 4, 1)}),
@@ -558,18 +560,18 @@ def runs() -> list[Call]:
     ]
 
 
-ROOMS = {each.__name__: each for each in (core, data, networks, causal, sgd, selection, attacks, snn, ssd, nas, runs)}
+ROOMS = {item.__name__: item for item in (core, data, networks, causal, sgd, selection, attacks, snn, ssd, nas, runs)}
 
 
 def outcome(call: Call, argument: str, bad: Any) -> str:
     """`accepted`, `refused` by this project, `refused by a library`, or `NaN` where the sound call gives none."""
     try:
-        found = jax.block_until_ready(call.function(**call.arguments | {argument: bad}))
+        result = jax.block_until_ready(call.function(**call.arguments | {argument: bad}))
     except (ValueError, TypeError, AssertionError, IndexError, ZeroDivisionError, OverflowError) as error:
         file = traceback.extract_tb(error.__traceback__)[-1].filename
-        own = not isinstance(error, IndexError | ZeroDivisionError | OverflowError)
-        return "refused" if own and ("framework" in file or "chex" in file) else "refused by a library"
-    return "NaN" if holds_nan(found) else "accepted"
+        local = not isinstance(error, IndexError | ZeroDivisionError | OverflowError)
+        return "refused" if local and ("framework" in file or "chex" in file) else "refused by a library"
+    return "NaN" if holds_nan(result) else "accepted"
 
 
 def holds_nan(tree: Any) -> bool:

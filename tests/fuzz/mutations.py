@@ -97,8 +97,8 @@ def _lines(random: Random, raw: bytes) -> bytes:
 
 
 def _insert(random: Random, raw: bytes) -> bytes:
-    place = random.randrange(len(raw) + 1)
-    return raw[:place] + _encoded(random.choice(NUMBERS + WORDS)) + raw[place:]
+    index = random.randrange(len(raw) + 1)
+    return raw[:index] + _encoded(random.choice(NUMBERS + WORDS)) + raw[index:]
 
 
 _DAMAGES = (_flip, _overwrite, _cut, _double, _tokens, _tokens, _lines, _insert)
@@ -143,13 +143,13 @@ def grafted(random: Random, tree: Any, values: Sequence[Any] = VALUES) -> Any:
 
 
 def _places(holder: list) -> list[tuple[Any, Any]]:
-    found, waiting = [(holder, 0)], [holder[0]]
+    result, waiting = [(holder, 0)], [holder[0]]
     while waiting:
         at = waiting.pop()
         keys = at.keys() if isinstance(at, dict) else range(len(at)) if isinstance(at, list) else ()
-        found += [(at, key) for key in keys]
+        result += [(at, key) for key in keys]
         waiting += [at[key] for key in keys]
-    return found
+    return result
 
 
 def json_of(*trees: Any) -> Make:

@@ -57,7 +57,7 @@ def data(folder: Path) -> list[Reader]:
     few = recorded(20).events
     events = lambda name: _file(name, lambda path: data.read_events(path))
     aedat = uncompressed([[(1, 2, 10, 0), (5, 3, 10, 1)], [(0, 0, 2**40, 1)]])
-    found = [
+    outcome = [
         Reader("CSV table", bytewise(table, table.replace(b"\n", b"\r\n")), _file("t.csv", _table), _is_table),
         Reader(
             "CSV edge list", bytewise(edges), _file("e.csv", lambda path: data.read_edges(path, ["kind"])), _are_edges
@@ -74,8 +74,8 @@ def data(folder: Path) -> list[Reader]:
     sample = data.shared_path("snn", "tonic_sample.aedat4")
     if sample.exists() and importlib.util.find_spec("lz4"):
         lz4 = bytewise(sample.read_bytes())
-        found.append(Reader("events, AEDAT 4 with LZ4", lz4, events("e.aedat4"), _is_recording, cost=20))
-    return found
+        outcome.append(Reader("events, AEDAT 4 with LZ4", lz4, events("e.aedat4"), _is_recording, cost=20))
+    return outcome
 
 
 def _table(path: Path) -> tuple:
@@ -84,8 +84,8 @@ def _table(path: Path) -> tuple:
     return data.read_table(path), path.read_text(encoding="utf-8-sig")
 
 
-def _is_table(found: tuple) -> None:
-    table, text = found
+def _is_table(outcome: tuple) -> None:
+    table, text = outcome
     rows = [[cell.strip() for cell in row] for row in csv.reader(io.StringIO(text, newline=""))]
     header, *rows = [row for row in rows if len(row) > 1 or any(row)]
     assert table.names == tuple(header)
@@ -215,7 +215,7 @@ def _are_answers(answers: Any) -> None:
     size = len(answers.names)
     assert answers.pairs.shape == (len(answers.choices), 2)
     assert answers.samples.shape == answers.choices.shape
-    assert {each.dtype.kind for each in (answers.pairs, answers.choices, answers.samples)} == {"i"}
+    assert {item.dtype.kind for item in (answers.pairs, answers.choices, answers.samples)} == {"i"}
     assert isinstance(answers.domain, str)
     assert isinstance(answers.caveat, str)
     assert not len(answers.pairs) or 0 <= answers.pairs.min() <= answers.pairs.max() < size
@@ -230,8 +230,8 @@ def _remaining(asked: Any, path: Path) -> tuple:
     return elicitation.elicit(asked, lambda prompt: "B", path), asked
 
 
-def _are_left(found: tuple) -> None:
-    content, asked = found
+def _are_left(outcome: tuple) -> None:
+    content, asked = outcome
     assert len(content["answers"]) == len(asked.questions)
     json.dumps(content)
 
@@ -286,10 +286,10 @@ def selection(folder: Path) -> list[Reader]:
     ]
 
 
-def _is_entropy_list(found: Any) -> None:
-    assert found.entropy.dtype == np.float64
-    assert found.classes.dtype.kind == "i"
-    assert (found.entropy > 0).all() and np.isfinite(found.entropy).all()  # noqa: PT018
+def _is_entropy_list(outcome: Any) -> None:
+    assert outcome.entropy.dtype == np.float64
+    assert outcome.classes.dtype.kind == "i"
+    assert (outcome.entropy > 0).all() and np.isfinite(outcome.entropy).all()  # noqa: PT018
 
 
 def _are_indices(indices: np.ndarray) -> None:
@@ -379,21 +379,21 @@ def nas(folder: Path) -> list[Reader]:
     alphas = Alphas(*np.random.default_rng(0).normal(size=(2, len(EDGES), len(OPERATIONS))))
     cells = json.loads(genotype.to_json(genotype.derive_genotype(alphas)))
     space = autosnn.search_space(channels=2, image=(16, 16, 1))
-    names = [nasbench201.to_text(each) for each in nasbench201.architectures()[::3000]]
+    names = [nasbench201.to_text(item) for item in nasbench201.architectures()[::3000]]
     rows = "".join(f"{name},{50 + i},{i}\n" for i, name in enumerate(names))
     table = f"cellstr,cifar10-test,other\n{rows}".encode()
 
-    def is_genotype(found: Any) -> None:
-        assert genotype.from_json(genotype.to_json(found)) == found
-        assert all(type(source) is int for cell in (found.normal, found.reduce) for _, source in cell)
+    def is_genotype(outcome: Any) -> None:
+        assert genotype.from_json(genotype.to_json(outcome)) == outcome
+        assert all(type(source) is int for cell in (outcome.normal, outcome.reduce) for _, source in cell)
 
-    def is_table(found: dict) -> None:
-        assert found
-        assert all(0 <= value <= 100 for value in found.values())
+    def is_table(outcome: dict) -> None:
+        assert outcome
+        assert all(0 <= value <= 100 for value in outcome.values())
 
-    def is_architecture(found: tuple) -> None:
-        assert len(found) == space.slots
-        assert set(found) <= set(range(len(space.candidates)))
+    def is_architecture(outcome: tuple) -> None:
+        assert len(outcome) == space.slots
+        assert set(outcome) <= set(range(len(space.candidates)))
 
     architecture = lambda folder, content: (
         autosnn.build_network(space, json.loads(content)) and tuple(json.loads(content))
@@ -454,7 +454,7 @@ def _hdf5(random: Random, raw: bytes) -> bytes:
     buffer = io.BytesIO(raw)
     with h5py.File(buffer, "r+") as file:
         groups, values = [], []
-        file.visititems(lambda name, found: (groups if isinstance(found, h5py.Group) else values).append(name))
+        file.visititems(lambda name, outcome: (groups if isinstance(outcome, h5py.Group) else values).append(name))
         for _ in range(random.choice((1, 1, 2, 8))):
             _tamper(random, h5py, file, groups, [name for name in values if name in file])
     return buffer.getvalue()
@@ -544,29 +544,29 @@ def runs(folder: Path) -> list[Reader]:
 
     for step in (1, 2):
         checkpoints.save(folder / "sample", step, CHECKPOINT, {"metrics_size": step})
-    found = [
+    outcome = [
         Reader("JSON of a run", json_of(RESULT), _file("r.json", files.read_json), json.dumps),
         Reader("result.json, compared", json_of(RESULT), _compared, lambda text: None, named=False, cost=2),
         Reader(
             "config.json of a run",
             json_of({"seed": 0, "preset": "smoke"}),
             _opened,
-            lambda found: None,
+            lambda outcome: None,
             True,
             10,
             2**30,
         ),
         Reader(
-            "meta.json of a run", json_of([{"start": "x", "end": None}]), _met, lambda found: None, False, 10, 2**30
+            "meta.json of a run", json_of([{"start": "x", "end": None}]), _met, lambda outcome: None, False, 10, 2**30
         ),
-        Reader("sweep.json", _swept_json(), _swept, lambda found: None, True, 10, 2**30),
+        Reader("sweep.json", _swept_json(), _swept, lambda outcome: None, True, 10, 2**30),
         Reader("--sweep", _repeated(GRIDS), _text(_spread), _are_points, named=False),
-        Reader("a checkpoint", _checkpoint, _restored, lambda found: None, True, 20, 2**30),
+        Reader("a checkpoint", _checkpoint, _restored, lambda outcome: None, True, 20, 2**30),
     ]
     if importlib.util.find_spec("tensorboardX"):
         rows = b'{"step": 1, "seed": 0, "phase": "fit", "loss": 0.5}\n{"step": 2, "seed": 0, "loss": 0.25}\n'
-        found.append(Reader("metrics.jsonl", bytewise(rows), _followed, lambda found: None))
-    return found
+        outcome.append(Reader("metrics.jsonl", bytewise(rows), _followed, lambda outcome: None))
+    return outcome
 
 
 GRIDS = (
@@ -671,9 +671,9 @@ def _restored(folder: Path, content: bytes) -> Any:
     shutil.copytree(folder / "sample", path)
     file = random.choice(sorted(file for file in (path / "2").rglob("*") if file.is_file()))
     file.write_bytes(spoilt(random, [file.read_bytes()]))
-    found = checkpoints.restore_latest(path, CHECKPOINT)
-    assert found is not None and found.step in (1, 2)  # noqa: PT018
-    return found
+    outcome = checkpoints.restore_latest(path, CHECKPOINT)
+    assert outcome is not None and outcome.step in (1, 2)  # noqa: PT018
+    return outcome
 
 
 def _followed(folder: Path, content: bytes) -> Any:

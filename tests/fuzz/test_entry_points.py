@@ -80,7 +80,7 @@ def calls(room):
 
 
 @pytest.mark.parametrize(("room", "name", "argument", "word", "message"), REFUSED)
-def test_a_spoilt_argument_is_refused_in_the_words_of_the_function(room, name, argument, word, message):
+def test_a_corrupt_argument_is_refused_in_the_functions_words(room, name, argument, word, message):
     call = calls(room)[name]
     bad = dict(spoilt(call.arguments[argument]))[word]
     with pytest.raises(ValueError, match=message) as error:
@@ -89,12 +89,12 @@ def test_a_spoilt_argument_is_refused_in_the_words_of_the_function(room, name, a
 
 
 @pytest.mark.parametrize("weight", [np.nan, np.inf])
-def test_cycles_of_weights_that_are_no_numbers_are_broken_and_not_looked_at_for_ever(weight):
+def test_cycles_of_nan_weights_are_broken(weight):
     weights = np.array([[0, weight, 0], [0, 0, 2.0], [1.0, 0, 0]], np.float32)
-    found = np.asarray(graphs.break_cycles(weights)) != 0
-    assert graphs.is_dag(found)
-    assert found.sum() == 2
-    assert found[0, 1] == (weight == np.inf)
+    result = np.asarray(graphs.break_cycles(weights)) != 0
+    assert graphs.is_dag(result)
+    assert result.sum() == 2
+    assert result[0, 1] == (weight == np.inf)
 
 
 def test_a_period_that_no_memory_holds_is_refused():
@@ -120,8 +120,8 @@ def test_a_column_named_twice_is_no_knowledge():
 
 @pytest.mark.long
 @pytest.mark.parametrize("room", ROOMS)
-def test_every_spoilt_argument_ends_in_a_value_or_an_ordinary_error(room):
+def test_corrupt_arguments_give_a_value_or_an_ordinary_error(room):
     """In a process of its own: no crash, no hang, no error of another kind."""
-    kinds = {kind for each in campaign(room, 0) for kind in each["outcomes"]}
+    kinds = {kind for item in campaign(room, 0) for kind in item["outcomes"]}
     assert kinds
     assert kinds <= {"accepted", "refused", "refused by a library", "NaN"}

@@ -37,16 +37,16 @@ def folder(tmp_path_factory):
 
 def test_a_table_is_read_back_to_the_last_bit(folder):
     @often
-    @given(st.lists(names, min_size=1, max_size=5, unique=True).flatmap(lambda found: st.tuples(
-        st.just(found), st.lists(st.lists(finite, min_size=len(found), max_size=len(found)), max_size=5)
+    @given(st.lists(names, min_size=1, max_size=5, unique=True).flatmap(lambda result: st.tuples(
+        st.just(result), st.lists(st.lists(finite, min_size=len(result), max_size=len(result)), max_size=5)
     )))  # fmt: skip
     def check(table):
         buffer = io.StringIO()
         csv.writer(buffer).writerows([table[0], *table[1]])
         (folder / "table.csv").write_text(buffer.getvalue(), encoding="utf-8", newline="")
-        found = data.read_table(folder / "table.csv")
-        assert found.names == tuple(table[0])
-        assert found.values.tolist() == table[1]
+        result = data.read_table(folder / "table.csv")
+        assert result.names == tuple(table[0])
+        assert result.values.tolist() == table[1]
 
     check()
 
@@ -82,9 +82,9 @@ def test_entropies_are_read_back_to_the_last_bit(folder):
         rows, order = drawn
         entropy, classes = np.array([e for e, _ in rows]), np.array([c for _, c in rows])
         entropy_file.write_entropy_list(folder / "list.txt", np.array(order), entropy, classes)
-        found = entropy_file.read_entropy_list(folder / "list.txt")
-        assert found.entropy[list(order)].tolist() == entropy.tolist()
-        assert found.classes[list(order)].tolist() == classes.tolist()
+        result = entropy_file.read_entropy_list(folder / "list.txt")
+        assert result.entropy[list(order)].tolist() == entropy.tolist()
+        assert result.classes[list(order)].tolist() == classes.tolist()
 
     check()
 

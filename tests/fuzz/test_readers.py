@@ -13,12 +13,12 @@ INPUTS = int(os.environ.get("SEXTANT_FUZZ", "40"))  # a reader; the slow ones ta
 @pytest.mark.parametrize("room", ROOMS)
 def test_spoilt_input_is_read_rightly_or_refused_in_one_line(room):
     """In a process of little memory: none may die, hang, claim too much, raise something else or accept nonsense."""
-    found = campaign(room, INPUTS, timeout=600.0)
-    assert sum(sum(each["outcomes"].values()) for each in found) >= 10
-    assert not faults(found)
+    result = campaign(room, INPUTS, timeout=600.0)
+    assert sum(sum(item["outcomes"].values()) for item in result) >= 10
+    assert not faults(result)
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("room", ROOMS)
-def test_thousands_of_spoilt_inputs_are_read_rightly_or_refused_in_one_line(room):
+def test_corrupt_inputs_are_read_correctly_or_refused_long(room):
     assert not faults(campaign(room, 4000))

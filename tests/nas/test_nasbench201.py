@@ -28,8 +28,8 @@ def logits():
 
 def test_names_and_architectures_are_one_to_one(shared):
     every = space.architectures()
-    assert len({space.to_text(each) for each in every}) == space.COUNT == 15_625
-    assert all(space.from_text(space.to_text(each)) == each for each in every[::97])
+    assert len({space.to_text(item) for item in every}) == space.COUNT == 15_625
+    assert all(space.from_text(space.to_text(item)) == item for item in every[::97])
     table = space.read_table(shared("proxy_nas", "nb201_mini", "nb201_accuracies.csv"))
     assert set(table) == set(every)
     assert table[space.from_text(NAME)] == 69.55
@@ -38,10 +38,10 @@ def test_names_and_architectures_are_one_to_one(shared):
 def plain_cell(params, architecture, x):
     """The oracle: the cell written out node by node, operations in NumPy."""
 
-    def conv(own, x, size):
+    def conv(local, x, size):
         reach = size // 2
         padded = np.pad(np.maximum(x, 0), ((0, 0), (reach, reach), (reach, reach), (0, 0)))
-        kernel, norm = np.asarray(own["kernel"]), own["norm"]
+        kernel, norm = np.asarray(local["kernel"]), local["norm"]
         height, width = x.shape[1:3]
         y = sum(padded[:, i : i + height, j : j + width] @ kernel[i, j] for i in range(size) for j in range(size))
         return (y - norm["mean"]) / np.sqrt(np.asarray(norm["var"]) + 1e-5) * norm["scale"] + norm["shift"]
@@ -54,25 +54,25 @@ def plain_cell(params, architecture, x):
         return y
 
     operations = (
-        lambda own, x: 0 * x,
-        lambda own, x: x,
-        lambda own, x: conv(own["1x1"], x, 1),
-        lambda own, x: conv(own["3x3"], x, 3),
-        lambda own, x: pool(x),
+        lambda local, x: 0 * x,
+        lambda local, x: x,
+        lambda local, x: conv(local["1x1"], x, 1),
+        lambda local, x: conv(local["3x3"], x, 3),
+        lambda local, x: pool(x),
     )
     n0 = x
     n1 = operations[architecture[0]](params[0], n0)
     n2 = operations[architecture[1]](params[1], n0) + operations[architecture[2]](params[2], n1)
     last = zip(architecture[3:], params[3:], (n0, n1, n2), strict=True)
-    return sum(operations[op](own, node) for op, own, node in last)
+    return sum(operations[op](local, node) for op, local, node in last)
 
 
 def test_a_cell_is_what_a_plain_loop_computes(params, images):
     cell = params["stages"][0]["cells"][0]
     x = np.concatenate([images, images[..., :1]], -1)
-    found = jax.jit(lambda a: space.apply_cell(cell, a, x, False)[0])
+    result = jax.jit(lambda a: space.apply_cell(cell, a, x, False)[0])
     for architecture in ((4, 2, 1, 2, 1, 1), (3, 0, 3, 1, 4, 2), (0, 0, 0, 0, 0, 0)):
-        np.testing.assert_allclose(found(jnp.array(architecture)), plain_cell(cell, architecture, x), atol=2e-5)
+        np.testing.assert_allclose(result(jnp.array(architecture)), plain_cell(cell, architecture, x), atol=2e-5)
 
 
 def test_what_a_network_cannot_see_is_refused(params, images):
@@ -94,11 +94,11 @@ def test_one_program_serves_all_architectures(params, images, logits):
 @pytest.mark.long
 def test_only_the_operations_of_the_architecture_learn(params, images):
     def value(params):
-        logits, moved = space.forward(params, jnp.array([3, 0, 0, 1, 2, 0]), images, train=True)
-        return (logits**2).mean(), moved
+        logits, updated = space.forward(params, jnp.array([3, 0, 0, 1, 2, 0]), images, train=True)
+        return (logits**2).mean(), updated
 
-    gradient, moved = jax.jit(jax.grad(value, has_aux=True))(params)
-    cell, after = gradient["stages"][1]["cells"][0], moved["stages"][1]["cells"][0]
+    gradient, updated = jax.jit(jax.grad(value, has_aux=True))(params)
+    cell, after = gradient["stages"][1]["cells"][0], updated["stages"][1]["cells"][0]
     used = {(0, "3x3"), (4, "1x1")}
     for edge in range(6):
         for name in ("1x1", "3x3"):
@@ -109,11 +109,11 @@ def test_only_the_operations_of_the_architecture_learn(params, images):
 def test_parameters_are_counted(params):
     leaves = jax.tree_util.tree_leaves_with_path(params)
     whole = sum(leaf.size for path, leaf in leaves if path[-1].key not in ("mean", "var"))
-    each = lambda size: sum(3 * 2 * ((size * w) ** 2 + 2 * w) for w in (4, 8, 16))
-    both = each(1) + each(3)
+    item = lambda size: sum(3 * 2 * ((size * w) ** 2 + 2 * w) for w in (4, 8, 16))
+    both = item(1) + item(3)
     assert space.parameter_count((0,) * 6, CONFIG) == whole - both
-    assert space.parameter_count((2,) * 6, CONFIG) == whole - both + each(1)
-    assert space.parameter_count((3,) * 6, CONFIG) == whole - both + each(3)
+    assert space.parameter_count((2,) * 6, CONFIG) == whole - both + item(1)
+    assert space.parameter_count((3,) * 6, CONFIG) == whole - both + item(3)
 
 
 def test_bad_names_and_tables_are_refused(tmp_path):

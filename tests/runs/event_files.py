@@ -23,14 +23,14 @@ def masked(content):
 
 def records(path):
     """The contents of a TFRecord file; every checksum must hold."""
-    content, found = path.read_bytes(), []
+    content, result = path.read_bytes(), []
     while content:
         (length,) = struct.unpack("<Q", content[:8])
         assert struct.unpack("<I", content[8:12]) == (masked(content[:8]),)
-        found.append(content[12 : 12 + length])
-        assert struct.unpack("<I", content[12 + length : 16 + length]) == (masked(found[-1]),)
+        result.append(content[12 : 12 + length])
+        assert struct.unpack("<I", content[12 + length : 16 + length]) == (masked(result[-1]),)
         content = content[16 + length :]
-    return found
+    return result
 
 
 def read(folder):

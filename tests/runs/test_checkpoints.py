@@ -90,7 +90,7 @@ def test_one_whose_values_do_not_fit_is_passed_over(tmp_path, state):
         assert checkpoints.restore_latest(tmp_path, state, lambda meta: meta["size"] < 1) is None
 
 
-def test_what_the_disk_refuses_is_said_with_the_place_and_nothing_else(tmp_path, state, capfd):
+def test_a_refusal_of_the_disk_is_one_line(tmp_path, state, capfd):
     large = state._replace(weights=jax.random.normal(state.key, (30_000,)))
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, limits[1]))

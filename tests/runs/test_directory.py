@@ -46,7 +46,7 @@ def test_every_launch_is_recorded_with_its_start_and_end(tmp_path):
     assert {"jax", "flax", "numpy"} <= set(second["versions"])
 
 
-def test_a_second_run_in_the_same_directory_is_refused_while_the_first_is_alive(tmp_path):
+def test_a_second_run_in_a_locked_directory_is_refused(tmp_path):
     with (
         open_run(tmp_path, CONFIG),
         pytest.raises(ValueError, match="is in use by another run"),
@@ -144,7 +144,7 @@ def test_a_damaged_record_of_launches_is_begun_anew(tmp_path, content):
     assert len(json.loads((tmp_path / "meta.json").read_text())) == 1
 
 
-def test_a_record_of_launches_that_is_damaged_meanwhile_does_not_cost_the_result(tmp_path):
+def test_a_damaged_meta_json_does_not_lose_the_result(tmp_path):
     with open_run(tmp_path, CONFIG) as run:
         (tmp_path / "meta.json").write_text("[{")
         run.finish({"answer": 42})

@@ -60,7 +60,7 @@ def test_a_result_that_is_not_finite_leaves_nothing(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-def test_a_file_from_elsewhere_takes_the_place_of_no_module_of_its_name(tmp_path):
+def test_a_foreign_file_replaces_no_module(tmp_path):
     (tmp_path / "types.py").write_text(
         '"""Mine."""\nimport dataclasses\n@dataclasses.dataclass\nclass A:\n    b: "int"\n'
     )
@@ -119,7 +119,7 @@ def test_a_changed_file_in_an_input_folder_is_a_changed_config(tmp_path):
     assert fingerprints(settings) != before
 
 
-def test_an_overridden_preset_is_checked_before_anything_is_written(tmp_path):
+def test_an_overridden_preset_is_checked_before_writing(tmp_path):
     experiment = study(get_config=causal_prior.get_config)
     config = causal_prior.get_config("smoke")
     config.preset = "bogus"
@@ -128,7 +128,7 @@ def test_an_overridden_preset_is_checked_before_anything_is_written(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-def test_what_a_reader_has_to_bear_in_mind_is_said_on_the_terminal_too(tmp_path):
+def test_notes_are_printed_on_the_terminal(tmp_path):
     section = report.Section("toy", "A claim.", {"loss": 0.5}, {}, (), "The first\nnote.")
     plain = section._replace(title="other", note="")
     shown = runs.summary(runs.Outcome(tmp_path, {}, [section, plain], ran=True))

@@ -80,10 +80,10 @@ def test_a_negative_limit_is_refused():
 
 def test_threads_share_the_pace():
     """The clock stands still, so that each call is told the whole time until its turn; no two turns are the same."""
-    waits, told = [], threading.Lock()
+    waits, message = [], threading.Lock()
 
     def sleep(seconds):
-        with told:
+        with message:
             waits.append(seconds)
 
     call = rate_limit(lambda: None, 120, lambda: 0.0, sleep)

@@ -29,38 +29,38 @@ def start():
 
 def driven(path, start, until=None):
     """Drives 40 steps, or fails like a kill after `until` rows."""
-    seen = []
+    observed = []
 
     def counted(done, metrics):
-        seen.append(done)
-        if until is not None and len(seen) > until:
+        observed.append(done)
+        if until is not None and len(observed) > until:
             raise KeyboardInterrupt
         return rows(done, metrics)
 
     with open_run(path, {"seed": 0}) as run:
-        return run_steps(run, "walk", step, start, 0.1, 40, 5, counted, save_every=0.0)[0], seen
+        return run_steps(run, "walk", step, start, 0.1, 40, 5, counted, save_every=0.0)[0], observed
 
 
 @pytest.mark.slow
 def test_driven_it_equals_one_call(tmp_path, start):
-    x, seen = driven(tmp_path, start)
+    x, observed = driven(tmp_path, start)
     np.testing.assert_array_equal(x, advance(step, start, 0.1, 40)[0][0])
-    assert seen == [5, 10, 15, 20, 25, 30, 35, 40]
+    assert observed == [5, 10, 15, 20, 25, 30, 35, 40]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("until", [0, 1, 4, 7])
-def test_interrupted_and_taken_up_it_ends_with_the_same_state_and_metrics(tmp_path, start, until):
+def test_an_interrupted_run_ends_with_the_same_metrics(tmp_path, start, until):
     whole, _ = driven(tmp_path / "whole", start)
     with pytest.raises(KeyboardInterrupt):
         driven(tmp_path / "cut", start, until)
-    x, seen = driven(tmp_path / "cut", start)
+    x, observed = driven(tmp_path / "cut", start)
     np.testing.assert_array_equal(x, whole)
-    assert seen[0] == 5 * until + 5
+    assert observed[0] == 5 * until + 5
     assert (tmp_path / "cut/metrics.jsonl").read_text() == (tmp_path / "whole/metrics.jsonl").read_text()
 
 
-def test_rows_after_the_last_checkpoint_are_forgotten_and_written_anew(tmp_path, start):
+def test_rows_after_the_last_checkpoint_are_rewritten(tmp_path, start):
     with pytest.raises(KeyboardInterrupt):
         driven(tmp_path, start, 3)
     with open(tmp_path / "metrics.jsonl", "a") as file:
@@ -72,15 +72,15 @@ def test_rows_after_the_last_checkpoint_are_forgotten_and_written_anew(tmp_path,
 
 def two_phases(path, start):
     """Two phases of eight rows each, one after the other: the metrics, and the steps of either that were taken."""
-    seen = {"first": [], "second": []}
+    observed = {"first": [], "second": []}
 
-    def of(phase):
-        return lambda done, metrics: seen[phase].append(done) or [{"phase": phase} | rows(done, metrics)[0]]
+    def source(phase):
+        return lambda done, metrics: observed[phase].append(done) or [{"phase": phase} | rows(done, metrics)[0]]
 
     with open_run(path, {"seed": 0}) as run:
-        for phase in seen:
-            run_steps(run, phase, step, start, 0.1, 40, 5, of(phase), save_every=0.0)
-    return (path / "metrics.jsonl").read_text(), seen
+        for phase in observed:
+            run_steps(run, phase, step, start, 0.1, 40, 5, source(phase), save_every=0.0)
+    return (path / "metrics.jsonl").read_text(), observed
 
 
 @pytest.mark.parametrize("size", [0, 130, 1000])
@@ -89,22 +89,22 @@ def test_metrics_that_were_cut_are_made_anew(tmp_path, start, size):
     whole, _ = two_phases(tmp_path, start)
     assert len(whole.splitlines()[0]) < 130 < 1000 < len(whole)
     (tmp_path / "metrics.jsonl").write_text(whole[:size])
-    again, seen = two_phases(tmp_path, start)
+    again, observed = two_phases(tmp_path, start)
     assert again == whole
-    assert seen["first"][:1] == ([] if size > len(whole) // 2 else [5])
+    assert observed["first"][:1] == ([] if size > len(whole) // 2 else [5])
     assert two_phases(tmp_path, start) == (whole, {"first": [], "second": []})
 
 
 @pytest.mark.parametrize("damaged", [("40",), ("35", "40")])
-def test_rows_of_a_later_phase_outlive_damage_to_the_checkpoints_of_an_earlier_one(tmp_path, start, damaged):
+def test_rows_of_a_later_phase_survive_earlier_damage(tmp_path, start, damaged):
     whole, _ = two_phases(tmp_path, start)
     for name in damaged:
         for path in (tmp_path / "checkpoints" / "first" / name).rglob("*"):
             if path.is_file():
                 os.truncate(path, path.stat().st_size // 2)
-    again, seen = two_phases(tmp_path, start)
+    again, observed = two_phases(tmp_path, start)
     assert again == whole
-    assert seen["first"] == list(range(40 if len(damaged) == 1 else 5, 41, 5))
+    assert observed["first"] == list(range(40 if len(damaged) == 1 else 5, 41, 5))
     assert two_phases(tmp_path, start) == (whole, {"first": [], "second": []})
 
 
@@ -117,9 +117,9 @@ def test_a_beginning_that_cannot_be_read_is_refused(tmp_path, start):
 
 
 def test_a_directory_that_is_moved_away_is_not_made_anew(tmp_path, start):
-    moved = lambda done, metrics: (tmp_path / "a").exists() and (tmp_path / "a").rename(tmp_path / "b") and []
+    updated = lambda done, metrics: (tmp_path / "a").exists() and (tmp_path / "a").rename(tmp_path / "b") and []
     with pytest.raises(FileNotFoundError, match="was moved or removed"), open_run(tmp_path / "a" / "run", {}) as run:
-        run_steps(run, "walk", step, start, 0.1, 40, 5, moved, save_every=0.0)
+        run_steps(run, "walk", step, start, 0.1, 40, 5, updated, save_every=0.0)
     assert [path.name for path in tmp_path.iterdir()] == ["b"]
 
 

@@ -42,7 +42,7 @@ def published(shared):
 
 @pytest.mark.parametrize("width", [0.5, 0.25, 0.2])
 @pytest.mark.parametrize("rule", RULES)
-def test_bins_and_probabilities_are_those_of_the_released_sampler(entropies, width, rule):
+def test_probabilities_equal_the_released_samplers(entropies, width, rule):
     edges, heights, probabilities = reference(entropies, width, rule)
     result = histogram(entropies, width)
     np.testing.assert_allclose(result.edges, edges, atol=1e-13)

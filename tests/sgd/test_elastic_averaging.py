@@ -14,14 +14,14 @@ def loop(period, order, synchronous, momentum):
     """The published updates, one worker after another, in NumPy."""
     centre, workers, velocity = np.zeros(DIMENSION), np.zeros((WORKERS, DIMENSION)), np.zeros((WORKERS, DIMENSION))
     for step, round_ in enumerate(TARGETS):
-        seen, pulls = centre, []
+        observed, pulls = centre, []
         for i, target in enumerate(round_):
             before = workers[i].copy()
             velocity[i] = momentum * velocity[i] - RATE * (before + momentum * velocity[i] - target)
             workers[i] = before + velocity[i]
             if (step + (order == "after")) % period == 0:
                 origin = workers[i] if order == "after" else before
-                pulls.append(ALPHA * (origin - (seen if synchronous else centre)))
+                pulls.append(ALPHA * (origin - (observed if synchronous else centre)))
                 workers[i] = workers[i] - pulls[-1]
                 centre = centre + pulls[-1]
     return centre, workers
@@ -50,11 +50,11 @@ def test_an_exchange_conserves_centre_plus_workers(synchronous):
     np.testing.assert_allclose(total(end), total(start), atol=1e-6)
 
 
-def test_with_alpha_one_nth_the_centre_is_the_mean_of_the_workers_before_the_exchange():
+def test_alpha_one_nth_makes_the_centre_the_mean():
     state = run(sgd.elastic(optax.sgd(RATE), 1 / WORKERS))
     before = run(sgd.elastic(optax.sgd(RATE), 1 / WORKERS), TARGETS[:-1])
-    moved = before.workers.params - RATE * (before.workers.params - TARGETS[-1])
-    np.testing.assert_allclose(state.centre, moved.mean(0), atol=1e-6)
+    updated = before.workers.params - RATE * (before.workers.params - TARGETS[-1])
+    np.testing.assert_allclose(state.centre, updated.mean(0), atol=1e-6)
 
 
 @pytest.mark.slow
@@ -73,7 +73,7 @@ def test_a_reset_after_the_mean_is_local_sgd():
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:elastic. with alpha above")
 @pytest.mark.parametrize("rate", [0.2, 1.0, 1.8])
-def test_turns_on_a_quadratic_are_stable_up_to_the_published_bound(rate):
+def test_round_robin_is_stable_up_to_the_published_bound(rate):
     """The spectrum of one round as a linear map: 0 <= eta <= 2, 0 <= alpha <= (4 - 2 eta) / (4 - eta)."""
     bound = (4 - 2 * rate) / (4 - rate)
 

@@ -30,33 +30,33 @@ def centres(process: subprocess.Popen) -> dict[str, np.ndarray]:
 
 
 @pytest.fixture(scope="module")
-def found():
+def result():
     return centres(start(8, json.dumps({"pmap": [1, 8]})))
 
 
 @pytest.mark.parametrize("name", RULES)
-def test_eight_devices_give_what_one_gives(found, name):
-    assert np.isfinite(found[f"{name} 1 pmap"]).all()
-    np.testing.assert_allclose(found[f"{name} 8 pmap"], found[f"{name} 1 pmap"], atol=1e-6)
+def test_eight_devices_give_what_one_gives(result, name):
+    assert np.isfinite(result[f"{name} 1 pmap"]).all()
+    np.testing.assert_allclose(result[f"{name} 8 pmap"], result[f"{name} 1 pmap"], atol=1e-6)
 
 
 @pytest.mark.long
-def test_both_forms_of_placement_give_the_same_on_2_4_and_8_devices(found):
+def test_both_placements_agree_on_2_4_and_8_devices(result):
     for name, centre in centres(start(8, json.dumps({"pmap": [2, 4], "shard_map": [4, 8]}))).items():
         rule, devices, form = name.rsplit(" ", 2)
-        np.testing.assert_allclose(centre, found[f"{rule} 1 pmap"], atol=1e-6)
+        np.testing.assert_allclose(centre, result[f"{rule} 1 pmap"], atol=1e-6)
         if (devices, form) == ("8", "shard_map"):
-            np.testing.assert_array_equal(centre, found[f"{rule} 8 pmap"])
+            np.testing.assert_array_equal(centre, result[f"{rule} 8 pmap"])
 
 
 @pytest.mark.slow
-def test_two_processes_give_what_one_gives(found, free_port):
+def test_two_processes_give_what_one_gives(result, free_port):
     arguments = (json.dumps({"pmap": [2]}), f"localhost:{free_port}", 2)
     both = [start(1, *arguments, number) for number in range(2)]
-    for seen in [centres(process) for process in both]:
-        assert len(seen) == len(RULES)
-        for name, centre in seen.items():
-            np.testing.assert_allclose(centre, found[name.replace("2 pmap", "1 pmap")], atol=1e-6)
+    for observed in [centres(process) for process in both]:
+        assert len(observed) == len(RULES)
+        for name, centre in observed.items():
+            np.testing.assert_allclose(centre, result[name.replace("2 pmap", "1 pmap")], atol=1e-6)
 
 
 def test_the_largest_divisor_is_taken(monkeypatch):

@@ -82,9 +82,9 @@ def test_a_swept_number_may_be_more_exact_than_the_parameters():
     with jax.enable_x64(True):
         start = np.zeros(DIMENSION, np.float32)
         swept = jax.jit(lambda a, m: run(sgd.elastic(optax.sgd(RATE), a, 3, momentum=m), start=start).centre)
-        found = swept(jnp.array(0.2), jnp.array(0.9))
-    assert found.dtype == jnp.float32
-    np.testing.assert_allclose(found, single, atol=1e-6)
+        result = swept(jnp.array(0.2), jnp.array(0.9))
+    assert result.dtype == jnp.float32
+    np.testing.assert_allclose(result, single, atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -181,6 +181,6 @@ def test_an_outer_optimiser_gets_the_mean_of_the_last_losses():
     ],
 )
 @pytest.mark.parametrize("optimizer", [optax.lbfgs(), optax.contrib.sophia(0.1)], ids=["lbfgs", "sophia"])
-def test_an_optimiser_that_wants_functions_is_refused_when_the_rule_is_made(make, optimizer):
+def test_an_optimiser_that_wants_functions_is_refused(make, optimizer):
     with pytest.raises(ValueError, match="a rule hands gradient, parameters and loss to its optimiser"):
         make(optimizer)

@@ -43,7 +43,7 @@ def test_n_workers_are_one_with_a_batch_n_times_as_large():
     np.testing.assert_allclose(run(optimizer, (x, y)).centre, large, atol=1e-6)
 
 
-def test_with_the_same_order_of_sums_it_is_large_batch_sgd_bit_for_bit():
+def test_equal_summation_order_is_large_batch_sgd_exactly():
     data = problem()
     rate = np.float32(0.125)  # a power of two: no rounding that a fused product and sum would leave out
 

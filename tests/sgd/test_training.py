@@ -17,9 +17,9 @@ def loss(w, batch):
 def test_each_worker_sees_its_own_samples_once_an_epoch():
     source = sgd.shard(jnp.arange(50), workers=4, batch=3, key=jax.random.key(0))
     order = sgd.orders(source, jnp.array(0))
-    seen = np.concatenate([sgd.batches(source, jnp.array(place), 3, order) for place in range(4)], axis=1)
-    assert (np.sort(seen, axis=1) == np.arange(48).reshape(4, 12)).all()
-    assert (seen != np.arange(48).reshape(4, 12)).any()
+    observed = np.concatenate([sgd.batches(source, jnp.array(index), 3, order) for index in range(4)], axis=1)
+    assert (np.sort(observed, axis=1) == np.arange(48).reshape(4, 12)).all()
+    assert (observed != np.arange(48).reshape(4, 12)).any()
     assert (sgd.orders(source, jnp.array(1)) != order).any()
 
 
@@ -33,7 +33,7 @@ def test_without_a_key_samples_come_as_they_stand():
     np.testing.assert_allclose(state.centre, w[0], atol=1e-6)
 
 
-def test_each_epoch_has_an_order_of_its_own_and_the_last_may_be_cut_short():
+def test_each_epoch_is_shuffled_anew_and_may_end_early():
     """Epochs of 4 steps, 10 steps: the oracle draws its batches by `shard`, `orders` and `batches`, step by step."""
     rule, key = sgd.local(optax.sgd(0.1), 3), jax.random.key(2)
     source, state = sgd.shard(X, 4, 3, key), rule.init(jnp.zeros(3), 4)
@@ -41,9 +41,9 @@ def test_each_epoch_has_an_order_of_its_own_and_the_last_may_be_cut_short():
     for number in range(10):
         order = sgd.orders(source, jnp.array(number // 4))
         state = step(state, sgd.batches(source, jnp.array(number % 4), 3, order))
-    found = sgd.run(rule, loss, jnp.zeros(3), X, workers=4, batch=3, steps=10, devices=1, key=key)
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), found, state)
-    assert found.workers.steps.tolist() == [10] * 4
+    result = sgd.run(rule, loss, jnp.zeros(3), X, workers=4, batch=3, steps=10, devices=1, key=key)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), result, state)
+    assert result.workers.steps.tolist() == [10] * 4
 
 
 @pytest.mark.parametrize("devices", [1, pytest.param(2, marks=pytest.mark.skipif("jax.device_count() < 2"))])
@@ -58,7 +58,7 @@ def test_a_run_is_of_what_the_loss_holds_by_now(devices, caplog):
     held["scale"] = 1.0
     with jax.log_compiles(True):
         np.testing.assert_array_equal(run(), once)
-    assert not [each for each in caplog.messages if each.startswith("Finished XLA compilation of jit(train)")]
+    assert not [item for item in caplog.messages if item.startswith("Finished XLA compilation of jit(train)")]
 
 
 @pytest.mark.parametrize(

@@ -126,8 +126,8 @@ class Device:
                 self.room -= 1
             self.buffer.popleft()
             self.push(now + self.timing["memory"], "over", op)
-            for each in flash:
-                self.enqueue(now, each)
+            for item in flash:
+                self.enqueue(now, item)
 
     def enqueue(self, now, op):
         op.arrived = now

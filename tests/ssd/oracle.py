@@ -58,7 +58,7 @@ def numbers(device):
     """Durations of a design as the event simulator takes them, worked out again from the data sheet."""
     timing = device.timing
     ns = lambda us: round(us * 1000)
-    types = lambda us: [ns(each) for each in (us if isinstance(us, tuple) else (us,))]
+    types = lambda us: [ns(item) for item in (us if isinstance(us, tuple) else (us,))]
     names = ("suspend_program", "suspend_erase", "margin_program", "margin_erase", "memory", "erase")
     return {
         "read_command": 290,
@@ -84,7 +84,7 @@ def rules(device):
     }
 
 
-def place(device, page):
+def index(device, page):
     """Channel, lane and plane queue of a logical page, striped channel, chip, die, plane; and its row."""
     geometry, policy = device.geometry, device.policy
     channel, page = page % geometry.channels, page // geometry.channels
@@ -97,7 +97,7 @@ def place(device, page):
 
 def flash(device, request, page, kind, size, offset=None, **more):
     """A flash operation; `offset` is its page's in the block, by default that of its row."""
-    channel, lun, plane, row = place(device, page)
+    channel, lun, plane, row = index(device, page)
     types = device.timing.read_us if kind == READ else device.timing.program_us
     page_type = (row if offset is None else offset) % len(types) if isinstance(types, tuple) else 0
     apart = device.policy.scheduling == "read-first" or device.cache.pages > 0

@@ -32,7 +32,7 @@ def test_numbers_of_jax_are_swept_as_those_of_python():
     device = presets.isp_ml(channels=2)
     numbers = [20.0, 60.0]
     one, other = (
-        ssd.sweep([device.replace(read_us=us) for us in each], LOAD) for each in (numbers, jnp.array(numbers))
+        ssd.sweep([device.replace(read_us=us) for us in item], LOAD) for item in (numbers, jnp.array(numbers))
     )
     np.testing.assert_array_equal(one, other)
     assert one.mean_us[0] < one.mean_us[1]
@@ -43,9 +43,9 @@ def test_a_sweep_tells_the_write_amplification_of_page_maps():
     small = {"channels": 1, "blocks": 12, "pages": 8, "mapping": "page", "precondition": "full"}
     designs = [presets.isp_ml(**small, over_provisioning=share) for share in (0.4, 0.6)]
     load = generators.closed(jax.random.key(0), 150, 4, read_ratio=0.2, span=designs[1].capacity)
-    found = ssd.sweep(designs, load).write_amplification
-    assert found.tolist() == [float(ssd.simulate(design, load).write_amplification) for design in designs]
-    assert found[0] > found[1] >= 1
+    result = ssd.sweep(designs, load).write_amplification
+    assert result.tolist() == [float(ssd.simulate(design, load).write_amplification) for design in designs]
+    assert result[0] > result[1] >= 1
 
 
 def test_a_sweep_refuses_what_a_simulation_refuses():

@@ -18,7 +18,7 @@ def load(arrival, page, size, kind, **more):
     return ssd.Load(*columns, np.array(kind, np.int32), **more)
 
 
-def test_a_trim_counts_in_no_latency_throughput_or_bandwidth_but_its_own():
+def test_a_trim_counts_only_in_its_own_statistics():
     alone = ssd.simulate(DEVICE, load([0, 10**6], [0, 1], [PAGE, 4096], [0, 1]))
     kinds = [2, 0, 1, 2, 2]
     among = ssd.simulate(
@@ -43,18 +43,20 @@ def test_kinds_apart_are_those_of_their_requests():
     report = ssd.simulate(DEVICE, made)
     for name, kind in (("reads", 0), ("writes", 1)):
         which = made.kind == kind
-        found = report.by_kind[name]
-        assert found.requests == which.sum()
-        assert found.mean_us == pytest.approx(report.latency[which].mean() / 1000)
-        assert found.max_us == report.latency[which].max() / 1000
+        result = report.by_kind[name]
+        assert result.requests == which.sum()
+        assert result.mean_us == pytest.approx(report.latency[which].mean() / 1000)
+        assert result.max_us == report.latency[which].max() / 1000
         assert report.percentile(90, kind) == np.sort(report.latency[which])[-(-9 * which.sum() // 10) - 1] / 1000
-        assert found.iops == pytest.approx(1e9 * which.sum() / (report.ended[which].max() - report.issued[which].min()))
+        assert result.iops == pytest.approx(
+            1e9 * which.sum() / (report.ended[which].max() - report.issued[which].min())
+        )
     assert np.isnan(report.by_kind["trims"].mean_us)
 
 
 def test_trims_alone_leave_no_latency():
     report = ssd.simulate(DEVICE, load([0], [0], [PAGE], [2]))
-    assert all(np.isnan(each) for each in (report.mean_us, report.iops, report.bandwidth, report.percentile(50)))
+    assert all(np.isnan(item) for item in (report.mean_us, report.iops, report.bandwidth, report.percentile(50)))
     assert report.write_amplification == 1
 
 
@@ -64,7 +66,7 @@ def test_a_sweep_leaves_trims_out_as_a_simulation_does():
     made = ssd.Load(made.arrival, made.offset, made.size, kind)
     report, summary = ssd.simulate(DEVICE, made), ssd.sweep([DEVICE], made)
     expected = (report.mean_us, report.percentile(99), report.max_us, report.iops, report.bandwidth)
-    assert [float(each[0]) for each in summary[:5]] == pytest.approx([float(each) for each in expected], rel=1e-12)
+    assert [float(item[0]) for item in summary[:5]] == pytest.approx([float(item) for item in expected], rel=1e-12)
 
 
 def test_numbers_of_kinds_are_told_under_vmap():
@@ -77,7 +79,7 @@ def test_numbers_of_kinds_are_told_under_vmap():
         reads, median = jax.vmap(serve)(designs)
     for i, us in enumerate((30.0, 75.0)):
         alone = ssd.simulate(DEVICE.replace(read_us=us), made)
-        np.testing.assert_allclose([each[i] for each in reads], list(alone.by_kind["reads"]), rtol=1e-12)
+        np.testing.assert_allclose([item[i] for item in reads], list(alone.by_kind["reads"]), rtol=1e-12)
         assert median[i] == pytest.approx(alone.percentile(50, generators.WRITE))
 
 
@@ -97,7 +99,7 @@ def test_an_open_load_beyond_capacity_is_said(rate, beyond):
     assert not replayed.overloaded
 
 
-def test_a_burst_that_the_units_of_flash_share_is_not_beyond_capacity():
+def test_a_shared_burst_is_no_overload():
     report = ssd.simulate(DEVICE, load([0] * 4, range(4), [PAGE] * 4, [0] * 4))
     assert not report.overloaded
 
@@ -124,7 +126,7 @@ def test_pages_left_in_the_cache_count_in_no_write_amplification():
     assert not any("cache" in note for note in unused.notes)
 
 
-def test_write_amplification_behind_a_cache_is_that_of_what_was_flushed():
+def test_write_amplification_counts_flushed_pages():
     fields = {"mapping": "page", "over_provisioning": 0.3, "precondition": "full", "blocks": 16, "pages": 16}
     device = DEVICE.replace(cache_pages=64, **fields)
     made = generators.closed(jax.random.key(0), 4000, 8, read_ratio=0.0, span=device.capacity)

@@ -85,7 +85,7 @@ def test_mixed_loads_are_served_as_by_mqsim():
     assert np.mean(most) == pytest.approx(4752, rel=0.1)
 
 
-def test_a_saturated_device_moves_in_convoys_or_at_the_rate_of_its_bus():
+def test_a_saturated_device_reaches_a_closed_form_bound():
     load = generators.closed(jax.random.key(0), 12_000, 512)
     convoy = presets.mqsim_default(dies=1, planes=1)
     bounds = closed_forms.read_bounds(convoy)
@@ -152,7 +152,7 @@ def test_a_week_between_requests_does_not_overflow():
     assert (latency == latency[0]).all()
 
 
-def test_days_of_work_for_requests_that_come_at_once_do_not_overflow():
+def test_days_of_queued_work_do_not_overflow():
     """Writes of 20 s on one chip: times and numbers of so many requests fit no one integer."""
     device, count = presets.isp_ml(channels=1, program_us=2e7), 20_000
     columns = np.arange(count) % 100 * 8192, np.full(count, 8192), np.ones(count, np.int32)
@@ -196,7 +196,7 @@ def test_a_load_that_does_not_fit_is_refused():
 
 @pytest.mark.parametrize("ratio", [0.0, 0.5, 1.0])
 @pytest.mark.parametrize("queue_depth", [0, 4])
-def test_reads_that_have_no_writes_to_go_before_are_served_in_order(ratio, queue_depth):
+def test_reads_without_writes_are_served_in_order(ratio, queue_depth):
     """In a smaller program, at the same times; of a mixed load nothing is simplified."""
     device = presets.isp_ml(channels=2, chips=2, scheduling="read-first", blocks=64, pages=16)
     load = oracle.load(device, np.random.default_rng(0), 120, ratio, queue_depth)

@@ -214,7 +214,7 @@ def _sample_uniforms(key: Key, leaves: tuple[Uniform, ...]) -> list[jax.Array]:
 
 
 def init_block(block: Block, shape: tuple[int, ...], dynamics: Dynamics) -> tuple[Params, Params]:
-    """A block's parameters, kernels yet to be `sample_params`, and batch statistics: a dict a unit, one a layer of each branch.
+    """A block's parameters, kernels as bounds, and batch statistics: a dict a unit, one a layer of each branch.
 
     Kernels are uniform within 1 / sqrt(fan-in), as in PyTorch.
     """

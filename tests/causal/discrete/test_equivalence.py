@@ -14,7 +14,7 @@ is_dag = jax.jit(graphs.is_dag)
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("nodes", "dags"), [(1, 1), (2, 3), (3, 25), (4, 543), (5, 29281)])
-def test_an_edge_is_directed_where_all_members_of_the_class_agree(nodes, dags):
+def test_an_edge_is_directed_if_all_members_of_the_class_agree(nodes, dags):
     """The oracle: every DAG there is, and of each class the union of its members."""
     every = every_dag(nodes)
     assert len(every) == dags
@@ -25,7 +25,7 @@ def test_an_edge_is_directed_where_all_members_of_the_class_agree(nodes, dags):
 
 
 @pytest.mark.slow
-def test_closure_holds_what_all_members_with_the_known_edges_agree_on():
+def test_closure_holds_what_all_members_agree_on():
     """The oracle: all members of the class that have some edges known beforehand."""
     every = every_dag(4)
     number, rng, close = classes(every), np.random.default_rng(0), jax.jit(equivalence.closure)
@@ -45,9 +45,9 @@ def test_closure_holds_what_all_members_with_the_known_edges_agree_on():
     assert followed > 20
 
 
-def test_reversing_a_covered_edge_changes_nothing_and_any_other_something():
+def test_reversing_a_covered_edge_changes_nothing():
     """Chickering's lemma: i -> j may be reversed within the class just where i and j share their other parents."""
-    seen = set()
+    observed = set()
     for seed in range(6):
         dag = random_dag(seed, 12)
         for i, j in np.argwhere(dag):
@@ -56,8 +56,8 @@ def test_reversing_a_covered_edge_changes_nothing_and_any_other_something():
             if is_dag(turned):
                 covered = bool(np.all(dag[:, i] == (dag[:, j] & (np.arange(12) != i))))
                 assert bool(np.all(equivalence.cpdag(dag) == equivalence.cpdag(turned))) == covered
-                seen.add(covered)
-    assert seen == {True, False}
+                observed.add(covered)
+    assert observed == {True, False}
 
 
 def test_a_class_does_not_depend_on_the_order_of_the_columns():
@@ -65,10 +65,10 @@ def test_a_class_does_not_depend_on_the_order_of_the_columns():
     np.testing.assert_array_equal(equivalence.cpdag(dag[order][:, order]), equivalence.cpdag(dag)[order][:, order])
 
 
-def pairs_that_differ(true, found):
+def pairs_that_differ(true, result):
     """The oracle: the distance of two CPDAGs, pair by pair."""
     pairs = itertools.combinations(range(len(true)), 2)
-    return sum((true[i, j], true[j, i]) != (found[i, j], found[j, i]) for i, j in pairs)
+    return sum((true[i, j], true[j, i]) != (result[i, j], result[j, i]) for i, j in pairs)
 
 
 def test_the_distance_counts_each_pair_of_columns_once():
@@ -89,7 +89,7 @@ def test_a_collider_and_a_chain_are_two_apart():
 
 
 @pytest.mark.slow
-def test_many_at_once_and_compiled_give_what_one_at_a_time_gives_uncompiled():
+def test_batched_and_compiled_equal_single_calls():
     dags = np.stack([random_dag(seed, 12) for seed in range(3)])
     with jax.disable_jit():
         alone = np.stack([equivalence.cpdag(dag) for dag in dags])
@@ -101,9 +101,9 @@ def test_many_at_once_and_compiled_give_what_one_at_a_time_gives_uncompiled():
 def test_a_skeleton_by_hand():
     true = np.zeros((4, 4), bool)
     true[[0, 1, 2], [1, 2, 3]] = True
-    found = np.zeros((4, 4), bool)
-    found[[1, 0], [0, 3]] = True
-    scores = {name: float(value) for name, value in equivalence.skeleton_scores(true, found).items()}
+    result = np.zeros((4, 4), bool)
+    result[[1, 0], [0, 3]] = True
+    scores = {name: float(value) for name, value in equivalence.skeleton_scores(true, result).items()}
     assert scores == pytest.approx({"precision": 1 / 2, "recall": 1 / 3, "f1": 2 / 5})
 
 
@@ -115,5 +115,5 @@ def test_directions_do_not_matter_to_the_skeleton():
 
 def test_the_skeleton_of_an_empty_graph_gives_numbers_and_no_nan():
     empty, dag = np.zeros((5, 5), bool), random_dag(2, 5, 1)
-    for true, found in itertools.product([empty, dag], repeat=2):
-        assert all(jnp.isfinite(score) for score in equivalence.skeleton_scores(true, found).values())
+    for true, result in itertools.product([empty, dag], repeat=2):
+        assert all(jnp.isfinite(score) for score in equivalence.skeleton_scores(true, result).values())

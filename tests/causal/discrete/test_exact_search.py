@@ -50,11 +50,11 @@ def test_no_dag_scores_higher(size, hard):
     for seed in range(8):
         rng = np.random.default_rng(seed)
         covariance, edges = table(random_dag(seed, size, 1), seed, 60), constraints(rng, size, hard)
-        found = SEARCH(covariance, 60.0, edges)
+        result = SEARCH(covariance, 60.0, edges)
         legal = (every <= (edges.allowed | edges.required)) & (every >= edges.required)
         scores = [plain_score(dag, covariance, 60, edges.cost) for dag in every[legal.all((1, 2))]]
-        assert found.score == pytest.approx(max(scores), abs=1e-8)
-        assert plain_score(np.asarray(found.graph), covariance, 60, edges.cost) == pytest.approx(max(scores), abs=1e-8)
+        assert result.score == pytest.approx(max(scores), abs=1e-8)
+        assert plain_score(np.asarray(result.graph), covariance, 60, edges.cost) == pytest.approx(max(scores), abs=1e-8)
 
 
 @pytest.mark.slow
@@ -95,9 +95,9 @@ def test_no_other_search_and_no_truth_scores_higher(size):
 
 def test_one_column_has_no_edge():
     edges = Edges(np.zeros((1, 1)), np.zeros((1, 1), bool), np.zeros((1, 1), bool))
-    found = SEARCH(np.full((1, 1), 4.0), 10.0, edges)
-    assert not found.graph.any()
-    assert found.score == pytest.approx(-5 * np.log(4.0))
+    result = SEARCH(np.full((1, 1), 4.0), 10.0, edges)
+    assert not result.graph.any()
+    assert result.score == pytest.approx(-5 * np.log(4.0))
 
 
 def test_no_column_gets_more_parents_than_rows_allow():
@@ -108,10 +108,10 @@ def test_no_column_gets_more_parents_than_rows_allow():
 
 def test_the_score_is_that_of_the_local_search():
     covariance, edges = table(random_dag(1, 5), 1, 200), constraints(np.random.default_rng(0), 5, False)
-    found = SEARCH(covariance, 200.0, edges)
-    stays = hill_climbing.hill_climb(found.graph, covariance, 200.0, edges, False)
-    np.testing.assert_array_equal(stays.graph, found.graph)
-    assert stays.score == pytest.approx(float(found.score), abs=1e-8)
+    result = SEARCH(covariance, 200.0, edges)
+    stays = hill_climbing.hill_climb(result.graph, covariance, 200.0, edges, False)
+    np.testing.assert_array_equal(stays.graph, result.graph)
+    assert stays.score == pytest.approx(float(result.score), abs=1e-8)
 
 
 def test_a_batch_is_searched_as_each_alone():
@@ -132,5 +132,5 @@ def test_a_fit_never_scores_below_the_truth():
             weights = dag * rng.uniform(0.5, 1.5, dag.shape) * rng.choice([-1, 1], dag.shape)
             x = rng.normal(size=(2000, size)) * rng.uniform(0.5, 2, size) @ np.linalg.inv(np.eye(size) - weights)
             covariance, cost = np.corrcoef(x.T), np.full((size, size), np.log(2000) / 2 + np.log(size))
-            found = causal.fit(x).graph
-            assert plain_score(found, covariance, 2000, cost) >= plain_score(dag, covariance, 2000, cost) - 1e-6
+            result = causal.fit(x).graph
+            assert plain_score(result, covariance, 2000, cost) >= plain_score(dag, covariance, 2000, cost) - 1e-6

@@ -36,11 +36,11 @@ def plain_score(x, graph, cost, equal, ancestors=None):
 def neighbours(graph):
     """All DAGs one step away: an edge more, one fewer, one turned round."""
     for i, j in itertools.permutations(range(len(graph)), 2):
-        moved = graph.copy()
-        moved[i, j] = ~moved[i, j]
-        turned = moved.copy()
+        updated = graph.copy()
+        updated[i, j] = ~updated[i, j]
+        turned = updated.copy()
         turned[j, i] = graph[i, j]
-        for candidate in (moved, turned) if graph[i, j] else (moved,):
+        for candidate in (updated, turned) if graph[i, j] else (updated,):
             if bool(graphs.is_dag(candidate)):
                 yield candidate
 
@@ -58,9 +58,11 @@ def edges(nodes, cost, **masks):
     return hill_climbing.Edges(jnp.asarray(cost), masks.get("allowed", anywhere), masks.get("required", none))
 
 
-def climb(x, start, given, equal, ancestors=None):
+def climb(x, start, arguments, equal, ancestors=None):
     covariance = jnp.asarray(x.T @ x / len(x))
-    return CLIMB(jnp.asarray(start), covariance, jnp.asarray(float(len(x))), given, equal=equal, ancestors=ancestors)
+    return CLIMB(
+        jnp.asarray(start), covariance, jnp.asarray(float(len(x))), arguments, equal=equal, ancestors=ancestors
+    )
 
 
 @pytest.mark.slow
@@ -73,10 +75,10 @@ def test_it_climbs_as_a_plain_search_over_all_neighbours_does(seed, believed, eq
     cost = rng.uniform(0.5, 4, size=(4, 4))
     start = np.triu(rng.uniform(size=(4, 4)) < 0.5, 1)
     ancestors = 5 * rng.normal(size=(4, 4)) if believed else None
-    found = climb(x, start, edges(4, cost), equal, ancestors)
+    result = climb(x, start, edges(4, cost), equal, ancestors)
     expected = plain_climb(x, start, cost, equal, ancestors)
-    np.testing.assert_array_equal(found.graph, expected)
-    assert float(found.score) == pytest.approx(plain_score(x, expected, cost, equal, ancestors), rel=1e-6)
+    np.testing.assert_array_equal(result.graph, expected)
+    assert float(result.score) == pytest.approx(plain_score(x, expected, cost, equal, ancestors), rel=1e-6)
 
 
 @pytest.mark.slow
@@ -88,11 +90,13 @@ def test_no_step_from_its_end_that_keeps_to_the_rules_is_better(believed, equal)
         cost, allowed = rng.uniform(0, 5, size=(6, 6)), rng.uniform(size=(6, 6)) < 0.8
         required = np.triu(rng.uniform(size=(6, 6)) < 0.2, 1) & allowed
         ancestors = 5 * rng.normal(size=(6, 6)) if believed else None
-        given = edges(6, cost, allowed=jnp.asarray(allowed & ~np.eye(6, dtype=bool)), required=jnp.asarray(required))
-        found = climb(x, required, given, equal, ancestors)
-        score = plain_score(x, np.asarray(found.graph), cost, equal, ancestors)
-        assert float(found.score) == pytest.approx(score, rel=1e-9)
-        for near in neighbours(np.asarray(found.graph)):
+        arguments = edges(
+            6, cost, allowed=jnp.asarray(allowed & ~np.eye(6, dtype=bool)), required=jnp.asarray(required)
+        )
+        result = climb(x, required, arguments, equal, ancestors)
+        score = plain_score(x, np.asarray(result.graph), cost, equal, ancestors)
+        assert float(result.score) == pytest.approx(score, rel=1e-9)
+        for near in neighbours(np.asarray(result.graph)):
             if not np.any(near & ~allowed) and not np.any(required & ~near):
                 assert plain_score(x, near, cost, equal, ancestors) <= score + 1e-6
 
@@ -100,7 +104,7 @@ def test_no_step_from_its_end_that_keeps_to_the_rules_is_better(believed, equal)
 @pytest.mark.slow
 @pytest.mark.parametrize("equal", [True, False])
 @pytest.mark.parametrize("believed", [False, True])
-def test_always_a_dag_without_forbidden_and_with_all_required_edges(believed, equal):
+def test_always_a_dag_that_keeps_hard_constraints(believed, equal):
     rng = np.random.default_rng(0)
     shape = (200, 6, 6)
     tables = np.stack([table(seed, 6) for seed in range(200)])
@@ -109,13 +113,13 @@ def test_always_a_dag_without_forbidden_and_with_all_required_edges(believed, eq
     allowed = (rng.uniform(size=shape) < 0.7) & ~np.eye(6, dtype=bool)
     start = np.triu(rng.uniform(size=shape) < 0.5, 1) & allowed
     required = start & (rng.uniform(size=shape) < 0.5)
-    given = hill_climbing.Edges(costs, jnp.asarray(allowed), jnp.asarray(required))
+    arguments = hill_climbing.Edges(costs, jnp.asarray(allowed), jnp.asarray(required))
     ancestors = jnp.asarray(5 * rng.normal(size=shape)) if believed else None
     one = lambda graph, covariance, edges, paths: CLIMB(graph, covariance, 60.0, edges, equal=equal, ancestors=paths)
-    found = np.asarray(jax.vmap(one)(jnp.asarray(start), covariances, given, ancestors).graph)
-    assert np.all(jax.vmap(graphs.is_dag)(jnp.asarray(found)))
-    assert not np.any(found & ~allowed)
-    assert not np.any(required & ~found)
+    result = np.asarray(jax.vmap(one)(jnp.asarray(start), covariances, arguments, ancestors).graph)
+    assert np.all(jax.vmap(graphs.is_dag)(jnp.asarray(result)))
+    assert not np.any(result & ~allowed)
+    assert not np.any(required & ~result)
 
 
 @pytest.mark.slow
@@ -132,8 +136,8 @@ def test_one_path_beside_very_many_is_not_forgotten_when_they_go():
     cost[last - 1, last], cost[last, 0] = 1e3, -1e3  # the last edge goes, and then one back would come
     x = np.random.default_rng(0).normal(size=(200, last + 1))
     assert float(ancestry.path_counts(jnp.asarray(start))[0, last]) == 2.0**53
-    given = edges(last + 1, cost, allowed=jnp.asarray(allowed), required=jnp.asarray(kept))
-    np.testing.assert_array_equal(climb(x, start, given, equal=True).graph, kept)
+    arguments = edges(last + 1, cost, allowed=jnp.asarray(allowed), required=jnp.asarray(kept))
+    np.testing.assert_array_equal(climb(x, start, arguments, equal=True).graph, kept)
 
 
 @pytest.mark.slow
@@ -144,47 +148,47 @@ def test_it_turns_edges_for_nothing_to_find_a_collider():
     x[:, 2] += x[:, 0] + x[:, 1]
     start = np.zeros((3, 3), bool)
     start[2, 0] = start[2, 1] = start[0, 1] = True
-    found = climb(x, start, edges(3, np.full((3, 3), 4.0)), equal=False)
-    np.testing.assert_array_equal(np.argwhere(found.graph), [[0, 2], [1, 2]])
+    result = climb(x, start, edges(3, np.full((3, 3), 4.0)), equal=False)
+    np.testing.assert_array_equal(np.argwhere(result.graph), [[0, 2], [1, 2]])
 
 
 def test_renaming_the_columns_renames_the_end():
     x, order = table(3, 6), np.array([3, 0, 5, 4, 1, 2])
     cost = np.random.default_rng(3).uniform(0.5, 4, size=(6, 6))
-    found = climb(x, np.zeros((6, 6), bool), edges(6, cost), equal=True)
+    result = climb(x, np.zeros((6, 6), bool), edges(6, cost), equal=True)
     again = climb(x[:, order], np.zeros((6, 6), bool), edges(6, cost[order][:, order]), equal=True)
-    np.testing.assert_array_equal(again.graph, found.graph[order][:, order])
+    np.testing.assert_array_equal(again.graph, result.graph[order][:, order])
 
 
 @pytest.mark.slow
 def test_units_do_not_matter_where_noise_is_of_unequal_variance():
     x, units = table(4, 6), 10.0 ** np.arange(-3, 3)
     cost = np.random.default_rng(4).uniform(0.5, 4, size=(6, 6))
-    found, scaled = (climb(data, np.zeros((6, 6), bool), edges(6, cost), equal=False) for data in (x, x * units))
-    np.testing.assert_array_equal(scaled.graph, found.graph)
+    result, scaled = (climb(data, np.zeros((6, 6), bool), edges(6, cost), equal=False) for data in (x, x * units))
+    np.testing.assert_array_equal(scaled.graph, result.graph)
     covariances = [jnp.asarray(data.T @ data / SAMPLES) for data in (x, x * units)]
-    plain, rescaled = (hill_climbing.refit(found.graph, covariance) for covariance in covariances)
+    plain, rescaled = (hill_climbing.refit(result.graph, covariance) for covariance in covariances)
     np.testing.assert_allclose(rescaled, plain * units / units[:, None], rtol=1e-9)
 
 
 @pytest.mark.slow
 def test_fewer_rows_than_columns_bound_the_parents():
     x = np.random.default_rng(0).normal(size=(5, 8))
-    given = edges(8, np.full((8, 8), -1.0))
-    found = climb(x - x.mean(0), np.zeros((8, 8), bool), given, equal=False)
-    assert int(found.graph.sum(0).max()) == 3
-    assert np.isfinite(float(found.score))
+    arguments = edges(8, np.full((8, 8), -1.0))
+    result = climb(x - x.mean(0), np.zeros((8, 8), bool), arguments, equal=False)
+    assert int(result.graph.sum(0).max()) == 3
+    assert np.isfinite(float(result.score))
 
 
 @pytest.mark.slow
-def test_duplicate_and_constant_columns_end_the_search_with_numbers():
+def test_duplicate_and_constant_columns_give_finite_scores():
     x = table(0, 3)
     x = np.concatenate([x, x[:, :1], np.zeros((SAMPLES, 1))], axis=1)
     for equal in (True, False):
-        found = climb(x, np.zeros((5, 5), bool), edges(5, np.full((5, 5), 2.0)), equal)
-        assert graphs.is_dag(found.graph)
-        assert np.isfinite(float(found.score))
-        assert not jnp.any(found.graph[4]) | jnp.any(found.graph[:, 4])
+        result = climb(x, np.zeros((5, 5), bool), edges(5, np.full((5, 5), 2.0)), equal)
+        assert graphs.is_dag(result.graph)
+        assert np.isfinite(float(result.score))
+        assert not jnp.any(result.graph[4]) | jnp.any(result.graph[:, 4])
 
 
 @pytest.mark.slow
@@ -205,8 +209,8 @@ def test_many_searches_at_once_end_as_each_alone(equal):
     tables = np.stack([table(seed, 5) for seed in range(6)])
     covariances = jnp.asarray(np.einsum("bni,bnj->bij", tables, tables) / SAMPLES)
     cost = np.random.default_rng(0).uniform(0.5, 4, size=(5, 5))
-    given, start = edges(5, cost), jnp.zeros((5, 5), bool)
-    one = lambda covariance: CLIMB(start, covariance, jnp.asarray(60.0), given, equal=equal)
+    arguments, start = edges(5, cost), jnp.zeros((5, 5), bool)
+    one = lambda covariance: CLIMB(start, covariance, jnp.asarray(60.0), arguments, equal=equal)
     together = jax.vmap(one)(covariances)
     for k, covariance in enumerate(covariances):
         np.testing.assert_array_equal(together.graph[k], one(covariance).graph)

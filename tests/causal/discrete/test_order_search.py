@@ -44,7 +44,7 @@ def best_score(x, cost, equal):
     price = {(j, parents): sum(cost[i, j] for i in parents) for j, parents in left}
     best = -np.inf
     for order in itertools.permutations(nodes):
-        before = [[(j, p) for p in sets(j) if set(p) <= set(order[:place])] for place, j in enumerate(order)]
+        before = [[(j, p) for p in sets(j) if set(p) <= set(order[:index])] for index, j in enumerate(order)]
         if equal:
             totals = np.array([0.0]), np.array([0.0])
             for options in before:
@@ -63,13 +63,13 @@ def best_score(x, cost, equal):
 def plain_choice(x, order, cost):
     """The oracle: along an order each node starts from all before it and takes or drops the best one at a time."""
     graph = np.zeros((len(order), len(order)), bool)
-    for place, j in enumerate(order):
+    for index, j in enumerate(order):
         score = lambda parents, j=j: (
             -len(x) / 2 * np.log(residual(x, j, sorted(parents))) - sum(cost[i, j] for i in parents)
         )
-        parents = set(order[:place])
-        while place:
-            other = max((parents ^ {i} for i in order[:place]), key=score)
+        parents = set(order[:index])
+        while index:
+            other = max((parents ^ {i} for i in order[:index]), key=score)
             if score(other) <= score(parents) + 1e-7:
                 break
             parents = other
@@ -85,24 +85,24 @@ def edges(nodes, cost, **masks):
 compiled = jax.jit(order_search.search_orders, static_argnames=("equal", "restarts"))
 
 
-def climb(x, order, given, equal, **restarts):
+def climb(x, order, arguments, equal, **restarts):
     covariance = jnp.asarray(x.T @ x / len(x))
-    return compiled(jnp.asarray(order), covariance, jnp.asarray(float(len(x))), given, equal, **restarts)
+    return compiled(jnp.asarray(order), covariance, jnp.asarray(float(len(x))), arguments, equal, **restarts)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("nodes", "equal"), [(4, False), (4, True), (5, False)])
 def test_from_a_few_orders_it_finds_the_best_graph_of_all(nodes, equal):
-    reached = []
+    final = []
     for seed in range(10):
         x, rng = table(seed, nodes), np.random.default_rng(seed)
         cost = rng.uniform(1, 4, size=(nodes, nodes))
-        given = edges(nodes, cost)
-        found = max(float(climb(x, rng.permutation(nodes), given, equal).score) for _ in range(6))
+        arguments = edges(nodes, cost)
+        result = max(float(climb(x, rng.permutation(nodes), arguments, equal).score) for _ in range(6))
         best = best_score(x, cost, equal)
-        assert found <= best + 1e-6
-        reached.append(found > best - 1e-6)
-    assert np.mean(reached) >= 0.9
+        assert result <= best + 1e-6
+        final.append(result > best - 1e-6)
+    assert np.mean(final) >= 0.9
 
 
 @pytest.mark.slow
@@ -111,14 +111,14 @@ def test_the_score_is_that_of_the_graph(equal):
     for seed in range(5):
         x, rng = table(seed, 8), np.random.default_rng(seed)
         cost = rng.uniform(0.5, 4, size=(8, 8))
-        found = climb(x, rng.permutation(8), edges(8, cost), equal)
-        assert graphs.is_dag(found.graph)
-        expected = plain_score(x, np.asarray(found.graph), cost, equal)
-        assert float(found.score) == pytest.approx(expected, rel=1e-10, abs=1e-8)
+        result = climb(x, rng.permutation(8), edges(8, cost), equal)
+        assert graphs.is_dag(result.graph)
+        expected = plain_score(x, np.asarray(result.graph), cost, equal)
+        assert float(result.score) == pytest.approx(expected, rel=1e-10, abs=1e-8)
 
 
 @pytest.mark.slow
-def test_it_ends_no_lower_than_the_choice_of_parents_along_the_first_order():
+def test_the_score_never_falls_below_the_first_order():
     risen = []
     for seed in range(8):
         x, rng = table(seed, 6), np.random.default_rng(seed)
@@ -129,11 +129,11 @@ def test_it_ends_no_lower_than_the_choice_of_parents_along_the_first_order():
     assert np.median(risen) > 1
 
 
-def test_where_nothing_may_move_it_is_the_choice_of_parents_along_the_order():
+def test_a_fixed_order_gives_its_best_parents():
     x, order, cost = table(0, 6), np.random.default_rng(0).permutation(6), np.full((6, 6), 2.0)
     rank = np.argsort(order)
-    given = edges(6, cost, allowed=jnp.asarray(rank[:, None] < rank[None, :]))
-    np.testing.assert_array_equal(climb(x, order, given, equal=False).graph, plain_choice(x, order.tolist(), cost))
+    arguments = edges(6, cost, allowed=jnp.asarray(rank[:, None] < rank[None, :]))
+    np.testing.assert_array_equal(climb(x, order, arguments, equal=False).graph, plain_choice(x, order.tolist(), cost))
 
 
 @pytest.mark.slow
@@ -149,40 +149,40 @@ def test_forbidden_edges_never_appear_and_required_ones_never_go(equal):
     cost = rng.normal(1, 3, size=along.shape)  # some edges are paid for
     x = np.stack([table(seed, nodes) for seed in range(cases)])
     covariance = np.einsum("bni,bnj->bij", x, x) / SAMPLES
-    given = Edges(*map(jnp.asarray, (cost, allowed, required)))
-    one = lambda order, covariance, given: compiled(order, covariance, jnp.asarray(60.0), given, equal).graph
-    found = jax.vmap(one)(jnp.asarray(orders), jnp.asarray(covariance), given)
-    assert not jnp.any(found & ~allowed)
-    assert not jnp.any(required & ~found)
-    assert jnp.all(jax.vmap(graphs.is_dag)(found))
+    arguments = Edges(*map(jnp.asarray, (cost, allowed, required)))
+    one = lambda order, covariance, arguments: compiled(order, covariance, jnp.asarray(60.0), arguments, equal).graph
+    result = jax.vmap(one)(jnp.asarray(orders), jnp.asarray(covariance), arguments)
+    assert not jnp.any(result & ~allowed)
+    assert not jnp.any(required & ~result)
+    assert jnp.all(jax.vmap(graphs.is_dag)(result))
 
 
 def test_fewer_rows_than_columns_bound_the_parents():
     x = np.random.default_rng(0).normal(size=(5, 8))
-    found = climb(x - x.mean(0), np.arange(8), edges(8, np.full((8, 8), -1.0)), equal=False)
-    assert int(found.graph.sum(0).max()) == 3
-    assert np.isfinite(float(found.score))
+    result = climb(x - x.mean(0), np.arange(8), edges(8, np.full((8, 8), -1.0)), equal=False)
+    assert int(result.graph.sum(0).max()) == 3
+    assert np.isfinite(float(result.score))
 
 
 @pytest.mark.slow
-def test_duplicate_and_constant_columns_end_the_search_with_numbers():
+def test_duplicate_and_constant_columns_give_finite_scores():
     x = table(0, 3)
     x = np.concatenate([x, x[:, :1], np.zeros((SAMPLES, 1))], axis=1)
     for equal in (True, False):
-        found = climb(x, np.arange(5), edges(5, np.full((5, 5), 2.0)), equal)
-        assert graphs.is_dag(found.graph)
-        assert np.isfinite(float(found.score))
-        assert not jnp.any(found.graph[4]) | jnp.any(found.graph[:, 4])
+        result = climb(x, np.arange(5), edges(5, np.full((5, 5), 2.0)), equal)
+        assert graphs.is_dag(result.graph)
+        assert np.isfinite(float(result.score))
+        assert not jnp.any(result.graph[4]) | jnp.any(result.graph[:, 4])
 
 
 def test_permuted_columns_give_the_permuted_graph():
     for seed in range(4):
         x, rng = table(seed, 8), np.random.default_rng(seed)
         cost, order, permutation = rng.uniform(1, 4, size=(8, 8)), rng.permutation(8), rng.permutation(8)
-        found = climb(x, order, edges(8, cost), equal=False).graph
+        result = climb(x, order, edges(8, cost), equal=False).graph
         moved_edges = edges(8, cost[permutation][:, permutation])
-        moved = climb(x[:, permutation], np.argsort(permutation)[order], moved_edges, equal=False).graph
-        np.testing.assert_array_equal(moved, found[permutation][:, permutation])
+        updated = climb(x[:, permutation], np.argsort(permutation)[order], moved_edges, equal=False).graph
+        np.testing.assert_array_equal(updated, result[permutation][:, permutation])
 
 
 def population(seed, degree=2, nodes=10, many=1e6):
@@ -194,13 +194,13 @@ def population(seed, degree=2, nodes=10, many=1e6):
 
 
 @pytest.mark.long
-def test_with_many_rows_it_finds_the_equivalence_class_whatever_the_scale():
+def test_many_rows_identify_the_class_at_any_scale():
     for seed in range(6):
-        graph, covariance, samples, given = population(seed)
+        graph, covariance, samples, arguments = population(seed)
         scale = jnp.sqrt(jnp.diagonal(covariance))
-        problem = jnp.arange(10), covariance / scale[:, None] / scale, samples, given
-        found = compiled(*problem, equal=False, restarts=10, key=jax.random.key(0))
-        assert int(equivalence.cpdag_shd(graph, found.graph)) == 0
+        problem = jnp.arange(10), covariance / scale[:, None] / scale, samples, arguments
+        result = compiled(*problem, equal=False, restarts=10, key=jax.random.key(0))
+        assert int(equivalence.cpdag_shd(graph, result.graph)) == 0
 
 
 @pytest.mark.slow
@@ -214,10 +214,10 @@ def test_under_noise_of_one_variance_it_finds_the_graph():
 def test_restarts_never_lower_the_score_and_keep_to_the_edges():
     rises = []
     for seed in range(4):
-        graph, covariance, samples, given = population(seed, degree=3, many=200.0)
+        graph, covariance, samples, arguments = population(seed, degree=3, many=200.0)
         order = jnp.argsort(graphs.reachability(graph).sum(0))  # one that keeps to the graph
         required = graph & (jax.random.uniform(jax.random.key(seed), graph.shape) < 0.2)
-        problem = (order, covariance, samples, given._replace(required=required))
+        problem = (order, covariance, samples, arguments._replace(required=required))
         shaken = compiled(*problem, equal=False, restarts=4, key=jax.random.key(seed))
         assert not jnp.any(required & ~shaken.graph)
         assert graphs.is_dag(shaken.graph)
@@ -235,12 +235,14 @@ def test_restarts_without_a_key_are_refused():
 def test_many_searches_at_once_end_as_each_alone():
     tables = np.stack([table(seed, 6) for seed in range(6)])
     covariances = jnp.asarray(np.einsum("bni,bnj->bij", tables, tables) / SAMPLES)
-    given, keys = edges(6, np.full((6, 6), 2.0)), jax.random.split(jax.random.key(0), 6)
+    arguments, keys = edges(6, np.full((6, 6), 2.0)), jax.random.split(jax.random.key(0), 6)
 
     @jax.jit
     def one(covariance, key):
         order = jnp.arange(6)
-        return order_search.search_orders(order, covariance, jnp.asarray(60.0), given, True, restarts=2, key=key).graph
+        return order_search.search_orders(
+            order, covariance, jnp.asarray(60.0), arguments, True, restarts=2, key=key
+        ).graph
 
     np.testing.assert_array_equal(jax.vmap(one)(covariances, keys), jnp.stack(list(map(one, covariances, keys))))
 
@@ -259,7 +261,7 @@ def test_a_32_bit_caller_gets_64_bit_work():
             return order_search.search_orders(order, wide, jnp.asarray(60.0), edges(6, cost), False)
 
     with jax.enable_x64(False):
-        found = jax.jit(jax.vmap(outer))(jnp.stack([jnp.arange(6)] * 2), jnp.stack([covariance] * 2))
+        result = jax.jit(jax.vmap(outer))(jnp.stack([jnp.arange(6)] * 2), jnp.stack([covariance] * 2))
     for lane in range(2):
-        np.testing.assert_array_equal(found.graph[lane], expected.graph)
-        assert float(found.score[lane]) == pytest.approx(float(expected.score), rel=1e-10)
+        np.testing.assert_array_equal(result.graph[lane], expected.graph)
+        assert float(result.score[lane]) == pytest.approx(float(expected.score), rel=1e-10)

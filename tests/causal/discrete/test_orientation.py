@@ -41,24 +41,24 @@ def preferences(rng, members):
 
 
 @pytest.mark.slow
-def test_an_oriented_graph_is_of_the_class_and_keeps_what_can_be_kept(small):
+def test_an_oriented_graph_stays_in_the_class(small):
     """The oracle: every member; beliefs that some member with the constraints satisfies are all satisfied."""
     for dag, members, rng in cases(small, 80):
-        given = preferences(rng, members)
-        found = np.asarray(orient(dag, given))
-        assert (members == found).all((1, 2)).any()
-        assert not (given.fixed & ~found).any()
-        lost = [np.sum(np.maximum(given.gain, 0)[m.T]) for m in members[(members | ~given.fixed).all((1, 2))]]
+        arguments = preferences(rng, members)
+        outcome = np.asarray(orient(dag, arguments))
+        assert (members == outcome).all((1, 2)).any()
+        assert not (arguments.fixed & ~outcome).any()
+        lost = [np.sum(np.maximum(arguments.gain, 0)[m.T]) for m in members[(members | ~arguments.fixed).all((1, 2))]]
         if min(lost) == 0:
-            assert np.sum(np.maximum(given.gain, 0)[found.T]) == 0
+            assert np.sum(np.maximum(arguments.gain, 0)[outcome.T]) == 0
 
 
 @pytest.mark.slow
 def test_every_member_of_a_class_is_oriented_alike(small):
     for _, members, rng in cases(small, 25):
-        given = preferences(rng, members)
+        arguments = preferences(rng, members)
         for member in members[:6]:
-            np.testing.assert_array_equal(orient(member, given), orient(members[0], given))
+            np.testing.assert_array_equal(orient(member, arguments), orient(members[0], arguments))
 
 
 def test_a_chain_turns_round_as_a_whole_for_one_belief():
@@ -67,11 +67,13 @@ def test_a_chain_turns_round_as_a_whole_for_one_belief():
     gain = np.zeros((5, 5))
     gain[1, 0], gain[0, 1] = 0.1, -0.1
     fixed = np.zeros((5, 5), bool)
-    found = orient(chain, orientation.Preferences(fixed, gain, np.arange(5, dtype=np.int32)))
-    np.testing.assert_array_equal(found, [[0, 0, 0, 0, 0], [1, 0, 1, 0, 0], [0, 0, 0, 1, 0], [0, 0, 0, 0, 1], [0] * 5])
+    outcome = orient(chain, orientation.Preferences(fixed, gain, np.arange(5, dtype=np.int32)))
+    np.testing.assert_array_equal(
+        outcome, [[0, 0, 0, 0, 0], [1, 0, 1, 0, 0], [0, 0, 0, 1, 0], [0, 0, 0, 0, 1], [0] * 5]
+    )
     fixed[4, 3] = True
-    found = orient(chain, orientation.Preferences(fixed, gain, np.arange(5, dtype=np.int32)))
-    np.testing.assert_array_equal(found, np.eye(5, k=-1, dtype=bool))
+    outcome = orient(chain, orientation.Preferences(fixed, gain, np.arange(5, dtype=np.int32)))
+    np.testing.assert_array_equal(outcome, np.eye(5, k=-1, dtype=bool))
 
 
 @pytest.mark.slow
@@ -102,16 +104,16 @@ def test_a_collider_that_a_constraint_made_is_no_evidence():
     assert labels[0, 2] == labels[1, 2] == KNOWLEDGE
 
 
-def test_the_data_compel_no_more_because_a_collider_is_no_evidence():
+def test_an_oriented_collider_is_no_evidence():
     """The oracle: what all members of the class have, whatever edges are suspect."""
     every, rng = every_dag(4), np.random.default_rng(0)
     suspects = every & (rng.uniform(size=every.shape) < 0.5)
-    found = np.asarray(jax.jit(jax.vmap(orientation.compelled_by_data))(every, suspects))
-    assert found.any()
-    assert not (found & ~np.asarray(jax.vmap(equivalence.compelled_edges)(every))).any()
+    outcome = np.asarray(jax.jit(jax.vmap(orientation.compelled_by_data))(every, suspects))
+    assert outcome.any()
+    assert not (outcome & ~np.asarray(jax.vmap(equivalence.compelled_edges)(every))).any()
 
 
-def test_a_diamond_with_a_fixed_collider_in_the_middle_stays_open():
+def test_a_diamond_with_a_fixed_collider_stays_open():
     """1 -> 3 <- 2 is fixed by constraints, so that Meek's third rule says nothing of 3 -> 0: 0 -> 3 does as well."""
     graph, fixed = np.zeros((4, 4), bool), np.zeros((4, 4), bool)
     graph[[1, 2, 1, 2, 3], [0, 0, 3, 3, 0]] = True
@@ -139,8 +141,8 @@ def test_beliefs_and_assumptions_get_names_of_their_own():
 def test_a_class_of_many_columns_is_oriented_in_order():
     """Nothing decides but the rank: a tree grows from the node of least rank."""
     dag = random_dag(3, 30, degree=1)
-    given = orientation.Preferences(np.zeros_like(dag), np.zeros(dag.shape), np.arange(30, dtype=np.int32))
-    np.testing.assert_array_equal(equivalence.cpdag(orient(dag, given)), equivalence.cpdag(dag))
+    arguments = orientation.Preferences(np.zeros_like(dag), np.zeros(dag.shape), np.arange(30, dtype=np.int32))
+    np.testing.assert_array_equal(equivalence.cpdag(orient(dag, arguments)), equivalence.cpdag(dag))
 
 
 def chain_of(size, seed, rows=1000):

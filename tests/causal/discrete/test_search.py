@@ -40,9 +40,9 @@ def plain_score(x, graph, config, weight, prior):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("noise", "finish"), [("equal", "search"), ("unequal", "order")])
-def test_with_a_prior_of_fixed_weight_it_ends_at_the_best_graph_of_all(noise, finish):
+def test_a_fixed_prior_weight_gives_the_best_graph(noise, finish):
     """Few rows and random beliefs of random trust in edges and paths, so that every price decides something."""
-    config, reached = causal.Config.equal_variance(noise=noise, finish=finish), []
+    config, final = causal.Config.equal_variance(noise=noise, finish=finish), []
     off = ~np.eye(3, dtype=bool)
     for seed in range(12):
         rng = np.random.default_rng(seed)
@@ -51,11 +51,11 @@ def test_with_a_prior_of_fixed_weight_it_ends_at_the_best_graph_of_all(noise, fi
         beliefs = [rng.uniform(size=(3, 3)) * off for _ in range(4)]
         prior = causal.Knowledge(*beliefs[:2], ancestors=beliefs[2], ancestor_confidence=beliefs[3])
         weight = config.penalty * rng.uniform(0.5, 2)
-        given = causal.problem(x, prior, config, prior_weight=weight)
-        found = np.asarray(SEARCH(np.zeros((3, 3), bool), given, config)[0])
+        arguments = causal.problem(x, prior, config, prior_weight=weight)
+        result = np.asarray(SEARCH(np.zeros((3, 3), bool), arguments, config)[0])
         best = max(plain_score(x, graph, config, weight, prior) for graph in every_dag())
-        reached.append(plain_score(x, found, config, weight, prior) > best - 1e-6)
-    assert np.mean(reached) >= 0.9
+        final.append(plain_score(x, result, config, weight, prior) > best - 1e-6)
+    assert np.mean(final) >= 0.9
 
 
 @pytest.mark.slow
@@ -63,7 +63,9 @@ def test_without_a_prior_the_penalty_of_the_path_does_not_count():
     x = np.random.default_rng(0).normal(size=(50, 3))
     x[:, 1] += x[:, 0]
     config, start = causal.Config.equal_variance(), np.zeros((3, 3), bool)
-    found = [SEARCH(start, causal.problem(x, None, config, penalty=penalty), config)[0] for penalty in (0.0, 0.03, 9.0)]
-    np.testing.assert_array_equal(found[0], found[1])
-    np.testing.assert_array_equal(found[0], found[2])
-    assert found[0].any()
+    result = [
+        SEARCH(start, causal.problem(x, None, config, penalty=penalty), config)[0] for penalty in (0.0, 0.03, 9.0)
+    ]
+    np.testing.assert_array_equal(result[0], result[1])
+    np.testing.assert_array_equal(result[0], result[2])
+    assert result[0].any()

@@ -25,10 +25,12 @@ def test_a_prediction_is_that_of_plain_loops(network):
     x = np.random.default_rng(0).normal(size=(5, 3))
     sigmoid = lambda z: 1 / (1 + np.exp(-z))
     first, offset, second, bias = map(np.asarray, network)
-    for row, found in zip(x, mlp.predict(network, jnp.asarray(x)), strict=True):
+    for row, outcome in zip(x, mlp.predict(network, jnp.asarray(x)), strict=True):
         for j in range(3):
             inner = [sigmoid(offset[j, h] + sum(row[i] * first[i, j, h] for i in range(3))) for h in range(4)]
-            assert float(found[j]) == pytest.approx(bias[j] + sum(second[j, h] * inner[h] for h in range(4)), rel=1e-10)
+            assert float(outcome[j]) == pytest.approx(
+                bias[j] + sum(second[j, h] * inner[h] for h in range(4)), rel=1e-10
+            )
 
 
 @pytest.mark.slow
@@ -36,14 +38,14 @@ def test_every_term_has_the_gradient_of_finite_differences(network):
     network = jax.tree.map(lambda leaf: 0.3 * leaf, network)
     x = np.random.default_rng(1).normal(size=(20, 3))
     prior = causal.Knowledge(np.eye(3, k=1))
-    given = causal.problem(x, prior, CONFIG)
-    terms = lambda params: mlp.terms(params, given, CONFIG, jnp.array(False))
-    found = terms(network)
+    arguments = causal.problem(x, prior, CONFIG)
+    terms = lambda params: mlp.terms(params, arguments, CONFIG, jnp.array(False))
+    outcome = terms(network)
     direction = jax.tree.map(lambda leaf: jnp.asarray(np.random.default_rng(2).normal(size=leaf.shape)), network)
-    moved = [terms(jax.tree.map(lambda p, d, s=s: p + s * 1e-6 * d, network, direction)) for s in (1, -1)]
+    updated = [terms(jax.tree.map(lambda p, d, s=s: p + s * 1e-6 * d, network, direction)) for s in (1, -1)]
     for name in ("fit", "prior", "cycles"):
-        slope = (getattr(moved[0], name)[0] - getattr(moved[1], name)[0]) / 2e-6
-        exact = sum(jnp.sum(g * d) for g, d in zip(getattr(found, name)[1], direction, strict=True))
+        slope = (getattr(updated[0], name)[0] - getattr(updated[1], name)[0]) / 2e-6
+        exact = sum(jnp.sum(g * d) for g, d in zip(getattr(outcome, name)[1], direction, strict=True))
         assert float(exact) == pytest.approx(float(slope), rel=1e-5)
 
 
@@ -59,8 +61,8 @@ def test_curved_relations_are_found_better_than_by_lines():
     )
     distance = {}
     for name, config in (("lines", causal.Config.equal_variance()), ("curves", curved)):
-        found = jax.jit(jax.vmap(causal.fit, in_axes=(0, None, None)))(jnp.stack(tables), None, config).graph
-        distance[name] = sum(int(graph_distance.compare(t, g)["shd"]) for t, g in zip(truths, found, strict=True))
+        outcome = jax.jit(jax.vmap(causal.fit, in_axes=(0, None, None)))(jnp.stack(tables), None, config).graph
+        distance[name] = sum(int(graph_distance.compare(t, g)["shd"]) for t, g in zip(truths, outcome, strict=True))
     assert distance["curves"] <= 0.7 * distance["lines"]
 
 
@@ -80,6 +82,6 @@ def test_the_path_keeps_to_hard_knowledge():
 @pytest.mark.slow
 def test_the_start_lies_well_inside_the_domain():
     for size in (2, 30):
-        given = causal.problem(np.random.default_rng(0).normal(size=(40, size)), None, CONFIG)
-        start = causal.init(given, CONFIG).params
+        arguments = causal.problem(np.random.default_rng(0).normal(size=(40, size)), None, CONFIG)
+        start = causal.init(arguments, CONFIG).params
         assert float(jnp.sum(mlp.adjacency(start) ** 2, axis=1).max()) < 0.25

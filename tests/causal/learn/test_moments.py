@@ -20,7 +20,7 @@ def test_standardised_it_is_numpys_correlation(x):
     np.testing.assert_allclose(moments.covariance(x, "standardize"), np.corrcoef(x.T), rtol=1e-12)
 
 
-def test_log_standardised_it_is_the_correlation_of_the_logarithms(x):
+def test_log_standardized_is_the_correlation_of_logarithms(x):
     np.testing.assert_allclose(moments.covariance(x, "log_standardize"), np.corrcoef(np.log(x + 10).T), rtol=1e-12)
 
 

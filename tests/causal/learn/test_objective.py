@@ -20,8 +20,8 @@ def test_the_objective_is_the_sum_that_is_written():
     acyclic = np.trace(sum(terms)) - 3
     misfit = 0.5 * np.square(ROWS - ROWS @ w).sum() / len(ROWS)
     with jax.enable_x64(True):
-        found = causal.objective(0.1, 0.7)(jnp.asarray(WEIGHTS), jnp.asarray(ROWS))
-    assert float(found) == pytest.approx(0.7 * (misfit + 0.1 * np.abs(w).sum()) + acyclic, rel=1e-10)
+        result = causal.objective(0.1, 0.7)(jnp.asarray(WEIGHTS), jnp.asarray(ROWS))
+    assert float(result) == pytest.approx(0.7 * (misfit + 0.1 * np.abs(w).sum()) + acyclic, rel=1e-10)
 
 
 def test_gradient_descent_on_it_ends_at_the_graph_of_the_data():

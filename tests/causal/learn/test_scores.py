@@ -56,14 +56,14 @@ def test_the_logistic_score_is_the_binary_cross_entropy(weights):
 @pytest.mark.slow
 @pytest.mark.parametrize("score", [scores.golem_ev, scores.golem_nv, scores.logistic], ids=lambda f: f.__name__)
 def test_every_gradient_is_that_of_autodiff(x, weights, score):
-    given = (moments.covariance(jnp.asarray(x), "center"),)
+    arguments = (moments.covariance(jnp.asarray(x), "center"),)
     if score is scores.logistic:
-        given = (jnp.asarray(x > 0, jnp.float64), jnp.full(len(x), 1 / len(x)))
-    automatic = jax.grad(lambda w: score(w, *given)[0])(jnp.asarray(weights))
-    np.testing.assert_allclose(score(jnp.asarray(weights), *given)[1], automatic, atol=1e-10)
+        arguments = (jnp.asarray(x > 0, jnp.float64), jnp.full(len(x), 1 / len(x)))
+    automatic = jax.grad(lambda w: score(w, *arguments)[0])(jnp.asarray(weights))
+    np.testing.assert_allclose(score(jnp.asarray(weights), *arguments)[1], automatic, atol=1e-10)
 
 
-def test_only_the_likelihood_of_unequal_noise_forgets_the_scale_of_columns(x, weights):
+def test_only_unequal_noise_is_scale_invariant(x, weights):
     """Rescaling x by c and W to match shifts golem_nv by the same constant for every W."""
     scale = np.array([1.0, 10.0, 0.2, 3.0])
     before, after = (moments.covariance(jnp.asarray(table), "center") for table in (x, x * scale))

@@ -45,18 +45,18 @@ H = np.float64(0.5)
 @pytest.mark.parametrize("squared", [True, False])
 def test_of_a_quadratic_loss_difference_and_curvature_are_one(h, squared):
     alphas = jnp.array([1.0, -2.0, 0.5, 3.0])
-    found = [curvature.penalty(quadratic, alphas, IMAGES, h, squared, kind) for kind in curvature.KINDS]
+    result = [curvature.penalty(quadratic, alphas, IMAGES, h, squared, kind) for kind in curvature.KINDS]
     x = IMAGES.reshape(3, 4)
     matrix = np.diag(alphas) + 0.3
     z = h * np.sign(x @ matrix) / 2  # four coordinates: the sign has length 2
     norms = np.linalg.norm(z @ matrix, axis=1)
-    np.testing.assert_allclose(found, np.mean(norms**2 if squared else norms), rtol=1e-9)
+    np.testing.assert_allclose(result, np.mean(norms**2 if squared else norms), rtol=1e-9)
 
 
-def test_on_a_smooth_net_both_agree_to_a_thousandth_at_small_steps():
+def test_both_kinds_agree_on_a_smooth_network():
     for h in (1e-4, 1e-5):
-        found = [curvature.penalty(SMOOTH, ALPHAS, IMAGES, h, False, kind) for kind in curvature.KINDS]
-        np.testing.assert_allclose(*found, rtol=1e-3)
+        result = [curvature.penalty(SMOOTH, ALPHAS, IMAGES, h, False, kind) for kind in curvature.KINDS]
+        np.testing.assert_allclose(*result, rtol=1e-3)
     error = lambda h: abs(
         curvature.penalty(SMOOTH, ALPHAS, IMAGES, h, False)
         / curvature.penalty(SMOOTH, ALPHAS, IMAGES, h, False, "exact")
@@ -84,10 +84,12 @@ def test_the_slope_in_alpha_is_that_of_differences():
 @pytest.mark.parametrize("squared", [True, False])
 def test_a_step_and_alphas_of_64_bits_go_with_images_of_32(squared):
     images = IMAGES.astype(np.float32)
-    of = lambda images: jax.value_and_grad(lambda alphas: curvature.penalty(SMOOTH, alphas, images, H, squared))(ALPHAS)
-    (value, slope), (wanted, exactly) = of(jnp.asarray(images)), of(jnp.asarray(images, float))
+    source = lambda images: jax.value_and_grad(lambda alphas: curvature.penalty(SMOOTH, alphas, images, H, squared))(
+        ALPHAS
+    )
+    (value, slope), (expected, exactly) = source(jnp.asarray(images)), source(jnp.asarray(images, float))
     assert (value.dtype, slope.dtype) == (np.float32, np.float64)
-    np.testing.assert_allclose(value, wanted, rtol=1e-4)
+    np.testing.assert_allclose(value, expected, rtol=1e-4)
     np.testing.assert_allclose(slope, exactly, rtol=1e-3, atol=1e-6)
 
 
@@ -103,12 +105,12 @@ def test_a_direction_has_length_one_and_none_without_gradient():
 @pytest.mark.parametrize("everything", [True, False])
 def test_where_nothing_changes_the_slope_is_zero_and_never_nan(squared, everything):
     value = lambda a: curvature.penalty(SMOOTH, a, IMAGES, 0.0, squared, everything=everything)
-    found, slope = jax.value_and_grad(value)(ALPHAS)
-    assert found == 0
+    result, slope = jax.value_and_grad(value)(ALPHAS)
+    assert result == 0
     np.testing.assert_array_equal(slope, 0)
 
 
-def test_the_regularised_loss_is_the_loss_plus_gamma_r_and_moves_with_gamma_under_vmap():
+def test_the_regularized_loss_is_the_loss_plus_gamma_r():
     def loss(alphas, weights, images, labels):
         return (weights * SMOOTH(alphas, images) / len(images)), {"seen": labels.sum()}
 
@@ -116,21 +118,23 @@ def test_the_regularised_loss_is_the_loss_plus_gamma_r_and_moves_with_gamma_unde
     swept = jax.vmap(lambda gamma: advrush.regularize(loss, gamma, 0.5)(ALPHAS, 2.0, IMAGES, labels)[0])
     values = swept(jnp.array([0.0, 1.0, 3.0]))
     scaled = lambda a, x: 2.0 * SMOOTH(a, x)
-    found = curvature.penalty(scaled, ALPHAS, IMAGES, 0.5)
-    np.testing.assert_allclose(values - values[0], [0, found, 3 * found], rtol=1e-9)
-    value, (aux, seen) = advrush.regularize(loss, 1.0, 0.5)(ALPHAS, 2.0, IMAGES, labels)
-    assert (aux["seen"], seen) == (3, found)
+    result = curvature.penalty(scaled, ALPHAS, IMAGES, 0.5)
+    np.testing.assert_allclose(values - values[0], [0, result, 3 * result], rtol=1e-9)
+    value, (aux, observed) = advrush.regularize(loss, 1.0, 0.5)(ALPHAS, 2.0, IMAGES, labels)
+    assert (aux["seen"], observed) == (3, result)
     assert value == pytest.approx(values[1])
 
 
-def test_weights_and_images_have_no_slope_of_r_unless_everything_is_asked_for():
+def test_r_has_no_gradient_in_weights_by_default():
     loss = lambda alphas, weights, images, labels: (weights * SMOOTH(alphas, images) / len(images), None)
     labels = jnp.arange(3)
-    of = lambda **how: jax.grad(lambda w: advrush.regularize(loss, 1.0, 0.5, **how)(ALPHAS, w, IMAGES, labels)[0])(2.0)
+    source = lambda **how: jax.grad(lambda w: advrush.regularize(loss, 1.0, 0.5, **how)(ALPHAS, w, IMAGES, labels)[0])(
+        2.0
+    )
     plain = jax.grad(lambda w: loss(ALPHAS, w, IMAGES, labels)[0])(2.0)
-    assert of() == pytest.approx(plain)
+    assert source() == pytest.approx(plain)
     r = curvature.penalty(SMOOTH, ALPHAS, IMAGES, 0.5)
-    assert of(everything=True) == pytest.approx(plain + 4.0 * r)  # R goes with the square of the weight
+    assert source(everything=True) == pytest.approx(plain + 4.0 * r)  # R goes with the square of the weight
 
 
 def test_the_presets_are_the_papers_and_the_programs():

@@ -14,10 +14,10 @@ def loss(image, label):
 
 
 @pytest.mark.slow
-def test_the_top_eigenvalue_of_each_image_is_that_of_its_dense_hessian():
+def test_top_eigenvalues_are_those_of_dense_hessians():
     images, labels = np.random.default_rng(0).normal(size=(3, 2, 3, 1)), np.array([1.0, 3.0, -9.0])
-    found = landscape.top_eigenvalues(jax.random.key(0), loss, jnp.asarray(images), labels, 60)
-    for value, image, label in zip(found, images, labels, strict=True):
+    result = landscape.top_eigenvalues(jax.random.key(0), loss, jnp.asarray(images), labels, 60)
+    for value, image, label in zip(result, images, labels, strict=True):
         dense = jax.hessian(loss)(jnp.asarray(image), label).reshape(6, 6)
         values = np.linalg.eigvalsh(dense)
         np.testing.assert_allclose(value, values[np.abs(values).argmax()], rtol=1e-3)
@@ -37,8 +37,8 @@ def test_a_surface_is_the_loss_around_the_image():
 def test_the_other_direction_of_a_surface_is_signs_of_the_key():
     image = jnp.zeros((2, 3, 1))
     across = []
-    for place in range(6):
-        one = lambda image, label, place=place: image.ravel()[place]
+    for index in range(6):
+        one = lambda image, label, index=index: image.ravel()[index]
         _, heights = landscape.surface(jax.random.key(0), one, image, 0.0, 0.5, 5)
         np.testing.assert_allclose(np.abs(heights[2, [0, 4]]), 0.5)
         across.append(np.sign(heights[2, 4]))

@@ -20,7 +20,7 @@ def one_by_one(supernet, halves):
     before = enumeration._evaluate._cache_size()
     space = supernet.space
     scores = [autosnn.evaluate(supernet, space.architecture(i), *halves, batch=25) for i in range(space.size)]
-    return jax.tree.map(lambda *each: np.stack(each), *scores), enumeration._evaluate._cache_size() - before
+    return jax.tree.map(lambda *item: np.stack(item), *scores), enumeration._evaluate._cache_size() - before
 
 
 def test_shared_beginnings_change_no_bit_of_any_score(table, one_by_one):
@@ -35,7 +35,7 @@ def test_one_program_serves_all_architectures(one_by_one):
     assert one_by_one[1] == 1
 
 
-def test_a_network_of_its_own_with_inherited_weights_has_the_supernets_scores(table, supernet, halves):
+def test_an_inherited_network_has_the_supernets_scores(table, supernet, halves):
     images, labels = halves
     architecture = np.array([1, 2])
     index = supernet.space.index(architecture)
@@ -48,9 +48,9 @@ def test_a_network_of_its_own_with_inherited_weights_has_the_supernets_scores(ta
 def test_parts_make_the_table_of_one_call(table, supernet, halves):
     part, fixed = jax.jit(enumeration.part), (supernet, *map(jnp.asarray, halves))
     parts = [part(number, fixed) for number in range(enumeration.parts(supernet))]
-    found = enumeration.concatenate(jax.tree.map(lambda *each: np.stack(each), *parts))
-    np.testing.assert_array_equal(found.accuracy, table.accuracy)
-    np.testing.assert_array_equal(found.spikes, table.spikes)
+    result = enumeration.concatenate(jax.tree.map(lambda *item: np.stack(item), *parts))
+    np.testing.assert_array_equal(result.accuracy, table.accuracy)
+    np.testing.assert_array_equal(result.spikes, table.spikes)
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_validation_sets_that_say_nothing_are_refused(supernet, halves, change, 
 
 
 @pytest.mark.parametrize("architecture", [[0, 3], [0, -1], [0], [0, 1, 1]])
-def test_architectures_outside_the_space_have_no_scores_and_no_weights(supernet, halves, architecture):
+def test_architectures_outside_the_space_are_refused(supernet, halves, architecture):
     with pytest.raises(ValueError, match="an architecture of this space is 2 integers from 0 to 2"):
         autosnn.evaluate(supernet, architecture, *halves)
     with pytest.raises(ValueError, match="an architecture of this space is 2 integers from 0 to 2"):
@@ -79,6 +79,9 @@ def test_architectures_outside_the_space_have_no_scores_and_no_weights(supernet,
 
 
 def test_no_image_at_a_time_is_refused(supernet, halves):
-    for scores in (autosnn.enumerate, lambda *given, batch: autosnn.evaluate(given[0], [0, 1], *given[1:], batch)):
+    for scores in (
+        autosnn.enumerate,
+        lambda *arguments, batch: autosnn.evaluate(arguments[0], [0, 1], *arguments[1:], batch),
+    ):
         with pytest.raises(ValueError, match="a batch holds at least 1 image, got 0"):
             scores(supernet, *halves, batch=0)

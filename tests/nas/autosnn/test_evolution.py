@@ -56,29 +56,29 @@ def worth(table):
     return np.asarray(autosnn.fitness(*map(np.float32, table), -0.08, REFERENCE))
 
 
-def test_no_architecture_is_evaluated_twice_and_the_best_are_kept(space, table, watched):
-    _, state, seen, metrics = watched
+def test_no_architecture_is_evaluated_twice(space, table, watched):
+    _, state, observed, metrics = watched
     for seed in range(SEEDS):
-        assert len(set(seen[seed].tolist())) == 400 == metrics["evaluations"][seed]
-        kept = np.sort(worth(table)[seen[seed]])[::-1][:10]
+        assert len(set(observed[seed].tolist())) == 400 == metrics["evaluations"][seed]
+        kept = np.sort(worth(table)[observed[seed]])[::-1][:10]
         np.testing.assert_allclose(state.fitness[seed], kept, rtol=1e-6)
         assert worth(table)[space.index(state.top[seed, 0])] == pytest.approx(kept[0])
 
 
 @pytest.mark.long
-def test_evolution_finds_better_than_random_search_of_the_same_budget(space, table):
+def test_evolution_finds_better_than_random_search(space, table):
     """In most seeds, and the top hundredth of the space in all but one."""
     evolved, drawn = (np.asarray(runs(algorithm, space, table)[0].fitness[:, 0]) for algorithm in evolution.ALGORITHMS)
     assert (evolved >= np.quantile(worth(table), 0.99)).sum() >= SEEDS - 1
     assert (evolved > drawn).sum() >= 0.8 * SEEDS
 
 
-def test_a_space_smaller_than_the_budget_is_seen_whole_and_no_search_hangs(tiny):
+def test_a_small_space_is_searched_completely(tiny):
     scores = Scores(jnp.linspace(0, 1, tiny.size), jnp.full(tiny.size, 10.0))
     config = autosnn.SearchConfig(pool=5, mutants=2, crossovers=2, rounds=6)
-    found = autosnn.search(jax.random.key(1), tiny, autosnn.from_table(tiny, scores), -0.08, 10.0, config)
-    assert found.evaluations == tiny.size
-    assert tiny.index(found.architecture) == tiny.size - 1
+    result = autosnn.search(jax.random.key(1), tiny, autosnn.from_table(tiny, scores), -0.08, 10.0, config)
+    assert result.evaluations == tiny.size
+    assert tiny.index(result.architecture) == tiny.size - 1
 
 
 def test_a_search_in_64_bits_holds_no_number_that_is_not_finite(tiny):
@@ -87,24 +87,24 @@ def test_a_search_in_64_bits_holds_no_number_that_is_not_finite(tiny):
     with jax.enable_x64(True), jax.debug_nans(True), jax.debug_infs(True):
         scores = Scores(jnp.linspace(0, 1, tiny.size), jnp.full(tiny.size, 10.0))
         jax.block_until_ready(evolution.init(jax.random.key(0), tiny, config))
-        found = autosnn.search(jax.random.key(0), tiny, autosnn.from_table(tiny, scores), -0.08, 10.0, config)
-    assert found.history.dtype == np.float64
-    assert np.all(np.diff(found.history) >= 0)
+        result = autosnn.search(jax.random.key(0), tiny, autosnn.from_table(tiny, scores), -0.08, 10.0, config)
+    assert result.history.dtype == np.float64
+    assert np.all(np.diff(result.history) >= 0)
 
 
 @pytest.mark.long
-def test_with_the_supernets_own_evaluation_the_whole_search_is_its_steps_with_the_table(supernet, halves):
+def test_evolve_equals_its_steps_with_the_table(supernet, halves):
     config = autosnn.SearchConfig(rounds=2, pool=3, top=2, mutants=1, crossovers=1)
-    found = autosnn.evolve(jax.random.key(4), supernet, *halves, config=config)
+    result = autosnn.evolve(jax.random.key(4), supernet, *halves, config=config)
     table, space = autosnn.enumerate(supernet, *halves), supernet.space
     state = evolution.init(jax.random.key(4), space, config)
-    for fitness in found.history:
+    for fitness in result.history:
         evaluate = autosnn.from_table(space, table)
         state, metrics = evolution.step(state, space, evaluate, -0.08, supernet.spikes, config)
         assert metrics["fitness"] == pytest.approx(float(fitness))
-    np.testing.assert_array_equal(found.architecture, state.top[0])
-    assert (found.accuracy, found.spikes) == (metrics["accuracy"], metrics["spikes"])
-    assert 3 <= found.evaluations == metrics["evaluations"] <= 6
+    np.testing.assert_array_equal(result.architecture, state.top[0])
+    assert (result.accuracy, result.spikes) == (metrics["accuracy"], metrics["spikes"])
+    assert 3 <= result.evaluations == metrics["evaluations"] <= 6
 
 
 def test_mutants_take_another_block_as_often_as_told():
@@ -142,7 +142,7 @@ def test_the_reference_changes_no_order(table):
     assert np.mean(order(1.0) == order(110000.0)) > 0.99  # but for ties of rounding
 
 
-def test_a_table_of_another_space_and_a_lambda_that_pays_for_spikes_are_refused(space):
+def test_a_foreign_table_and_a_positive_lambda_are_refused(space):
     with pytest.raises(ValueError, match=r"a table of this space has 3,125 accuracies and spikes, got shapes \[\(4,\)"):
         autosnn.from_table(space, Scores(jnp.ones(4), jnp.ones(4)))
     for wrong in (0.1, np.nan):

@@ -59,37 +59,37 @@ def answer(net, weights, images):
 
     @jax.jit
     def walk(params, state, images):
-        x, seen = images, []
-        for block, own, running in zip(net.blocks, params, state, strict=True):
-            outputs, _, _ = chain.walk_block(block, own, running, x, DYNAMICS)
-            seen.append(outputs)
+        x, observed = images, []
+        for block, local, running in zip(net.blocks, params, state, strict=True):
+            outputs, _, _ = chain.walk_block(block, local, running, x, DYNAMICS)
+            observed.append(outputs)
             x = outputs[-1]
-        return net.apply(params, state, images)[0], seen
+        return net.apply(params, state, images)[0], observed
 
     return walk(*weights, images)
 
 
-def test_every_layer_fires_now_and_then_and_spikes_are_what_was_counted(answer):
-    outputs, seen = answer
-    for place, rasters in enumerate(seen):
+def test_every_layer_fires_and_spikes_are_counted(answer):
+    outputs, observed = answer
+    for index, rasters in enumerate(observed):
         for raster in rasters[1:]:
             assert set(np.unique(raster)) == {0, 1}
         counted = sum(np.asarray(raster).sum((0, *range(2, raster.ndim))) for raster in rasters[1:])
-        np.testing.assert_array_equal(outputs.spikes[:, place], counted)
+        np.testing.assert_array_equal(outputs.spikes[:, index], counted)
 
 
 def test_votes_are_the_mean_of_ten_voters_a_class(answer):
-    outputs, seen = answer
-    last = np.asarray(seen[-1][-1])
+    outputs, observed = answer
+    last = np.asarray(observed[-1][-1])
     np.testing.assert_allclose(outputs.votes[:, 1], last[:, :, 10:].mean((0, 2)), rtol=1e-6)
 
 
 def test_the_stem_is_a_convolution_a_norm_and_the_neuron_by_hand(answer, net, weights, images):
-    own, running = weights[0][0][0]["branches"][0], weights[1][0][0]["branches"][0]
+    local, running = weights[0][0][0]["branches"][0], weights[1][0][0]["branches"][0]
     current = lax.conv_general_dilated(
-        images, own[0]["kernel"], (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
+        images, local[0]["kernel"], (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
     )
-    current = (current - running[1]["mean"]) * own[1]["scale"] + own[1]["shift"]
+    current = (current - running[1]["mean"]) * local[1]["scale"] + local[1]["shift"]
     membrane, unit = np.zeros_like(current), models.plif(2.0)
     for t in range(STEPS):
         charged = membrane + 0.5 * (current - membrane)
@@ -103,17 +103,17 @@ def test_the_graph_in_nir_spikes_as_the_network(answer, net, weights, images):
     graph = export.to_nir(net, *weights)
     inputs = jnp.broadcast_to(images.transpose(0, 3, 1, 2), (STEPS, BATCH, 2, 8, 8))
     names = ("b0_u1", "b1_u2", "b2_u1", "b3_u1", "b4_u2", "b5_u1", "output")
-    found = interpreter.run(graph, inputs, 1.0, outputs=names)
+    result = interpreter.run(graph, inputs, 1.0, outputs=names)
     for name, rasters in zip(names, answer[1], strict=False):
         raster = np.asarray(rasters[-1])
         expected = raster.transpose(0, 1, 4, 2, 3) if raster.ndim == 5 else raster
-        np.testing.assert_array_equal(found[name], expected, err_msg=name)
-    np.testing.assert_allclose(found["output"].mean(0), answer[0].votes, atol=1e-6)
+        np.testing.assert_array_equal(result[name], expected, err_msg=name)
+    np.testing.assert_allclose(result["output"].mean(0), answer[0].votes, atol=1e-6)
 
 
 def test_synaptic_operations_are_those_counted_window_by_window(answer, net, weights, images):
     """A convolution of the spikes with ones says how many additions each output makes."""
-    _, seen = answer
+    _, observed = answer
 
     def additions(raster, kernel, stride, out, padding):
         folded = jnp.asarray(raster).reshape(-1, *raster.shape[2:])
@@ -123,7 +123,7 @@ def test_synaptic_operations_are_those_counted_window_by_window(answer, net, wei
         )
         return float(windows.sum()) / BATCH
 
-    _, first, pooled, _, second, votes = seen
+    _, first, pooled, _, second, votes = observed
     total = additions(first[0], 3, 1, 6, "SAME") + additions(first[1], 3, 1, 6, "SAME")
     total += additions(first[0], 1, 1, 6, "SAME")  # the projection
     even, odd = pooled[1][..., ::2, ::2, :], pooled[1][..., 1::2, 1::2, :]
@@ -131,13 +131,13 @@ def test_synaptic_operations_are_those_counted_window_by_window(answer, net, wei
     total += additions(second[0], 3, 1, 6, "SAME") + additions(second[1], 3, 1, 6, "SAME")
     total += float(second[0].sum()) / BATCH  # the identity
     total += (20 * float(votes[0].sum()) + float(votes[1].sum())) / BATCH
-    found = meters.costs(net, *weights, images)
-    assert found.synops == pytest.approx(total, rel=1e-6)
-    assert found.macs == 8 * 8 * 9 * 2 * 4 - 2 * 4 * (4 * 8 * 3 - 4)  # less what the padding saves
-    assert found.spikes == pytest.approx(float(answer[0].spikes.sum(-1).mean()))
-    assert found.neurons == pytest.approx(found.spikes - float(answer[0].spikes[:, 2].mean()))
-    assert found.energy_nj == pytest.approx((0.9 * total + 4.6 * found.macs) / 1e3)
-    assert found.energy_with_memory_nj > 2 * found.energy_nj
+    result = meters.costs(net, *weights, images)
+    assert result.synops == pytest.approx(total, rel=1e-6)
+    assert result.macs == 8 * 8 * 9 * 2 * 4 - 2 * 4 * (4 * 8 * 3 - 4)  # less what the padding saves
+    assert result.spikes == pytest.approx(float(answer[0].spikes.sum(-1).mean()))
+    assert result.neurons == pytest.approx(result.spikes - float(answer[0].spikes[:, 2].mean()))
+    assert result.energy_nj == pytest.approx((0.9 * total + 4.6 * result.macs) / 1e3)
+    assert result.energy_with_memory_nj > 2 * result.energy_nj
 
 
 def test_a_recording_of_one_image_is_that_image(answer, net, weights, images):
@@ -146,7 +146,7 @@ def test_a_recording_of_one_image_is_that_image(answer, net, weights, images):
     outputs, _ = jax.jit(net.apply)(*weights, frames)
     np.testing.assert_array_equal(outputs.votes, answer[0].votes)
     np.testing.assert_array_equal(outputs.spikes, answer[0].spikes)
-    still, timed = (meters.costs(net, *weights, seen) for seen in (images, frames))
+    still, timed = (meters.costs(net, *weights, observed) for observed in (images, frames))
     assert timed.macs == STEPS * still.macs
     assert (timed.spikes, timed.neurons, timed.synops) == (still.spikes, still.neurons, still.synops)
 

@@ -40,7 +40,7 @@ def test_every_architecture_has_the_parameters_counted_by_hand(index):
     ("blocks", "millions"),
     [([4, 4, 4, 2, 4], 0.565), ([4, 4, 0, 4, 4], 0.516), ([0, 4, 0, 2, 4], 0.501)],
 )
-def test_the_networks_found_with_other_lambdas_have_their_parameters(blocks, millions):
+def test_published_networks_have_their_parameter_counts(blocks, millions):
     assert autosnn.build_network(autosnn.search_space(16), blocks).parameters() / 1e6 == pytest.approx(
         millions, abs=5e-4
     )
@@ -136,7 +136,7 @@ def test_dynamics_that_cannot_be_are_refused(wrong, message):
         autosnn.Dynamics(**wrong)
 
 
-def test_skip_connect_of_stride_two_reads_the_pixels_of_both_places():
+def test_strided_skip_connect_reads_both_pixel_grids():
     """Half the channels from the even places, half from the odd ones."""
     block = blocks.candidate("skip_connect", (3, 4), 2)
     from framework.nas.autosnn import network as chain
@@ -149,6 +149,6 @@ def test_skip_connect_of_stride_two_reads_the_pixels_of_both_places():
     x = np.random.default_rng(0).random((2, 6, 6, 3), np.float32)
     from framework.snn import operations
 
-    found = operations.affine(chain.as_convolution(reduce), {"kernel": whole}, x)
-    np.testing.assert_allclose(found[..., :2], x[:, ::2, ::2] @ kernel[0], rtol=1e-5)
-    np.testing.assert_allclose(found[..., 2:], x[:, 1::2, 1::2] @ kernel[1], rtol=1e-5)
+    result = operations.affine(chain.as_convolution(reduce), {"kernel": whole}, x)
+    np.testing.assert_allclose(result[..., :2], x[:, ::2, ::2] @ kernel[0], rtol=1e-5)
+    np.testing.assert_allclose(result[..., 2:], x[:, 1::2, 1::2] @ kernel[1], rtol=1e-5)

@@ -33,7 +33,7 @@ def trained(one_slot, halves):
     return advance(trainer.step, start, tuple(map(jnp.asarray, halves)), STEPS)
 
 
-def test_every_architecture_of_a_trained_supernet_reads_the_images(trained, one_slot, halves):
+def test_every_architecture_of_a_supernet_uses_the_images(trained, one_slot, halves):
     supernet = training.supernet(trained[0], one_slot)
     scores = autosnn.enumerate(supernet, *halves)
     assert scores.accuracy.min() > 0.9
@@ -104,7 +104,7 @@ def test_a_supernet_learns_recordings_of_an_event_camera(shared):
     assert autosnn.evaluate(supernet, np.array([1]), frames, labels).accuracy > 0.8
 
 
-def test_the_regulariser_is_the_curvature_of_each_images_own_loss(one_slot, halves):
+def test_the_regulariser_is_the_per_image_curvature(one_slot, halves):
     """R by its definition, of one network on running statistics, and none of it while it warms up."""
     regulariser = advrush.Regulariser(gamma=0.5, h=0.7, warmup=1)
     trainer = training.supernet_trainer(one_slot, autosnn.Config(2, 60, regulariser=regulariser), optax.sgd(0.0))
@@ -116,12 +116,12 @@ def test_the_regulariser_is_the_curvature_of_each_images_own_loss(one_slot, halv
     state, _ = advance(trainer.step, state, data, 1)  # the statistics have moved, the weights have not
     tree = state.inner.params
     net = autosnn.build_network(one_slot, (1,))
-    given = autosnn.inherit(training.supernet(state, one_slot), (1,))
+    arguments = autosnn.inherit(training.supernet(state, one_slot), (1,))
     assert all(jax.tree.leaves(jax.tree.map(np.array_equal, tree["params"], start["params"])))
     assert not all(jax.tree.leaves(jax.tree.map(np.array_equal, tree["state"], start["state"])))
 
     def loss(image, label):
-        votes = net.apply(*given, image[None])[0].votes
+        votes = net.apply(*arguments, image[None])[0].votes
         return jnp.mean(jnp.square(votes[0] - jax.nn.one_hot(label, 2)))
 
     slope = jax.jit(jax.vmap(jax.grad(loss)))
@@ -129,23 +129,23 @@ def test_the_regulariser_is_the_curvature_of_each_images_own_loss(one_slot, halv
     sign = np.sign(before)
     length = np.sqrt(np.square(sign).sum((1, 2, 3), keepdims=True))
     behind = slope(data[0] + 0.7 * sign / np.where(length > 0, length, 1), data[1])
-    wanted = np.square(behind - before).sum((1, 2, 3)).mean()
-    assert wanted > 0
-    assert metrics["curvature"][1] == pytest.approx(float(wanted), rel=1e-4)
-    plain = float(training.squared_error(net.apply(*given, data[0], train=True)[0], data[1]))
-    assert float(metrics["loss"][1]) == pytest.approx(plain + 0.5 * float(wanted), rel=1e-4)
+    expected = np.square(behind - before).sum((1, 2, 3)).mean()
+    assert expected > 0
+    assert metrics["curvature"][1] == pytest.approx(float(expected), rel=1e-4)
+    plain = float(training.squared_error(net.apply(*arguments, data[0], train=True)[0], data[1]))
+    assert float(metrics["loss"][1]) == pytest.approx(plain + 0.5 * float(expected), rel=1e-4)
 
 
 def test_a_regularised_supernet_is_flatter_than_a_plain_one(one_slot, halves):
     data, steps = tuple(map(jnp.asarray, halves)), 45
     bound, free = (
-        training.supernet_trainer(one_slot, autosnn.Config(15, BATCH, regulariser=of), optax.adam(1e-2))
-        for of in (advrush.Regulariser(gamma=1e4, h=0.5, warmup=0), None)
+        training.supernet_trainer(one_slot, autosnn.Config(15, BATCH, regulariser=source), optax.adam(1e-2))
+        for source in (advrush.Regulariser(gamma=1e4, h=0.5, warmup=0), None)
     )
     after_bound, _ = advance(bound.step, bound.init(jax.random.key(0), 60), data, steps)
     after_free, _ = advance(free.step, free.init(jax.random.key(0), 60), data, steps)
-    seen = {
+    observed = {
         name: advance(bound.step, state, data, 9)[1] for name, state in (("bound", after_bound), ("free", after_free))
     }
-    found = {name: float(np.mean(each["curvature"][:3])) for name, each in seen.items()}
-    assert found["bound"] < 0.5 * found["free"], found
+    result = {name: float(np.mean(item["curvature"][:3])) for name, item in observed.items()}
+    assert result["bound"] < 0.5 * result["free"], result

@@ -10,10 +10,10 @@ IMAGES = np.random.default_rng(0).uniform(0.1, 1, (40, 8, 6, 2)).astype(np.float
 
 @pytest.mark.slow
 def test_each_image_is_a_shift_of_itself_or_of_its_mirror_image():
-    moved = np.asarray(augmentation.shift_and_flip(jax.random.key(0), IMAGES, 2))
+    updated = np.asarray(augmentation.shift_and_flip(jax.random.key(0), IMAGES, 2))
     padded = np.pad(IMAGES, ((0, 0), (2, 2), (2, 2), (0, 0)))
     mirrored = 0
-    for image, wide in zip(moved, padded, strict=True):
+    for image, wide in zip(updated, padded, strict=True):
         shifts = [wide[i : i + 8, j : j + 6] for i in range(5) for j in range(5)]
         plain = any(np.array_equal(image, shift) for shift in shifts)
         turned = any(np.array_equal(image, shift[:, ::-1]) for shift in shifts)

@@ -33,35 +33,35 @@ def run(learned):
     """Step, first state, and the states and metrics of a whole search."""
     searcher = darts.searcher(NET, CONFIG)
     step = jax.jit(searcher.step, compiler_options=QUICK)
-    states, seen = [searcher.init(jax.random.key(0), learned)], []
+    states, observed = [searcher.init(jax.random.key(0), learned)], []
     for _ in range(darts.step_count(CONFIG, COUNT)):
         state, metrics = step(states[-1], learned)
         states.append(state)
-        seen.append(jax.tree.map(float, metrics))
-    return step, states, seen
+        observed.append(jax.tree.map(float, metrics))
+    return step, states, observed
 
 
 @pytest.mark.long
 def test_a_search_learns_its_images(run):
-    _, states, seen = run
+    _, states, observed = run
     assert len(states) == 1 + 4 * 3
-    assert np.mean([each["loss"] for each in seen[-3:]]) < 0.9 * np.mean([each["loss"] for each in seen[:3]])
+    assert np.mean([item["loss"] for item in observed[-3:]]) < 0.9 * np.mean([item["loss"] for item in observed[:3]])
     assert darts.check(darts.derive_genotype(states[-1].alphas))
     assert "none" not in str(darts.derive_genotype(states[-1].alphas))
 
 
-def test_of_adam_the_first_step_of_each_alpha_is_as_long_as_its_rate(run):
+def test_the_first_adam_step_has_the_length_of_the_rate(run):
     """Its decay lies inside the gradient, and an architecture that no cell has stays but for it."""
     _, states, _ = run
-    moved = np.abs(states[1].alphas.normal - states[0].alphas.normal)
-    np.testing.assert_allclose(moved, CONFIG.alpha_rate, rtol=0.02)
+    updated = np.abs(states[1].alphas.normal - states[0].alphas.normal)
+    np.testing.assert_allclose(updated, CONFIG.alpha_rate, rtol=0.02)
     still = np.asarray(states[0].alphas.reduce)
     slope = CONFIG.alpha_decay * still  # no reduction cell: its gradient is the decay alone
     expected = still - CONFIG.alpha_rate * slope / (np.abs(slope) + 1e-8)
     np.testing.assert_allclose(states[1].alphas.reduce, expected, rtol=1e-3, atol=1e-6)
 
 
-def test_weights_take_momentum_of_clipped_and_then_decayed_gradients(run, learned):
+def test_momentum_uses_clipped_and_decayed_gradients(run, learned):
     """The second step of the stem's scale, from the traces of torch's SGD."""
     _, states, _ = run
     rate = 0.025
@@ -79,14 +79,14 @@ def test_the_rate_falls_along_a_cosine_over_epochs():
     np.testing.assert_allclose(rates, 0.001 + 0.024 * (1 + np.cos(np.pi * np.arange(5) / 4)) / 2, rtol=1e-6)
 
 
-def test_an_epoch_sees_each_image_once_and_the_authors_program_one_validation_batch(run, learned):
+def test_an_epoch_visits_each_image_once(run, learned):
     _, states, _ = run
     index = learned._replace(images=np.arange(COUNT)[:, None], valid_images=np.arange(COUNT)[:, None])
     drawn = [bilevel._batches(CONFIG, state, index, state.step // 3) for state in states[:6]]
     for epoch in (drawn[:3], drawn[3:]):
         assert sorted(np.concatenate([batch[0].ravel() for batch, _ in epoch])) == list(range(COUNT))
     held = [set(np.asarray(images).ravel().tolist()) for _, (images, _) in drawn]
-    assert all(len(each) == 8 for each in held)
+    assert all(len(item) == 8 for item in held)
     assert len(set(map(frozenset, held))) > 1
     code = advrush.official_search(epochs=4, batch=8, augment=False)
     drawn = [bilevel._batches(code, state, index, state.step // 3) for state in states[:6]]
@@ -152,8 +152,8 @@ def test_data_that_make_no_search_are_refused(learned, changes, what):
 @pytest.fixture(scope="module")
 def regularised(learned):
     """A step of AdvRush, with and without its warm-up, and of gamma 0."""
-    of = advrush.Regulariser(gamma=5.0, h=0.5, warmup=0)
-    config = darts.Config(epochs=4, batch=8, alpha_rate=0.02, regulariser=of)
+    source = advrush.Regulariser(gamma=5.0, h=0.5, warmup=0)
+    config = darts.Config(epochs=4, batch=8, alpha_rate=0.02, regulariser=source)
     searcher = darts.searcher(NET, config)
     step = jax.jit(searcher.step, compiler_options=QUICK)
     start = lambda **numbers: searcher.init(jax.random.key(0), learned, **numbers)
@@ -165,10 +165,10 @@ def test_advrush_that_warms_up_or_weighs_nothing_is_darts(regularised, run, lear
     _, step, start = regularised
     darts_states = run[1]
     for numbers in ({"warmup": 4}, {"gamma": 0.0}):
-        state, seen = step(start(**numbers), learned)
+        state, observed = step(start(**numbers), learned)
         np.testing.assert_allclose(state.alphas.normal, darts_states[1].alphas.normal, atol=1e-5)
-        assert (float(seen["curvature"]) > 0) == ("gamma" in numbers)
-    state, seen = step(start(), learned)
+        assert (float(observed["curvature"]) > 0) == ("gamma" in numbers)
+    state, observed = step(start(), learned)
     assert float(np.abs(state.alphas.normal - darts_states[1].alphas.normal).max()) > 1e-3
 
 
@@ -179,15 +179,15 @@ def test_searches_in_one_program_are_each_their_own(regularised, learned):
     states = jax.tree.map(lambda *leaves: jnp.stack(leaves), *(start(warmup=warmup) for warmup in (0, 4)))
     for vectorized in (False, True):
         together, _ = jax.jit(darts.batched_step(searcher.step, vectorized), compiler_options=QUICK)(states, learned)
-        for place, state in enumerate(alone):
-            np.testing.assert_allclose(together.alphas.normal[place], state.alphas.normal, atol=1e-5)
+        for position, state in enumerate(alone):
+            np.testing.assert_allclose(together.alphas.normal[position], state.alphas.normal, atol=1e-5)
             np.testing.assert_allclose(
-                together.params["classifier"]["kernel"][place], state.params["classifier"]["kernel"], atol=1e-5
+                together.params["classifier"]["kernel"][position], state.params["classifier"]["kernel"], atol=1e-5
             )
 
 
 @pytest.mark.long
-def test_the_second_order_is_the_slope_through_a_step_of_the_weights(run, learned):
+def test_second_order_is_the_gradient_through_a_step(run, learned):
     """Against autodiff of L_val(w - rate (dL_train/dw + decay w)), and the reference's difference near it."""
     state = run[1][0]
     rate, loss = 0.025, bilevel.cross_entropy(NET, True)
@@ -201,18 +201,18 @@ def test_the_second_order_is_the_slope_through_a_step_of_the_weights(run, learne
     expected = jax.jit(jax.grad(through), compiler_options=QUICK)(state.alphas)
 
     def outer(alphas, params):
-        slopes, (moved, _) = jax.grad(loss, (0, 1), has_aux=True)(alphas, params, *held)
-        return slopes, moved, {}
+        slopes, (updated, _) = jax.grad(loss, (0, 1), has_aux=True)(alphas, params, *held)
+        return slopes, updated, {}
 
     for mixed, tolerance in (("exact", 1e-4), ("difference", 3e-2)):
         config = darts.Config(epochs=4, batch=8, order=2, mixed=mixed)
         unrolled = lambda state, config=config: bilevel._unrolled_gradient(config, outer, loss, state, rate, batch)[0]
-        found = jax.jit(unrolled, compiler_options=QUICK)(state)
+        result = jax.jit(unrolled, compiler_options=QUICK)(state)
         scale = float(np.abs(expected.normal).max())
-        np.testing.assert_allclose(found.normal, expected.normal, atol=tolerance * scale)
+        np.testing.assert_allclose(result.normal, expected.normal, atol=tolerance * scale)
 
 
-def test_with_frozen_norms_weights_train_on_statistics_that_the_validation_batch_alone_has_moved(learned):
+def test_frozen_norms_keep_the_statistics_of_validation(learned):
     """Once the warm-up is over; before it, the training batch moves them too."""
     config = darts.Config(epochs=4, batch=8, frozen_norms=True)
     searcher = darts.searcher(NET, config)
@@ -221,9 +221,9 @@ def test_with_frozen_norms_weights_train_on_statistics_that_the_validation_batch
     for warmup in (0, 4):
         state = searcher.init(jax.random.key(0), learned, warmup=warmup)
         batch, held = bilevel._batches(config, state, learned, jnp.array(0))
-        _, (moved, _) = losses[0](state.alphas, state.params, *held)
-        reached, seen = step(state, learned)
-        same = np.allclose(reached.params["stem"]["mean"], moved["stem"]["mean"], atol=1e-6)
+        _, (updated, _) = losses[0](state.alphas, state.params, *held)
+        final, observed = step(state, learned)
+        same = np.allclose(final.params["stem"]["mean"], updated["stem"]["mean"], atol=1e-6)
         assert same == (warmup == 0)
-        value, _ = losses[warmup == 0](reached.alphas, moved, *batch)
-        assert float(seen["loss"]) == pytest.approx(float(value), rel=1e-4)
+        value, _ = losses[warmup == 0](final.alphas, updated, *batch)
+        assert float(observed["loss"]) == pytest.approx(float(value), rel=1e-4)

@@ -48,11 +48,11 @@ coarse = st.sampled_from([-2.0, -0.5, 0.0, 0.5, 3.0])  # so that ties are common
 
 @given(arrays.arrays(np.float64, (2, 14, 8), elements=coarse))
 def test_the_rule_is_that_of_the_published_program_ties_included(alphas):
-    found = darts.derive_genotype(Alphas(*alphas))
-    assert found.normal == plain_parse(alphas[0])
-    assert found.reduce == plain_parse(alphas[1])
-    assert "none" not in {operation for operation, _ in found.normal + found.reduce}
-    assert darts.check(found) == found
+    result = darts.derive_genotype(Alphas(*alphas))
+    assert result.normal == plain_parse(alphas[0])
+    assert result.reduce == plain_parse(alphas[1])
+    assert "none" not in {operation for operation, _ in result.normal + result.reduce}
+    assert darts.check(result) == result
 
 
 def test_a_seed_is_no_key():
@@ -69,7 +69,7 @@ def test_alphas_are_rows_of_edges_node_after_node():
     assert darts.derive_genotype(Alphas(alphas, alphas)).normal[6] == ("dil_conv_5x5", 4)
 
 
-def test_a_genotype_survives_json_and_other_programs_named_tuples_are_read():
+def test_a_genotype_survives_json_and_foreign_tuples():
     assert darts.from_json(darts.to_json(KNOWN)) == KNOWN
     theirs = {"normal": [list(edge) for edge in CELL], "normal_concat": range(2, 6)}
     theirs |= {"reduce": CELL, "reduce_concat": [2, 3]}
@@ -133,7 +133,7 @@ def test_health_tells_a_collapsed_search():
     ("source", "message"),
     [(1.9, "'float' object"), ("1", "'str' object"), (float("inf"), "'float' object"), (None, "'NoneType' object")],
 )
-def test_a_source_that_is_no_whole_number_is_refused_and_not_rounded(source, message):
+def test_a_source_that_is_no_whole_number_is_refused(source, message):
     fields = KNOWN._asdict() | {"normal": [["skip_connect", source], *CELL[1:]]}
     with pytest.raises(ValueError, match=f"lists of .operation, source.: {message}"):
         darts.from_json(fields)

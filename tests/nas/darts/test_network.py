@@ -49,9 +49,9 @@ def count(net):
 
 @pytest.mark.slow
 def test_the_published_network_of_advrush_has_4158046_parameters():
-    found = darts.from_json(ADVRUSH)
-    assert count(network.build_network(found)) == 4_158_046
-    helped = count(network.build_network(found, auxiliary=True)) - 4_158_046
+    result = darts.from_json(ADVRUSH)
+    assert count(network.build_network(result)) == 4_158_046
+    helped = count(network.build_network(result, auxiliary=True)) - 4_158_046
     assert helped == 4 * 144 * 128 + 2 * 128 + 128 * 768 * 4 + 2 * 768 + 7690
 
 
@@ -59,27 +59,27 @@ def test_the_published_network_of_advrush_has_4158046_parameters():
 def together():
     """A shape that holds two genotypes, and the weights of a network of each."""
     net = network.build_network(FOUND, 2, 1, 4, reductions=(0,))
-    params = [network.init(jax.random.key(1), net, 1, found) for found in FOUND]
+    params = [network.init(jax.random.key(1), net, 1, result) for result in FOUND]
     images = np.random.default_rng(0).random((3, 8, 8, 1)).astype(np.float32)
     outputs = jax.jit(lambda params: network.apply(net, params, images, True), compiler_options=QUICK)
-    return net, params, images, [outputs(each) for each in params]
+    return net, params, images, [outputs(item) for item in params]
 
 
 @pytest.mark.slow
 def test_a_network_in_a_shape_of_several_is_its_own(together):
     net, params, images, outputs = together
     assert len(net.reduce) == 10
-    own = network.build_network(FOUND[0], 2, 1, 4, reductions=(0,))
-    places = [net.reduce.index(edge) for edge in own.reduce]
+    local = network.build_network(FOUND[0], 2, 1, 4, reductions=(0,))
+    places = [net.reduce.index(edge) for edge in local.reduce]
     alone = {name: leaf for name, leaf in params[0].items() if name != "chosen"}
-    cell = alone["cells"][0] | {"edges": [alone["cells"][0]["edges"][place] for place in places]}
-    apply = jax.jit(lambda params: network.apply(own, params, images, True), compiler_options=QUICK)
-    (logits, helped), moved = apply(alone | {"cells": [cell]})
+    cell = alone["cells"][0] | {"edges": [alone["cells"][0]["edges"][index] for index in places]}
+    apply = jax.jit(lambda params: network.apply(local, params, images, True), compiler_options=QUICK)
+    (logits, helped), updated = apply(alone | {"cells": [cell]})
     assert helped is None
     np.testing.assert_allclose(outputs[0][0][0], logits, atol=1e-5)
     assert np.abs(outputs[0][0][0] - outputs[1][0][0]).max() > 1e-3
     before = cell["before"][1]["mean"]
-    assert np.abs(moved["cells"][0]["before"][1]["mean"] - before).max() > 0
+    assert np.abs(updated["cells"][0]["before"][1]["mean"] - before).max() > 0
 
 
 def test_what_says_which_edges_are_there_is_never_trained(together):
@@ -107,16 +107,16 @@ def test_drop_path_takes_all_operations_but_identities(together):
 @pytest.mark.slow
 def test_the_auxiliary_head_is_that_of_plain_convolutions():
     """A mean over 5x5 places three apart, 1x1, norm, 2x2, norm, dense; on running statistics."""
-    own = cells.sample_params(jax.random.key(0), network.init_auxiliary(6, 4))
-    own["one"] |= {"mean": jnp.full(128, 0.1), "shift": jnp.full(128, 0.2)}
+    local = cells.sample_params(jax.random.key(0), network.init_auxiliary(6, 4))
+    local["one"] |= {"mean": jnp.full(128, 0.1), "shift": jnp.full(128, 0.2)}
     x = np.random.default_rng(0).normal(size=(6, 3, 8, 8)).astype(np.float32)
-    found, _ = network.auxiliary_head(own, x, False)
+    result, _ = network.auxiliary_head(local, x, False)
     active = np.maximum(x, 0)
     y = np.stack([[active[..., i : i + 5, j : j + 5].mean((2, 3)) for j in (0, 3)] for i in (0, 3)])
     normed = lambda y, norm: np.maximum((y - norm["mean"]) / np.sqrt(1 + 1e-5) + norm["shift"], 0)
-    y = normed(np.einsum("ijcb,cd->bijd", y, own["one"]["kernel"]), own["one"])
-    y = normed(np.einsum("bijc,cijd->bd", y, own["two"]["kernel"]), own["two"])
-    np.testing.assert_allclose(found, y @ own["classifier"]["kernel"] + own["classifier"]["bias"], atol=1e-4)
+    y = normed(np.einsum("ijcb,cd->bijd", y, local["one"]["kernel"]), local["one"])
+    y = normed(np.einsum("bijc,cijd->bd", y, local["two"]["kernel"]), local["two"])
+    np.testing.assert_allclose(result, y @ local["classifier"]["kernel"] + local["classifier"]["bias"], atol=1e-4)
 
 
 @pytest.mark.slow

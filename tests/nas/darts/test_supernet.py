@@ -44,25 +44,25 @@ def trained(fixed):
         return step(alphas, params, images, LABELS)
 
 
-def test_a_plain_pytorch_supernet_has_the_same_loss_and_the_same_slope_in_alphas(trained):
+def test_loss_and_alpha_gradient_equal_pytorchs(trained):
     (value, _), slope = trained
     np.testing.assert_allclose(value, REFERENCE["loss"], rtol=1e-12)
-    for found, expected in zip(slope, REFERENCE["alphas"], strict=True):
-        np.testing.assert_allclose(found, expected, atol=1e-11)
+    for result, expected in zip(slope, REFERENCE["alphas"], strict=True):
+        np.testing.assert_allclose(result, expected, atol=1e-11)
 
 
 @pytest.mark.long
-def test_a_plain_pytorch_double_backward_finds_the_same_curvature_and_slope(fixed, trained):
+def test_curvature_equals_pytorchs_double_backward(fixed, trained):
     _, alphas, images = fixed
-    (_, (moved, _)), _ = trained
+    (_, (updated, _)), _ = trained
     with jax.enable_x64(True):
         loss = bilevel.cross_entropy(NET, False)
-        summed = lambda a, x: 3 * loss(a, moved, x, LABELS)[0]
+        summed = lambda a, x: 3 * loss(a, updated, x, LABELS)[0]
         penalty = jax.value_and_grad(lambda a: curvature.penalty(summed, a, jnp.asarray(images), 1.5))
         value, slope = jax.jit(penalty, compiler_options=QUICK)(alphas)
     np.testing.assert_allclose(value, REFERENCE["curvature"], rtol=1e-10)
-    for found, expected in zip(slope, REFERENCE["curvature_alphas"], strict=True):
-        np.testing.assert_allclose(found, expected, atol=1e-11)
+    for result, expected in zip(slope, REFERENCE["curvature_alphas"], strict=True):
+        np.testing.assert_allclose(result, expected, atol=1e-11)
 
 
 def test_the_published_supernet_has_1930618_parameters():
@@ -106,15 +106,15 @@ def test_every_form_of_a_cell_is_the_same_function(options):
     params = supernet.init(jax.random.key(0), plain, 1)
     alphas = space.init_alphas(jax.random.key(1))
     images = np.random.default_rng(0).random((8, 8, 8, 1)).astype(np.float32)
-    found = []
+    result = []
     for net in (plain, supernet.Supernet(2, 1, 4, reductions=(0,), **options)):
         slope = jax.value_and_grad(
             lambda a, net=net: bilevel.cross_entropy(net, True)(a, params, images, np.arange(8) % 4)[0]
         )
-        found.append(jax.jit(slope, compiler_options=QUICK)(alphas))
+        result.append(jax.jit(slope, compiler_options=QUICK)(alphas))
     tolerance = 0.05 if "dtype" in options else 1e-5
-    np.testing.assert_allclose(found[1][0], found[0][0], rtol=tolerance)
-    scale = np.abs(found[0][1].reduce).max()
+    np.testing.assert_allclose(result[1][0], result[0][0], rtol=tolerance)
+    scale = np.abs(result[0][1].reduce).max()
     np.testing.assert_allclose(
-        found[1][1].reduce, found[0][1].reduce, atol=(10 if "dtype" in options else 1) * tolerance * scale
+        result[1][1].reduce, result[0][1].reduce, atol=(10 if "dtype" in options else 1) * tolerance * scale
     )

@@ -47,7 +47,7 @@ def caption(path):
         return picture.info[report.CAPTION]
 
 
-def test_of_runs_over_too_few_seeds_table_figure_and_caption_say_that_there_is_no_interval(tmp_path):
+def test_too_few_seeds_have_no_interval_anywhere(tmp_path):
     one, two, three = (finished(tmp_path / f"of {n}", accuracy=0.1 * n, seeds=n) for n in (1, 2, 3))
     table = compare([one, two, three], tmp_path / "out").splitlines()
     assert table[-1].split("  ") == ["interval", "one seed, no interval", "two seeds, no interval"]
@@ -57,12 +57,14 @@ def test_of_runs_over_too_few_seeds_table_figure_and_caption_say_that_there_is_n
     assert "interval" not in caption(tmp_path / "enough/comparison.png")
 
 
-def test_a_run_whose_parts_differ_in_seeds_goes_by_the_fewest_and_one_that_tells_none_by_its_config(tmp_path):
+def test_a_run_counts_by_the_fewest_seeds_of_its_parts(tmp_path):
     tour = finished(tmp_path / "tour", x=1, a={"seeds": 5}, b={"seeds": 1})
-    told = finished(tmp_path / "told", x=2, no_interval={"a": "two seeds, no interval", "b": "one seed, no interval"})
+    message = finished(
+        tmp_path / "told", x=2, no_interval={"a": "two seeds, no interval", "b": "one seed, no interval"}
+    )
     with open_run(tmp_path / "config", {"seeds": 2}) as run:
         run.finish({"x": 3})
-    last = compare([tour, told, tmp_path / "config"], tmp_path / "out").splitlines()[-1]
+    last = compare([tour, message, tmp_path / "config"], tmp_path / "out").splitlines()[-1]
     assert last.split("  ")[1:] == ["one seed, no interval", "one seed, no interval", "two seeds, no interval"]
 
 

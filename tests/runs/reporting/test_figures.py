@@ -15,8 +15,8 @@ def pixels(figure):
 
 
 def has(figure, colour, tolerance=6):
-    wanted = [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
-    return bool((np.abs(pixels(figure).astype(int) - wanted) <= tolerance).all(1).sum() > 20)
+    expected = [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
+    return bool((np.abs(pixels(figure).astype(int) - expected) <= tolerance).all(1).sum() > 20)
 
 
 def drawn(*edges):
@@ -45,7 +45,7 @@ def test_no_two_nodes_of_a_layered_drawing_share_a_place():
     assert distances.min() > 0.25
 
 
-def test_a_remark_is_drawn_below_the_figure_and_the_name_of_a_study_is_no_formula():
+def test_a_remark_is_drawn_below_the_figure():
     plain, remarked = (figures.bars({"a": (1.0, 0.0)}, "SHD", {}) for _ in range(2))
     figures.remark(remarked, "one $seed$, no interval")
     shape = lambda figure: Image.open(io.BytesIO(figures.to_png(figure))).size
@@ -53,7 +53,7 @@ def test_a_remark_is_drawn_below_the_figure_and_the_name_of_a_study_is_no_formul
 
 
 def test_bars_without_a_spread_have_no_error_bar():
-    kinds = lambda error: [type(each).__name__ for each in bars_axis(error).containers]
+    kinds = lambda error: [type(item).__name__ for item in bars_axis(error).containers]
     assert kinds(0.0) == ["BarContainer"]
     assert kinds(0.1) == ["BarContainer", "ErrorbarContainer"]
 
@@ -68,9 +68,9 @@ def test_graphs_without_layers_are_drawn_on_a_circle(edges):
 
 
 def test_a_positive_and_a_negative_weight_have_opposite_colours():
-    seen = pixels(figures.matrices({"m": np.array([[0.0, 1.0], [-1.0, 0.0]])}, "ab")).astype(int)
-    assert (seen[:, 0] - seen[:, 2] > 60).sum() > 100
-    assert (seen[:, 2] - seen[:, 0] > 60).sum() > 100
+    observed = pixels(figures.matrices({"m": np.array([[0.0, 1.0], [-1.0, 0.0]])}, "ab")).astype(int)
+    assert (observed[:, 0] - observed[:, 2] > 60).sum() > 100
+    assert (observed[:, 2] - observed[:, 0] > 60).sum() > 100
 
 
 def test_a_matrix_of_zeros_is_drawn():
@@ -80,15 +80,15 @@ def test_a_matrix_of_zeros_is_drawn():
 GROUPS = {"one": {"left_out": None, "seen": (1.0, 0.2)}, "two": {"left_out": (2.0, 0.0), "seen": (0.5, 0.0)}}
 
 
-def test_each_method_has_its_colour_in_every_group_and_none_is_a_gap():
+def test_each_method_has_its_colour_in_every_group():
     axis = figures.grouped_bars(GROUPS, "share").axes[0]
-    left_out, seen = (list(bars) for bars in axis.containers if hasattr(bars, "patches"))
+    left_out, observed = (list(bars) for bars in axis.containers if hasattr(bars, "patches"))
     assert [bar.get_height() for bar in left_out] == [2.0]
-    assert [bar.get_height() for bar in seen] == [1.0, 0.5]
-    assert len({bar.get_facecolor() for bar in seen}) == 1
-    assert left_out[0].get_facecolor() != seen[0].get_facecolor()
-    assert [round(bar.get_x() + bar.get_width() / 2) for bar in (*left_out, *seen)] == [1, 0, 1]
-    assert left_out[0].get_x() + left_out[0].get_width() < seen[1].get_x()
+    assert [bar.get_height() for bar in observed] == [1.0, 0.5]
+    assert len({bar.get_facecolor() for bar in observed}) == 1
+    assert left_out[0].get_facecolor() != observed[0].get_facecolor()
+    assert [round(bar.get_x() + bar.get_width() / 2) for bar in (*left_out, *observed)] == [1, 0, 1]
+    assert left_out[0].get_x() + left_out[0].get_width() < observed[1].get_x()
 
 
 def test_bars_in_groups_are_named_and_numbered():
@@ -129,8 +129,8 @@ def test_names_of_many_bars_stand_one_word_a_line():
 
 
 @pytest.mark.parametrize("places", [(0, 0.5), ("er", "None")])
-def test_panels_draw_every_measurement_and_the_line_of_their_means(places):
-    line = {place: [3.0 * number, 3.0 * number + 2] for number, place in enumerate(places)}
+def test_panels_draw_every_measurement(places):
+    line = {index: [3.0 * number, 3.0 * number + 2] for number, index in enumerate(places)}
     axis = figures.panels({"shd": {"a": line, "b": line}}, "weight").axes[0]
     assert [list(drawn.get_ydata()) for drawn in axis.get_lines()] == [[1.0, 4.0]] * 2
     assert sorted(axis.collections[0].get_offsets()[:, 1]) == [0.0, 2.0, 3.0, 5.0]

@@ -31,7 +31,7 @@ def test_numbers_are_judged_against_the_expected_ones(section):
     ]
 
 
-def test_numbers_compared_over_too_few_seeds_say_so_on_the_terminal_and_on_the_page(section):
+def test_numbers_compared_over_too_few_seeds_say_so(section):
     words = "one seed, no interval"
     few = section._replace(no_interval={"shd": words}, numbers=section.numbers | {"shde.a": 1.0})
     assert [row[-1] for row in report.rows(few)] == [words, words, "", ""]
@@ -48,7 +48,7 @@ def test_the_terminal_shows_the_expected_numbers_or_all(section):
     assert "outside" in report.terminal([section])
 
 
-def test_a_section_among_others_that_expects_nothing_shows_its_first_numbers(section):
+def test_a_section_without_expectations_shows_numbers(section):
     many = section._replace(expected={}, numbers={f"n{i}": i for i in range(9)})
     lines = report.terminal([section, many]).splitlines()
     assert [line.split()[1] for line in lines if "n5" in line or "n6" in line] == ["n5"]
@@ -66,7 +66,7 @@ def cells(page):
     return [[plain(row) for row in table.split("</tr>")[:-1]] for table in re.findall("<table>(.*?)</table>", page)]
 
 
-def test_kinds_with_the_same_columns_share_a_table_and_wide_ones_are_turned(section):
+def test_kinds_with_the_same_columns_share_a_table(section):
     result = {"rows": 3, "shd": {"a": 1, "b": 2, "c": 3}, "f1": {"a": 4, "b": 5, "c": 6}, "time": {"x": 7}, "seeds": 8}
     page = report.page("title", "", [section._replace(numbers=report.scalars(result), expected={})])
     assert cells(page) == [
@@ -133,17 +133,17 @@ def wide_section(section, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.skipif(browser.executable() is None, reason="no Chromium is installed")
-def test_in_a_browser_the_page_is_without_fault_on_a_phone_and_on_a_desk(section, wide_section, tmp_path):
+def test_the_page_is_faultless_in_a_browser(section, wide_section, tmp_path):
     page = tmp_path / "report.html"
     page.write_text(report.page("title", "intro", [section, wide_section]))
     with browser.opened(tmp_path / "profile") as opened:
         for width in (400, 1400):
             opened.open(page, width)
-            found = opened.look()
+            outcome = opened.look()
             assert opened.errors() == []
-            assert (found["width"], found["figures"], found["broken"], found["hidden"]) == (width, 3, 0, 0)
-            assert found["wide"] <= width
-            assert found["smallest"] >= 12
+            assert (outcome["width"], outcome["figures"], outcome["broken"], outcome["hidden"]) == (width, 3, 0, 0)
+            assert outcome["wide"] <= width
+            assert outcome["smallest"] >= 12
 
 
 @pytest.mark.slow
@@ -156,6 +156,6 @@ def test_the_browser_tells_a_page_with_faults(tmp_path):
     )
     with browser.opened(tmp_path / "profile") as opened:
         opened.open(page, 400)
-        found = opened.look()
+        outcome = opened.look()
     assert len(opened.errors()) == 3
-    assert (found["wide"] > 400, found["broken"], found["smallest"]) == (True, 1, 5)
+    assert (outcome["wide"] > 400, outcome["broken"], outcome["smallest"]) == (True, 1, 5)

@@ -32,14 +32,14 @@ def test_events_are_the_rows(tmp_path):
     assert set(read(tmp_path / "tensorboard")) == {"walk/seed-0", "walk/seed-1", "after/seed-0"}
 
 
-def test_words_name_a_series_as_a_folder_can_and_lists_are_left_out(tmp_path):
+def test_series_names_are_folder_names_and_lists_are_omitted(tmp_path):
     with runs.open_run(tmp_path, {}, tensorboard=True) as run:
         run.log([{"step": 1, "seed": 0, "phase": "../train AdvRush", "arm": "a/b", "found": True, "each": [1, 2]}])
     assert read(tmp_path / "tensorboard") == {".._train_AdvRush/a_b/seed-0": [(1, {"found": 1.0})]}
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_however_a_run_is_cut_short_and_taken_up_the_events_are_the_rows(tmp_path, seed):
+def test_events_equal_rows_after_interruptions(tmp_path, seed):
     draw = np.random.default_rng(seed)
     metrics, saved, step = tmp_path / "metrics.jsonl", 0, 0
     for _ in range(4):

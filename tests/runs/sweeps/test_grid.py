@@ -16,10 +16,10 @@ def spread(*expressions):
 
 
 def test_a_grid_is_every_combination_the_last_key_first():
-    found = spread("config.prior.weight=[0, 0.5]", "config.seed=range(1, 6, 2)")
-    assert [point.values for point in found] == [(weight, seed) for weight in (0.0, 0.5) for seed in (1, 3, 5)]
-    assert [(point.config.prior.weight, point.config.seed) for point in found] == [point.values for point in found]
-    assert [point.name for point in found][:2] == ["prior.weight=0.0,seed=1", "prior.weight=0.0,seed=3"]
+    result = spread("config.prior.weight=[0, 0.5]", "config.seed=range(1, 6, 2)")
+    assert [point.values for point in result] == [(weight, seed) for weight in (0.0, 0.5) for seed in (1, 3, 5)]
+    assert [(point.config.prior.weight, point.config.seed) for point in result] == [point.values for point in result]
+    assert [point.name for point in result][:2] == ["prior.weight=0.0,seed=1", "prior.weight=0.0,seed=3"]
 
 
 def test_the_config_is_left_as_it_is():
@@ -29,7 +29,7 @@ def test_the_config_is_left_as_it_is():
     assert shared == before
 
 
-def test_what_no_file_name_may_hold_is_written_otherwise_and_long_names_differ():
+def test_forbidden_characters_and_long_names_are_rewritten():
     names = [
         point.name for point in spread("config.kind=['a/b', '..', 'ü', '" + 300 * "x" + "1', '" + 300 * "x" + "2']")
     ]

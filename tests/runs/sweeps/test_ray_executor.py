@@ -127,7 +127,7 @@ def test_without_ray_the_extra_is_named(monkeypatch, tmp_path):
         list(ray_executor.on_ray(tmp_path / "toy.py", tmp_path)([], tmp_path))
 
 
-def test_a_worker_waits_until_the_one_before_it_has_left_the_directory(tmp_path):
+def test_a_worker_waits_for_the_directory_lock(tmp_path):
     assert not directory.in_use(tmp_path / "absent")
     with directory.open_run(tmp_path, {}):
         assert directory.in_use(tmp_path)

@@ -65,7 +65,7 @@ def test_the_table_has_a_row_a_point_and_reads_back_exactly(tmp_path):
         (GRID, ""),
     ],
 )
-def test_settings_compared_over_too_few_seeds_say_so_in_table_page_and_figure(tmp_path, grid, words):
+def test_settings_compared_over_too_few_seeds_say_so(tmp_path, grid, words):
     shown = runs.overview(swept(study(), tmp_path, grid)) + (tmp_path / "report.html").read_text()
     with Image.open(tmp_path / "figures" / "sweep.png") as picture:
         caption = picture.info[report.CAPTION]

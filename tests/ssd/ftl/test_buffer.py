@@ -70,7 +70,7 @@ def staged(device, load):
 
 
 @pytest.mark.slow
-def test_a_full_device_behind_a_buffer_ends_when_the_event_simulation_says():
+def test_a_buffered_full_device_equals_the_event_simulation():
     """Back pressure, collection, TRIM, read hits, open and closed; every nanosecond."""
     fields = {"mapping": "page", "over_provisioning": 0.4, "precondition": "full", "cache_pages": 6}
     for seed, queue_depth in ((0, 0), (1, 5), (2, 1), (3, 9)):

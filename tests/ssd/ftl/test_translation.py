@@ -42,15 +42,15 @@ def test_the_map_is_that_of_a_plain_loop(victim, full):
             plane.trim(row)
     for number, plane in enumerate(planes):
         assert plane.erases == state.erases[number].tolist()
-        found = {row: (place // 8, place % 8) for row, place in enumerate(state.map[number].tolist()) if place >= 0}
-        assert found == plane.where
+        result = {row: (index // 8, index % 8) for row, index in enumerate(state.map[number].tolist()) if index >= 0}
+        assert result == plane.where
         assert [len(plane.valid[block]) for block in range(12)] == state.valid[number].tolist()
     assert effect.erased.sum() > 100
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("victim", ["d-choices", "random"])
-def test_moved_pages_are_the_valid_pages_of_the_victims_and_no_page_is_lost(victim):
+def test_relocated_pages_are_the_victims_valid_pages(victim):
     design = device(victim=victim, static_wear=3, precondition="full")
     state, effect = translation.translate(
         preconditioning.state_of(design), *requests(design, 1500, kinds=(0, 1, 0)), design.ftl, design.geometry
@@ -65,7 +65,7 @@ def test_moved_pages_are_the_valid_pages_of_the_victims_and_no_page_is_lost(vict
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("victim", "choices"), [("random", 10), ("d-choices", 1), ("d-choices", 60)])
-def test_victims_drawn_at_random_are_any_block_in_use_and_the_more_draws_the_fewer_pages(victim, choices):
+def test_more_random_draws_relocate_fewer_pages(victim, choices):
     design = device(victim=victim, choices=choices, precondition="full")
     kind, page = requests(design, 1500, kinds=(0, 1, 0))
     state, _ = translation.translate(preconditioning.state_of(design), kind, page, design.ftl, design.geometry)
@@ -109,7 +109,7 @@ def test_write_amplification_follows_lambert_w(ratio):
 @pytest.mark.slow
 def test_pages_that_are_copied_back_cost_the_channel_nothing():
     load = generators.closed(jax.random.key(0), 200, 2, read_ratio=0.0, span=2**18)
-    relocated, copied = (ssd.simulate(device(precondition="full", copyback=each), load) for each in (False, True))
+    relocated, copied = (ssd.simulate(device(precondition="full", copyback=item), load) for item in (False, True))
     assert copied.relocated == relocated.relocated > 0
     assert copied.energy.channel == pytest.approx(200 * 8192 * 8 * 10e-12)
     assert relocated.energy.channel == pytest.approx((200 + 2 * int(relocated.relocated)) * 8192 * 8 * 10e-12)
@@ -156,7 +156,7 @@ def test_preconditioning_ends_in_a_steady_state():
 
 
 @pytest.mark.slow
-def test_a_device_in_use_is_made_once_whatever_the_setting_of_its_caller():
+def test_a_preconditioned_device_is_made_once():
     design = device(precondition="steady", blocks=20)
     with jax.enable_x64(True):
         wide = preconditioning.state_of(design)

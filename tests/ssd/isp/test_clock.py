@@ -11,23 +11,23 @@ def durations(sense=75, fetch=25, compute=(100, 100, 100), transfer=10, apply=5)
         return jax.tree.map(np.int64, Durations(sense, fetch, np.array(compute), transfer, apply))
 
 
-def run(form, given, period, count, chips=1):
+def run(form, arguments, period, count, chips=1):
     due = np.arange(count + 1) % period == 0
     with jax.enable_x64(True):
-        return jax.tree.map(np.asarray, jax.jit(form, static_argnums=(2, 3))(given, due, count, chips))
+        return jax.tree.map(np.asarray, jax.jit(form, static_argnums=(2, 3))(arguments, due, count, chips))
 
 
-def by_hand(given, period, count, together, chips):
+def by_hand(arguments, period, count, together, chips):
     """The oracle: one worker at a time in plain Python; returns (time, worker) in order of time."""
-    workers = len(given.compute)
+    workers = len(arguments.compute)
     left = [[0] * chips for _ in range(workers)]  # when each chip's last page left it
     pages, done = [0] * workers, [0] * workers
     steps, free, events = [0] * workers, 0, []
 
     def go_on(worker, begin):
         chip = pages[worker] % chips
-        left[worker][chip] = max(left[worker][chip] + given.sense, begin) + given.fetch
-        done[worker] = left[worker][chip] + given.compute[worker]
+        left[worker][chip] = max(left[worker][chip] + arguments.sense, begin) + arguments.fetch
+        done[worker] = left[worker][chip] + arguments.compute[worker]
         pages[worker] += 1
 
     for worker in range(workers):
@@ -36,7 +36,7 @@ def by_hand(given, period, count, together, chips):
     for number in range(1, count + 1):
         if together:
             end, meets = max(done), number % period == 0
-            end += (workers * (given.transfer + given.apply) + given.transfer) if meets else 0
+            end += (workers * (arguments.transfer + arguments.apply) + arguments.transfer) if meets else 0
             events.append((end, -1))
             for worker in range(workers):
                 go_on(worker, end if meets else done[worker])
@@ -45,7 +45,7 @@ def by_hand(given, period, count, together, chips):
         steps[worker] += 1
         end = done[worker]
         if steps[worker] % period == 0:
-            end = free = max(end, free) + 2 * given.transfer + given.apply
+            end = free = max(end, free) + 2 * arguments.transfer + arguments.apply
         events.append((end, worker))
         go_on(worker, end)
     return sorted(events, key=lambda event: event[0])
@@ -56,29 +56,29 @@ def by_hand(given, period, count, together, chips):
 @pytest.mark.parametrize("compute", [(100, 100, 100), (90, 130, 1000), (1, 2, 3)])
 @pytest.mark.parametrize("form", [clock.rounds, clock.turns])
 def test_equals_a_loop_in_plain_python(form, compute, period, chips):
-    given = durations(compute=compute)
-    found = run(form, given, period, 40, chips)
-    expected = by_hand(given, period, 40, form is clock.rounds, chips)
-    assert list(zip(found.time.tolist(), found.worker.tolist(), strict=True)) == [(int(t), w) for t, w in expected]
+    arguments = durations(compute=compute)
+    result = run(form, arguments, period, 40, chips)
+    expected = by_hand(arguments, period, 40, form is clock.rounds, chips)
+    assert list(zip(result.time.tolist(), result.worker.tolist(), strict=True)) == [(int(t), w) for t, w in expected]
 
 
 def test_who_only_computes_is_never_kept_waiting_by_the_flash():
     """A page is read and fetched while the last is at work: in a steady run a step takes fetch + compute."""
-    found = run(clock.turns, durations(compute=(1000,)), 10**6, 50)
-    assert set(np.diff(found.time)) == {1025}
+    result = run(clock.turns, durations(compute=(1000,)), 10**6, 50)
+    assert set(np.diff(result.time)) == {1025}
 
 
 def test_who_only_reads_takes_a_page_each_time_the_array_has_one():
-    found = run(clock.turns, durations(compute=(0,)), 10**6, 50)
-    assert set(np.diff(found.time)) == {75 + 25}
+    result = run(clock.turns, durations(compute=(0,)), 10**6, 50)
+    assert set(np.diff(result.time)) == {75 + 25}
 
 
-def test_chips_that_take_turns_read_as_fast_as_the_channel_carries():
+def test_interleaved_chips_saturate_the_channel():
     """The steady page of `Durations`, and its three bounds: the arrays, the channel, the computing."""
     for compute, chips, expected in ((0, 2, 50), (0, 4, 25), (30, 4, 55)):
-        given = durations(compute=(compute,))
-        found = run(clock.turns, given, 10**6, 80, chips).time
-        assert (found[-1] - found[39]) / 40 == given.page(chips)[0] == expected
+        arguments = durations(compute=(compute,))
+        result = run(clock.turns, arguments, 10**6, 80, chips).time
+        assert (result[-1] - result[39]) / 40 == arguments.page(chips)[0] == expected
 
 
 def test_equal_workers_take_turns_and_a_slow_one_falls_behind():
@@ -88,12 +88,12 @@ def test_equal_workers_take_turns_and_a_slow_one_falls_behind():
     assert min(counts[0], counts[1]) > 3 * counts[2]
 
 
-def test_time_at_work_and_on_exchanges_is_that_of_the_steps_taken():
+def test_busy_and_exchange_times_are_those_of_the_steps():
     """A worker's last step may still be waited for; every third of its own meets the master."""
-    found = run(clock.turns, durations(compute=(100, 100, 700)), 3, 60)
-    counts = np.bincount(found.worker)
-    np.testing.assert_array_equal(found.busy, counts * [100, 100, 700])
-    assert found.exchanging == (counts // 3).sum() * (2 * 10 + 5)
+    result = run(clock.turns, durations(compute=(100, 100, 700)), 3, 60)
+    counts = np.bincount(result.worker)
+    np.testing.assert_array_equal(result.busy, counts * [100, 100, 700])
+    assert result.exchanging == (counts // 3).sum() * (2 * 10 + 5)
 
 
 def test_a_barrier_makes_all_as_slow_as_the_slowest():

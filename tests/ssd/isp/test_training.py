@@ -53,7 +53,7 @@ def test_rounds_of_synchronous_sgd_are_large_batches():
     assert (np.diff(trace.time) > 0).all()
 
 
-def test_homogeneous_workers_are_late_by_the_number_of_the_others():
+def test_staleness_is_the_number_of_other_workers():
     trace = train(sgd.downpour(optax.sgd(RATE)), watch=lambda state: state.workers.staleness)
     np.testing.assert_array_equal(trace.observations[1:], np.full((5, 4), 3))
 
@@ -166,7 +166,7 @@ def test_training_that_diverges_is_said():
 
 
 @pytest.mark.slow
-def test_the_learner_of_graphs_and_a_spiking_network_train_by_the_same_rules():
+def test_graph_learner_and_spiking_network_train_by_one_rule():
     """Any loss will do: the objective of a DAG learner, and a spiking network by its surrogate gradient."""
     from framework import snn
 

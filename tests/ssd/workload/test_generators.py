@@ -12,7 +12,7 @@ KEY = jax.random.key(0)
 
 
 @pytest.mark.slow
-def test_poisson_arrivals_have_the_rate_and_the_spread_of_the_law():
+def test_poisson_arrivals_have_the_laws_rate_and_variance():
     gaps = np.diff(generators.poisson(KEY, 50_000, 1e5).arrival)
     assert gaps.mean() == pytest.approx(1e4, rel=0.02)
     assert gaps.std() == pytest.approx(1e4, rel=0.02)

@@ -69,7 +69,7 @@ def event(at, rest, action="Q", device="8,0"):
 
 @pytest.mark.parametrize("name", ["dd", "jbd2/sda1-8", "Web Content", "my app [x] + y", "] [ 8 + 8"])
 @pytest.mark.parametrize("elapsed", ["", "(   12345) "])
-def test_events_of_blkparse_without_data_are_passed_over_and_counted(design, written, name, elapsed):
+def test_events_of_blkparse_without_data_are_passed_over(design, written, name, elapsed):
     """Flushes and SCSI commands have no sectors; names are printed raw; `-t` puts a time before them."""
     lines = [
         event(0.0, f"  R 8 + 16 {elapsed}[{name}]"),
@@ -95,7 +95,7 @@ def test_events_of_blkparse_without_data_are_passed_over_and_counted(design, wri
     assert load.skipped == 3
 
 
-def test_requests_of_msr_without_bytes_are_passed_over_and_counted(design, written):
+def test_requests_of_msr_without_bytes_are_passed_over(design, written):
     load = generators.read_trace(written("1000,usr,0,Write,0,0,1", "3000,usr,0,Read,512,512,1"), design, "msr")
     assert (len(load), load.skipped) == (1, 1)
 
@@ -105,7 +105,7 @@ def test_a_file_compressed_by_gzip_is_read_as_it_is(design, written, tmp_path, f
     path = written(*LINES[format])
     packed = tmp_path / "a.anything"
     packed.write_bytes(gzip.compress(path.read_bytes()))
-    one, other = (generators.read_trace(each, design, format) for each in (path, packed))
+    one, other = (generators.read_trace(item, design, format) for item in (path, packed))
     assert one.arrival.tolist() == other.arrival.tolist()
     assert one.offset.tolist() == other.offset.tolist()
     packed.write_bytes(packed.read_bytes()[:-12])
@@ -185,7 +185,7 @@ def test_windows_times_may_pass_any_moment(design, written):
     assert generators.read_trace(written(*lines), design, "msr").arrival.tolist() == [0, 1000]
 
 
-def test_a_request_that_is_mapped_from_device_to_device_is_warned_of(design, written):
+def test_a_request_seen_by_two_devices_gives_a_warning(design, written):
     lines = [
         event(0.0, "R 100 + 8 [x]", device="253,0"),
         event(0.001, "R 2148 + 8 <- (253,0) 100", "A"),
@@ -238,7 +238,7 @@ def test_a_bad_line_is_named_with_what_was_expected(design, written, format, lin
 
 
 @pytest.mark.slow
-def test_addresses_past_the_end_are_wrapped_where_that_is_asked_for(design, written):
+def test_addresses_past_the_end_are_wrapped(design, written):
     path = written("1 0 0 8 1", "2000 0 99999999 8 1")
     load = generators.read_trace(path, design, wrapped=True)
     assert load.wrapped == 1
@@ -279,7 +279,7 @@ def test_formats_have_a_fixture_each():
         ("mqsim", "0 0 0 8 1\n9999999999999999 0 0 8 1", "a.trace: arrivals must be 0 to"),
     ],
 )
-def test_numbers_beyond_64_bits_or_the_device_are_refused_with_the_file(design, written, form, line, message):
+def test_numbers_beyond_64_bits_or_the_device_are_refused(design, written, form, line, message):
     with pytest.raises(ValueError, match=message):
         traces.read_trace(written(line), design, form, wrapped=True)
 
