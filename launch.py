@@ -13,6 +13,11 @@ import signal
 import sys
 from pathlib import Path
 
+from framework.runs import directory as run_directory
+from framework.runs import experiment as experiments
+from framework.runs import guard, machine
+from framework.runs.sweeps import ray_executor, sweep
+
 if __name__ == "__main__":  # before the imports, which take seconds
 
     def stop(number: int, _) -> None:
@@ -39,7 +44,9 @@ CONFIG = config_flags.DEFINE_config_file(
 )
 WORKDIR = flags.DEFINE_string("workdir", None, "the run directory; by default runs/<experiment>-<preset>")
 SEEDS = flags.DEFINE_integer("seeds", None, "run the seeds seed .. seed + N - 1", lower_bound=1)
-RESUME = flags.DEFINE_enum("resume", "auto", runs.RESUME, "whether to take up the run that the directory holds")
+RESUME = flags.DEFINE_enum(
+    "resume", "auto", run_directory.RESUME, "whether to take up the run that the directory holds"
+)
 LIST = flags.DEFINE_bool("list", False, "name the experiments, a line each, and end")
 TENSORBOARD = flags.DEFINE_bool("tensorboard", False, "write the metrics as event files too: WORKDIR/tensorboard")
 COMPARE = flags.DEFINE_list("compare", [], "complete run directories to put side by side, and end")
@@ -60,23 +67,23 @@ def main(argv: list[str]) -> None:
     if LIST.value:
         width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
         paths = sorted((ROOT / "experiments").glob("[!_]*.py"))
-        runs.say(runs.listing((runs.load(path, ROOT) for path in paths), width))
+        guard.print_text(experiments.list_experiments((experiments.load(path, ROOT) for path in paths), width))
         return
     if COMPARE.value:
         output = Path(WORKDIR.value or "runs/comparison")
         table = runs.compare([Path(directory) for directory in COMPARE.value], output)
-        runs.say(f"{table}\n\nfigure and table: {output}")
+        guard.print_text(f"{table}\n\nfigure and table: {output}")
         return
     if DISTRIBUTED.value:
         processes.meet(COORDINATOR.value, PROCESSES.value, PROCESS.value)
     if EXECUTOR.value == "process":  # elsewhere the workers compute, and this process takes no device
-        runs.require_devices()
-        runs.enable_compilation_cache()
-    experiment, config = runs.load(_config_path(), ROOT), CONFIG.value
+        machine.require_devices()
+        machine.enable_compilation_cache()
+    experiment, config = experiments.load(_config_path(), ROOT), CONFIG.value
     if SEEDS.value is not None:
         config.seeds = SEEDS.value
     sweeps = bool(SWEEP.value) or EXECUTOR.value == "ray"
-    name = f"{runs.name_of(experiment)}-{config.preset}{'-sweep' if sweeps else ''}"
+    name = f"{experiments.experiment_name(experiment)}-{config.preset}{'-sweep' if sweeps else ''}"
     workdir = Path(WORKDIR.value or f"runs/{name}")
     if sweeps:
         _sweep(experiment, config, workdir)
@@ -84,7 +91,7 @@ def main(argv: list[str]) -> None:
     with processes.together():
         outcome = runs.execute(experiment, config, workdir, RESUME.value, TENSORBOARD.value)
     if processes.is_first():
-        runs.say(runs.summary(outcome))
+        guard.print_text(experiments.summary(outcome))
 
 
 def _require_together() -> None:
@@ -107,11 +114,15 @@ def _require_together() -> None:
 
 def _sweep(experiment: runs.Experiment, config, workdir: Path) -> None:
     """Runs the grid; that some of its points failed is said after the numbers of the others."""
-    ray = runs.on_ray(_config_path(), ROOT, RAY_ADDRESS.value, RAY_GPUS.value) if EXECUTOR.value == "ray" else None
+    ray = (
+        ray_executor.on_ray(_config_path(), ROOT, RAY_ADDRESS.value, RAY_GPUS.value)
+        if EXECUTOR.value == "ray"
+        else None
+    )
     swept = runs.sweep(experiment, config, SWEEP.value, workdir, RESUME.value, ray)
-    runs.say(runs.overview(swept))
+    guard.print_text(sweep.overview(swept))
     if swept.failures:
-        raise ValueError(runs.failure(swept))
+        raise ValueError(sweep.failure(swept))
 
 
 def parse(argv: list[str]) -> list[str]:
@@ -161,5 +172,5 @@ def _config_path() -> Path:
 if __name__ == "__main__":
     verbose = lambda: flags.FLAGS["verbosity"].value > 0  # --verbosity=1 shows the trace of an error as well
     app.run(
-        runs.exit_with_error_line(main, verbose), flags_parser=runs.exit_with_error_line(parse, verbose, (Exception,))
+        guard.exit_with_error_line(main, verbose), flags_parser=guard.exit_with_error_line(parse, verbose, (Exception,))
     )

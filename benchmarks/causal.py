@@ -16,6 +16,8 @@ output file whose parts do not run stay as they are.
 
 import os
 
+from framework.causal import learner
+
 # NPROC is XLA's, whose pool has a thread a core otherwise
 os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NPROC"), "1")
 
@@ -163,7 +165,7 @@ def fit_batch(x: np.ndarray, priors: list[causal.Knowledge] | None, config: caus
     with jax.enable_x64(True):
         result = jax.vmap(causal.fit, in_axes=(0, 0, None))(x, knowledge, config)
     if np.any(result.status):
-        raise RuntimeError(causal.STATUS[int(np.max(result.status))])
+        raise RuntimeError(learner.STATUS[int(np.max(result.status))])
     return list(np.asarray(result.graph))
 
 

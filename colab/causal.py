@@ -96,7 +96,7 @@ answers = causal.read_answers(causal.answer_file(system.name), names)
 print(answers.wordings[0])
 for (a, b), choice in list(zip(answers.pairs, answers.choices, strict=True))[:5]:
     print(f"{names[a]}, {names[b]}: {causal_answers.CHOICES[choice]}")
-prior = causal.vote(answers).align(names)
+prior = causal_answers.vote(answers).align(names)
 figures.matrices({"truth": truth * 1.0, "the model's beliefs, by confidence": prior.edges * prior.confidence}, names)
 
 # %%
@@ -116,7 +116,7 @@ priors = []
 for variant in physics.VARIANTS:
     shown_names = physics.names(system, variant)
     domain = system.name if variant == "real" else f"{system.name}__{variant}"
-    priors.append(causal.vote(causal.read_answers(causal.answer_file(domain), shown_names)).align(shown_names))
+    priors.append(causal_answers.vote(causal.read_answers(causal.answer_file(domain), shown_names)).align(shown_names))
 stacked = causal.Knowledge(np.stack([p.edges for p in priors]), np.stack([p.confidence for p in priors]))
 
 

@@ -54,6 +54,7 @@ from framework import (
 )
 from framework.attacks import adversarial_training
 from framework.models import training
+from framework.runs import experiment
 from framework.selection import uncertainty
 from framework.snn import layers as snn_layers
 from framework.snn.meters import activity
@@ -152,7 +153,7 @@ print(f"{report.requests:,} requests: mean {report.mean_us:.0f} us, p99 {report.
 from experiments import causal_answers
 
 outcome = runs.execute(causal_answers, causal_answers.get_config("smoke"), Path("runs/colab-causal_answers"))
-print(runs.summary(outcome))
+print(experiment.summary(outcome))
 
 # %%
 for path in outcome.sections[0].figures:

@@ -42,6 +42,7 @@ from experiments.parts.shared.presets import build_config, count_seeds
 from experiments.parts.shared.settings import require_files
 from framework import causal, runs
 from framework.causal import knowledge
+from framework.causal import learner as causal_learner
 from framework.causal.discrete import equivalence
 from framework.causal.metrics import graph_distance, sortability
 from framework.causal.prior.answers import answer_file
@@ -254,7 +255,7 @@ def _graphs(tables: np.ndarray, priors: causal.Knowledge, weights, learner: caus
     """One fit a system, seed and prior, `[systems, seeds, priors, d, d]` bool; by default weights are calibrated."""
     results = _fits(tables, priors, weights, learner)
     if np.any(results.status):
-        raise ValueError(f"the learner: {causal.STATUS[int(np.max(results.status))]}")
+        raise ValueError(f"the learner: {causal_learner.STATUS[int(np.max(results.status))]}")
     return np.asarray(results.graph)
 
 

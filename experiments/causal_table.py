@@ -39,6 +39,7 @@ from experiments.parts.shared.presets import build_config
 from experiments.parts.shared.settings import require_effect, require_files
 from framework import causal, runs
 from framework.causal import learner as causal_learner
+from framework.causal.discrete import orientation
 from framework.core.precision import x64
 
 # Mean and twice the standard deviation over seeds: 20, for paper 10.
@@ -154,5 +155,5 @@ def _write(
 
 def _count_directions(result: causal.Result) -> dict[str, int]:
     """Counts the edges by what tells their directions."""
-    counts = np.bincount(np.asarray(result.direction)[result.graph], minlength=len(causal.DIRECTIONS))
-    return {name: int(count) for name, count in zip(causal.DIRECTIONS[1:], counts[1:], strict=True) if count}
+    counts = np.bincount(np.asarray(result.direction)[result.graph], minlength=len(orientation.DIRECTIONS))
+    return {name: int(count) for name, count in zip(orientation.DIRECTIONS[1:], counts[1:], strict=True) if count}

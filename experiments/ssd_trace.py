@@ -38,7 +38,7 @@ from experiments.parts.ssd_trace.presets import check, design_of, loads_of
 from framework import data, runs, ssd
 from framework.core import extremes, keys
 from framework.core.precision import x64
-from framework.ssd.engine import closed_forms
+from framework.ssd.engine import closed_forms, timeline
 from framework.ssd.workload import generators
 
 # smoke: means over 2 seeds and a little more than their differences. default: one run; the trace is the same in every
@@ -211,9 +211,9 @@ def _summarize(report: ssd.Report) -> dict[str, float]:
         "energy_j": report.energy.total,
         "overloaded": report.overloaded,
     }
-    pages = {"pages_written": report.written, "pages_flushed": report.flushed, "pages_in_cache": report.cached}
+    pages = {"pages_written": report.written, "pages_flushed": report.flushed_pages, "pages_in_cache": report.cached}
     numbers |= pages if report.written else {}
-    if report.written and not report.flushed:
+    if report.written and not report.flushed_pages:
         del numbers["write_amplification"]  # nothing was programmed
     return {name: value for name, value in numbers.items() if not np.isnan(value)}
 
@@ -230,7 +230,7 @@ def _lanes(design: ssd.Design) -> list[str]:
     return [f"{'die' if design.policy.die_mode == 'overlap' else 'chip'} {lun}" for lun in range(design.luns)]
 
 
-def _busy_rows(busy: ssd.Busy, elapsed: float) -> list[tuple]:
+def _busy_rows(busy: timeline.Busy, elapsed: float) -> list[tuple]:
     """Shares of the time."""
     return [
         (channel, bus / elapsed, *(luns / elapsed))

@@ -22,6 +22,7 @@ from experiments import (
     ssd_trace,
 )
 from framework import runs
+from framework.runs import experiment
 
 SYSTEMS = (causal_prior, causal_answers, causal_table, burst_coding, autosnn, advrush, proxy_data, ssd_trace, isp_ml)
 EXPECTED: dict = {}
@@ -33,7 +34,7 @@ def get_config(preset: str = "smoke") -> ConfigDict:
     for system in SYSTEMS:
         settings = system.get_config(preset)
         del settings.preset, settings.seed, settings.seeds
-        config[runs.name_of(system)] = settings
+        config[experiment.experiment_name(system)] = settings
     return config
 
 
@@ -44,19 +45,19 @@ def check_settings(config: ConfigDict) -> None:
         try:
             check(_settings(system, config))
         except (ValueError, OSError) as error:
-            raise type(error)(f"{runs.name_of(system)}: {error}") from None
+            raise type(error)(f"{experiment.experiment_name(system)}: {error}") from None
 
 
 def main(config: ConfigDict, run: runs.Run) -> dict[str, Any]:
     """Runs every system in its own directory, after a check of the settings of all."""
     check_settings(config)
-    return {runs.name_of(system): _outcome(system, config, run).result for system in SYSTEMS}
+    return {experiment.experiment_name(system): _outcome(system, config, run).result for system in SYSTEMS}
 
 
 def sections(run: runs.Run, config: ConfigDict, result: dict[str, Any]) -> list[runs.Section]:
     """One section a system, each with a link to its own report."""
     return [
-        section._replace(link=f"{runs.name_of(system)}/report.html")
+        section._replace(link=f"{experiment.experiment_name(system)}/report.html")
         for system in SYSTEMS
         for section in _outcome(system, config, run).sections
     ]
@@ -64,11 +65,11 @@ def sections(run: runs.Run, config: ConfigDict, result: dict[str, Any]) -> list[
 
 def _outcome(system: runs.Experiment, config: ConfigDict, run: runs.Run) -> runs.Outcome:
     """A system's outcome: by running it the first time, by reading it from then on."""
-    path = run.child(runs.name_of(system))
+    path = run.child(experiment.experiment_name(system))
     return runs.execute(system, _settings(system, config), path, tensorboard=run.follow is not None)
 
 
 def _settings(system: runs.Experiment, config: ConfigDict) -> ConfigDict:
     """The config of a system, with what the tour sets for all."""
     shared = {"preset": config.preset, "seed": config.seed, "seeds": config.seeds}
-    return ConfigDict(shared | config[runs.name_of(system)].to_dict())
+    return ConfigDict(shared | config[experiment.experiment_name(system)].to_dict())

@@ -91,7 +91,9 @@ def free_port() -> int:
 def start_two(start, free_port):
     """Starts two processes that make one run: each with its own flags `per_process` next to the shared ones."""
 
-    def begin(*arguments: str | Path, per_process: tuple[tuple[str | Path, ...], ...] = ((), ())) -> list[subprocess.Popen]:
+    def begin(
+        *arguments: str | Path, per_process: tuple[tuple[str | Path, ...], ...] = ((), ())
+    ) -> list[subprocess.Popen]:
         meeting = ("--distributed", f"--coordinator_address=localhost:{free_port}", "--num_processes=2")
         return [start(*arguments, *meeting, f"--process_id={number}", *per_process[number]) for number in range(2)]
 

@@ -147,14 +147,14 @@ def open_run(path: Path, config: dict[str, Any], resume: str = "auto", tensorboa
       {'loss': 0.5}
     """
     if not processes.is_first():
-        with processes.follow(path.name) as copy, _open(copy, files.read_json(copy / "config.json"), "auto") as run:
+        with processes.mirror(path.name) as copy, _open(copy, files.read_json(copy / "config.json"), "auto") as run:
             yield run
         return
     with contextlib.ExitStack() as stack:
         try:
             run = stack.enter_context(_open(path, config, resume, tensorboard))
         except (ValueError, OSError) as error:
-            processes.lead_astray(error)
+            processes.broadcast_error(error)
             raise
         processes.lead(path)
         yield run

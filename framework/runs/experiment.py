@@ -66,7 +66,7 @@ def execute(
     Raises:
       ValueError, OSError: for bad input, as the experiment and `open_run` do.
     """
-    name = name_of(experiment)
+    name = experiment_name(experiment)
     experiment.get_config(config.preset)
     with open_run(path, settings_of(experiment, config), resume, tensorboard) as run:
         result = run.result()
@@ -103,7 +103,7 @@ def load(path: Path, root: Path) -> Experiment:
 
 def settings_of(experiment: Experiment, config: Any) -> dict[str, Any]:
     """What determines the result of a run, as plain values: the experiment, its config, the files that this names."""
-    settings = {"experiment": name_of(experiment), **_plain(config)}
+    settings = {"experiment": experiment_name(experiment), **_plain(config)}
     return {**settings, "files": fingerprints(settings)}
 
 
@@ -138,9 +138,9 @@ def summary(outcome: Outcome) -> str:
     return "\n".join([report.terminal(outcome.sections), "", *notes, where])
 
 
-def listing(experiments: Iterable[Experiment], width: int | None = None) -> str:
+def list_experiments(experiments: Iterable[Experiment], width: int | None = None) -> str:
     """One line an experiment: its name and its claim, cut between words where it is longer than `width`."""
-    named = [(name_of(experiment), claim_of(experiment)) for experiment in experiments]
+    named = [(experiment_name(experiment), claim_of(experiment)) for experiment in experiments]
     column = max(len(name) for name, _ in named) + 2
     lines = [f"{name:{column}}{claim}" for name, claim in named]
     return "\n".join(line if width is None or len(line) <= width else _truncate(line, width) for line in lines)
@@ -168,7 +168,7 @@ def one_line(error: Exception) -> str:
     return line or type(error).__name__
 
 
-def name_of(experiment: Experiment) -> str:
+def experiment_name(experiment: Experiment) -> str:
     """The name that a study goes by: its file's."""
     return experiment.__name__.rpartition(".")[2]
 
@@ -185,7 +185,9 @@ def section_of(experiment: Experiment, run: Run, config: Any, result: dict[str, 
     words = "; ".join(sorted(set((few or {}).values())))
     claim = result.get("claim") or intervals.qualify(claim_of(experiment), words)
     table, note = report.Lines(**result["table"]) if "table" in result else None, result.get("note", "")
-    return Section(name_of(experiment), claim, numbers, expected, run.figures(), note, table=table, no_interval=few)
+    return Section(
+        experiment_name(experiment), claim, numbers, expected, run.figures(), note, table=table, no_interval=few
+    )
 
 
 def _sections(experiment: Experiment, run: Run, config: Any, result: dict[str, Any]) -> list[Section]:

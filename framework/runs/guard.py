@@ -12,10 +12,10 @@ from framework.runs.experiment import one_line
 
 P = ParamSpec("P")
 R = TypeVar("R")
-MENDABLE = (ValueError, OSError, MemoryError)  # what a user can mend
+USER_ERRORS = (ValueError, OSError, MemoryError)  # what a user can mend
 
 
-def say(text: str) -> None:
+def print_text(text: str) -> None:
     """Prints a text; where its reader has gone (`| head`) the program ends without a word, as other tools do."""
     try:
         print(text, flush=True)
@@ -25,7 +25,7 @@ def say(text: str) -> None:
 
 
 def exit_with_error_line(
-    work: Callable[P, R], verbose: Callable[[], bool], mendable: tuple[type[Exception], ...] = MENDABLE
+    work: Callable[P, R], verbose: Callable[[], bool], mendable: tuple[type[Exception], ...] = USER_ERRORS
 ) -> Callable[P, R]:
     """The same work, which ends the program with exit code 2 and a line `error: ...` on stderr for what can be mended.
 

@@ -77,7 +77,7 @@ def is_first() -> bool:
 
 
 @contextlib.contextmanager
-def follow(name: str) -> Iterator[Path]:
+def mirror(name: str) -> Iterator[Path]:
     """In all processes but the first: a copy of the run directory that `lead` tells of, until the end of the block.
 
     Raises:
@@ -102,7 +102,7 @@ def lead(path: Path) -> None:
     _broadcast(buffer.getvalue())
 
 
-def lead_astray(error: Exception) -> None:
+def broadcast_error(error: Exception) -> None:
     """Tells the other processes, if there are any, why there is no run."""
     if jax.process_count() == 1:
         return

@@ -10,20 +10,16 @@ Reference: Choe et al., arXiv 1610.02273; Zhang, Choromanska and LeCun, arXiv 14
 from framework.sgd.downpour_sgd import downpour
 from framework.sgd.elastic_averaging import elastic
 from framework.sgd.local_sgd import local
-from framework.sgd.rule import Master, Rule, State, Worker
+from framework.sgd.rule import Rule, State
 from framework.sgd.synchronous_sgd import synchronous
-from framework.sgd.training import batches, orders, run, shard
+from framework.sgd.training import run, shard
 
 __all__ = [
-    "Master",
     "Rule",
     "State",
-    "Worker",
-    "batches",
     "downpour",
     "elastic",
     "local",
-    "orders",
     "run",
     "shard",
     "synchronous",

@@ -10,22 +10,19 @@ Reference: Choe et al., arXiv 1610.02273; MQSim, Tavakkol et al., FAST 2018.
 
 from framework.ssd.design_sweep import Summary, sweep
 from framework.ssd.device.design import Cache, Design, Policy
-from framework.ssd.device.energy import Energy, Power
+from framework.ssd.device.energy import Power
 from framework.ssd.device.geometry import Geometry
 from framework.ssd.device.timing import Timing
 from framework.ssd.engine.invariants import InvariantError
-from framework.ssd.engine.timeline import Busy, Schedule, busy
+from framework.ssd.engine.timeline import busy
 from framework.ssd.ftl.mapping import Ftl
-from framework.ssd.report import STATUS, Report, Statistics
+from framework.ssd.report import Report
 from framework.ssd.simulation import schedule, simulate
 from framework.ssd.workload.requests import Load
 
 __all__ = [
-    "STATUS",
-    "Busy",
     "Cache",
     "Design",
-    "Energy",
     "Ftl",
     "Geometry",
     "InvariantError",
@@ -33,8 +30,6 @@ __all__ = [
     "Policy",
     "Power",
     "Report",
-    "Schedule",
-    "Statistics",
     "Summary",
     "Timing",
     "busy",

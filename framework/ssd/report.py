@@ -134,7 +134,7 @@ class Report(NamedTuple):
         return {name: self.statistics(kind) for name, kind in KINDS.items()}
 
     @property
-    def flushed(self) -> Any:
+    def flushed_pages(self) -> Any:
         """Pages of the host that were programmed; those that a cache held back or took together are not."""
         return self.programmed - self.relocated
 
@@ -145,7 +145,7 @@ class Report(NamedTuple):
         Pages that still lie in the write cache at the end, `cached`, do not count.
         """
         xp = _library(self.programmed)
-        return xp.where(self.flushed > 0, self.programmed / xp.maximum(self.flushed, 1), 1.0)
+        return xp.where(self.flushed_pages > 0, self.programmed / xp.maximum(self.flushed_pages, 1), 1.0)
 
     @property
     def notes(self) -> tuple[str, ...]:

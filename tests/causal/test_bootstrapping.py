@@ -5,6 +5,7 @@ import pytest
 from framework import causal
 from framework.causal import bootstrapping
 from framework.causal.discrete import equivalence, hill_climbing, search
+from framework.causal.learn import problems
 
 SHORT = causal.Config.equal_variance(stage_steps=(200, 200, 200, 200, 400))
 
@@ -66,7 +67,7 @@ def test_no_resample_explains_all_rows_better_than_the_result():
     config = causal.Config(restarts=0, stage_steps=(20, 20, 20, 20, 40))
     result = causal.bootstrap(jax.random.key(0), x, 20, None, config)
     with jax.enable_x64(True):
-        arguments = causal.problem(x, None, config)
+        arguments = problems.problem(x, None, config)
         score = jax.jit(lambda graph: search.score(graph, arguments, config))
         counts = np.asarray(bootstrapping.resample(jax.random.key(0), 120, 20))
         alone = [causal.fit(np.repeat(x, count, axis=0), None, config).graph for count in counts]

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from framework import causal
-from framework.causal import graphs, knowledge
+from framework.causal import graphs, knowledge, learner
 from framework.causal.learn import acyclicity as causal_acyclicity
+from framework.causal.learn import problems as causal_problems
 from framework.causal.metrics import graph_distance
 from framework.causal.synthetic import linear, noise
 from framework.core import keys
@@ -70,7 +71,7 @@ def test_the_result_is_a_dag_of_thresholded_float64_weights(problem):
     assert result.weights.dtype == np.float64
     np.testing.assert_array_equal(result.graph, result.weights != 0)
     assert np.abs(result.weights[result.graph]).min() >= SHORT.cut
-    assert causal.STATUS[int(result.status)] == "ok"
+    assert learner.STATUS[int(result.status)] == "ok"
 
 
 def test_no_global_setting_changes(problem):
@@ -200,13 +201,13 @@ def test_a_32_bit_caller_gets_64_bit_work(problem, dtype, outer):
 def test_driven_step_by_step_it_is_the_same_fit(problem):
     _, x = problem
     with jax.enable_x64(True):
-        arguments = causal.problem(x, None, SHORT)
-        state = causal.init(arguments, SHORT)
-        stepped = jax.jit(causal.step)
+        arguments = causal_problems.problem(x, None, SHORT)
+        state = learner.init(arguments, SHORT)
+        stepped = jax.jit(learner.step)
         for _ in range(SHORT.steps):
             state, measured = stepped(state, arguments, SHORT)
         np.testing.assert_allclose(
-            causal.finish(state, arguments, SHORT).weights, causal.fit(x, None, SHORT).weights, atol=1e-10
+            learner.finish(state, arguments, SHORT).weights, causal.fit(x, None, SHORT).weights, atol=1e-10
         )
     assert set(measured) == {"objective", "score", "acyclicity"}
     assert 0 <= float(measured["acyclicity"]) < 1e-3
@@ -214,7 +215,7 @@ def test_driven_step_by_step_it_is_the_same_fit(problem):
 
 def test_steps_outside_of_64_bits_are_refused(problem):
     with pytest.raises(RuntimeError, match="enable_x64"):
-        causal.problem(problem[1], None, SHORT)
+        causal_problems.problem(problem[1], None, SHORT)
 
 
 @pytest.mark.slow
@@ -223,9 +224,9 @@ def test_a_step_that_leaves_the_domain_is_taken_back():
     with jax.enable_x64(True):
         config = causal.Config.equal_variance(rate=5.0, path=(1.0,), stage_steps=(60,))
         _, x = drawn(2, nodes=5)
-        arguments = causal.problem(x, None, config)
+        arguments = causal_problems.problem(x, None, config)
         state = jax.lax.fori_loop(
-            0, 60, lambda _, s: causal.step(s, arguments, config)[0], causal.init(arguments, config)
+            0, 60, lambda _, s: learner.step(s, arguments, config)[0], learner.init(arguments, config)
         )
     assert float(state.rate) < 5.0
     radius = np.abs(np.linalg.eigvals(np.asarray(state.inside) ** 2)).max()
@@ -342,9 +343,11 @@ def test_golem_nv_differs_from_golem_ev_only_in_the_last_stage():
             causal.Config.equal_variance(score=s, finish="cut", path=(1.0, 0.1), stage_steps=(20, 20))
             for s in ("golem_ev", "golem_nv")
         ]
-        states = [causal.init(causal.problem(x, None, c), c) for c in configs]
+        states = [learner.init(causal_problems.problem(x, None, c), c) for c in configs]
         for k in range(40):
-            states = [causal.step(s, causal.problem(x, None, c), c)[0] for s, c in zip(states, configs, strict=True)]
+            states = [
+                learner.step(s, causal_problems.problem(x, None, c), c)[0] for s, c in zip(states, configs, strict=True)
+            ]
             same = np.array_equal(states[0].params, states[1].params)
             assert same == (k < 20)
 
@@ -447,4 +450,4 @@ def test_memory_is_said_to_the_right_order_of_magnitude():
             compiled = jax.jit(causal.fit).lower(np.ones((rows, columns)), None, config).compile()
         analysis = compiled.memory_analysis()
         reserved = analysis.temp_size_in_bytes + analysis.argument_size_in_bytes + analysis.output_size_in_bytes
-        assert reserved / 2 < causal.memory(rows, columns, config) < 8 * reserved
+        assert reserved / 2 < causal_problems.memory(rows, columns, config) < 8 * reserved

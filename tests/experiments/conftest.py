@@ -4,6 +4,7 @@ import pytest
 from PIL import Image
 
 from framework import runs
+from framework.runs import experiment as runs_experiment
 from framework.runs.reporting import report
 
 
@@ -47,7 +48,7 @@ def refuses(tmp_path):
     def check(experiment, config, what: str) -> None:
         with pytest.raises((ValueError, OSError)) as caught:
             runs.execute(experiment, config, tmp_path / "run")
-        assert what in runs.one_line(caught.value)
+        assert what in runs_experiment.one_line(caught.value)
         assert not (tmp_path / "run").exists()
 
     return check

@@ -9,6 +9,8 @@ from experiments import causal_answers
 from experiments.parts.causal_answers import scores
 from framework import causal, runs
 from framework.causal import knowledge
+from framework.causal import learner as causal_learner
+from framework.causal.learn import problems
 from framework.causal.metrics import graph_distance, sortability
 from framework.causal.prior.answers import answer_file
 from framework.causal.synthetic import physics
@@ -221,9 +223,9 @@ def test_the_paper_preset_takes_two_real_steps():
         system = causal_answers._systems(config)[-2]
         subject = causal_answers._subject(config, system)
         table = causal_answers._tables(config, system, keys.for_seeds(0))[0]
-        problem = causal.problem(table, subject.prior("permuted"), learner)
-        first, _ = causal.step(causal.init(problem, learner), problem, learner)
-        second, measured = causal.step(first, problem, learner)
+        problem = problems.problem(table, subject.prior("permuted"), learner)
+        first, _ = causal_learner.step(causal_learner.init(problem, learner), problem, learner)
+        second, measured = causal_learner.step(first, problem, learner)
     assert table.shape == (1000, 6)
     assert np.any(second.params != first.params)
     assert np.isfinite(float(measured["objective"]))

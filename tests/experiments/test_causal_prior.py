@@ -5,7 +5,9 @@ from ml_collections import ConfigDict
 
 from experiments import causal_prior
 from experiments.parts.causal_prior import fits, tasks
-from framework import causal, runs
+from framework import runs
+from framework.causal import learner as causal_learner
+from framework.causal.learn import problems
 from framework.causal.prior import answers
 
 
@@ -63,10 +65,10 @@ def test_the_paper_preset_takes_two_real_steps():
     with jax.enable_x64(True):
         learner = fits.make_learner(config, "standardize", "unequal")
         task = tasks.generate(config, config.data.standardised_samples, 2)
-        problem = causal.problem(task.tables[0], task.priors[0], learner)
+        problem = problems.problem(task.tables[0], task.priors[0], learner)
         np.testing.assert_allclose(np.diagonal(problem.covariance), 1)
-        first, _ = causal.step(causal.init(problem, learner), problem, learner)
-        second, metrics = causal.step(first, problem, learner)
+        first, _ = causal_learner.step(causal_learner.init(problem, learner), problem, learner)
+        second, metrics = causal_learner.step(first, problem, learner)
     assert second.params.shape == (50, 50)
     assert np.any(second.params != first.params)
     assert np.isfinite(float(metrics["objective"]))

@@ -12,7 +12,11 @@ from experiments.parts.causal_prior import fits
 from experiments.parts.causal_prior.tasks import Task
 from experiments.parts.causal_table import tables
 from framework import causal, runs
+from framework.causal import learner as causal_learner
+from framework.causal.discrete import orientation
+from framework.causal.learn import problems
 from framework.causal.prior import elicitation
+from framework.runs import experiment as runs_experiment
 
 SMALL = ("--config.bootstrap=3", "--config.learner.penalty=0.05")
 WALKS = np.random.default_rng(0).normal(size=(200, 3)).cumsum(axis=0)
@@ -74,7 +78,7 @@ def test_a_note_explains_measures_that_count_open_edges():
     """Next to a truth a chain may have no error at all, and not one direction that the data tell."""
     graph = np.eye(3, k=1, dtype=bool)
     task = Task(("a", "b", "c"), [0], [np.zeros((9, 3))], [graph], [], note="Own table.")
-    result = lambda direction: SimpleNamespace(graph=graph, direction=graph * causal.DIRECTIONS.index(direction))
+    result = lambda direction: SimpleNamespace(graph=graph, direction=graph * orientation.DIRECTIONS.index(direction))
     note = tables.explain_open_edges(task, result("open")).note
     assert note.startswith("Own table.\n\n2 of 2 edges are open. Against the truth, shd, f1,")
     assert tables.explain_open_edges(task, result("compelled")) == task
@@ -251,7 +255,7 @@ def test_few_unreadable_replies_are_reported_with_their_share(written, tmp_path,
     with pytest.warns(causal.AssumptionWarning, match="3 of 15 replies of the language model could not be read"):
         outcome = runs.execute(causal_table, config, tmp_path / "run")
     assert outcome.result["unreadable_replies"] == 0.2
-    assert "unreadable_replies" in runs.summary(outcome)
+    assert "unreadable_replies" in runs_experiment.summary(outcome)
     assert "3 of 15 replies of the language model could not be read" in (tmp_path / "run" / "report.html").read_text()
     assert model["settings"][0]["temperature"] == 0
 
@@ -307,8 +311,8 @@ def test_the_paper_preset_takes_two_real_steps():
     config = causal_table.get_config("paper")
     with jax.enable_x64(True):
         learner = fits.make_learner(config, "standardize", "unequal")
-        problem = causal.problem(tables.draw_example(config).tables[0], None, learner)
-        first, _ = causal.step(causal.init(problem, learner), problem, learner)
-        second, metrics = causal.step(first, problem, learner)
+        problem = problems.problem(tables.draw_example(config).tables[0], None, learner)
+        first, _ = causal_learner.step(causal_learner.init(problem, learner), problem, learner)
+        second, metrics = causal_learner.step(first, problem, learner)
     assert np.any(second.params != first.params)
     assert np.isfinite(float(metrics["objective"]))

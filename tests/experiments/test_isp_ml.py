@@ -6,6 +6,7 @@ import pytest
 from experiments import isp_ml
 from experiments.parts.isp_ml import trainings
 from framework import runs
+from framework.runs import experiment as runs_experiment
 from framework.runs.reporting import report
 
 
@@ -119,7 +120,7 @@ def test_runs_that_miss_the_target_or_diverge_are_reported(tmp_path):
     assert "twice the whole run counts for each that did not: downpour x2 every 2 (0% of seeds)." in note
     assert "accuracy counts as 0: downpour x2 every 2 at 1e+38 (2 of 2 seeds)." in note
     assert 0 < outcome.result["accuracy"]["downpour x2 every 2"] < 0.97
-    assert note in runs.summary(outcome)
+    assert note in runs_experiment.summary(outcome)
 
 
 @pytest.mark.long

@@ -9,6 +9,7 @@ import pytest
 from experiments import ssd_trace
 from experiments.parts.ssd_trace import presets
 from framework import runs, ssd
+from framework.runs import experiment as runs_experiment
 from framework.runs.reporting import report
 from framework.ssd.device import presets as ssd_presets
 from framework.ssd.engine import closed_forms
@@ -135,7 +136,7 @@ def test_a_trace_that_is_given_is_served_by_the_smoke_too(tmp_path):
     assert outcome.result["requests"] == 3000
     assert outcome.result["reads"]["requests"] == outcome.result["writes"]["requests"] == 1500
     assert outcome.result["overloaded"] == 1
-    shown, page = runs.summary(outcome), (tmp_path / "run" / "report.html").read_text()
+    shown, page = runs_experiment.summary(outcome), (tmp_path / "run" / "report.html").read_text()
     for text in (
         "The load is a.gz, at its own times",
         "1 requests without data, such as flushes, were passed over",
@@ -154,7 +155,7 @@ def test_a_closed_replay_keeps_the_number_of_requests_in_flight(tmp_path):
     outcome = runs.execute(ssd_trace, small(**settings, **{"load.requests": 30}), tmp_path / "run")
     assert outcome.result["mean_us"] == pytest.approx(102.392)
     for text in ("with 1 requests in flight", "Only its first 30 requests", "Warning: .*30 requests within 29 ns"):
-        assert re.search(text, runs.summary(outcome))
+        assert re.search(text, runs_experiment.summary(outcome))
         assert re.search(text, (tmp_path / "run" / "report.html").read_text())
 
 

@@ -5,6 +5,7 @@ import pytest
 
 from experiments import tour
 from framework import runs
+from framework.runs import experiment
 from tests import browser
 
 
@@ -14,7 +15,7 @@ def test_the_tour_gives_every_system_its_settings_and_the_seed(monkeypatch, tmp_
     def execute(system, config, path, tensorboard):
         assert tensorboard
         nodes = config.get("data", {}).get("nodes")
-        calls.append((runs.name_of(system), config.preset, config.seed, config.seeds, nodes, path.name))
+        calls.append((experiment.experiment_name(system), config.preset, config.seed, config.seeds, nodes, path.name))
         return runs.Outcome(path, {"number": 1}, [], ran=True)
 
     monkeypatch.setattr(tour.runs, "execute", execute)
@@ -22,7 +23,7 @@ def test_the_tour_gives_every_system_its_settings_and_the_seed(monkeypatch, tmp_
     config.seed, config.seeds, config.causal_prior.data.nodes = 7, 3, 12
     config.ssd_trace.load.update({"kind": "poisson", "requests": 10})  # the preset's trace has no seeds
     config.proxy_data.ranks.table = ""  # of the shared data, which need not be here
-    names = [runs.name_of(system) for system in tour.SYSTEMS]
+    names = [experiment.experiment_name(system) for system in tour.SYSTEMS]
     assert tour.main(config, runs.Run(tmp_path, follow=lambda: None)) == {name: {"number": 1} for name in names}
     assert calls[0] == ("causal_prior", "default", 7, 3, 12, "causal_prior")
     assert [(*one[:4], one[5]) for one in calls] == [(name, "default", 7, 3, name) for name in names]
@@ -40,8 +41,8 @@ def test_without_flags_the_tour_ends_with_one_page_and_a_table(launch, tmp_path)
     assert (folder / "causal_prior" / "report.html").exists()
     table, *notes = output.split("\n\n")
     rows = [line.split()[0] for line in table.splitlines()[2:]]
-    assert sorted(set(rows)) == sorted(runs.name_of(system) for system in tour.SYSTEMS)
-    assert rows == sorted(rows, key=[runs.name_of(system) for system in tour.SYSTEMS].index)
+    assert sorted(set(rows)) == sorted(experiment.experiment_name(system) for system in tour.SYSTEMS)
+    assert rows == sorted(rows, key=[experiment.experiment_name(system) for system in tour.SYSTEMS].index)
     assert "runs/tour-smoke/report.html" in notes.pop()
     assert [note.split(":")[0] for note in notes] == [name for name in dict.fromkeys(rows) if name != "causal_prior"]
     for metrics in folder.rglob("metrics.jsonl"):

@@ -11,6 +11,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from framework.causal.learn import problems
+
 
 class Call(NamedTuple):
     """A function with arguments that are sound."""
@@ -170,7 +172,7 @@ def causal() -> list[Call]:
         Call("Knowledge", causal.Knowledge, prior),
         Call("Knowledge, hard", causal.Knowledge, {"required": truth.astype(float), "forbidden": np.eye(3)}),
         Call("Knowledge, paths", causal.Knowledge, {"ancestors": truth * 0.9, "ancestor_confidence": truth * 1.0}),
-        Call("memory", causal.memory, {"rows": 100, "columns": 5}),
+        Call("memory", problems.memory, {"rows": 100, "columns": 5}),
         Call("dag", causal.dag, {"weights": weights, "cut": 0.3}),
         Call(
             "objective",

@@ -20,6 +20,9 @@ from unittest import mock
 
 import numpy as np
 
+from framework.causal.discrete import orientation
+from framework.causal.prior import answers as causal_answers
+from framework.runs import experiment
 from tests.fuzz.mutations import Make, bytewise, grafted, json_of, spoilt, zip_of
 
 
@@ -198,7 +201,7 @@ def _saved(causal: Any, folder: Path) -> list[bytes]:
 
     graph = np.triu(np.ones((3, 3), bool), 1)
     common = {"graph": graph, "status": np.int32(0), "location": np.zeros(3), "scale": np.ones(3)}
-    common["direction"] = np.where(graph, causal.DIRECTIONS.index("open"), 0).astype(np.int8)
+    common["direction"] = np.where(graph, orientation.DIRECTIONS.index("open"), 0).astype(np.int8)
     linear = causal.Result(graph * 1.5, uncut=graph * 1.5, network=None, names=("a", "b", "c"), **common)
     shapes = mlp.Network(np.ones((3, 3, 2)), np.zeros((3, 2)), np.ones((3, 2)), np.zeros(3))
     curved = causal.Result(graph * 1.5, uncut=graph * 1.5, network=shapes, score="mlp", **common)
@@ -210,7 +213,6 @@ def _saved(causal: Any, folder: Path) -> list[bytes]:
 
 
 def _are_answers(answers: Any) -> None:
-    from framework import causal
 
     size = len(answers.names)
     assert answers.pairs.shape == (len(answers.choices), 2)
@@ -221,7 +223,7 @@ def _are_answers(answers: Any) -> None:
     assert not len(answers.pairs) or 0 <= answers.pairs.min() <= answers.pairs.max() < size
     assert (answers.pairs[:, 0] != answers.pairs[:, 1]).all()
     if size < 50:
-        assert causal.vote(answers).edges.shape == (size, size)
+        assert causal_answers.vote(answers).edges.shape == (size, size)
 
 
 def _remaining(asked: Any, path: Path) -> tuple:
@@ -582,14 +584,13 @@ GRIDS = (
 
 
 def _spread(text: str) -> list:
-    from framework import runs
     from framework.runs.sweeps import grid
     from tests.runs.sweeps.test_grid import config
 
     try:
         return grid.points(config(), grid.read(text.split("|")))
     except ValueError as error:
-        raise ValueError(runs.one_line(error)) from None  # as the command line says it
+        raise ValueError(experiment.one_line(error)) from None  # as the command line says it
 
 
 def _compared(folder: Path, content: bytes) -> str:

@@ -6,6 +6,7 @@ from ml_collections import ConfigDict
 
 from experiments import causal_prior
 from framework import runs
+from framework.runs import experiment as runs_experiment
 from framework.runs.experiment import fingerprints
 from framework.runs.reporting import report
 
@@ -33,7 +34,7 @@ def test_a_run_ends_with_a_report_and_a_result(tmp_path):
     page = (tmp_path / "report.html").read_text()
     assert "Doubling doubles, always." in page
     assert "as expected" in page
-    assert "double" in runs.summary(outcome)
+    assert "double" in runs_experiment.summary(outcome)
 
 
 def test_a_complete_run_is_read_and_not_repeated(tmp_path):
@@ -42,7 +43,7 @@ def test_a_complete_run_is_read_and_not_repeated(tmp_path):
     second = runs.execute(experiment, experiment.get_config(), tmp_path)
     assert second == first._replace(ran=False)
     assert len(experiment.calls) == 1
-    assert "nothing was run" in runs.summary(second)
+    assert "nothing was run" in runs_experiment.summary(second)
 
 
 @pytest.mark.parametrize(("change", "expected"), [({"seed": 1}, True), ({"factor": 4}, False), ({"seeds": 2}, False)])
@@ -64,18 +65,18 @@ def test_a_foreign_file_replaces_no_module(tmp_path):
     (tmp_path / "types.py").write_text(
         '"""Mine."""\nimport dataclasses\n@dataclasses.dataclass\nclass A:\n    b: "int"\n'
     )
-    experiment = runs.load(tmp_path / "types.py", tmp_path / "project")
-    assert runs.listing([experiment]) == "types  Mine."
+    experiment = runs_experiment.load(tmp_path / "types.py", tmp_path / "project")
+    assert runs_experiment.list_experiments([experiment]) == "types  Mine."
     assert sys.modules["types"] is types
 
 
 def test_experiments_are_listed_by_name_and_claim():
-    assert runs.listing([study()]).split(maxsplit=1) == ["doubling", "Doubling doubles, always."]
+    assert runs_experiment.list_experiments([study()]).split(maxsplit=1) == ["doubling", "Doubling doubles, always."]
 
 
 @pytest.mark.parametrize("width", [24, 30, 37])
 def test_a_listing_keeps_to_its_width_and_ends_between_words(width):
-    whole, line = runs.listing([study()]), runs.listing([study()], width)
+    whole, line = runs_experiment.list_experiments([study()]), runs_experiment.list_experiments([study()], width)
     assert len(line) <= width
     assert line == whole or (line.endswith(" ...") and whole.startswith(line[:-4] + " "))
 
@@ -94,7 +95,7 @@ def test_a_listing_keeps_to_its_width_and_ends_between_words(width):
     ],
 )
 def test_an_error_is_told_on_one_line(error, line):
-    assert runs.one_line(error) == line
+    assert runs_experiment.one_line(error) == line
 
 
 def test_a_changed_input_file_is_a_changed_config(tmp_path):
@@ -131,6 +132,6 @@ def test_an_overridden_preset_is_checked_before_writing(tmp_path):
 def test_notes_are_printed_on_the_terminal(tmp_path):
     section = report.Section("toy", "A claim.", {"loss": 0.5}, {}, (), "The first\nnote.")
     plain = section._replace(title="other", note="")
-    shown = runs.summary(runs.Outcome(tmp_path, {}, [section, plain], ran=True))
+    shown = runs_experiment.summary(runs.Outcome(tmp_path, {}, [section, plain], ran=True))
     assert shown.splitlines()[-3:] == ["toy: The first note.", "", f"report: {tmp_path / 'report.html'}"]
     assert "other:" not in shown

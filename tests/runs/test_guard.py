@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from framework.runs import exit_with_error_line
+from framework.runs.guard import exit_with_error_line
 
 
 def failing(error):

@@ -1,7 +1,8 @@
 import jax
 import pytest
 
-from framework.runs import enable_compilation_cache, machine, require_memory
+from framework.runs import machine, require_memory
+from framework.runs.machine import enable_compilation_cache
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ import optax
 import pytest
 
 from framework import sgd
+from framework.sgd import training
 
 X = np.random.default_rng(0).normal(size=(50, 3)).astype(np.float32)
 
@@ -16,11 +17,11 @@ def loss(w, batch):
 @pytest.mark.slow
 def test_each_worker_sees_its_own_samples_once_an_epoch():
     source = sgd.shard(jnp.arange(50), workers=4, batch=3, key=jax.random.key(0))
-    order = sgd.orders(source, jnp.array(0))
-    observed = np.concatenate([sgd.batches(source, jnp.array(index), 3, order) for index in range(4)], axis=1)
+    order = training.orders(source, jnp.array(0))
+    observed = np.concatenate([training.batches(source, jnp.array(index), 3, order) for index in range(4)], axis=1)
     assert (np.sort(observed, axis=1) == np.arange(48).reshape(4, 12)).all()
     assert (observed != np.arange(48).reshape(4, 12)).any()
-    assert (sgd.orders(source, jnp.array(1)) != order).any()
+    assert (training.orders(source, jnp.array(1)) != order).any()
 
 
 def test_without_a_key_samples_come_as_they_stand():
@@ -39,8 +40,8 @@ def test_each_epoch_is_shuffled_anew_and_may_end_early():
     source, state = sgd.shard(X, 4, 3, key), rule.init(jnp.zeros(3), 4)
     step = jax.jit(lambda state, batches: rule.step(state, loss, batches))
     for number in range(10):
-        order = sgd.orders(source, jnp.array(number // 4))
-        state = step(state, sgd.batches(source, jnp.array(number % 4), 3, order))
+        order = training.orders(source, jnp.array(number // 4))
+        state = step(state, training.batches(source, jnp.array(number % 4), 3, order))
     result = sgd.run(rule, loss, jnp.zeros(3), X, workers=4, batch=3, steps=10, devices=1, key=key)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), result, state)
     assert result.workers.steps.tolist() == [10] * 4

@@ -119,7 +119,7 @@ def test_pages_left_in_the_cache_count_in_no_write_amplification():
     page = np.concatenate([page, np.arange(99, 94, -1)])
     kind = np.where(np.arange(len(page)) < 150, 1, 2)
     report = ssd.simulate(device, load([0] * len(page), page, [PAGE] * len(page), kind))
-    assert (report.written, report.flushed, report.cached, report.programmed) == (150, 80, 15, 80)
+    assert (report.written, report.flushed_pages, report.cached, report.programmed) == (150, 80, 15, 80)
     assert report.write_amplification == 1
     assert any("15 of 150 pages written still lie in the write cache" in note for note in report.notes)
     unused = ssd.simulate(device, load([0], [0], [PAGE], [0]))
@@ -132,6 +132,6 @@ def test_write_amplification_counts_flushed_pages():
     made = generators.closed(jax.random.key(0), 4000, 8, read_ratio=0.0, span=device.capacity)
     report = ssd.simulate(device, made)
     assert report.cached == 64
-    assert report.write_amplification == 1 + report.relocated / report.flushed
+    assert report.write_amplification == 1 + report.relocated / report.flushed_pages
     assert report.write_amplification > 1.3
     assert report.programmed / report.written < report.write_amplification

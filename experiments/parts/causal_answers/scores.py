@@ -7,6 +7,7 @@ import numpy as np
 
 from framework import causal
 from framework.causal.metrics import graph_distance
+from framework.causal.prior import answers as causal_answers
 from framework.causal.prior.answers import CHOICES, select
 from framework.causal.synthetic import physics
 
@@ -18,15 +19,15 @@ class Subject(NamedTuple):
 
     system: physics.System
     truth: np.ndarray  # [d, d] bool
-    answers: dict[str, causal.Answers]  # by the variant of its names
+    answers: dict[str, causal_answers.Answers]  # by the variant of its names
 
-    def prior(self, variant: str, answers: causal.Answers | None = None) -> causal.Knowledge:
+    def prior(self, variant: str, answers: causal_answers.Answers | None = None) -> causal.Knowledge:
         """The vote of all answers, or of some, in the order of the table's columns."""
-        voted = causal.vote(self.answers[variant] if answers is None else answers)
+        voted = causal_answers.vote(self.answers[variant] if answers is None else answers)
         return voted.align(physics.names(self.system, variant))
 
 
-def scores(subject: Subject, variant: str, answers: causal.Answers) -> dict[str, float | None]:
+def scores(subject: Subject, variant: str, answers: causal_answers.Answers) -> dict[str, float | None]:
     """Scores some answers; the precision of no claim is None."""
     prior = subject.prior(variant, answers)
     comparison = graph_distance.compare(subject.truth, prior.edges > 0.5)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from framework import causal, data
 from framework.causal import inputs
+from framework.causal.prior import answers as causal_answers
 from framework.causal.prior.answers import CHOICES
 from framework.causal.synthetic import bif
 
@@ -48,7 +49,7 @@ def network_warnings(network: bif.BayesianNetwork) -> list[str]:
     ]
 
 
-def answer_warnings(answers: causal.Answers, path: Path) -> list[str]:
+def answer_warnings(answers: causal_answers.Answers, path: Path) -> list[str]:
     """Warns of recorded answers that make a weak prior or an empty one."""
     unreadable, total = count_unreadable(path)
     messages = []

@@ -9,6 +9,7 @@ import numpy as np
 from experiments.parts.causal_prior.tasks import Task
 from experiments.parts.shared.intervals import bars
 from framework import causal, runs
+from framework.causal.discrete import orientation
 from framework.runs.reporting import figures
 
 KINDS = {  # next to a truth
@@ -74,7 +75,7 @@ def draw_adjacency(run: runs.Run, task: Task, results: Mapping[str, causal.Resul
 
 
 def _is_open(result: causal.Result) -> np.ndarray:
-    return np.asarray(result.direction) == causal.DIRECTIONS.index("open")
+    return np.asarray(result.direction) == orientation.DIRECTIONS.index("open")
 
 
 def _open_both_ways(result: causal.Result) -> np.ndarray:

@@ -10,6 +10,8 @@ from ml_collections import ConfigDict
 from experiments.parts.causal_prior.tasks import Task, make_prior
 from framework import causal, runs
 from framework.causal import bootstrapping
+from framework.causal import learner as causal_learner
+from framework.causal.learn import problems as causal_problems
 from framework.core import devices, keys
 
 CHUNK = 1000  # steps between two checkpoints
@@ -40,7 +42,7 @@ def fit(run: runs.Run, phase: str, task: Task, learner: causal.Config, arms: dic
     """
     labels = [(arm, seed) for arm in arms for seed in task.seeds]
     pairs = [(x, prior) for priors in arms.values() for x, prior in zip(task.tables, priors, strict=True)]
-    problems = [causal.problem(x, make_prior(prior, task), learner) for x, prior in pairs]
+    problems = [causal_problems.problem(x, make_prior(prior, task), learner) for x, prior in pairs]
 
     def rows(done: int, metrics) -> list[dict[str, Any]]:
         last = [{name: values[-1, i] for name, values in metrics.items()} for i in range(len(labels))]
@@ -74,30 +76,32 @@ def bootstrap(
       The summary of the fits, of NumPy arrays.
     """
     prior = make_prior(task.priors[0] if task.priors else None, task)
-    problems = [causal.problem(task.tables[0], prior, learner, counts=count) for count in counts]
+    problems = [causal_problems.problem(task.tables[0], prior, learner, counts=count) for count in counts]
     fits = _solve(run, "bootstrap", problems, learner, lambda done, metrics: [])
     fits = jax.tree.map(lambda first, rest: np.concatenate([np.asarray(first)[None], rest]), result, fits)
-    return _to_numpy(_summarize(fits, causal.problem(task.tables[0], prior, learner), learner))
+    return _to_numpy(_summarize(fits, causal_problems.problem(task.tables[0], prior, learner), learner))
 
 
 _summarize = jax.jit(bootstrapping.summarize)
 _to_numpy = partial(jax.tree.map, np.asarray)
-_finish = devices.shard_over_devices(jax.vmap(causal.finish, in_axes=(0, 0, None)), in_axes=(0, 0, None))
+_finish = devices.shard_over_devices(jax.vmap(causal_learner.finish, in_axes=(0, 0, None)), in_axes=(0, 0, None))
 
 
-def _step(states: causal.State, fixed: tuple[causal.Problem, causal.Config]):
-    return jax.vmap(causal.step, in_axes=(0, 0, None))(states, *fixed)
+def _step(states: causal_learner.State, fixed: tuple[causal_problems.Problem, causal.Config]):
+    return jax.vmap(causal_learner.step, in_axes=(0, 0, None))(states, *fixed)
 
 
-def _solve(run: runs.Run, phase: str, problems: list[causal.Problem], learner: causal.Config, rows) -> causal.Result:
+def _solve(
+    run: runs.Run, phase: str, problems: list[causal_problems.Problem], learner: causal.Config, rows
+) -> causal.Result:
     """Solves all problems as one batch, in chunks; leaves `[problems, ...]`."""
     batch = jax.tree.map(lambda *leaves: np.stack(leaves), *problems)
-    states = jax.vmap(causal.init, in_axes=(0, None))(batch, learner)
+    states = jax.vmap(causal_learner.init, in_axes=(0, None))(batch, learner)
     size = len(problems[0].covariance)
-    memory = causal.memory(int(problems[0].samples), size, learner, len(problems))
+    memory = causal_problems.memory(int(problems[0].samples), size, learner, len(problems))
     fixed, split = (batch, learner), devices.Split(fixed=(0, None))
     states = runs.run_steps(run, phase, _step, states, fixed, learner.steps, CHUNK, rows, memory=memory, split=split)
     results = _finish(states, batch, learner)
     if np.any(results.status):
-        raise ValueError(f"{phase}: {causal.STATUS[int(np.max(results.status))]}")
+        raise ValueError(f"{phase}: {causal_learner.STATUS[int(np.max(results.status))]}")
     return results

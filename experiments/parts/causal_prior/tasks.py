@@ -10,6 +10,7 @@ from ml_collections import ConfigDict
 from experiments.parts.causal_prior import assumptions
 from framework import causal, data, runs
 from framework.causal import knowledge
+from framework.causal.prior import answers as causal_answers
 from framework.causal.synthetic import bif, recipes
 from framework.core import keys
 
@@ -103,7 +104,7 @@ def add_answers(task: Task, path: Path) -> Task:
     note = f"The prior: answers of a language model about {answers.domain}. Of these answers: {answers.caveat}."
     unreadable, total = assumptions.count_unreadable(path)
     task = task._replace(
-        priors=[causal.vote(answers).align(task.names)] * len(task.seeds),
+        priors=[causal_answers.vote(answers).align(task.names)] * len(task.seeds),
         note=assumptions.join_paragraphs(task.note, note),
         unreadable=unreadable / max(total, 1),
     )

@@ -12,6 +12,7 @@ from experiments.parts.causal_prior import assumptions
 from experiments.parts.causal_prior.tasks import Task, add_answers, add_knowledge, add_warnings, read_graph
 from framework import causal, runs
 from framework.causal import graphs
+from framework.causal.discrete import orientation
 from framework.causal.prior import elicitation, endpoint
 from framework.causal.prior.answers import answer_file
 from framework.causal.synthetic import physics
@@ -90,7 +91,7 @@ def draw_example(config: ConfigDict) -> Task:
 
 def explain_open_edges(task: Task, result: causal.Result) -> Task:
     """The task with a note, next to a truth, on the measures that depend on how open edges are written down."""
-    count = int(np.sum(np.asarray(result.direction) == causal.DIRECTIONS.index("open")))
+    count = int(np.sum(np.asarray(result.direction) == orientation.DIRECTIONS.index("open")))
     if not count or not task.truths:
         return task
     text = (

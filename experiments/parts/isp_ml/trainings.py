@@ -20,6 +20,7 @@ from framework import (
 from framework.core import keys
 from framework.core.devices import DATA_PARALLEL
 from framework.sgd import placement
+from framework.sgd import rule as sgd_rule
 from framework.sgd.rule import gather, mean
 from framework.ssd.device import presets
 from framework.ssd.isp import controllers, training
@@ -207,7 +208,9 @@ def _look(name: str, channels: int, rounds: int, settings: ConfigDict, devices: 
         masters, number, fixed = shared
         image_pages = fixed["pages"]
 
-        def one(master: sgd.Master, workers: sgd.Worker, order: jax.Array, period: jax.Array, rate: jax.Array):
+        def one(
+            master: sgd_rule.Master, workers: sgd_rule.Worker, order: jax.Array, period: jax.Array, rate: jax.Array
+        ):
             rule = make_rule(name, channels, rate, period, settings)
 
             def round_(state: sgd.State, round_number: jax.Array) -> tuple[sgd.State, None]:

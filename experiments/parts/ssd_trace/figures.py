@@ -9,6 +9,7 @@ from matplotlib.patches import Patch
 
 from framework import runs, ssd
 from framework.runs.reporting import figures
+from framework.ssd.engine import timeline
 from framework.ssd.workload import generators
 
 KINDS = {"read": figures.PALETTE[0], "program": figures.PALETTE[1], "erase": figures.PALETTE[3]}
@@ -40,7 +41,7 @@ def draw_latency(run: runs.Run, report: ssd.Report) -> None:
     run.save_figure("figures/latency", figure, caption)
 
 
-def draw_schedule(run: runs.Run, design: ssd.Design, schedule: ssd.Schedule, luns: int = 24) -> None:
+def draw_schedule(run: runs.Run, design: ssd.Design, schedule: timeline.Schedule, luns: int = 24) -> None:
     """A Gantt chart: who holds which bus and which die, over a window in the middle of the run."""
     if not len(schedule.work):
         _draw_idle(run)
@@ -88,7 +89,7 @@ def _draw_idle(run: runs.Run) -> None:
     run.save_figure("figures/schedule", figure, caption)
 
 
-def _window(schedule: ssd.Schedule, operations: int = 8) -> tuple[int, int]:
+def _window(schedule: timeline.Schedule, operations: int = 8) -> tuple[int, int]:
     """A stretch around the middle operation of channel 0 that shows some operations of each unit."""
     here = np.sort(schedule.work[schedule.channel == 0][:, 0])
     if not len(here):

@@ -15,8 +15,8 @@ from tqdm import tqdm
 
 from framework.runs import files
 from framework.runs.directory import Run, differing, lock_directory
-from framework.runs.experiment import Experiment, claim_of, execute, name_of, one_line, settings_of
-from framework.runs.guard import MENDABLE
+from framework.runs.experiment import Experiment, claim_of, execute, experiment_name, one_line, settings_of
+from framework.runs.guard import USER_ERRORS
 from framework.runs.reporting import intervals, report
 from framework.runs.sweeps import sweep_report
 from framework.runs.sweeps.grid import Point, points, read
@@ -87,7 +87,7 @@ def sweep(
         if len(swept.failures) == len(grid_points):
             raise ValueError(failure(swept))
         if not (path / "sweep.csv").exists():
-            sweep_report.write(path, f"{name_of(experiment)}: sweep", claim_of(experiment), table)
+            sweep_report.write(path, f"{experiment_name(experiment)}: sweep", claim_of(experiment), table)
     return swept
 
 
@@ -105,7 +105,7 @@ def attempt(work: Callable[[], Any]) -> str:
     """Does what is asked: "" if that went well, or what a user can mend, on one line."""
     try:
         work()
-    except MENDABLE as error:
+    except USER_ERRORS as error:
         return one_line(error)
     return ""
 

@@ -7,6 +7,7 @@ import pytest
 from framework import causal
 from framework.causal import graphs
 from framework.causal.discrete import search
+from framework.causal.learn import problems
 
 pytestmark = pytest.mark.usefixtures("float64")
 
@@ -51,7 +52,7 @@ def test_a_fixed_prior_weight_gives_the_best_graph(noise, finish):
         beliefs = [rng.uniform(size=(3, 3)) * off for _ in range(4)]
         prior = causal.Knowledge(*beliefs[:2], ancestors=beliefs[2], ancestor_confidence=beliefs[3])
         weight = config.penalty * rng.uniform(0.5, 2)
-        arguments = causal.problem(x, prior, config, prior_weight=weight)
+        arguments = problems.problem(x, prior, config, prior_weight=weight)
         result = np.asarray(SEARCH(np.zeros((3, 3), bool), arguments, config)[0])
         best = max(plain_score(x, graph, config, weight, prior) for graph in every_dag())
         final.append(plain_score(x, result, config, weight, prior) > best - 1e-6)
@@ -64,7 +65,7 @@ def test_without_a_prior_the_penalty_of_the_path_does_not_count():
     x[:, 1] += x[:, 0]
     config, start = causal.Config.equal_variance(), np.zeros((3, 3), bool)
     result = [
-        SEARCH(start, causal.problem(x, None, config, penalty=penalty), config)[0] for penalty in (0.0, 0.03, 9.0)
+        SEARCH(start, problems.problem(x, None, config, penalty=penalty), config)[0] for penalty in (0.0, 0.03, 9.0)
     ]
     np.testing.assert_array_equal(result[0], result[1])
     np.testing.assert_array_equal(result[0], result[2])

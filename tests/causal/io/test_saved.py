@@ -144,7 +144,9 @@ def test_of_a_file_without_directions_only_the_class_is_known(tmp_path):
     with np.load(tmp_path / "fit.npz") as content:
         np.savez(tmp_path / "old.npz", **{name: content[name] for name in content.files if name != "direction"})
     direction = causal.load(tmp_path / "old.npz").direction
-    assert [causal.DIRECTIONS[direction[edge]] for edge in ((0, 1), (2, 1), (3, 4))] == ["compelled"] * 2 + ["open"]
+    assert [orientation.DIRECTIONS[direction[edge]] for edge in ((0, 1), (2, 1), (3, 4))] == ["compelled"] * 2 + [
+        "open"
+    ]
     assert np.count_nonzero(direction) == 3
 
 

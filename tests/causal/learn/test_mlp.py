@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from framework import causal
-from framework.causal import graphs
-from framework.causal.learn import mlp
+from framework.causal import graphs, learner
+from framework.causal.learn import mlp, problems
 from framework.causal.metrics import graph_distance
 from framework.causal.synthetic import noise, nonlinear
 
@@ -38,7 +38,7 @@ def test_every_term_has_the_gradient_of_finite_differences(network):
     network = jax.tree.map(lambda leaf: 0.3 * leaf, network)
     x = np.random.default_rng(1).normal(size=(20, 3))
     prior = causal.Knowledge(np.eye(3, k=1))
-    arguments = causal.problem(x, prior, CONFIG)
+    arguments = problems.problem(x, prior, CONFIG)
     terms = lambda params: mlp.terms(params, arguments, CONFIG, jnp.array(False))
     outcome = terms(network)
     direction = jax.tree.map(lambda leaf: jnp.asarray(np.random.default_rng(2).normal(size=leaf.shape)), network)
@@ -82,6 +82,6 @@ def test_the_path_keeps_to_hard_knowledge():
 @pytest.mark.slow
 def test_the_start_lies_well_inside_the_domain():
     for size in (2, 30):
-        arguments = causal.problem(np.random.default_rng(0).normal(size=(40, size)), None, CONFIG)
-        start = causal.init(arguments, CONFIG).params
+        arguments = problems.problem(np.random.default_rng(0).normal(size=(40, size)), None, CONFIG)
+        start = learner.init(arguments, CONFIG).params
         assert float(jnp.sum(mlp.adjacency(start) ** 2, axis=1).max()) < 0.25

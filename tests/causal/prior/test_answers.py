@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from framework import causal
+from framework.causal.prior import answers as causal_answers
 from framework.causal.prior import answers as recorded_answers
 from framework.causal.synthetic import physics
 
@@ -27,7 +28,7 @@ def file(tmp_path):
 def test_votes_become_shares_and_confidence(file):
     """Five wordings: x -> y four times, once the other way round asked, and one "none"."""
     said = [("x", "y", "a->b")] * 3 + [("y", "x", "b->a"), ("x", "y", "none")]
-    prior = causal.vote(causal.read_answers(file(said)))
+    prior = causal_answers.vote(causal.read_answers(file(said)))
     x, y, z = (prior.names.index(name) for name in "xyz")
     entropy = -(0.8 * math.log(0.8) + 0.2 * math.log(0.2))
     assert prior.edges[x, y] == pytest.approx(0.8)
@@ -48,13 +49,13 @@ def test_votes_become_shares_and_confidence(file):
     ],
 )
 def test_confidence_falls_with_disagreement_and_unknowns(file, said, confidence):
-    prior = causal.vote(causal.read_answers(file([("x", "y", answer) for answer in said])))
+    prior = causal_answers.vote(causal.read_answers(file([("x", "y", answer) for answer in said])))
     assert prior.confidence[0, 1] == pytest.approx(confidence, abs=1e-12)
 
 
 def test_recorded_sachs_answers_equal_a_plain_count(shared):
     path = shared("priors", "sachs.json")
-    prior = causal.vote(causal.read_answers(path))
+    prior = causal_answers.vote(causal.read_answers(path))
     rows = json.loads(path.read_text())["answers"]
     for i, first in enumerate(prior.names):
         for j, second in enumerate(prior.names):
@@ -132,7 +133,7 @@ def test_what_comes_with_the_package_can_be_read_and_voted_on(domain):
     assert sorted(set(answers.samples)) == [0, 1, 2, 3, 4]
     assert len(answers.wordings) == 5
     assert answers.caveat
-    prior = causal.vote(answers)
+    prior = causal_answers.vote(answers)
     assert np.all(prior.edges + prior.edges.T <= 1 + 1e-12)
 
 
@@ -172,8 +173,8 @@ def test_the_chosen_samples_are_kept_in_their_order(file):
 
 def test_vote_without_unknown_counts_committed_answers_only(file):
     answers = causal.read_answers(file(SAID))
-    assert causal.vote(answers).edges[0, 1] == 0.5
-    prior = causal.vote(recorded_answers.select(answers, unknown=False))
+    assert causal_answers.vote(answers).edges[0, 1] == 0.5
+    prior = causal_answers.vote(recorded_answers.select(answers, unknown=False))
     assert prior.edges[0, 1] == prior.confidence[0, 1] == 1
     assert prior.confidence[1, 2] == 0  # nobody is left
 
@@ -187,8 +188,8 @@ def test_all_answers_are_kept_where_nothing_is_chosen(file):
 def test_the_votes_of_the_samples_make_the_vote_of_all(file):
     """Each pair is asked once a sample: the share is the mean of what the samples say."""
     answers = causal.read_answers(recorded_answers.answer_file("projectile"))
-    beliefs = [causal.vote(recorded_answers.select(answers, samples=[sample])).edges for sample in range(5)]
-    np.testing.assert_allclose(np.mean(beliefs, axis=0), causal.vote(answers).edges)
+    beliefs = [causal_answers.vote(recorded_answers.select(answers, samples=[sample])).edges for sample in range(5)]
+    np.testing.assert_allclose(np.mean(beliefs, axis=0), causal_answers.vote(answers).edges)
 
 
 def test_a_sample_that_nobody_answered_is_refused(file):

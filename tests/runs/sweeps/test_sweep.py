@@ -7,6 +7,7 @@ from PIL import Image
 
 from framework import runs
 from framework.runs.reporting import report
+from framework.runs.sweeps import sweep
 
 GRID = ("config.factor=[1, 2]", "config.seed=range(3)")
 
@@ -53,7 +54,7 @@ def test_the_table_has_a_row_a_point_and_reads_back_exactly(tmp_path):
     assert [[float(cell) for cell in row] for row in rows] == [[f, s, f / 3 + s, 1] for f in (1, 2) for s in range(3)]
     assert (tmp_path / "figures" / "sweep.png").exists()
     assert 'href="factor%3D1%2Cseed%3D0/report.html"' in (tmp_path / "report.html").read_text()
-    assert "same" not in runs.overview(outcome).splitlines()[0]
+    assert "same" not in sweep.overview(outcome).splitlines()[0]
 
 
 @pytest.mark.parametrize(
@@ -66,7 +67,7 @@ def test_the_table_has_a_row_a_point_and_reads_back_exactly(tmp_path):
     ],
 )
 def test_settings_compared_over_too_few_seeds_say_so(tmp_path, grid, words):
-    shown = runs.overview(swept(study(), tmp_path, grid)) + (tmp_path / "report.html").read_text()
+    shown = sweep.overview(swept(study(), tmp_path, grid)) + (tmp_path / "report.html").read_text()
     with Image.open(tmp_path / "figures" / "sweep.png") as picture:
         caption = picture.info[report.CAPTION]
     assert ("interval" in shown) == bool(words)
@@ -123,7 +124,7 @@ def test_a_grid_may_grow_and_only_grow(tmp_path):
 def test_a_point_that_fails_stops_no_other_and_is_tried_again(tmp_path):
     outcome = swept(study(fails=lambda config: config.factor == 2), tmp_path)
     assert sorted(outcome.failures) == [f"factor=2,seed={seed}" for seed in range(3)]
-    assert runs.failure(outcome) == "3 of 6 points failed; factor=2,seed=0: no factor 2"
+    assert sweep.failure(outcome) == "3 of 6 points failed; factor=2,seed=0: no factor 2"
     assert (tmp_path / "sweep.csv").read_text().splitlines()[-1] == "2,2,,,no factor 2"
     again = study()
     assert not swept(again, tmp_path).failures

@@ -5,7 +5,7 @@ import pytest
 from framework import ssd
 from framework.ssd import simulation
 from framework.ssd.device import presets
-from framework.ssd.engine import invariants
+from framework.ssd.engine import invariants, timeline
 from framework.ssd.workload import generators
 
 
@@ -78,7 +78,7 @@ def by_hand(kinds, work):
     """A schedule of one lane, its bus left out."""
     none = np.zeros((len(kinds), 2), np.int64)
     zero = np.zeros(len(kinds), np.int64)
-    return ssd.Schedule(zero, zero, np.array(kinds), none, none, np.array(work))
+    return timeline.Schedule(zero, zero, np.array(kinds), none, none, np.array(work))
 
 
 def test_a_suspended_operation_is_no_double_booking():
