@@ -105,8 +105,8 @@ def test_the_first_cell_fetches_a_missing_framework(tmp_path, extra):
 def test_the_address_of_the_repository_has_one_place(maker, monkeypatch):
     monkeypatch.setattr(maker, "REPOSITORY", "someone/elsewhere")
     for text in (README, *(script.read_text() for script in SCRIPTS)):
-        changed = maker.addressed(text)
-        assert maker.addressed(changed) == changed != text
+        changed = maker.add_links(text)
+        assert maker.add_links(changed) == changed != text
         repositories = re.findall(r"(?:google\.com/github|git clone -q https://github\.com)/([\w.-]+/[\w.-]+)", changed)
         assert set(repositories) == {"someone/elsewhere"}
 

@@ -111,7 +111,7 @@ def data() -> list[Call]:
     ]
 
 
-def networks() -> list[Call]:
+def models() -> list[Call]:
     from framework.core import checks
     from framework.models import resnet, training
 
@@ -562,7 +562,7 @@ def runs() -> list[Call]:
     ]
 
 
-ROOMS = {item.__name__: item for item in (core, data, networks, causal, sgd, selection, attacks, snn, ssd, nas, runs)}
+ROOMS = {item.__name__: item for item in (core, data, models, causal, sgd, selection, attacks, snn, ssd, nas, runs)}
 
 
 def outcome(call: Call, argument: str, bad: Any) -> str:

@@ -300,7 +300,7 @@ def _are_indices(indices: np.ndarray) -> None:
     assert len(set(indices.tolist())) == len(indices)
 
 
-def networks(folder: Path) -> list[Reader]:
+def models(folder: Path) -> list[Reader]:
     import jax
 
     from framework.models import resnet, resnet_weights
@@ -325,7 +325,7 @@ def _torch_shapes(resnet: Any, weights: Any, config: Any) -> dict[str, tuple[int
     shapes = jax.eval_shape(lambda: resnet.init(jax.random.key(0), config))
     leaves = [leaf.shape for leaf in jax.tree.leaves(shapes)]
     turned = lambda shape: (shape[3], shape[2], shape[0], shape[1]) if len(shape) == 4 else shape[::-1]
-    return dict(zip(weights.names(config), map(turned, leaves), strict=True))
+    return dict(zip(weights.torch_names(config), map(turned, leaves), strict=True))
 
 
 TRACES = {
@@ -697,7 +697,7 @@ ROOMS = {
     "data": data,
     "causal": causal,
     "selection": selection,
-    "networks": networks,
+    "models": models,
     "ssd": ssd,
     "nas": nas,
     "snn": snn,

@@ -1,9 +1,7 @@
 """Elicitation of a prior: asks a language model about every pair of columns, in several wordings.
 
-A questionnaire is built from the names and descriptions of the columns. Any function from a prompt to a reply can
-answer it, such as `endpoint.chat`. The replies are written to a file that `read_answers` reads and `vote` turns into
-knowledge. The file keeps each reply verbatim, so that an interrupted run resumes where it stopped, and a finished run
-asks again only the questions whose replies could not be read.
+Any function from a prompt to a reply answers the questionnaire, such as `endpoint.chat`. The file of replies, which
+`read_answers` reads, keeps each reply verbatim: an interrupted run resumes where it stopped.
 """
 
 import json
@@ -20,20 +18,8 @@ import numpy as np
 from framework.causal.prior import replies
 from framework.causal.prior.answers import CHOICES, read_answers
 from framework.causal.prior.replies import LETTERS
+from framework.causal.prior.wordings import WORDINGS
 from framework.core.files import parse_json, write_bytes
-
-WORDINGS = (
-    "One quantity is moved from outside while every other listed quantity is held fixed. A: moving {a} shifts {b}. "
-    "B: moving {b} shifts {a}. C: moving either leaves the other as it is. D: it cannot be known.",
-    "In a causal diagram of all the listed quantities, who is whose parent? A: {a} is a parent of {b}. "
-    "B: {b} is a parent of {a}. C: neither is a parent of the other. D: it cannot be known.",
-    "A simulation computes each listed quantity from its direct causes alone. A: the formula for {b} contains {a}. "
-    "B: the formula for {a} contains {b}. C: neither formula contains the other quantity. D: it cannot be known.",
-    "Think of the mechanism between {a} and {b} that passes through no other listed quantity. "
-    "A: it leads from {a} to {b}. B: it leads from {b} to {a}. C: there is no such mechanism. D: it cannot be known.",
-    "Which statement fits best? A: {a} has an influence on {b}. B: {b} has an influence on {a}. "
-    "C: neither has an influence on the other.",
-)
 
 GIVE_UP_AFTER = 10  # replies of which none could be read
 _EXCERPT = 120  # characters of such a reply that an error repeats
