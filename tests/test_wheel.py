@@ -19,6 +19,8 @@ import numpy as np
 
 import framework
 from framework import causal, ssd
+from framework.ssd.device import presets
+from framework.ssd.workload import generators
 
 
 def learned(table: np.ndarray) -> causal.Result:
@@ -26,8 +28,8 @@ def learned(table: np.ndarray) -> causal.Result:
 
 
 def served(requests: int) -> ssd.Report:
-    load: ssd.Load = ssd.load.closed(jax.random.key(0), requests=requests, queue_depth=1)
-    return ssd.simulate(ssd.presets.mqsim_default(channels=2), load)
+    load: ssd.Load = generators.closed(jax.random.key(0), requests=requests, queue_depth=1)
+    return ssd.simulate(presets.mqsim_default(channels=2), load)
 
 
 if __name__ == "__main__":
@@ -39,7 +41,7 @@ if __name__ == "__main__":
 """
 MISTAKES = {  # a line -> what a type checker says of it
     "causal.fit(np.eye(3), causal.Config())": 'incompatible type "Config"; expected "Knowledge | None"',
-    "ssd.simulate(ssd.presets.mqsim_default(), 5)": 'incompatible type "int"; expected "Load"',
+    "ssd.simulate(presets.mqsim_default(), 5)": 'incompatible type "int"; expected "Load"',
     "causal.fit(np.eye(3)).grap": '"Result" has no attribute "grap"',
 }
 # what others' packages say of their own types is theirs, and takes long to read
