@@ -1,4 +1,4 @@
-"""What every rule must do, whichever it is."""
+"""Laws that every distributed SGD rule obeys."""
 
 import jax
 import jax.numpy as jnp
@@ -20,38 +20,36 @@ RULES = {
 ASYNCHRONOUS = ("downpour", "elastic in turns", "elastic with momentum")
 
 
-@pytest.mark.parametrize("name", RULES)
-def test_all_begin_at_the_given_parameters_and_count_their_steps(name):
-    rule = RULES[name]()
-    start = rule.init(jnp.ones(DIMENSION), WORKERS)
-    np.testing.assert_array_equal(start.workers.params, np.ones((WORKERS, DIMENSION)))
-    np.testing.assert_array_equal(start.centre, start.worker_mean)
-    np.testing.assert_array_equal(run(rule, start=1.0).workers.steps, np.full(WORKERS, STEPS))
+class TestEveryRule:
+    @pytest.mark.parametrize("name", RULES)
+    def test_all_begin_at_the_given_parameters_and_count_their_steps(self, name):
+        rule = RULES[name]()
+        start = rule.init(jnp.ones(DIMENSION), WORKERS)
+        np.testing.assert_array_equal(start.workers.params, np.ones((WORKERS, DIMENSION)))
+        np.testing.assert_array_equal(start.centre, start.worker_mean)
+        np.testing.assert_array_equal(run(rule, start=1.0).workers.steps, np.full(WORKERS, STEPS))
 
+    @pytest.mark.parametrize("name", ASYNCHRONOUS)
+    def test_a_round_is_the_events_of_all_workers_in_their_order(self, name):
+        rule = RULES[name]()
 
-@pytest.mark.parametrize("name", ASYNCHRONOUS)
-def test_a_round_is_the_events_of_all_workers_in_their_order(name):
-    rule = RULES[name]()
+        @jax.jit
+        def by_events(state):
+            batches = TARGETS.reshape(-1, DIMENSION)
+            workers = jnp.tile(jnp.arange(WORKERS), STEPS)
+            return jax.lax.scan(lambda s, one: (rule.event(s, loss, *one), None), state, (workers, batches))[0]
 
-    @jax.jit
-    def by_events(state):
-        batches = TARGETS.reshape(-1, DIMENSION)
-        workers = jnp.tile(jnp.arange(WORKERS), STEPS)
-        return jax.lax.scan(lambda s, one: (rule.event(s, loss, *one), None), state, (workers, batches))[0]
+        one_by_one = by_events(rule.init(jnp.ones(DIMENSION), WORKERS))
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), run(rule, start=1.0), one_by_one)
 
-    one_by_one = by_events(rule.init(jnp.ones(DIMENSION), WORKERS))
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), run(rule, start=1.0), one_by_one)
+    @pytest.mark.parametrize("name", sorted(set(RULES) - set(ASYNCHRONOUS)))
+    def test_a_rule_with_a_barrier_has_no_single_events(self, name):
+        assert RULES[name]().event is None
 
-
-@pytest.mark.parametrize("name", sorted(set(RULES) - set(ASYNCHRONOUS)))
-def test_a_rule_with_a_barrier_has_no_single_events(name):
-    assert RULES[name]().event is None
-
-
-@pytest.mark.parametrize("name", ["downpour", "elastic in turns"])
-def test_in_a_round_everyone_is_as_late_as_there_are_others(name):
-    staleness = run(RULES[name]()).workers.staleness
-    np.testing.assert_array_equal(staleness, np.full(WORKERS, WORKERS - 1))
+    @pytest.mark.parametrize("name", ["downpour", "elastic in turns"])
+    def test_in_a_round_everyone_is_as_late_as_there_are_others(self, name):
+        staleness = run(RULES[name]()).workers.staleness
+        np.testing.assert_array_equal(staleness, np.full(WORKERS, WORKERS - 1))
 
 
 def test_who_waits_is_never_late():
