@@ -235,7 +235,7 @@ def _measure_supernet(net, regulariser, alphas, params, images, labels):
     loss = bilevel.cross_entropy(net, train=False)
     summed = lambda a, x: len(x) * loss(a, params, x, labels[: attack_evaluation.WATCHED])[0]
     measure = lambda a: curvature.penalty(
-        summed, a, images[: attack_evaluation.WATCHED], regulariser.h, regulariser.squared, everything=True
+        summed, a, images[: attack_evaluation.WATCHED], regulariser.h, regulariser.squared, differentiate_all=True
     )
     return measure(alphas), loss(alphas, params, images, labels)[1][1]
 

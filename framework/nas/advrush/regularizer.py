@@ -22,7 +22,7 @@ from framework.core import checks
 from framework.core.types import Params
 from framework.nas import darts
 from framework.nas.advrush import curvature
-from framework.nas.advrush.curvature import KINDS, TINY, Kind
+from framework.nas.advrush.curvature import KINDS, OFFICIAL_EPS, Kind
 from framework.nas.regularization import OuterLoss, SummedLoss
 
 RAMP = (0.0, 0.3, 0.6, 0.9, 1.2, 1.5)
@@ -39,7 +39,7 @@ class Regulariser:
       warmup: epochs without it.
       squared: the square of the norm, or the norm itself.
       scale: in front of R.
-      tiny: added to the direction.
+      eps: added to the direction.
       kind: `difference` or `exact`; see `nas.curvature`.
       ramp: h of the first epochs, by absolute epoch; then `h`.
 
@@ -52,7 +52,7 @@ class Regulariser:
     warmup: int = 50
     squared: bool = True
     scale: float = 1.0
-    tiny: float = 0.0
+    eps: float = 0.0
     kind: Kind = "difference"
     ramp: tuple[float, ...] = ()
 
@@ -61,10 +61,8 @@ class Regulariser:
             raise ValueError(
                 f"h and warmup must be finite and not negative, got {self.h}, {self.ramp} and {self.warmup}"
             )
-        if not all(map(math.isfinite, (self.gamma, self.scale, self.tiny))):
-            raise ValueError(
-                f"gamma and scale must be finite, and tiny, got {self.gamma}, {self.scale} and {self.tiny}"
-            )
+        if not all(map(math.isfinite, (self.gamma, self.scale, self.eps))):
+            raise ValueError(f"gamma and scale must be finite, and eps, got {self.gamma}, {self.scale} and {self.eps}")
         checks.one_of("the kind of curvature", self.kind, KINDS)
 
     def step_at(self, epoch: jax.Array) -> jax.Array:
@@ -83,7 +81,7 @@ class Regulariser:
         """R in an epoch, as `framework.nas.regularization` asks for it."""
         h = self.step_at(epoch)
         return self.scale * curvature.penalty(
-            loss, params, images, h, self.squared, self.kind, self.tiny, differentiate_all
+            loss, params, images, h, self.squared, self.kind, self.eps, differentiate_all
         )
 
 
@@ -118,18 +116,18 @@ def paper() -> Regulariser:
 
 def official_code() -> Regulariser:
     """The authors' program's: four times the norm, 1e-7 in the direction, h by absolute epoch."""
-    return Regulariser(squared=False, scale=4.0, tiny=TINY, ramp=RAMP)
+    return Regulariser(squared=False, scale=4.0, eps=OFFICIAL_EPS, ramp=RAMP)
 
 
 def regularize(
     loss: OuterLoss,
     gamma: float | jax.Array = 0.01,
     h: float | jax.Array = 1.5,
-    curved: OuterLoss | None = None,
+    per_example_loss: OuterLoss | None = None,
     squared: bool = True,
     kind: Kind = "difference",
-    tiny: float = 0.0,
-    everything: bool = False,
+    eps: float = 0.0,
+    differentiate_all: bool = False,
 ) -> OuterLoss:
     """The loss plus gamma R.
 
@@ -137,21 +135,21 @@ def regularize(
       loss: (alphas, weights, images, labels) -> (mean loss, aux).
       gamma: the weight of R; may be traced.
       h: see `curvature.penalty`; for inputs that are normalised, in those units.
-      curved: likewise, the loss whose curvature R is: the mean of losses of which each depends on its own image, so
-        with batch norms on running statistics; by default `loss` itself.
-      squared, kind, tiny, everything: see `curvature.penalty`. By default R has a derivative in alphas only.
+      per_example_loss: likewise, the loss whose curvature R is: the mean of losses of which each depends on its own
+        image, so with batch norms on running statistics; by default `loss` itself.
+      squared, kind, eps, differentiate_all: see `curvature.penalty`. By default R has a derivative in alphas only.
 
     Returns:
       (alphas, weights, images, labels) -> (mean loss + gamma R, (aux, R)).
     """
-    curved = curved or loss
+    per_example_loss = per_example_loss or loss
 
     def regularized_loss(alphas, weights, images, labels):
         value, aux = loss(alphas, weights, images, labels)
-        fixed_weights = weights if everything else jax.lax.stop_gradient(weights)
-        images = images if everything else jax.lax.stop_gradient(images)
-        summed = lambda a, x: len(x) * curved(a, fixed_weights, x, labels)[0]
-        curvature_value = curvature.penalty(summed, alphas, images, h, squared, kind, tiny, everything)
+        fixed_weights = weights if differentiate_all else jax.lax.stop_gradient(weights)
+        images = images if differentiate_all else jax.lax.stop_gradient(images)
+        summed = lambda a, x: len(x) * per_example_loss(a, fixed_weights, x, labels)[0]
+        curvature_value = curvature.penalty(summed, alphas, images, h, squared, kind, eps, differentiate_all)
         return value + gamma * curvature_value, (aux, curvature_value)
 
     return regularized_loss

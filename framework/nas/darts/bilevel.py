@@ -34,8 +34,8 @@ from framework.nas.darts.supernet import Supernet
 from framework.nas.regularization import OuterLoss, Regularizer
 
 FINITE_DIFFERENCE_EPSILON = 0.01  # the length of the step of the reference's difference, in units of 1 / ||v||
-Mixed = Literal["exact", "difference"]
-MIXED = ("exact", "difference")
+Hessian = Literal["exact", "difference"]
+HESSIANS = ("exact", "difference")
 
 
 @jax.tree_util.register_static
@@ -47,7 +47,7 @@ class Config:
       epochs: of the training images.
       batch: images of a training batch, and of a validation batch.
       order: 1; or 2, with the weights' step unrolled.
-      mixed: of order 2, the mixed derivative `exact`, or its `difference` as the reference takes it.
+      hessian: of order 2, the mixed derivative `exact`, or its `difference` as the reference takes it.
       rate, rate_end: of the weights, along a cosine from one to the other.
       momentum, decay: of the weights.
       clip: the largest norm of their gradient.
@@ -64,7 +64,7 @@ class Config:
     epochs: int = 50
     batch: int = 64
     order: int = 1
-    mixed: Mixed = "exact"
+    hessian: Hessian = "exact"
     rate: float = 0.025
     rate_end: float = 0.001
     momentum: float = 0.9
@@ -87,8 +87,8 @@ class Config:
             raise ValueError(f"clip must be above 0, inf for none, got {self.clip}")
         if self.order not in (1, 2):
             raise ValueError(f"order must be 1 or 2, got {self.order}")
-        if self.mixed not in MIXED:
-            raise ValueError(f"mixed must be one of {', '.join(MIXED)}, got {self.mixed!r}")
+        if self.hessian not in HESSIANS:
+            raise ValueError(f"hessian must be one of {', '.join(HESSIANS)}, got {self.hessian!r}")
 
 
 class Data(NamedTuple):
@@ -204,7 +204,7 @@ def check(net: Supernet, config: Config, data: Data) -> None:
 
 def _step(net: Supernet, config: Config) -> Callable[[State, Data], tuple[State, Metrics]]:
     loss = cross_entropy(net, train=True)
-    curved = _curvature(net, config) if config.regulariser else None
+    per_example_loss = _curvature(net, config) if config.regulariser else None
     of_alphas, argnums = (_unrolled_gradient, (0, 1)) if config.order == 2 else (_direct_gradient, (0,))
 
     def step(state: State, data: Data) -> tuple[State, Metrics]:
@@ -214,10 +214,10 @@ def _step(net: Supernet, config: Config) -> Callable[[State, Data], tuple[State,
 
         def outer(alphas, params):
             (value, (new_params, _)), slopes = jax.value_and_grad(loss, argnums, has_aux=True)(alphas, params, *held)
-            if curved is None:
+            if per_example_loss is None:
                 return slopes, new_params, {"valid_loss": value}
             nothing = jnp.zeros((), held[0].dtype), jax.tree.map(jnp.zeros_like, slopes)
-            curvature, more = lax.cond(late, lambda: curved(alphas, params, epoch, *held), lambda: nothing)
+            curvature, more = lax.cond(late, lambda: per_example_loss(alphas, params, epoch, *held), lambda: nothing)
             slopes = optax.tree.add_scale(slopes, state.gamma, more)
             return slopes, new_params, {"valid_loss": value, "curvature": curvature}
 
@@ -252,11 +252,13 @@ def cross_entropy(net: Supernet, train: bool) -> OuterLoss:
 def _curvature(net: Supernet, config: Config) -> Callable:
     """(alphas, params, epoch, images, labels) -> (R, its slopes); of single images, in full precision."""
     regulariser, whole = config.regulariser, config.order == 2
-    curved = cross_entropy(dataclasses.replace(net, dtype="float32") if net.dtype == "bfloat16" else net, train=False)
+    per_example_loss = cross_entropy(
+        dataclasses.replace(net, dtype="float32") if net.dtype == "bfloat16" else net, train=False
+    )
 
     def slopes(alphas, params, epoch, images, labels):
         def penalty(alphas, params):
-            summed = lambda a, x: len(x) * curved(a, params, x, labels)[0]
+            summed = lambda a, x: len(x) * per_example_loss(a, params, x, labels)[0]
             return regulariser.penalty(summed, alphas, images, epoch, whole)
 
         return jax.value_and_grad(penalty, (0, 1) if whole else (0,))(alphas, params)
@@ -280,18 +282,18 @@ def _unrolled_gradient(config: Config, outer, loss, state: State, rate, batch) -
     (direct, v), _, metrics = outer(state.alphas, ahead)
     v = training.with_statistics(v, jax.tree.map(jnp.zeros_like, v))
     of_alphas = lambda params: jax.grad(inner, has_aux=True)(state.alphas, params)[0]
-    mixed = mixed_derivative(of_alphas, state.params, v, config.mixed)
-    return optax.tree.add_scale(direct, -rate, mixed), training.with_statistics(state.params, new_params), metrics
+    hessian = mixed_derivative(of_alphas, state.params, v, config.hessian)
+    return optax.tree.add_scale(direct, -rate, hessian), training.with_statistics(state.params, new_params), metrics
 
 
 def mixed_derivative(
-    of_alphas: Callable[[Params], Params], params: Params, v: Params, mixed: Mixed = "exact"
+    of_alphas: Callable[[Params], Params], params: Params, v: Params, hessian: Hessian = "exact"
 ) -> Params:
     """d^2 L / (d alpha d w) v, from the gradient in alpha as a function of w.
 
     `difference`: (g(w + R v) - g(w - R v)) / 2R with R = .01 / ||v||, as the reference takes it.
     """
-    if mixed == "exact":
+    if hessian == "exact":
         return jax.jvp(of_alphas, (params,), (v,))[1]
     norm = optax.tree.norm(v)
     reach = jnp.where(norm > 0, FINITE_DIFFERENCE_EPSILON / jnp.where(norm > 0, norm, 1), FINITE_DIFFERENCE_EPSILON)

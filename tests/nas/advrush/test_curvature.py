@@ -29,11 +29,11 @@ def network(activation):
     """A small net with two layers, and alphas that scale its hidden units."""
     one, two = RNG.normal(size=(4, 6)), RNG.normal(size=(6, 3))
 
-    def curved(alphas, images):
+    def per_example_loss(alphas, images):
         logits = activation(images.reshape(len(images), -1) @ one * alphas) @ two
         return (jax.nn.logsumexp(logits, -1) - logits[:, 0]).sum()
 
-    return curved
+    return per_example_loss
 
 
 SMOOTH, KINKED = network(jax.nn.softplus), network(jax.nn.relu)
@@ -66,10 +66,10 @@ def test_both_kinds_agree_on_a_smooth_network():
 
 
 @pytest.mark.parametrize("squared", [True, False])
-@pytest.mark.parametrize("curved", [SMOOTH, KINKED])
-def test_the_slope_in_alpha_is_that_of_reverse_over_reverse(curved, squared):
-    fast = lambda a: curvature.penalty(curved, a, IMAGES, 1.5, squared)
-    whole = lambda a: curvature.penalty(curved, a, IMAGES, 1.5, squared, everything=True)
+@pytest.mark.parametrize("per_example_loss", [SMOOTH, KINKED])
+def test_the_slope_in_alpha_is_that_of_reverse_over_reverse(per_example_loss, squared):
+    fast = lambda a: curvature.penalty(per_example_loss, a, IMAGES, 1.5, squared)
+    whole = lambda a: curvature.penalty(per_example_loss, a, IMAGES, 1.5, squared, differentiate_all=True)
     np.testing.assert_allclose(jax.grad(fast)(ALPHAS), jax.grad(whole)(ALPHAS), rtol=1e-10, atol=1e-12)
     np.testing.assert_allclose(jax.jit(jax.grad(fast))(ALPHAS), jax.grad(fast)(ALPHAS), rtol=1e-10, atol=1e-12)
 
@@ -97,14 +97,14 @@ def test_a_direction_has_length_one_and_none_without_gradient():
     gradient = jnp.asarray(np.concatenate([RNG.normal(size=(2, 5)), np.zeros((1, 5))]))
     lengths = np.linalg.norm(curvature.direction(gradient), axis=1)
     np.testing.assert_allclose(lengths, [1, 1, 0], rtol=1e-12)
-    theirs = curvature.direction(gradient, curvature.TINY)
+    theirs = curvature.direction(gradient, curvature.OFFICIAL_EPS)
     np.testing.assert_allclose(theirs[2], 1)  # the published program's, of length sqrt(5)
 
 
 @pytest.mark.parametrize("squared", [True, False])
-@pytest.mark.parametrize("everything", [True, False])
-def test_where_nothing_changes_the_slope_is_zero_and_never_nan(squared, everything):
-    value = lambda a: curvature.penalty(SMOOTH, a, IMAGES, 0.0, squared, everything=everything)
+@pytest.mark.parametrize("differentiate_all", [True, False])
+def test_where_nothing_changes_the_slope_is_zero_and_never_nan(squared, differentiate_all):
+    value = lambda a: curvature.penalty(SMOOTH, a, IMAGES, 0.0, squared, differentiate_all=differentiate_all)
     result, slope = jax.value_and_grad(value)(ALPHAS)
     assert result == 0
     np.testing.assert_array_equal(slope, 0)
@@ -134,13 +134,13 @@ def test_r_has_no_gradient_in_weights_by_default():
     plain = jax.grad(lambda w: loss(ALPHAS, w, IMAGES, labels)[0])(2.0)
     assert source() == pytest.approx(plain)
     r = curvature.penalty(SMOOTH, ALPHAS, IMAGES, 0.5)
-    assert source(everything=True) == pytest.approx(plain + 4.0 * r)  # R goes with the square of the weight
+    assert source(differentiate_all=True) == pytest.approx(plain + 4.0 * r)  # R goes with the square of the weight
 
 
 def test_the_presets_are_the_papers_and_the_programs():
     paper, code = advrush.paper(), advrush.official_code()
-    assert (paper.gamma, paper.h, paper.warmup, paper.squared, paper.scale, paper.tiny) == (0.01, 1.5, 50, True, 1, 0)
-    assert (code.gamma, code.h, code.warmup, code.squared, code.scale, code.tiny) == (0.01, 1.5, 50, False, 4, 1e-7)
+    assert (paper.gamma, paper.h, paper.warmup, paper.squared, paper.scale, paper.eps) == (0.01, 1.5, 50, True, 1, 0)
+    assert (code.gamma, code.h, code.warmup, code.squared, code.scale, code.eps) == (0.01, 1.5, 50, False, 4, 1e-7)
     assert [float(code.step_at(epoch)) for epoch in (0, 1, 5, 6, 50)] == pytest.approx([0, 0.3, 1.5, 1.5, 1.5])
     assert float(paper.step_at(0)) == 1.5
 
@@ -150,7 +150,7 @@ def test_the_presets_are_the_papers_and_the_programs():
     [
         ({"h": -1.0}, "finite and not negative"),
         ({"warmup": -1}, "finite and not negative"),
-        ({"tiny": np.nan}, "gamma and scale must be finite, and tiny"),
+        ({"eps": np.nan}, "gamma and scale must be finite, and eps"),
         ({"kind": "hvp"}, "one of"),
     ],
 )

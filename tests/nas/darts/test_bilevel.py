@@ -126,7 +126,7 @@ def test_the_presets_are_the_papers_and_the_programs():
         ({"rate": np.nan}, "rate must be at least 0 and finite, got nan"),
         ({"clip": 0.0}, "clip must be above 0"),
         ({"order": 3}, "order must be 1 or 2, got 3"),
-        ({"mixed": "none"}, "mixed must be one of exact, difference"),
+        ({"hessian": "none"}, "hessian must be one of exact, difference"),
     ],
 )
 def test_numbers_that_make_no_search_are_refused(settings, what):
@@ -204,8 +204,8 @@ def test_second_order_is_the_gradient_through_a_step(run, learned):
         slopes, (updated, _) = jax.grad(loss, (0, 1), has_aux=True)(alphas, params, *held)
         return slopes, updated, {}
 
-    for mixed, tolerance in (("exact", 1e-4), ("difference", 3e-2)):
-        config = darts.Config(epochs=4, batch=8, order=2, mixed=mixed)
+    for hessian, tolerance in (("exact", 1e-4), ("difference", 3e-2)):
+        config = darts.Config(epochs=4, batch=8, order=2, hessian=hessian)
         unrolled = lambda state, config=config: bilevel._unrolled_gradient(config, outer, loss, state, rate, batch)[0]
         result = jax.jit(unrolled, compiler_options=QUICK)(state)
         scale = float(np.abs(expected.normal).max())
