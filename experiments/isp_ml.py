@@ -323,7 +323,7 @@ def _widths(config: ConfigDict, run: runs.Run, pages: Pages) -> dict[str, float]
     return page_ms
 
 
-def _page(device: ssd.Design, units: controllers.Controllers, work: controllers.Work) -> float:
+def _page(device: ssd.Design, units: controllers.Controllers, work: controllers.MinibatchCost) -> float:
     """Seconds of a page in a channel, exchanges left out."""
     with x64():
         return float(controllers.durations(device, units, work).page(device.geometry.chips)[0]) * 1e-9

@@ -87,14 +87,14 @@ def simulate(design: Design, load: Load, check: bool = True) -> Report:
     design = simplify(design, load)
     with x64():
         prepared = prepare(design, load)
-        completion, status = times(design, load, prepared, record=check and not traced)
-        made = make_report(design, load, prepared.planned, completion, status)
+        result, status = times(design, load, prepared, record=check and not traced)
+        made = make_report(design, load, prepared.planned, result, status)
     refuse_narrow(made)
     if traced or is_traced(made):
         return made
     made = jax.tree.map(np.asarray, made)
     if check:
-        invariants.check(design, load, prepared.planned, completion, made)
+        invariants.check(design, load, prepared.planned, result, made)
     return made
 
 
@@ -110,8 +110,8 @@ def schedule(design: Design, load: Load) -> Schedule:
     design = simplify(design, load)
     with x64():
         prepared = prepare(design, load)
-        completion, _ = times(design, load, prepared, record=True)
-        return schedule_of(design, prepared.planned, completion)
+        result, _ = times(design, load, prepared, record=True)
+        return schedule_of(design, prepared.planned, result)
 
 
 def simplify(design: Design, load: Load) -> Design:
@@ -157,13 +157,13 @@ def prepare(design: Design, load: Load) -> Prepared:
 
 def times(design: Design, load: Load, prepared: Prepared, record: bool) -> tuple[Times, Any]:
     """All times of a load and a status, inside 64 bits."""
-    completion, status = _compiled(design, *split_arrays(load), prepared.script, prepared.steps, prepared.late, record)
+    result, status = _compiled(design, *split_arrays(load), prepared.script, prepared.steps, prepared.late, record)
     if not is_traced(status) and may_be_late(prepared, status):
         return times(design, load, prepared._replace(late=True), record)
-    operations = (completion.begun, completion.done) if record else (None, None)
+    operations = (result.begun, result.done) if record else (None, None)
     return Times(
-        completion.issued,
-        completion.ended,
+        result.issued,
+        result.ended,
         *(None if column is None else column[prepared.position] for column in operations),
     ), status
 
@@ -189,15 +189,15 @@ def run(
     sent = _requests(design, load)
     phases, memory = timing.phases(design.timing), timing.nanoseconds(design.timing.memory_us)
     if steps:
-        completion = _apart(design, sent, script, phases, memory, steps, late, record)
+        result = _apart(design, sent, script, phases, memory, steps, late, record)
         horizon = report.HORIZON if late else min(report.HORIZON, host_link.latest(len(load)) // 2)
     else:
         choices = {"rules": design.rules, "flushes": design.cache.flushes, "record": record}
-        completion = Times(
+        result = Times(
             *over_designs(functools.partial(closed_loop.run, **choices))(script, sent, phases, memory, depth)
         )
         horizon = report.HORIZON
-    return completion, report.status_of(completion, closed_forms.least_latency(design, load), horizon)
+    return result, report.status_of(result, closed_forms.least_latency(design, load), horizon)
 
 
 def _apart(
@@ -243,11 +243,11 @@ def over_designs(run):
         axes = lambda tree: jax.tree.map(lambda flag: 0 if flag else None, tree)
         if any(jax.tree.leaves(operations_batched)):
             one = lambda *values: jax.tree.map(lambda leaf: leaf[0], run(*values))
-            completion = jax.vmap(one, in_axes=(axes(operations_batched), *map(axes, numbers_batched)))(
+            result = jax.vmap(one, in_axes=(axes(operations_batched), *map(axes, numbers_batched)))(
                 operations, *numbers
             )
         else:
-            completion = run(operations, *numbers)
-        return completion, jax.tree.map(lambda _: True, completion)
+            result = run(operations, *numbers)
+        return result, jax.tree.map(lambda _: True, result)
 
     return single

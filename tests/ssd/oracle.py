@@ -85,7 +85,7 @@ def rules(device):
 
 
 def index(device, page):
-    """Channel, lane and plane queue of a logical page, striped channel, chip, die, plane; and its row."""
+    """Channel, LUN and plane queue of a logical page, striped channel, chip, die, plane; and its row."""
     geometry, policy = device.geometry, device.policy
     channel, page = page % geometry.channels, page // geometry.channels
     chip, page = page % geometry.chips, page // geometry.chips

@@ -122,7 +122,7 @@ def loss(params: dict[str, jax.Array], page: tuple[jax.Array, jax.Array]) -> jax
     return optax.softmax_cross_entropy_with_integer_labels(logits(params, x), labels).mean()
 
 
-def cost(config: ConfigDict, image_pages: Pages) -> controllers.Work:
+def cost(config: ConfigDict, image_pages: Pages) -> controllers.MinibatchCost:
     """The cost of a page: by the formula for softmax regression, counted in the program for an MLP."""
     features, classes = image_pages.images.shape[-1], int(image_pages.labels.max()) + 1
     if not config.hidden:

@@ -114,7 +114,7 @@ class Design:
 
     @property
     def rules(self) -> Rules:
-        """What a lane of the back end may do."""
+        """What a LUN of the back end may do."""
         policy = self.policy
         return Rules(
             planes=self.geometry.planes if policy.multiplane else 1,
@@ -131,7 +131,7 @@ class Design:
         return self.geometry.chips * (self.geometry.dies if self.policy.die_mode == "overlap" else 1)
 
     def lane_of(self, at: Place) -> Any:
-        """The lane of its channel that serves a place."""
+        """The LUN of its channel that serves a place."""
         return at.chip * self.geometry.dies + at.die if self.policy.die_mode == "overlap" else at.chip
 
     @property

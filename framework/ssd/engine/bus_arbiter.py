@@ -1,10 +1,10 @@
-"""One grant of a channel's bus: which lane has it, what it does with it, and when it ends.
+"""One grant of a channel's bus: which LUN has it, what it does with it, and when it ends.
 
-A lane works on one array operation at a time: a die, or a whole chip where its dies take turns. Its operations wait in
+A LUN works on one array operation at a time: a die, or a whole chip where its dies take turns. Its operations wait in
 queues, one a plane (multi-plane commands) and class (reads that go first, and the rest). A read holds the bus twice,
 for its command and for its data; a program once, for both; an erase once.
 
-Arrays end in the axes `[lanes, channels, designs]`; times are int64 nanoseconds.
+Arrays end in the axes `[LUNs, channels, designs]`; times are int64 nanoseconds.
 """
 
 from typing import NamedTuple
@@ -13,13 +13,13 @@ import jax
 import jax.numpy as jnp
 
 NEVER = 2**60  # a time that never comes
-_LATER = 2**58  # past every rank of waiting data: times below 2^51 and up to 128 lanes
+_LATER = 2**58  # past every rank of waiting data: times below 2^51 and up to 128 LUNs
 READ, PROGRAM, ERASE = 0, 1, 2
 KIND_BITS, TYPE_BITS = 2, 3
 
 
 class Rules(NamedTuple):
-    """What a lane may do; static."""
+    """What a LUN may do; static."""
 
     planes: int  # that one command may span
     apart: bool  # reads of the host have queues of their own, the first class
@@ -52,39 +52,39 @@ class Phases(NamedTuple):
     margin_erase: jax.Array
 
 
-class Lanes(NamedTuple):
+class Luns(NamedTuple):
     """Where the channels stand."""
 
-    position: jax.Array  # [planes, classes, lanes, channels, designs] int32: next operation of each queue
-    head_arrival: jax.Array  # as position, int64: when it arrives; FAR where there is none
+    position: jax.Array  # [planes, classes, LUNs, channels, designs] int32: next operation of each queue
+    head_arrival: jax.Array  # as position, int64: when it arrives; NEVER where there is none
     active: jax.Array  # as position, bool: being read
-    ready: jax.Array  # [lanes, channels, designs]: the lane is free, or its data are
+    ready: jax.Array  # [LUNs, channels, designs]: the LUN is free, or its data are
     bus: jax.Array  # [channels, designs]: the bus is free
-    round_robin_next: jax.Array  # [channels, designs] int32: the lane whose command is next in turn
+    round_robin_next: jax.Array  # [channels, designs] int32: the LUN whose command is next in turn
     remaining: jax.Array  # as ready: what a suspended operation has left
     suspendable: jax.Array  # as ready, int32: the operation at work, if it may be suspended; 0 if not
-    suspended_planes: jax.Array  # [planes, lanes, channels, designs] bool: the planes of that operation
+    suspended_planes: jax.Array  # [planes, LUNs, channels, designs] bool: the planes of that operation
 
 
 class _Chosen(NamedTuple):
-    """The lane of each channel that the bus is granted to."""
+    """The LUN of each channel that the bus is granted to."""
 
-    mine: jax.Array  # [lanes, channels, designs] bool, one lane a channel
+    mine: jax.Array  # [LUNs, channels, designs] bool, one LUN a channel
     start: jax.Array  # [channels, designs]
     live: jax.Array  # [channels, designs] bool: whether the grant takes place
     data: jax.Array  # [channels, designs] bool: for data, else for a command
 
     def take(self, array: jax.Array) -> jax.Array:
-        """That lane's numbers."""
+        """That LUN's numbers."""
         return jnp.where(self.mine, array, 0).sum(-3, dtype=array.dtype)
 
     def flag(self, array: jax.Array) -> jax.Array:
-        """That lane's booleans."""
+        """That LUN's booleans."""
         return (self.mine & array).any(-3)
 
 
 class _Work(NamedTuple):
-    """What the lane does with the bus; `[planes, channels, designs]` or without planes."""
+    """What the LUN does with the bus; `[planes, channels, designs]` or without planes."""
 
     position: jax.Array  # [planes, classes, channels, designs]
     second: jax.Array  # whether it takes from the second class
@@ -98,7 +98,7 @@ class _Work(NamedTuple):
 class BusGrant(NamedTuple):
     """What came of one step; `[planes, channels, designs]` unless said otherwise."""
 
-    start: jax.Array  # [channels, designs]: when the bus was granted; FAR or more where nothing was left
+    start: jax.Array  # [channels, designs]: when the bus was granted; NEVER or more where nothing was left
     operation: jax.Array  # int32 place in the queues
     begun: jax.Array  # bool: whether its command was given
     done: jax.Array  # bool: whether its end is known
@@ -106,7 +106,7 @@ class BusGrant(NamedTuple):
     resumed: jax.Array  # bool: whether a suspended operation went on
     suspended_planes: jax.Array  # int32: its place
     held_end: jax.Array  # [channels, designs]: when that one ends
-    lun: jax.Array  # [lanes, channels, designs] bool: whose grant it was
+    lun: jax.Array  # [LUNs, channels, designs] bool: whose grant it was
     paused: jax.Array  # [channels, designs] bool: whether an operation gave way to it
 
 
@@ -125,12 +125,12 @@ def look_up(array: jax.Array, index: jax.Array) -> jax.Array:
     return array[index] if array.ndim == 1 else array[jnp.arange(array.shape[0]), index]
 
 
-def begin(position: jax.Array, head_arrival: jax.Array) -> Lanes:
-    """All lanes idle at time 0; `position` and `heads` as in `Lanes`."""
+def begin(position: jax.Array, head_arrival: jax.Array) -> Luns:
+    """All LUNs idle at time 0; `position` and `heads` as in `Luns`."""
     planes, _, *luns = position.shape
     none = jnp.zeros(luns, jnp.int64)
     free = jnp.zeros(luns[1:], jnp.int64)
-    return Lanes(
+    return Luns(
         position=position,
         head_arrival=head_arrival,
         active=jnp.zeros(position.shape, bool),
@@ -143,8 +143,8 @@ def begin(position: jax.Array, head_arrival: jax.Array) -> Lanes:
     )
 
 
-def candidates(luns: Lanes, phases: Phases, rules: Rules) -> tuple[jax.Array, jax.Array]:
-    """When each lane could have the bus, and whether it waits with data, both `[lanes, channels, designs]`."""
+def candidates(luns: Luns, phases: Phases, rules: Rules) -> tuple[jax.Array, jax.Array]:
+    """When each LUN could have the bus, and whether it waits with data, both `[LUNs, channels, designs]`."""
     data = luns.active.any((0, 1))
     when = jnp.where(data, luns.ready, jnp.maximum(luns.ready, luns.head_arrival.min((0, 1))))
     when = jnp.maximum(when, luns.bus)
@@ -157,22 +157,22 @@ def candidates(luns: Lanes, phases: Phases, rules: Rules) -> tuple[jax.Array, ja
 
 
 def step(
-    luns: Lanes,
+    luns: Luns,
     codes: jax.Array,
     phases: Phases,
     rules: Rules,
     arrivals: jax.Array | None = None,
     before: jax.Array | int = NEVER,
-) -> tuple[Lanes, BusGrant]:
-    """Grants each channel's bus once, to the lane that can have it first.
+) -> tuple[Luns, BusGrant]:
+    """Grants each channel's bus once, to the LUN that can have it first.
 
     Of several at that time, waiting data go first, the longest ready first among them, or commands go first, in turn.
 
     Args:
-      lanes: where the channels stand.
+      luns: where the channels stand.
       codes: `[operations]` int32, see `pack`.
       phases: the durations.
-      rules: what a lane may do.
+      rules: what a LUN may do.
       arrivals: `[operations]` or `[designs, operations]` int64, from which `heads` are renewed; None leaves them be.
       before: grants from this time on wait; a scalar or `[designs]`.
     """
@@ -209,11 +209,11 @@ def step(
     )
 
 
-def _numbers(luns: Lanes) -> jax.Array:
+def _numbers(luns: Luns) -> jax.Array:
     return jnp.arange(luns.ready.shape[0], dtype=jnp.int32)[:, None, None]
 
 
-def _choose(luns: Lanes, phases: Phases, rules: Rules, before: jax.Array | int) -> _Chosen:
+def _choose(luns: Luns, phases: Phases, rules: Rules, before: jax.Array | int) -> _Chosen:
     when, data = candidates(luns, phases, rules)
     start = when.min(0)
     number = _numbers(luns)
@@ -227,7 +227,7 @@ def _choose(luns: Lanes, phases: Phases, rules: Rules, before: jax.Array | int) 
     return _Chosen(mine, start, (start < NEVER) & (start < before), (mine & data).any(0))
 
 
-def _work(chosen: _Chosen, luns: Lanes, codes: jax.Array, rules: Rules) -> _Work:
+def _work(chosen: _Chosen, luns: Luns, codes: jax.Array, rules: Rules) -> _Work:
     """The operations at hand: those whose data wait, or the oldest that has arrived and those that can go with it."""
     position, active = chosen.take(luns.position), chosen.flag(luns.active)
     second = jnp.zeros_like(chosen.live)
@@ -252,7 +252,7 @@ def _work(chosen: _Chosen, luns: Lanes, codes: jax.Array, rules: Rules) -> _Work
 
 
 def _durations(chosen: _Chosen, work: _Work, phases: Phases, rules: Rules) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """After how long each plane's data are out, when the bus is free, and when the lane or its data are ready."""
+    """After how long each plane's data are out, when the bus is free, and when the LUN or its data are ready."""
     transferred = transfer(work.size, phases.byte)
     out = transferred + phases.setup
     further = 0
@@ -280,8 +280,8 @@ def _slowest(durations: tuple[jax.Array, ...], work: _Work) -> jax.Array:
 
 
 def _suspend(
-    chosen: _Chosen, work: _Work, luns: Lanes, ready: jax.Array, phases: Phases, rules: Rules
-) -> tuple[Lanes, jax.Array, jax.Array, jax.Array]:
+    chosen: _Chosen, work: _Work, luns: Luns, ready: jax.Array, phases: Phases, rules: Rules
+) -> tuple[Luns, jax.Array, jax.Array, jax.Array]:
     """A read takes the place of an operation at work, which goes on when its data are out."""
     old_ready, old_rest, paused = chosen.take(luns.ready), chosen.take(luns.remaining), chosen.take(luns.suspendable)
     pauses = ~chosen.data & (chosen.start < old_ready)

@@ -30,8 +30,8 @@ class Bounds(NamedTuple):
     Args:
       host: by the host link.
       bus: by the channels.
-      lanes: by the dies, or chips that take turns.
-      convoy: by lanes that wait for one another under data-first arbitration.
+      luns: by the dies, or chips that take turns.
+      convoy: by LUNs that wait for one another under data-first arbitration.
     """
 
     host: Any
@@ -84,7 +84,7 @@ def least_latency(design: Design, load: Load) -> jax.Array:
 def read_bounds(design: Design) -> Bounds:
     """Reads of one page a second; the convoy is reached by saturated queues of equal reads.
 
-    convoy = channels lanes / (array + lanes (command + set-up + data))
+    convoy = channels LUNs / (array + LUNs (command + set-up + data))
     """
     with x64():
         phases = timing.phases(design.timing)
@@ -101,9 +101,9 @@ def read_bounds(design: Design) -> Bounds:
 
 
 def write_bound(design: Design) -> float:
-    """Writes of one page a second that the lanes take, of the first page type, a command each.
+    """Writes of one page a second that the LUNs take, of the first page type, a command each.
 
-    channels lanes / (command + data + array)
+    channels LUNs / (command + data + array)
     """
     with x64():
         phases = timing.phases(design.timing)

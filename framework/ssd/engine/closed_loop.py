@@ -26,7 +26,7 @@ class Script(NamedTuple):
     """What is to happen, times left out. Gates say when: first one a request, then one a buffered write, then never."""
 
     queues: Queues
-    owner: jax.Array  # [places] int32: the request whose page it is, or FREES or SILENT
+    owner: jax.Array  # [places] int32: the request whose page it is, or FREES_SLOT or NO_OWNER
     pages: jax.Array  # [requests] int32: how many each waits for
     hits: jax.Array  # [hits + 1] int32: requests whose pages memory serves, in order; then the gate that never opens
     buffered: jax.Array  # [buffered + 1] int32: likewise those of buffered writes
@@ -69,10 +69,10 @@ class _Free(NamedTuple):
 
 
 class _State(NamedTuple):
-    luns: bus_arbiter.Lanes
-    completion: jax.Array  # [2, planes, lanes, channels, designs]: when what was read and what was programmed is done
+    luns: bus_arbiter.Luns
+    completion: jax.Array  # [2, planes, LUNs, channels, designs]: when what was read and what was programmed is done
     operation: jax.Array  # as due, int32: which operation
-    gates: jax.Array  # [gates, designs]: when each opens; FAR while that is not known
+    gates: jax.Array  # [gates, designs]: when each opens; NEVER while that is not known
     room: jax.Array  # [buffered + 1, designs]: when there is room for each eviction
     missing: jax.Array  # [requests, designs] int32: pages
     issued: jax.Array  # [requests, designs]
@@ -88,9 +88,9 @@ class _Event(NamedTuple):
     """What happens next, `[designs]`."""
 
     time: jax.Array
-    request: jax.Array  # whose page is done; FREES or SILENT
+    request: jax.Array  # whose page is done; FREES_SLOT or NO_OWNER
     source: jax.Array  # 0: let in, 1: acknowledged, 2: a hit, 3: flash
-    at: jax.Array  # [2, planes, lanes, channels, designs] bool: of flash
+    at: jax.Array  # [2, planes, LUNs, channels, designs] bool: of flash
 
 
 def run(
@@ -111,7 +111,7 @@ def run(
       phases: the durations, scalars or `[designs]`.
       memory: ns of a hit or a buffered write, likewise.
       depth: requests in flight, likewise; of an open load all.
-      rules: what a lane may do.
+      rules: what a LUN may do.
       flushes: evictions at work at a time.
       record: whether to tell when each operation began and was done.
     """

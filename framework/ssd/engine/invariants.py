@@ -22,7 +22,7 @@ def check(design: Design, load: Load, planned: Plan, times: Times, report: Repor
     """All invariants of a run.
 
     Each request and operation ends, once and not before it begins; no latency lies below that of an idle device; no bus
-    and no lane is booked twice; the requests in flight, integrated over time, are the sum of latencies (Little's law),
+    and no LUN is booked twice; the requests in flight, integrated over time, are the sum of latencies (Little's law),
     and never more than the queue depth; the link carries no more than its rate.
 
     Raises:
@@ -69,7 +69,7 @@ def _little(load: Load, report: Report) -> None:
 
 
 def check_bookings(schedule: Schedule, suspends: bool = False) -> None:
-    """No two phases on one bus, no two operations on one lane; a suspended operation may have a read inside.
+    """No two phases on one bus, no two operations on one LUN; a suspended operation may have a read inside.
 
     Raises:
       InvariantError: naming the resource and the time.

@@ -23,10 +23,10 @@ class Queues(NamedTuple):
         jax.Array
     )  # [places] int32: what an operation waits for; at an empty place the last gate, which never opens
     code: jax.Array  # [places] int32, see `grants.pack`
-    first: jax.Array  # [planes, classes, lanes, channels, 1] int32: a queue's first place
+    first: jax.Array  # [planes, classes, LUNs, channels, 1] int32: a queue's first place
 
 
-class Times(NamedTuple):
+class QueueTimes(NamedTuple):
     """When each operation's command was given and when it was done, `[designs, places]` int64 ns."""
 
     begun: jax.Array  # no places unless asked for
@@ -38,14 +38,14 @@ def count(tree) -> int:
     return max(leaf.shape[0] if jnp.ndim(leaf) else 1 for leaf in jax.tree.leaves(tree))
 
 
-def serve(queues: Queues, arrival: jax.Array, phases: Phases, rules: Rules, steps: int, record: bool) -> Times:
+def serve(queues: Queues, arrival: jax.Array, phases: Phases, rules: Rules, steps: int, record: bool) -> QueueTimes:
     """All operations of an open load.
 
     Args:
       queues: the operations.
       arrival: `[gates]` or `[designs, gates]` int64 ns, the last gate not among them.
       phases: the durations, scalars or `[designs]`.
-      rules: what a lane may do.
+      rules: what a LUN may do.
       steps: bus grants of the busiest channel, or more.
       record: whether to tell when operations began.
     """
@@ -66,7 +66,7 @@ def serve(queues: Queues, arrival: jax.Array, phases: Phases, rules: Rules, step
         return luns, (begun, done)
 
     _, (begun, done) = jax.lax.scan(grant, luns, length=steps)
-    return Times(_last(begun, places if record else 0, designs), _last(done, places, designs))
+    return QueueTimes(_last(begun, places if record else 0, designs), _last(done, places, designs))
 
 
 def _last(reports: list, places: int, designs: int) -> jax.Array:

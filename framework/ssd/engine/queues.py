@@ -1,4 +1,4 @@
-"""Operations put into the queues of the lanes that serve them."""
+"""Operations put into the queues of the LUNs that serve them."""
 
 from typing import Any, NamedTuple
 
@@ -14,7 +14,7 @@ from framework.ssd.engine.open_loop import Queues
 class Work(NamedTuple):
     """Operations for the back end, `[operations]` each; those of one queue in the order in which it serves them."""
 
-    page: Any  # int64, logical: says the lane
+    page: Any  # int64, logical: says the LUN
     kind: Any  # int32: grants.READ, PROGRAM or ERASE
     size: Any  # int32, bytes on the channel
     page_type: Any  # int32
@@ -26,7 +26,7 @@ class Plan(NamedTuple):
 
     work: Work  # [operations]
     ready_event: Any  # [operations] int32: the request that brings it, or requests + the buffered write
-    owner: Any  # [operations] int32: the request that waits for it, FREES or SILENT
+    owner: Any  # [operations] int32: the request that waits for it, FREES_SLOT or NO_OWNER
     hits: Any  # [hits] int32: requests, once for each page that memory serves
     buffered: Any  # [buffered] int32: requests, once for each page that the buffer takes
     eviction: Any  # [buffered] int32: which eviction that causes, -1 for none

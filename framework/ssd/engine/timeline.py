@@ -16,7 +16,7 @@ class Busy(NamedTuple):
 
     Args:
       bus: `[channels]` int64.
-      lanes: `[channels, lanes]` int64, of each die, or chip where dies take turns.
+      luns: `[channels, LUNs]` int64, of each die, or chip where dies take turns.
     """
 
     bus: np.ndarray
@@ -28,11 +28,11 @@ class Schedule(NamedTuple):
 
     Args:
       channel: `[operations]`.
-      lane: `[operations]`, of its channel.
+      lun: `[operations]`, of its channel.
       kind: `[operations]`: 0 read, 1 program, 2 erase.
       command: `[operations, 2]`, begin and end on the bus, data of a program included.
       data: `[operations, 2]`, of a read's data on the bus; empty intervals for the rest.
-      work: `[operations, 2]`, of the lane.
+      work: `[operations, 2]`, of the LUN.
     """
 
     channel: np.ndarray
@@ -75,7 +75,7 @@ def _commands(channel: np.ndarray, lun: np.ndarray, begun: np.ndarray) -> tuple[
 
 
 def busy(schedule: Schedule, design: Design) -> Busy:
-    """How long each bus and each lane was at work; a suspended operation and the read inside it count once."""
+    """How long each bus and each LUN was at work; a suspended operation and the read inside it count once."""
     shape = design.geometry.channels, design.luns
     bus, luns = np.zeros(shape[0], np.int64), np.zeros(shape, np.int64)
     holds = np.concatenate(

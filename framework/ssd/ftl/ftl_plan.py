@@ -70,12 +70,12 @@ def _stream(design, count: int, pages: Pages, served: buffer.Served, writes) -> 
         return _Stream(pages.kind, pages.page, pages.size, pages.request, pages.request), pages.request[:0]
     pushed = served.victim != buffer.NONE
     goes = (~writes & ~served.hit) | pushed
-    round_robin_next = count + np.cumsum(writes) - 1  # the gate of a buffered write
+    ready_event = count + np.cumsum(writes) - 1  # of a buffered write
     stream = _Stream(
         np.where(pushed, WRITE, pages.kind)[goes],
         np.where(pushed, served.victim, pages.page)[goes],
         np.where(pushed, design.geometry.page_bytes, pages.size)[goes],
-        np.where(pushed, round_robin_next, pages.request)[goes].astype(np.int32),
+        np.where(pushed, ready_event, pages.request)[goes].astype(np.int32),
         np.where(pushed, FREES_SLOT, pages.request)[goes].astype(np.int32),
     )
     return stream, pages.request[writes]

@@ -14,7 +14,7 @@ from jax import lax
 from framework.ssd.isp.controllers import Durations
 
 
-class Schedule(NamedTuple):
+class StepSchedule(NamedTuple):
     """The events of a run in their order.
 
     Args:
@@ -40,7 +40,7 @@ class _Clock(NamedTuple):
     spent: jax.Array  # [], on exchanges
 
 
-def rounds(durations: Durations, due: jax.Array, count: int, chips: int = 1) -> Schedule:
+def rounds(durations: Durations, due: jax.Array, count: int, chips: int = 1) -> StepSchedule:
     """All workers step together; where an exchange is due they wait for the last of them.
 
     The bus takes parameters from one worker after another, the master applies each, and one broadcast goes back.
@@ -63,10 +63,10 @@ def rounds(durations: Durations, due: jax.Array, count: int, chips: int = 1) -> 
         return clock, jnp.where(meets, last + exchange, last)
 
     clock, time = lax.scan(round_, _begin(durations, chips), length=count)
-    return Schedule(time, jnp.full(count, -1, jnp.int32), durations.compute * count, clock.spent)
+    return StepSchedule(time, jnp.full(count, -1, jnp.int32), durations.compute * count, clock.spent)
 
 
-def turns(durations: Durations, due: jax.Array, count: int, chips: int = 1) -> Schedule:
+def turns(durations: Durations, due: jax.Array, count: int, chips: int = 1) -> StepSchedule:
     """Workers step at their own pace; who meets the master waits until it has served those that came before.
 
     Of two that are ready at one time the one of the lower channel goes first.
@@ -98,7 +98,7 @@ def turns(durations: Durations, due: jax.Array, count: int, chips: int = 1) -> S
 
     clock, (time, worker) = lax.scan(event, _begin(durations, chips), length=count)
     order = jnp.argsort(time, stable=True)  # a step without an exchange may end while others wait for the master
-    return Schedule(time[order], worker[order], durations.compute * clock.steps, clock.spent)
+    return StepSchedule(time[order], worker[order], durations.compute * clock.steps, clock.spent)
 
 
 def _begin(durations: Durations, chips: int) -> _Clock:

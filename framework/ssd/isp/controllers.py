@@ -43,7 +43,7 @@ class Controllers(NamedTuple):
     operation_pj: Any = 5.0
 
 
-class Work(NamedTuple):
+class MinibatchCost(NamedTuple):
     """What one minibatch costs, and what is sent."""
 
     adds: Any
@@ -79,7 +79,7 @@ class Durations(NamedTuple):
         return jnp.maximum((self.sense + self.fetch) / chips, self.compute + self.fetch)
 
 
-def work(loss: Loss, params: Params, batch: Batch) -> Work:
+def work(loss: Loss, params: Params, batch: Batch) -> MinibatchCost:
     """The cost of a gradient of any loss and of the step along it, counted in the program before it is compiled.
 
     A fused multiplication and addition counts as one of each.
@@ -91,17 +91,17 @@ def work(loss: Loss, params: Params, batch: Batch) -> Work:
     analysis = jax.jit(jax.grad(loss)).lower(params, batch).cost_analysis()
     flops, transcendental = float(analysis["flops"]), float(analysis.get("transcendentals", 0.0))
     count = sum(int(np.prod(jnp.shape(leaf))) for leaf in jax.tree.leaves(params))
-    return Work(flops / 2 + count, flops / 2 + count, transcendental, count)
+    return MinibatchCost(flops / 2 + count, flops / 2 + count, transcendental, count)
 
 
-def softmax_regression(features: int, classes: int, samples: int) -> Work:
+def softmax_regression(features: int, classes: int, samples: int) -> MinibatchCost:
     """The cost of a minibatch of softmax regression: forward, back and the update."""
     weights = (features + 1) * classes
     products = 2 * samples * features * classes + weights
-    return Work(products, products, samples * classes, weights)
+    return MinibatchCost(products, products, samples * classes, weights)
 
 
-def durations(design: Design, controllers: Controllers, cost: Work) -> Durations:
+def durations(design: Design, controllers: Controllers, cost: MinibatchCost) -> Durations:
     """What the parts of a step take on a device.
 
     Parameters that do not fit a controller's buffer stay in DRAM and are streamed over the bus, read and written once a

@@ -22,8 +22,8 @@ from framework.core.types import Batch, Loss, Params
 from framework.sgd.rule import Rule, State
 from framework.ssd.device.design import Design
 from framework.ssd.isp import controllers as processors
-from framework.ssd.isp.clock import Schedule, rounds, turns
-from framework.ssd.isp.controllers import Controllers, Work
+from framework.ssd.isp.clock import StepSchedule, rounds, turns
+from framework.ssd.isp.controllers import Controllers, MinibatchCost
 
 Watch = Callable[[State], Any]
 
@@ -44,7 +44,7 @@ class Trace(NamedTuple):
     time: np.ndarray
     observations: Any
     state: State
-    schedule: Schedule
+    schedule: StepSchedule
     read_pages: int
     energy: float
     finite: bool
@@ -58,7 +58,7 @@ def train(
     pages: Batch,
     *,
     controllers: Controllers | None = None,
-    cost: Work | None = None,
+    cost: MinibatchCost | None = None,
     epochs: int = 1,
     every: int = 1,
     watch: Watch = lambda state: state.centre,
@@ -188,7 +188,7 @@ def share(design: Design, pages: Batch) -> Batch:
     return jax.tree.map(lambda leaf: jnp.asarray(leaf)[chosen], pages)
 
 
-def schedule(design: Design, controllers: Controllers, cost: Work, rule: Rule, events: int) -> Schedule:
+def schedule(design: Design, controllers: Controllers, cost: MinibatchCost, rule: Rule, events: int) -> StepSchedule:
     """When the events of a rule come on a device; int64 ns, whatever the caller's setting.
 
     Raises:
@@ -202,7 +202,7 @@ def schedule(design: Design, controllers: Controllers, cost: Work, rule: Rule, e
 
 
 @functools.partial(jax.jit, static_argnames=("form", "events", "chips"))
-def _schedule(durations: processors.Durations, due: jax.Array, form: Callable, events: int, chips: int) -> Schedule:
+def _schedule(durations: processors.Durations, due: jax.Array, form: Callable, events: int, chips: int) -> StepSchedule:
     return form(durations, due, events, chips)
 
 
@@ -237,7 +237,7 @@ def learn(
     return lax.scan(look, rule.init(params, channels), jnp.asarray(order).reshape(-1, every))
 
 
-def energy(design: Design, controllers: Controllers, cost: Work, pages: int, elapsed: int) -> float:
+def energy(design: Design, controllers: Controllers, cost: MinibatchCost, pages: int, elapsed: int) -> float:
     """Joules of so many pages in `elapsed` ns: array reads, channels, instructions, and the device at rest."""
     power, bits = design.power, 8 * pages * design.geometry.page_bytes
     bus_joules = 1e-6 * power.read_uj * pages + 1e-12 * power.channel_pj_bit * bits

@@ -51,7 +51,7 @@ def test_the_cost_of_a_loss_is_counted_in_its_program():
 @pytest.mark.parametrize("cost", [-1.0, float("nan"), float("inf")])
 def test_a_cost_that_is_none_is_refused(cost):
     with pytest.raises(ValueError, match="adds of a minibatch must be at least 0 and finite, got"):
-        durations(cost=controllers.Work(cost, 1, 1, 1))
+        durations(cost=controllers.MinibatchCost(cost, 1, 1, 1))
 
 
 @pytest.mark.parametrize(

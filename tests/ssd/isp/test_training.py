@@ -81,7 +81,7 @@ def test_pages_alone_come_as_the_simulator_reads_them():
     """Without computing a channel's pages come one after another, as of a load of one request at a time."""
     free = training.Controllers(width=1e12, bus_gb_s=1e12, clock_mhz=1e12)
     design = presets.isp_ml(channels=1, host_gb_s=1e8)
-    planned = training.schedule(design, free, training.Work(1, 1, 0, 1), sgd.local(optax.sgd(RATE), 10**6), 20)
+    planned = training.schedule(design, free, training.MinibatchCost(1, 1, 0, 1), sgd.local(optax.sgd(RATE), 10**6), 20)
     size = design.geometry.page_bytes
     many = np.arange(20) * size
     load = ssd.Load(np.zeros(20, int), many, np.full(20, size), np.zeros(20, np.int32), queue_depth=1, uniform=size)
@@ -90,7 +90,7 @@ def test_pages_alone_come_as_the_simulator_reads_them():
 
 def test_the_energy_is_that_of_pages_instructions_and_rest():
     """24 pages of 8 KiB at 2 uJ and 10 pJ a bit, 157 instructions of 5 pJ on each, 500 mW all the time."""
-    trace = train(sgd.local(optax.sgd(RATE), 2), cost=training.Work(100, 50, 7, 3))
+    trace = train(sgd.local(optax.sgd(RATE), 2), cost=training.MinibatchCost(100, 50, 7, 3))
     spent = 24 * (2e-6 + 8192 * 8 * 10e-12 + 157 * 5e-12) + 0.5 * 1e-9 * int(trace.time[-1])
     assert trace.energy == pytest.approx(spent, rel=1e-9)
 
