@@ -1,8 +1,13 @@
-"""One grant of a channel's bus: which LUN has it, what it does with it, and when it ends.
+"""Grants of a channel's bus: which LUN gets it, what it does with it, and when the grant ends.
 
-A LUN works on one array operation at a time: a die, or a whole chip where its dies take turns. Its operations wait in
-queues, one a plane (multi-plane commands) and class (reads that go first, and the rest). A read holds the bus twice,
-for its command and for its data; a program once, for both; an erase once.
+A LUN is a die, or a whole chip if its dies take turns; it works on one array operation at a time. Its operations wait in
+queues, one for each plane (multi-plane commands) and class (reads that go first, and all others). A read holds the bus
+twice, for its command and for its data; between the two the bus is free for other LUNs:
+
+    bus   |command|         ...          |data transfer|
+    LUN           |array read (tR)| wait |             | ready
+
+A program holds the bus once, for command and data together; an erase once, for its command.
 
 Arrays end in the axes `[LUNs, channels, designs]`; times are int64 nanoseconds.
 """
