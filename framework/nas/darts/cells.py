@@ -3,8 +3,8 @@
     inputs 0, 1 -> nodes 2, 3, 4, 5      one edge from every earlier state: 2 + 3 + 4 + 5 = 14 edges
                                          weights of a cell: [14 edges, 8 operations]
 
-    state 0 --+-- edges (2,0) (3,0) (4,0) (5,0) --> each a sum over the 8 operations, added to its node
-    state 1 --+-- edges (2,1) (3,1) (4,1) (5,1) -->
+    state 0 --+-- edges (0,2) (0,3) (0,4) (0,5) --> each a sum over the 8 operations, added to its node
+    state 1 --+-- edges (1,2) (1,3) (1,4) (1,5) -->
 
 All edges that leave one state are computed together: one ReLU, one product for the first halves of their separable
 convolutions, one for the second halves, one for the dilated convolutions. Pools and the identity have no parameters and

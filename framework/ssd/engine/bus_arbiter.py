@@ -1,8 +1,8 @@
 """Grants of a channel's bus: which LUN gets it, what it does with it, and when the grant ends.
 
-A LUN is a die, or a whole chip if its dies take turns; it works on one array operation at a time. Its operations wait in
-queues, one for each plane (multi-plane commands) and class (reads that go first, and all others). A read holds the bus
-twice, for its command and for its data; between the two the bus is free for other LUNs:
+A LUN is a die, or a whole chip if its dies take turns; it works on one array operation at a time. Its operations wait
+in queues, one for each plane (multi-plane commands) and class (reads that go first, and all others). A read holds the
+bus twice, for its command and for its data; between the two the bus is free for other LUNs:
 
     bus   |command|         ...          |data transfer|
     LUN           |array read (tR)| wait |             | ready
