@@ -5,6 +5,7 @@ python -m docs.map --check    ends with code 1 where WORKSPACE.md is out of date
 """
 
 import ast
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,9 +29,15 @@ PACKAGES = (
 
 
 def summary(path: Path) -> str:
-    """The first line of a module's docstring, without its full stop."""
-    docstring = ast.get_docstring(ast.parse(path.read_text())) or ""
-    return docstring.split("\n")[0].rstrip(".:").replace("|", "\\|")
+    """The first sentence of a module's docstring, or the title of a notebook's script, without its full stop."""
+    text = path.read_text()
+    docstring = ast.get_docstring(ast.parse(text))
+    if docstring is None:
+        title = re.search(r"^# # (.*)$", text, re.MULTILINE)
+        return title[1] if title else ""
+    sentence = re.split(r"(?<=[.:;]) ", " ".join(docstring.split("\n\n")[0].split("\n")) + " ")[0]
+    first = docstring.split("\n")[0]
+    return (first if first.endswith((".", ":")) else sentence).rstrip(".:; ").replace("|", "\\|")
 
 
 def folders(root: Path) -> Iterator[Path]:

@@ -1,4 +1,4 @@
-"""How far the data bear each edge out: how its pair of columns is joined over bootstrap resamples."""
+"""Bootstrap frequencies of edges: how often the data join and direct each pair of columns over resamples."""
 
 import dataclasses
 import numbers

@@ -1,4 +1,4 @@
-"""How a fit is done: its structure, checked once."""
+"""The configuration of a fit, checked on construction."""
 
 import dataclasses
 import math

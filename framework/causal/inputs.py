@@ -1,4 +1,4 @@
-"""What a caller hands in, checked where it can be, and its numbers in 64 bits whatever the caller's setting."""
+"""Checks of a caller's arguments, and their conversion to 64-bit numbers."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""What is known or believed about a graph before the data are looked at."""
+"""Prior knowledge of a graph: beliefs in edges and paths, required and forbidden edges, tiers."""
 
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence

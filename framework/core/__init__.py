@@ -1,4 +1,4 @@
-"""What every room may use: types, key streams, the chunked scan, many devices, curvature, and convolutions in loops."""
+"""Shared foundations: types, random keys, chunked scans, devices, checks, precision, curvature, convolutions."""
 
 from framework.core.chunked_scan import advance, chunks
 from framework.core.types import Batch, Key, Loss, Metrics, Params, Step

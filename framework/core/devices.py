@@ -1,4 +1,4 @@
-"""Work over all devices of all processes: batches of independent things in parts, a part a device.
+"""Sharding of independent rows over all devices of all processes.
 
 With one device nothing changes. Several processes (`jax.distributed.initialize`) call the same functions in the same
 order with the same arguments, and each is given the whole result.

@@ -1,4 +1,4 @@
-"""Where the greatest number stands, in any loop and under any precision of the caller; and whom none beats in all."""
+"""Argmax and Pareto fronts that are exact in any compiled loop and precision."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Files: written so that they are whole or absent, and read so that they can claim nothing that they do not hold."""
+"""Files written atomically, and files of others read with care (JSON, npz)."""
 
 import contextlib
 import io

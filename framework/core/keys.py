@@ -1,4 +1,4 @@
-"""Random key streams: one key a purpose, derived by name or by number and never by the order of calls."""
+"""Random key streams: one key for each purpose, derived by name or number, never by the order of calls."""
 
 import operator
 import zlib

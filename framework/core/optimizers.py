@@ -1,4 +1,4 @@
-"""Optimisers of optax that need more than a gradient: the loss is handed on, functions are not."""
+"""Support for optax optimisers that need more than a gradient, such as the loss."""
 
 import re
 from typing import Any

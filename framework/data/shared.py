@@ -1,4 +1,4 @@
-"""Where the project's shared real data lie; the one place that reads the variable SEXTANT_DATA."""
+"""The location of the project's shared real data, by the variable SEXTANT_DATA."""
 
 import os
 from pathlib import Path

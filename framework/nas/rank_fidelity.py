@@ -1,4 +1,4 @@
-"""How well cheap accuracies rank architectures, against dear ones.
+"""Rank fidelity: how well cheap accuracies rank architectures compared with full ones.
 
 Reference: Kendall, "The treatment of ties in ranking problems" (1945), for tau-b.
 """

@@ -1,4 +1,4 @@
-"""Runs: a directory that survives a kill, its checkpoints, metrics, figures and report. Knows no science."""
+"""Run directories that survive a kill: checkpoints, metrics, figures, reports, sweeps."""
 
 from framework.runs.directory import Run, open_run
 from framework.runs.experiment import Experiment, Outcome, execute

@@ -1,4 +1,4 @@
-"""What a user can mend, told on one line in place of a trace."""
+"""Turns user errors into one `error:` line."""
 
 import functools
 import os

@@ -1,4 +1,4 @@
-"""What all rules share: workers that take steps of their own, and a master that they meet.
+"""The parts that all rules share: workers with their own steps, and a master with which they exchange.
 
 A rule says what a worker does with its gradient and what happens where worker and master meet. From these two come a
 round, in which every worker takes one step, and a single event, in which one worker does.

@@ -1,4 +1,4 @@
-"""What a simulation tells: every request's times, and what follows from them."""
+"""The report of a simulation: the times of every request, and statistics of them."""
 
 import functools
 import math

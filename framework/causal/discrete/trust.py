@@ -1,4 +1,4 @@
-"""How far the data bear a prior out, and what its claims are therefore worth.
+"""Calibration of a prior: the weight of its claims, estimated from how often the data support them.
 
 Of each pair of columns a graph holds i -> j, j -> i or neither. Given the graph, the prior's claims are taken for the
 answers of a witness with three rates,

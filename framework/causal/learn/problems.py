@@ -1,4 +1,4 @@
-"""What a fit is given, as numbers."""
+"""The numerical problem of a fit: data, penalties, priors and constraints as arrays."""
 
 from typing import NamedTuple
 

@@ -1,4 +1,4 @@
-"""How well weights explain data, as a smooth function with its gradient."""
+"""Smooth scores of weights given the data, with their gradients."""
 
 import jax
 import jax.numpy as jnp

@@ -1,4 +1,4 @@
-"""How strongly a loss curves in its inputs, as a regulariser of an architecture.
+"""Input curvature of a loss, as a regulariser of an architecture.
 
 With g(x) the gradient of an image's loss in the image and z = h d along a direction d of length 1,
 

@@ -1,4 +1,4 @@
-"""What an answer of a spiking network costs: spikes by two definitions, synaptic operations, energy.
+"""Costs of a spiking network's inference: spikes by two definitions, synaptic operations, energy.
 
     spikes       all neurons and max pools, as the paper counts them; skips that are the identity add nothing
     neurons      the same without max pools, which fire nothing of their own

@@ -1,4 +1,4 @@
-"""What a run has to say: a table for the terminal, and one self-contained page."""
+"""The report of a run: a table for the terminal, and one self-contained page."""
 
 import base64
 import html

@@ -1,4 +1,4 @@
-"""What a sweep has to say: its table, its figure, its page."""
+"""The report of a sweep: its table, its figure, its page."""
 
 from collections.abc import Sequence
 from pathlib import Path

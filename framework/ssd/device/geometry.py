@@ -1,4 +1,4 @@
-"""What a device consists of, and where its logical pages lie."""
+"""The geometry of a device, and the location of its logical pages."""
 
 import dataclasses
 import itertools

@@ -1,4 +1,4 @@
-"""How long each phase takes: from data-sheet numbers to nanoseconds.
+"""Timing: durations of all phases, from data-sheet numbers to nanoseconds.
 
 Reference: ONFI NV-DDR2 as MQSim has it (ONFI_Channel_NVDDR2); PCIe packets of 128 bytes.
 """

@@ -1,4 +1,4 @@
-"""What is known without simulating: latencies of an idle device, bounds on throughput, queues and collection.
+"""Closed forms: latencies of an idle device, bounds on throughput, queueing and garbage-collection laws.
 
 Reference: Desnoyers, SYSTOR 2012, and Luojie and Kurkoski, arXiv 1110.4245, for write amplification.
 """

@@ -1,4 +1,4 @@
-"""What must hold of every run; a run that breaks it is wrong, and says so."""
+"""Invariants of every simulation; a violation is an error."""
 
 from typing import Any
 

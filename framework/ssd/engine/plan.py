@@ -1,4 +1,4 @@
-"""What a load comes down to on a design, times left out.
+"""The plan of a load on a design: its operations and their order, without times.
 
 Which pages go to flash, which are collected, what the buffer holds: all that follows from the order of requests alone,
 since striping is static, collection stays in its plane and the buffer is first in, first out. When it happens is the

@@ -1,4 +1,4 @@
-"""Who held which bus and which unit of flash, and when."""
+"""The timeline of a simulation: the use of each bus and each unit of flash over time."""
 
 from typing import NamedTuple
 

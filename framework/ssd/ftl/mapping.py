@@ -1,4 +1,4 @@
-"""How logical pages are kept on blocks that must be erased as a whole: what the translation layer is asked to do."""
+"""Configuration of the flash translation layer: page map, spare area, garbage collection."""
 
 import dataclasses
 import math

@@ -1,4 +1,4 @@
-"""Whose valid pages are moved: the choice of the block to collect.
+"""Victim selection: the choice of the block to collect.
 
 Reference: Desnoyers, SYSTOR 2012 (greedy, FIFO); Van Houdt, SIGMETRICS 2013 (d-choices); Rosenblum and Ousterhout,
 SOSP 1991 (cost-benefit).

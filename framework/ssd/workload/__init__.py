@@ -1,1 +1,1 @@
-"""What a host asks for: generated workloads and recorded traces."""
+"""Workloads: generated loads and recorded traces."""

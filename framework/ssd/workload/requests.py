@@ -1,4 +1,4 @@
-"""What a host asks for, and the pages that it comes down to."""
+"""Requests of a host, and the pages that they touch."""
 
 import dataclasses
 from typing import Any, NamedTuple

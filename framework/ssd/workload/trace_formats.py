@@ -1,4 +1,4 @@
-"""How a line of a recorded load becomes a request: MQSim's ASCII, MSR Cambridge's CSV, and what blkparse prints.
+"""Trace formats: MQSim's ASCII, MSR Cambridge's CSV, and the output of blkparse.
 
 Reference: MQSim, `traces/`; SNIA IOTTA block-io/388 (MSR Cambridge); blkparse(1), default format, and
 `process_default` in its source, `blkparse_fmt.c`.
