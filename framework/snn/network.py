@@ -308,7 +308,7 @@ def current(
     layers: tuple[Layer, ...],
     params: list[dict[str, Any]],
     stage: Stage,
-    x: jax.Array,
+    x: Array,
     train: bool = False,
     timed: bool = False,
     unit: Neuron | None = None,

@@ -9,13 +9,13 @@ from jax import lax
 
 from framework.core import keys
 from framework.core.convolutions import convolve
-from framework.core.types import Key
+from framework.core.types import Array, Key
 from framework.snn.layers import WEIGHTED, Conv, Dense, Flatten, Layer, Norm, Pool, Recurrent, explicit_pads
 
 PATCH_CHANNELS = 4  # up to this number of input channels a product of patches is faster than XLA's convolution on CPUs
 
 
-def affine(layer: Layer, layer_params: dict[str, Any], x: jax.Array) -> jax.Array:
+def affine(layer: Layer, layer_params: dict[str, Any], x: Array) -> jax.Array:
     """Affine map x W + b of a dense, conv or recurrent layer, over any leading axes.
 
     Args:
@@ -31,7 +31,7 @@ def affine(layer: Layer, layer_params: dict[str, Any], x: jax.Array) -> jax.Arra
     return product + layer_params["bias"] if "bias" in layer_params else product
 
 
-def pool_or_flatten(layer: Layer, x: jax.Array, lead: int) -> jax.Array:
+def pool_or_flatten(layer: Layer, x: Array, lead: int) -> jax.Array:
     """Pools or flattens all but the leading axes.
 
     Args:
@@ -47,7 +47,7 @@ def pool_or_flatten(layer: Layer, x: jax.Array, lead: int) -> jax.Array:
     return windows(layer, x).mean((-4, -2)) if layer.kind == "average" else windows(layer, x).max((-4, -2))
 
 
-def windows(layer: Pool, x: jax.Array) -> jax.Array:
+def windows(layer: Pool, x: Array) -> jax.Array:
     """Splits images into the windows of a pool; rows and columns that fill no window are dropped.
 
     Args:
@@ -63,7 +63,7 @@ def windows(layer: Pool, x: jax.Array) -> jax.Array:
     return whole.reshape(*lead, rows, layer.window[0], columns, layer.window[1], channels)
 
 
-def _convolve(layer: Conv, kernel: jax.Array, x: jax.Array) -> jax.Array:
+def _convolve(layer: Conv, kernel: jax.Array, x: Array) -> jax.Array:
     folded = x.reshape(-1, *x.shape[-3:])
     pads = tuple(explicit_pads(layer, x.shape[-3:-1]))
     if x.shape[-1] <= PATCH_CHANNELS:
@@ -73,7 +73,7 @@ def _convolve(layer: Conv, kernel: jax.Array, x: jax.Array) -> jax.Array:
     return y.reshape(*x.shape[:-3], *y.shape[1:])
 
 
-def _patches(layer: Conv, x: jax.Array, pads: Any) -> jax.Array:
+def _patches(layer: Conv, x: Array, pads: Any) -> jax.Array:
     """Inputs of each kernel entry, `[N, h, w, c] -> [kh kw c, N, rows, columns]`."""
     x = jnp.pad(x.transpose(3, 0, 1, 2), ((0, 0), (0, 0), *pads))
     rows, columns = ((size - k) // s + 1 for size, k, s in zip(x.shape[2:], layer.kernel, layer.strides, strict=True))
@@ -87,7 +87,7 @@ def _patches(layer: Conv, x: jax.Array, pads: Any) -> jax.Array:
 
 
 def normalize(
-    layer: Norm, layer_params: dict[str, Any], x: jax.Array, train: bool, timed: bool, threshold: Any
+    layer: Norm, layer_params: dict[str, Any], x: Array, train: bool, timed: bool, threshold: Any
 ) -> tuple[jax.Array, dict[str, Any]]:
     """Batch normalisation.
 

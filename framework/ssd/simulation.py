@@ -74,8 +74,10 @@ def simulate(design: Design, load: Load, check: bool = True) -> Report:
 
     Example:
       >>> from framework import ssd
-      >>> load = ssd.load.closed(jax.random.key(0), requests=50, queue_depth=1)
-      >>> slow = ssd.presets.mqsim_default(read_us=100.0)
+      >>> from framework.ssd.device import presets
+      >>> from framework.ssd.workload import generators
+      >>> load = generators.closed(jax.random.key(0), requests=50, queue_depth=1)
+      >>> slow = presets.mqsim_default(read_us=100.0)
       >>> fast = slow.replace(read_us=60.0)
       >>> set((ssd.simulate(slow, load).latency - ssd.simulate(fast, load).latency).tolist())
       {40000}

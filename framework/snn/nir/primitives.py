@@ -5,6 +5,7 @@ A neuron's parameters have one number for each neuron. Fields have NIR's names a
 Reference: Pedersen et al., "Neuromorphic intermediate representation", Nature Communications, 2024, arXiv 2311.14641.
 """
 
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import jax
@@ -74,7 +75,7 @@ def _flatten_node(node: Node):
     return [(jax.tree_util.DictKey(name), node.values[name]) for name in names], (node.type, names, static, order)
 
 
-def _unflatten_node(structure: tuple, leaves: list) -> Node:
+def _unflatten_node(structure: tuple, leaves: Iterable[Any]) -> Node:
     type, names, rest, order = structure
     values = dict(zip(names, leaves, strict=True)) | {name: _from_hashable(value) for name, value in rest}
     return Node(type, {name: values[name] for name in order})
