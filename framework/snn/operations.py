@@ -31,7 +31,7 @@ def affine(layer: Layer, layer_params: dict[str, Any], x: Array) -> jax.Array:
     return product + layer_params["bias"] if "bias" in layer_params else product
 
 
-def pool_or_flatten(layer: Layer, x: Array, lead: int) -> jax.Array:
+def pool_or_flatten(layer: Layer, x: Array, lead: int) -> Array:
     """Pools or flattens all but the leading axes.
 
     Args:
