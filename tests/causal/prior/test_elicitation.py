@@ -284,7 +284,7 @@ def test_interrupted_elicitation_resumes_to_the_same_file(tmp_path, workers, fai
 
 KILLED = """
 import os, signal, sys
-from framework.causal import elicitation
+from framework.causal.prior import elicitation
 asked = elicitation.questionnaire("circuit", "", {"u": "", "v": "", "w": ""})
 def ask(prompt):
     if prompt == asked.questions[8].prompt:
