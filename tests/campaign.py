@@ -33,7 +33,7 @@ LONGEST = 900  # seconds of a launch
 ROW = 4  # kills of one run at most
 BEGUN = 0.5  # seconds of processors after which Python itself has begun
 
-# Every phase of each study, in the smallest size that keeps the paths of the code.
+# Every phase of each experiment, in the smallest size that keeps the paths of the code.
 SMALL = {
     "causal_prior": ("bootstrap=10", "seeds=3"),
     "causal_table": ("bootstrap=5",),
@@ -63,7 +63,7 @@ class Whole(NamedTuple):
 
 
 class Bench(NamedTuple):
-    """A study on its way through the campaign."""
+    """A experiment on its way through the campaign."""
 
     flags: tuple[str, ...]
     folder: Path  # for all its runs
@@ -80,7 +80,7 @@ class Ended(NamedTuple):
 
 
 def begin(flags: tuple[str, ...], workdir: Path, environment: dict[str, str], moment: str = ""):
-    """Starts a launch; with a `moment` under `doomed`, whose note lies beside the run directory."""
+    """Starts a launch; with a `moment` under `doomed`, whose note lies next to the run directory."""
     doomed = [str(ROOT / "tests" / "doomed.py"), str(workdir.parent / "note.json"), moment]
     program = doomed if moment else [str(ROOT / "launch.py")]
     command = [sys.executable, *program, *flags, f"--workdir={workdir}"]
@@ -111,7 +111,7 @@ def reaches(process: subprocess.Popen, moment: float) -> bool:
 
 
 def prepare(flags: tuple[str, ...], folder: Path, environment: dict[str, str], seed: int) -> Bench:
-    """Runs a study twice without a fault: to compile its programs, and to measure it; both must agree."""
+    """Runs an experiment twice without a fault: to compile its programs, and to measure it; both must agree."""
     compiled, run = (new(folder, name) for name in ("compiled", "whole"))
     ended = [end(begin(flags, compiled, environment))]
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -373,17 +373,17 @@ FAULTS: dict[str, Callable[[Bench, int], Iterator[str]]] = {
     "meta.json of a complete run cut": functools.partial(cut_named, name="meta.json", complete=True),
 }
 MOUNTING = ("full disk", "read-only")
-TRIES = {"kill": 10}  # of a study, where it is not 2
+TRIES = {"kill": 10}  # of an experiment, where it is not 2
 
 
 def flags_of(name: str) -> tuple[str, ...]:
-    """The flags of a study."""
+    """The flags of an experiment."""
     file = ROOT / ("tests" if name == "toy" else "experiments") / f"{name}.py"
     return (f"--config={file}:smoke", *(f"--config.{setting}" for setting in STUDIES[name]))
 
 
 def run_of(name: str, faults: dict[str, int], cache: Path, seed: int) -> None:
-    """Puts one study through its faults, a line of output each."""
+    """Puts one experiment through its faults, a line of output each."""
     environment = os.environ | {"XDG_CACHE_HOME": str(cache), "JAX_PLATFORMS": "cpu", "XLA_FLAGS": ""}
     with tempfile.TemporaryDirectory(prefix=f"{name}-") as folder:
         bench = prepare(flags_of(name), Path(folder), environment, seed)

@@ -19,7 +19,7 @@ import sys
 from pathlib import Path
 
 LAUNCH = Path(__file__).resolve().parents[1] / "launch.py"
-CHANGES = ("os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.truncate")  # events of sys.audit beside writing opens
+CHANGES = ("os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.truncate")  # events of sys.audit next to writing opens
 WRITING = os.O_WRONLY | os.O_RDWR
 
 

@@ -1,11 +1,11 @@
-"""Each study once more by other arithmetic: how far its numbers move.
+"""Each experiment once more by other arithmetic: how far its numbers move.
 
     python -m tests.numerics                                                 all of it, in the smallest sizes
     python -m tests.numerics --studies=isp_ml --ways=nans,float64            a part
     python -m tests.numerics --smoke --ways=nans,infinities                  the `smoke` presets as they are
     python -m tests.numerics --python=PATH                                   `other` is that Python, with its own jax
 
-A row a study and a way: the largest difference of any number of its result, relative to the number where that is above
+A row an experiment and a way: the largest difference of any number of its result, relative to the number if that is above
 1, and which it is. A last digit moves a network that is trained for long, and with it an accuracy by some images; 64
 bits take other random numbers, so that a training begins elsewhere: `another seed` tells how much that is.
 """
@@ -36,7 +36,7 @@ WAYS = {
 
 
 def flags(study: str, smoke: bool = False) -> tuple[str, ...]:
-    """The smallest size of a study that keeps the paths of its code, or its `smoke` preset."""
+    """The smallest size of an experiment that keeps the paths of its code, or its `smoke` preset."""
     settings = () if smoke else (f"--config.{setting}" for setting in SMALL[study])
     return (f"--config={ROOT}/experiments/{study}.py:smoke", "--jax_platforms=cpu", *settings)
 

@@ -1,4 +1,4 @@
-"""No study compiles a program twice: where an empty cache keeps them all, each hit is one that was there already."""
+"""No experiment compiles a program twice: an empty cache keeps all programs, and each hit was already there."""
 
 import collections
 import json

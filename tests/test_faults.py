@@ -1,4 +1,4 @@
-"""The fault campaign as tests: of a toy for the gate, of every study for before a release. See `tests/campaign.py`."""
+"""The fault campaign as tests: on a toy in CI, on every experiment before a release. See `tests/campaign.py`."""
 
 import pytest
 

@@ -19,7 +19,7 @@ def advance(
     """`length` steps in one compiled scan.
 
     Args:
-      step: (state, fixed) -> (state, metrics). It is read anew by every call, so that what it holds may have changed;
+      step: (state, fixed) -> (state, metrics). It is read again by every call, so that what it holds may have changed;
         steps that compute the same share one compiled program.
       state: a pytree of arrays.
       fixed: a pytree of what stays the same (data, a Config); an argument, so that new data compile nothing.
@@ -107,7 +107,7 @@ def chunks(
     """Drives `step` from `done` to `steps` in pieces of `chunk` steps; it is read once, before the first.
 
     The last state equals that of one call, `advance(step, state, fixed, steps - done)`, bit for bit. Pieces end on
-    multiples of `chunk`, so that a run taken up in the middle uses what was compiled before.
+    multiples of `chunk`, so that a run resumed in the middle uses what was compiled before.
 
     Yields:
       `(done, state, metrics)` after each piece: the steps taken in all, the state, the metrics of the piece.

@@ -142,7 +142,7 @@ def frames(
       ValueError: if `steps` is no whole number of at least 1 or, by count, above the number of events; for another
         `by`; if there are no events, none with x, y, t and p, columns of several lengths, masked values, or no size; if
         x, y or p are not integers, or t neither integers nor floats; if an event lies outside the sensor, before the
-        one ahead of it, at a time that is not finite, or has a polarity beside 0 and 1.
+        one ahead of it, at a time that is not finite, or has a polarity next to 0 and 1.
 
     Example:
       >>> from framework import data

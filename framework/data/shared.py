@@ -7,7 +7,7 @@ _DEFAULT = Path(__file__).resolve().parents[2].parent / "shared" / "data"
 
 
 def shared_path(*parts: str) -> Path:
-    """A path below the shared data: `$SEXTANT_DATA`, or `shared/data` beside the checkout.
+    """A path below the shared data: `$SEXTANT_DATA`, or `shared/data` next to the checkout.
 
     It need not exist: who reads it says what is missing.
     """

@@ -24,7 +24,7 @@ from framework.core.files import naming
 from framework.core.precision import x64
 
 KEPT = 2  # checkpoints of a phase that stay on disk
-_LEAVES = "__leaves__"  # beside the caller's values: what each leaf was
+_LEAVES = "__leaves__"  # next to the caller's values: what each leaf was
 _EMPTY = "__empty__"  # in the place of a state that has no numbers at all
 
 
@@ -59,7 +59,7 @@ def check(state: Any) -> None:
 
 
 def save(directory: Path, step: int, state: Any, meta: dict[str, Any]) -> None:
-    """Saves a pytree of arrays with plain JSON values beside it; older checkpoints but one are dropped.
+    """Saves a pytree of arrays with plain JSON values next to it; older checkpoints but one are dropped.
 
     Checkpoints of later steps, which `restore_latest` passed over, are dropped as well. An interrupt from the keyboard
     waits until the checkpoint is whole. Of several processes the first alone saves.
@@ -93,7 +93,7 @@ def restore_latest(
     Args:
       directory: where `save` wrote.
       like: a pytree with the structure, shapes and dtypes of the state; its values are not read.
-      fits: of the values saved beside the state, whether that checkpoint may be taken.
+      fits: of the values saved next to the state, whether that checkpoint may be taken.
 
     Raises:
       ValueError: if the newest readable checkpoint is of another structure than `like` or its keys of another

@@ -50,7 +50,7 @@ class Run:
         """The path of a file of the run that is about to be written.
 
         Raises:
-          FileNotFoundError: if the directory was moved or removed since it was opened: writing would make it anew.
+          FileNotFoundError: if the directory was moved or removed since it was opened: writing would make it again.
         """
         if self.inode is not None and not (self.path.exists() and self.path.stat().st_ino == self.inode):
             raise FileNotFoundError(
@@ -61,7 +61,7 @@ class Run:
     def log(self, rows: Sequence[dict[str, Any]]) -> None:
         """Appends rows to `metrics.jsonl`; each has a `step`, a `seed`, and words that tell it from others of both.
 
-        `drive` and `tasks` call it. A run taken up again repeats what a study logs outside of them: where that matters,
+        `run_steps` and `run_tasks` call it. A run resumed repeats what an experiment logs outside of them: where that matters,
         `truncate_metrics` comes first.
 
         Raises:
@@ -119,7 +119,7 @@ class Run:
 
 @contextlib.contextmanager
 def open_run(path: Path, config: dict[str, Any], resume: str = "auto", tensorboard: bool = False) -> Iterator[Run]:
-    """Opens a run directory, new or to be taken up again, and holds its lock.
+    """Opens a run directory, new or to be resumed, and holds its lock.
 
     If the work fails with an error about its input before it wrote anything, what this call wrote is removed again. A
     complete run is opened without a change: `Run.result` tells. Of several processes the first alone opens the
@@ -180,7 +180,7 @@ def _open(path: Path, config: dict[str, Any], resume: str, tensorboard: bool = F
 
 @contextlib.contextmanager
 def lock_directory(path: Path, mark: str, names: Sequence[str], resume: str) -> Iterator[bool]:
-    """Holds a directory's lock, new or to be taken up again; yields whether it is new.
+    """Holds a directory's lock, new or to be resumed; yields whether it is new.
 
     If the work on a new one fails with an error about its input before it wrote more than `own`, all is removed again.
 

@@ -169,7 +169,7 @@ def one_line(error: Exception) -> str:
 
 
 def experiment_name(experiment: Experiment) -> str:
-    """The name that a study goes by: its file's."""
+    """The name that an experiment goes by: its file's."""
     return experiment.__name__.rpartition(".")[2]
 
 

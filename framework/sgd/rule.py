@@ -26,7 +26,7 @@ class Worker(NamedTuple):
 
     params: Params  # its own
     optimizer: optax.OptState
-    extra: Any  # what the rule keeps beside them: gradients not pushed yet, a velocity, or nothing
+    extra: Any  # what the rule keeps next to them: gradients not pushed yet, a velocity, or nothing
     steps: jax.Array  # [] int32, local steps taken
     pulled: jax.Array  # [] int32, the master's version when they last met
     staleness: jax.Array  # [] int32, versions that others had made when they last met

@@ -91,10 +91,10 @@ def run(
 ) -> State:
     """Trains with every worker on a shard of its own.
 
-    Rule and loss are read anew by every call; runs that compute the same share one compiled program.
+    Rule and loss are read again by every call; runs that compute the same share one compiled program.
 
     Args:
-      rule: of this room.
+      rule: of this package.
       loss: (params, batch) -> scalar, the mean over a batch.
       params: the start of all.
       data: samples, a pytree with leaves `[N, ...]`.

@@ -2,7 +2,7 @@
 
 A device is a `Design`, most easily one of `presets` with some fields replaced; what it is asked for a `Load`, made or
 read by `load`. `simulate` gives a `Report`, `sweep` a `Summary` of many designs, `schedule` who held what and when.
-`isp` trains inside the device, `in_host` beside it. Times are int64 nanoseconds, whatever the caller's setting of
+`isp` trains inside the device, `in_host` next to it. Times are int64 nanoseconds, whatever the caller's setting of
 `jax_enable_x64`.
 
 Reference: Choe et al., arXiv 1610.02273; MQSim, Tavakkol et al., FAST 2018.

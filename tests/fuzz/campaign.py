@@ -56,7 +56,7 @@ def examine(reader: Any, folder: Path, content: bytes) -> str:
 
 
 def _limit_memory(more: int | None) -> None:
-    """Grants the process so many bytes beside those that it has; None takes the limit away."""
+    """Grants the process so many bytes next to those that it has; None takes the limit away."""
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     limit = resource.RLIM_INFINITY if more is None else pages * os.sysconf("SC_PAGE_SIZE") + more
     resource.setrlimit(resource.RLIMIT_AS, (limit, resource.RLIM_INFINITY))

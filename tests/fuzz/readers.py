@@ -35,7 +35,7 @@ class Reader(NamedTuple):
     holds: Callable[[Any], Any]  # asserts what must be true of anything accepted
     named: bool = True  # whether an error must name the file
     cost: int = 1  # that many times fewer inputs are tried
-    memory: int = 2**28  # bytes that reading may take beside what the process has; threads of JAX alone take more
+    memory: int = 2**28  # bytes that reading may take next to what the process has; threads of JAX alone take more
 
 
 def _file(name: str, read: Callable[[Path], Any]) -> Callable[[Path, bytes], Any]:

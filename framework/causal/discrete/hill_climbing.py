@@ -9,7 +9,7 @@ Where nothing raises it, an edge is turned round that leaves it as it is: the li
 apart, but from one of them there may be a way up. No pair is turned for nothing twice.
 
 A step costs O(d^2) for each parent of the one or two nodes whose parents change, and a few passes over matrices of
-that size: those nodes are regressed anew by sweeping in their parents one after another, and the counts of paths, which
+that size: those nodes are refitted by sweeping in their parents one after another, and the counts of paths, which
 tell what would close a cycle, follow by rank-one updates.
 
 Reference: the local search after a continuous learner of Wei, Gao and Yu, "DAGs with No Fears", arXiv 2010.09133; the
@@ -191,7 +191,7 @@ def _swept(parents: jax.Array, correlation: jax.Array) -> jax.Array:
         left, swept = carry
         here = places == jnp.min(jnp.where(left, places, places.size - 1))
         one = here.astype(swept.dtype)
-        row = one @ swept  # a slice would be taken anew for each entry below
+        row = one @ swept  # a slice would be taken again for each entry below
         edge = row - one
         return left & ~here, swept - edge[:, None] * (edge / jnp.maximum(row @ one, _TINY))
 

@@ -16,7 +16,7 @@ def objective(
 
     Args:
       penalty: of the weights' sizes.
-      mu: what the data count beside acyclicity.
+      mu: what the data count next to acyclicity.
 
     Returns:
       (weights `[d, d]`, rows `[n, d]`, centred) -> `[]`, to be differentiated.

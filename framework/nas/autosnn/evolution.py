@@ -1,4 +1,4 @@
-"""The search for one architecture: the spike-aware fitness, an evolution under it, and random search beside.
+"""The search for one architecture: the spike-aware fitness, an evolution under it, and random search next to.
 
 Both evaluate the same number of architectures and none of them twice. Where a space has fewer unseen ones left than a
 pool holds, the rest of the pool stays empty. What an evaluation is, the caller says: a supernet, or a table of scores,

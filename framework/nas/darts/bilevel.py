@@ -121,7 +121,7 @@ class Searcher(NamedTuple):
 
 
 def searcher(net: Supernet, config: Config) -> Searcher:
-    """The functions of a search; hold on to them, since what each call makes is compiled anew.
+    """The functions of a search; hold on to them, since what each call makes is compiled again.
 
     Searches with different gammas and warm-ups share one program: DARTS is AdvRush that is always warming up.
 

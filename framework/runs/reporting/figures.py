@@ -1,4 +1,4 @@
-"""Pictures that several studies draw: matrices side by side, a graph, bars with their spread.
+"""Pictures that several experiments draw: matrices side by side, a graph, bars with their spread.
 
 Figures are drawn without pyplot, so that nothing is shared between runs and no window opens.
 """

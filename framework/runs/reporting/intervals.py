@@ -42,7 +42,7 @@ def seeds_of(numbers: Mapping[str, Any], config: Mapping[str, Any]) -> int | Non
 
 
 def of_run(result: Mapping[str, Any], config: Mapping[str, Any]) -> str:
-    """The words for a whole run beside others: those it says itself (`no_interval`), or those of its seeds."""
+    """The words for a whole run next to others: those it says itself (`no_interval`), or those of its seeds."""
     if result.get("no_interval"):
         return min(result["no_interval"].values())  # "one seed" before "two seeds"
     seeds = seeds_of(scalars(result), config)

@@ -23,7 +23,7 @@ class Lines(NamedTuple):
 
 
 class Section(NamedTuple):
-    """One study: its claim, its numbers beside the expected ones, its figures."""
+    """One experiment: its claim, its numbers next to the expected ones, its figures."""
 
     title: str
     claim: str

@@ -19,7 +19,7 @@ FILES = "events.out.tfevents.*"
 def follower(metrics: Path, folder: Path) -> Callable[[], None]:
     """A function that brings the event files up to date with the rows, however often it is called.
 
-    Its first call, and each after rows were taken back, writes all files anew; other calls append what is new. After
+    Its first call, and each after rows were taken back, writes all files again; other calls append what is new. After
     each the files hold every whole row once, and a process that is killed loses none of them.
 
     Args:

@@ -35,7 +35,7 @@ OWN_CACHE = "jax_compilation_cache_dir"  # the one setting of JAX that is each m
 
 
 class Launch(NamedTuple):
-    """What a worker must know of the launch beside the point."""
+    """What a worker must know of the launch next to the point."""
 
     file: str  # of the experiment
     root: str  # of the project

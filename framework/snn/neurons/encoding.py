@@ -4,7 +4,7 @@ A payload is a spike times its amplitude, so that payloads add up to the value t
 every `period` steps; the part of x that one period misses (resolution, saturation) is the error of the code.
 
 Reference: Park et al., arXiv 1809.03142; burst_isi: Guo et al., "Neural coding in spiking neural networks: a
-comparative study for robust neuromorphic systems", Frontiers in Neuroscience 15, 2021.
+comparative experiment for robust neuromorphic systems", Frontiers in Neuroscience 15, 2021.
 """
 
 import math

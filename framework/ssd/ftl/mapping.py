@@ -25,7 +25,7 @@ class Ftl:
       victim: whose valid pages are moved: the block of `greedy`, `fifo`, `d-choices`, `cost-benefit` or `random`; see
         `victims.choose`.
       choices: blocks that d-choices looks at.
-      reserve: blocks of a plane that collection keeps free, beside the one that is being written.
+      reserve: blocks of a plane that collection keeps free, next to the one that is being written.
       copyback: whether moved pages stay inside their plane, without data on the bus.
       dynamic_wear: whether the free block with the fewest erases is written next; else the lowest.
       static_wear: spread of erases above which the least erased block is moved too; 0: never.

@@ -24,7 +24,7 @@ class Controllers(NamedTuple):
       width: ours: floating-point units of a channel controller.
       add_cycles, multiply_cycles, exponential_cycles: ours, as the reported half an instruction a cycle; pipelined: one
         starts so often.
-      buffer_bytes: reported; of a channel controller, beside its page buffer.
+      buffer_bytes: reported; of a channel controller, next to its page buffer.
       parameter_bytes: ours: 32-bit floats.
       bus_gb_s: ours: on-chip bus between the controllers, 10^9 bytes a second.
       slowness: ours: times the computing of each worker; one number, or `[channels]`.

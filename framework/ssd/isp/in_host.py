@@ -21,7 +21,7 @@ def expected_time(total: Any, io: Any, simulated_io: Any, overlapped: bool = Fal
       total: seconds measured on a real host.
       io: seconds of it that it waited for its own drive.
       simulated_io: seconds that the simulated device takes for the same reads.
-      overlapped: whether input goes on beside computing: then the longer of the two counts, `max(total - io,
+      overlapped: whether input goes on next to computing: then the longer of the two counts, `max(total - io,
         simulated_io)`, and `io` must hold only what the host waited for.
 
     Raises:

@@ -42,7 +42,7 @@ def test_every_recipe_samples_a_dag_and_a_finite_table(recipe):
 
 @pytest.mark.slow
 def test_a_linear_table_is_that_of_its_parts():
-    """Bit for bit, so that a study that names its recipe draws what it drew when it named the parts."""
+    """Bit for bit, so that an experiment that names its recipe draws what it drew when it named the parts."""
     with jax.enable_x64(True):
         truth = np.asarray(graphs.erdos_renyi(keys.derive(KEY, "graph"), 8, 1.5))
         weights = linear.edge_weights(keys.derive(KEY, "weights"), truth)

@@ -65,7 +65,7 @@ def test_alphas_are_rows_of_edges_node_after_node():
     assert EDGES[:5] == ((0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
     alphas = np.zeros((14, 8))
     alphas[EDGES.index((4, 5)), OPERATIONS.index("dil_conv_5x5")] = 1
-    alphas[EDGES.index((3, 5)), OPERATIONS.index("none")] = 9  # which takes weight from what stands beside it
+    alphas[EDGES.index((3, 5)), OPERATIONS.index("none")] = 9  # which takes weight from what stands next to it
     assert darts.derive_genotype(Alphas(alphas, alphas)).normal[6] == ("dil_conv_5x5", 4)
 
 

@@ -82,7 +82,7 @@ def test_more_random_draws_relocate_fewer_pages(victim, choices):
 
 
 def amplification(victim, ratio, writes=400_000, **fields):
-    """Of uniform random writes on a plane of 400 blocks of 64 pages, the first part discarded; beside the law."""
+    """Of uniform random writes on a plane of 400 blocks of 64 pages, the first part discarded; next to the law."""
     plane = {"channels": 1, "blocks": 400, "pages": 64, "op_of": "logical", "over_provisioning": ratio}
     design = device(**(plane | {"victim": victim, "precondition": "full"} | fields))
     rng = np.random.default_rng(0)
