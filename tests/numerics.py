@@ -5,8 +5,8 @@
     python -m tests.numerics --smoke --ways=nans,infinities                  the `smoke` presets as they are
     python -m tests.numerics --python=PATH                                   `other` is that Python, with its own jax
 
-A row an experiment and a way: the largest difference of any number of its result, relative to the number if that is above
-1, and which it is. A last digit moves a network that is trained for long, and with it an accuracy by some images; 64
+A row an experiment and a way: the largest difference of any number of its result, relative to numbers above 1, and
+which it is. A last digit moves a network that is trained for long, and with it an accuracy by some images; 64
 bits take other random numbers, so that a training begins elsewhere: `another seed` tells how much that is.
 """
 

@@ -61,8 +61,8 @@ class Run:
     def log(self, rows: Sequence[dict[str, Any]]) -> None:
         """Appends rows to `metrics.jsonl`; each has a `step`, a `seed`, and words that tell it from others of both.
 
-        `run_steps` and `run_tasks` call it. A run resumed repeats what an experiment logs outside of them: where that matters,
-        `truncate_metrics` comes first.
+        `run_steps` and `run_tasks` call it. A resumed run repeats what an experiment logs outside of them; where that
+        matters, `truncate_metrics` comes first.
 
         Raises:
           ValueError: if a number is not finite.
