@@ -42,7 +42,7 @@ def test_the_linter_sees_an_import_that_is_there(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("module", ["framework", *(f"framework.{room}" for room in framework.ROOMS)])
+@pytest.mark.parametrize("module", ["framework", *(f"framework.{package}" for package in framework.PACKAGES)])
 def test_an_import_brings_nothing_heavy(module):
     loaded = json.loads(run(f"import {module}, sys, json; print(json.dumps(sorted(sys.modules)))"))
     assert not set(HEAVY) & set(loaded)
@@ -51,12 +51,12 @@ def test_an_import_brings_nothing_heavy(module):
 @pytest.mark.slow
 def test_an_import_changes_no_setting_of_jax():
     settings = "{k: str(v) for k, v in sorted(jax.config.values.items())}"
-    rooms = ", ".join(f"framework.{room}" for room in framework.ROOMS)
-    assert run(f"import jax; before = {settings}; import {rooms}; print(before == {settings})").strip() == "True"
+    packages = ", ".join(f"framework.{package}" for package in framework.PACKAGES)
+    assert run(f"import jax; before = {settings}; import {packages}; print(before == {settings})").strip() == "True"
 
 
 def test_the_framework_is_imported_in_under_a_second_and_a_half():
-    """The best of five, since the machine may be busy; with the room that a user would take first."""
+    """The best of five, since the machine may be busy; with the package that a user would take first."""
 
     def seconds() -> float:
         began = time.perf_counter()
@@ -66,8 +66,8 @@ def test_the_framework_is_imported_in_under_a_second_and_a_half():
     assert min(seconds() for _ in range(5)) < 1.5
 
 
-def test_rooms_are_reached_from_the_top():
+def test_packages_are_attributes_of_the_framework():
     assert framework.causal.fit.__module__ == "framework.causal.learner"
-    assert set(framework.ROOMS) <= set(dir(framework))
-    with pytest.raises(AttributeError, match="its rooms are core, data"):
+    assert set(framework.PACKAGES) <= set(dir(framework))
+    with pytest.raises(AttributeError, match="its packages are core, data"):
         _ = framework.kitchen

@@ -22,10 +22,10 @@ def test_pages_show_every_public_name_without_a_warning(extra, tmp_path):
     assert result.returncode == 0, result.stderr
     complaints = [line for line in result.stderr.splitlines() if not any(known in line for known in RECURSIVE)]
     assert complaints == []
-    for room in framework.ROOMS:
-        names = importlib.import_module(f"framework.{room}")
-        page = (tmp_path / "framework" / f"{room}.html").read_text()
+    for package in framework.PACKAGES:
+        names = importlib.import_module(f"framework.{package}")
+        page = (tmp_path / "framework" / f"{package}.html").read_text()
         for name in names.__all__:
             module = inspect.ismodule(getattr(names, name))
-            assert (f'href="{room}/{name}.html"' if module else f'id="{name}"') in page, f"{room}.{name}"
+            assert (f'href="{package}/{name}.html"' if module else f'id="{name}"') in page, f"{package}.{name}"
     assert '<span class="gp">&gt;&gt;&gt; </span>' in (tmp_path / "framework" / "causal.html").read_text()

@@ -42,7 +42,7 @@ def test_requirements_have_a_bound_and_a_tested_version(line):
         assert re.search(rf"^{name(line)}==", constraints.read_text().lower().replace("_", "-"), re.MULTILINE)
 
 
-@pytest.mark.parametrize("package", framework.ROOMS)
+@pytest.mark.parametrize("package", framework.PACKAGES)
 def test_public_names_are_pinned(package):
     """A change of the interface is a change of tests/public_api.json too."""
     module = importlib.import_module(f"framework.{package}")
@@ -53,7 +53,7 @@ def test_public_names_are_pinned(package):
 
 
 def public_functions():
-    for package in framework.ROOMS:
+    for package in framework.PACKAGES:
         module = importlib.import_module(f"framework.{package}")
         for name in module.__all__:
             if inspect.isfunction(getattr(module, name)) or inspect.isclass(getattr(module, name)):
