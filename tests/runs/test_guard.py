@@ -35,7 +35,7 @@ def test_all_else_passes():
 def test_a_reader_that_has_gone_ends_the_program_without_a_word():
     read, write = os.pipe()
     os.close(read)
-    code = "from framework import runs; runs.say('a line')"
+    code = "from framework.runs import guard; guard.print_text('a line')"
     ended = subprocess.run([sys.executable, "-c", code], stdout=write, stderr=subprocess.PIPE, check=False)
     os.close(write)
     assert (ended.returncode, ended.stderr) == (141, b"")
